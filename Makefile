@@ -1,0 +1,55 @@
+# Thin front end; each target is one command that also works alone.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+BUILD ?= build
+# Options for ./configure, as in: make CONFIGURE='--enable-sanitizers'
+CONFIGURE ?=
+
+.PHONY: build configure run check check-quick check-lib bench patches deps
+.PHONY: help clean distclean
+
+build: configure
+	@ninja -C $(BUILD) qemu-system-aarch64
+
+configure: deps
+	@./configure --build-dir=$(BUILD) $(CONFIGURE)
+
+run: build
+	@scripts/realm-demo
+
+check: deps
+	@tests/run-check
+
+check-quick: deps
+	@tests/run-check --quick
+
+check-lib: deps
+	@test -f build/lib/build.ninja || meson setup build/lib
+	@ninja -C build/lib test
+
+bench: build
+	@tests/bench/run
+
+patches: configure
+	@upstream/overlay patches --build-dir $(BUILD)
+
+deps:
+	@upstream/install-packages
+
+help:
+	@echo 'make              build $(BUILD)/qemu-system-aarch64'
+	@echo 'make run          boot a Realm, live-migrate it, print what happened'
+	@echo 'make check        every check; check-quick: what takes no guest'
+	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
+	@echo 'make bench        measure boot and migration against an ordinary guest'
+	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
+	@echo 'make deps         install missing Debian packages (root or sudo)'
+	@echo 'make clean        remove $(BUILD)/ and qemu/; distclean: also what was downloaded'
+	@echo './configure --help lists the options; make CONFIGURE=... passes them'
+
+clean:
+	rm -rf $(BUILD) qemu
+
+distclean: clean
+	rm -rf .cache

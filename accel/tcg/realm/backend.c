@@ -1,0 +1,413 @@
+/*
+ * The TCG backend for Realms: the seam to machine and migration
+ *
+ * Purpose: RealmBackendOps in terms of calls to the RMM model.
+ *
+ * Invariants: buffers go to the RMM through this thread's windows, valid for
+ * one call.
+ *
+ * Lock rule: BQL, but export_memory and import_memory from any thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/guest-random.h"
+#include "system/reset.h"
+#include "system/runstate.h"
+#include "target/arm/cpu.h"
+#include "target/arm/rmm/mig-abi.h"
+#include "realm-tcg.h"
+#include "trace.h"
+
+#define MIG(call) (MIG_FID_BASE + (call))
+
+RealmTcg realm_tcg;
+
+/*
+ * Make the migration call that @pe holds and say in words why it failed:
+ * @what names the operation.
+ */
+static bool mig_call(RmmPe *pe, const char *what, Error **errp)
+{
+    unsigned status, index;
+
+    realm_host_call(pe);
+    status = RMI_STATUS(pe->x[0]);
+    index = RMI_INDEX(pe->x[0]);
+    if (pe->x[0] == RMI_SUCCESS) {
+        return true;
+    }
+    if (status == RMI_ERROR_REALM) {
+        error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(index));
+    } else {
+        error_setg(errp, "Realm: cannot %s: RMM status %u, index %u", what,
+                   status, index);
+    }
+    return false;
+}
+
+static size_t max_blob(void)
+{
+    return MIG_MAX_BUNDLE;
+}
+
+static uint64_t rd(void)
+{
+    return realm_tcg.rd;
+}
+
+static uint64_t blob_window(const void *buf)
+{
+    return realm_memory_window(0, buf, max_blob());
+}
+
+static void add_image(uint64_t base, uint64_t size)
+{
+    const RealmConfig *config = realm_tcg.config;
+    RealmImage image = {
+        .base = MAX(ROUND_DOWN(base, REALM_PAGE_SIZE), config->ram_base),
+        .top = MIN(ROUND_UP(base + size, REALM_PAGE_SIZE),
+                   config->ram_base + config->ram_size),
+    };
+
+    if (!rd() && image.base < image.top) {
+        g_array_append_val(realm_tcg.images, image);
+    }
+}
+
+static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
+{
+    return rd() ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
+}
+
+static void migration_limits(RealmMigrationLimits *limits)
+{
+    limits->max_blob = max_blob();
+    limits->max_pages = MIG_MAX_PAGES;
+}
+
+static bool accept_offer(const void *offer, size_t size, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
+                        realm_memory_window(0, offer, size), size } };
+
+    if (!rd()) {
+        error_setg(errp, "Realm: it does not exist yet; start the machine "
+                   "before accepting an offer");
+        return false;
+    }
+    return realm_tcg.accepted = mig_call(&pe, "accept the offer", errp);
+}
+
+static bool accepted(void)
+{
+    return realm_tcg.accepted;
+}
+
+static ssize_t export_begin(void *buf, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
+                        max_blob() } };
+
+    realm_tcg.accepted = false;
+    if (!mig_call(&pe, "begin its migration", errp)) {
+        return -1;
+    }
+    return pe.x[1];
+}
+
+static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
+{
+    const RealmConfig *config = realm_tcg.config;
+    uint64_t pages = config->ram_size / REALM_PAGE_SIZE;
+    size_t size = ROUND_UP(pages, 64) / 8;
+    RmmPe pe = { .x = { MIG(MIG_COLLECT_DIRTY), rd(), config->ram_base,
+                        config->ram_base + config->ram_size,
+                        realm_memory_window(1, bitmap, size) } };
+
+    if (!mig_call(&pe, "collect its dirty pages", errp)) {
+        return -1;
+    }
+    bitmap_from_le(bitmap, bitmap, pages);
+    return pe.x[1];
+}
+
+static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
+                             unsigned *exported, Error **errp)
+{
+    uint64_t ipas[MIG_MAX_PAGES];
+    RmmPe pe;
+
+    assert(n <= MIG_MAX_PAGES);
+    for (unsigned i = 0; i < n; i++) {
+        ipas[i] = cpu_to_le64(realm_tcg.config->ram_base +
+                              pages[i] * REALM_PAGE_SIZE);
+    }
+    pe = (RmmPe) { .x = { MIG(MIG_EXPORT_MEMORY), rd(),
+                          realm_memory_window(1, ipas, n * sizeof(*ipas)), n,
+                          blob_window(buf), max_blob(), 0 } };
+    if (!mig_call(&pe, "export memory", errp)) {
+        return -1;
+    }
+    *exported = pe.x[2];
+    return pe.x[1];
+}
+
+static ssize_t export_epoch(void *buf, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_EPOCH), rd(), blob_window(buf),
+                        max_blob() } };
+
+    return mig_call(&pe, "close an epoch", errp) ? pe.x[1] : -1;
+}
+
+static bool pause_realm(Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_PAUSE), rd() } };
+
+    return mig_call(&pe, "pause for its migration", errp);
+}
+
+static ssize_t export_rec(unsigned n, void *buf, Error **errp)
+{
+    RmmPe pe;
+
+    if (n >= realm_tcg.config->num_cpus) {
+        return 0;
+    }
+    pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REC), rd(), realm_tcg.vcpus[n].rec,
+                          blob_window(buf), max_blob() } };
+    return mig_call(&pe, "export a REC", errp) ? pe.x[1] : -1;
+}
+
+/* First the Realm's own state and its map, then the RECs. */
+static ssize_t export_state(unsigned part, void *buf, Error **errp)
+{
+    static uint64_t next_base;
+    static unsigned first_rec;
+    RmmPe pe;
+
+    if (part == 0) {
+        next_base = 0;
+        first_rec = 0;
+    }
+    if (first_rec) {
+        return export_rec(part - first_rec, buf, errp);
+    }
+    pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REALM), rd(), blob_window(buf),
+                          max_blob(), next_base } };
+    if (!mig_call(&pe, "export its state", errp)) {
+        return -1;
+    }
+    next_base = pe.x[2];
+    if (next_base >= BIT_ULL(realm_tcg.config->ipa_bits - 1)) {
+        first_rec = part + 1;
+    }
+    return pe.x[1];
+}
+
+static ssize_t export_start(void *buf, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(), blob_window(buf),
+                        max_blob() } };
+
+    if (!mig_call(&pe, "hand over to the destination", errp)) {
+        return -1;
+    }
+    realm_tcg.left = true;
+    return pe.x[1];
+}
+
+static bool export_abort(Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
+
+    return mig_call(&pe, "give up its migration", errp);
+}
+
+static ssize_t make_offer(void *buf, Error **errp)
+{
+    RmmPe pe;
+
+    if (!rd() && !realm_host_build_empty(errp)) {
+        return -1;
+    }
+    pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
+                          max_blob() } };
+    return mig_call(&pe, "make an offer", errp) ? pe.x[1] : -1;
+}
+
+static bool import_blob(const void *blob, size_t size, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
+                        realm_memory_window(0, blob, size), size } };
+
+    return mig_call(&pe, "import its state", errp);
+}
+
+/*
+ * Tables for a page of a bundle, and a granule unless it has one from an
+ * earlier import: 0 then.
+ */
+static bool prepare_page(uint64_t ipa, uint64_t *granule, Error **errp)
+{
+    const RealmConfig *config = realm_tcg.config;
+
+    if (ipa < config->ram_base ||
+        ipa - config->ram_base >= config->ram_size) {
+        error_setg(errp, "Realm: a bundle has a page at 0x%" PRIx64
+                   ", where this machine has no memory", ipa);
+        return false;
+    }
+    if (realm_host_create_tables(ipa) != RMI_SUCCESS) {
+        error_setg(errp, "Realm: no table for the page at 0x%" PRIx64, ipa);
+        return false;
+    }
+    *granule = cpu_to_le64(realm_host_delegate(ipa) ? ipa : 0);
+    return true;
+}
+
+static bool import_memory(const void *blob, size_t size, unsigned *pages,
+                          Error **errp)
+{
+    uint64_t ipas[MIG_MAX_PAGES], granules[MIG_MAX_PAGES];
+    size_t n = mig_peek_entries(blob, size, ipas);
+    RmmPe pe;
+
+    QEMU_LOCK_GUARD(&realm_tcg.donate_lock);
+    for (size_t i = 0; i < n; i++) {
+        if (!prepare_page(ipas[i], &granules[i], errp)) {
+            return false;
+        }
+    }
+    pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
+                          realm_memory_window(0, blob, size), size,
+                          realm_memory_window(1, granules,
+                                              n * sizeof(*granules)), n } };
+    *pages = n;
+    return mig_call(&pe, "import memory", errp);
+}
+
+static bool commit(Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
+
+    return mig_call(&pe, "start here", errp);
+}
+
+/* A vCPU whose REC the RMM does not let run does not run. */
+static bool enter_recs(Error **errp)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (ARM_CPU(cs)->power_state == PSCI_ON &&
+            realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_HOST &&
+            !realm_host_enter(cs, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void leave_recs(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
+
+        if (pe->world == RMM_WORLD_REALM) {
+            memcpy(pe->x, ARM_CPU(cs)->env.xregs, sizeof(pe->x));
+            pe->pc = ARM_CPU(cs)->env.pc;
+            rmm_interrupt(realm_tcg.rmm, pe);
+        }
+    }
+}
+
+static void vm_state_changed(void *opaque, bool running, RunState state)
+{
+    Error *err = NULL;
+
+    if (!running) {
+        leave_recs();
+        return;
+    }
+    if ((rd() || realm_host_build(&err)) && enter_recs(&err)) {
+        return;
+    }
+    if (realm_tcg.left) {
+        error_append_hint(&err, "The Realm has left for the destination of "
+                          "its migration and does not run here again.\n");
+    }
+    error_report_err(err);
+    leave_recs();
+    qemu_system_vmstop_request_prepare();
+    qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+}
+
+/* A Realm is built once: a reset of its machine is its end. */
+static void machine_reset(void *opaque)
+{
+    if (rd()) {
+        error_report("Realm: a Realm cannot be reset; the machine ends");
+        qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+    } else {
+        g_array_set_size(realm_tcg.images, 0);
+    }
+}
+
+static const RmmPlatform platform = {
+    .ipa_bits = 48,
+    .num_bps = 1,
+    .num_wps = 1,
+    .sha512 = true,
+    .mte = true,
+    .migration = true,
+};
+
+static bool create(const RealmConfig *config, Error **errp)
+{
+    if (!realm_memory_init(config, errp)) {
+        return false;
+    }
+    realm_tcg.config = config;
+    realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
+    realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
+    realm_tcg.images = g_array_new(false, false, sizeof(RealmImage));
+    qemu_mutex_init(&realm_tcg.donate_lock);
+    realm_cpu_class_init(config->cpu_type);
+    qemu_register_reset(machine_reset, NULL);
+    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
+    return true;
+}
+
+const RealmBackendOps *realm_tcg_backend(void)
+{
+    static const RealmBackendOps ops = {
+        .name = "tcg",
+        .create = create,
+        .add_image = add_image,
+        .measurement = measurement,
+        .migration_limits = migration_limits,
+        .accept = accept_offer,
+        .accepted = accepted,
+        .export_begin = export_begin,
+        .collect_dirty = collect_dirty,
+        .export_memory = export_memory,
+        .export_epoch = export_epoch,
+        .pause = pause_realm,
+        .export_state = export_state,
+        .export_start = export_start,
+        .export_abort = export_abort,
+        .offer = make_offer,
+        .import = import_blob,
+        .import_memory = import_memory,
+        .commit = commit,
+    };
+
+    return &ops;
+}

@@ -1,0 +1,80 @@
+/*
+ * The TCG backend for Realms: why the RMM refused a migration call, in words
+ *
+ * Purpose: one table from MigCause to what a user reads.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "target/arm/rmm/mig-abi.h"
+#include "realm-tcg.h"
+
+static const char *const causes[] = {
+    [MIG_CAUSE_STATE] = "not possible in its present state",
+    [MIG_CAUSE_NOT_MIGRATABLE] =
+        "it was created with migration=off; give rme-guest migration=on",
+    [MIG_CAUSE_OFFER_FORMAT] =
+        "this is no offer; use what realm-migration-offer returned",
+    [MIG_CAUSE_OFFER_USED] =
+        "the offer was used before; make a new one on a new destination",
+    [MIG_CAUSE_OFFER_OUTSTANDING] =
+        "another offer was accepted; migrate or cancel first",
+    [MIG_CAUSE_OFFER_LIMIT] = "it has accepted too many offers",
+    [MIG_CAUSE_SAME_EPOCH] = "the epoch is not closed yet",
+    [MIG_CAUSE_COUNTER] = "a counter of the session is used up",
+    [MIG_CAUSE_RECS_RUNNING] = "a vCPU is still running",
+    [MIG_CAUSE_PAGES_DIRTY] = "pages were written and not exported again",
+    [MIG_CAUSE_REALM_PART] = "its state is exported out of order",
+    [MIG_CAUSE_REALM_MISSING] = "its state is not exported completely",
+    [MIG_CAUSE_REALM_CHANGED] = "its memory map changed while it was exported",
+    [MIG_CAUSE_REC_MISSING] = "a REC is not exported",
+    [MIG_CAUSE_REC_REPEATED] = "a REC is exported twice",
+    [MIG_CAUSE_CONTEXT] = "the registers of a vCPU are not available",
+    [MIG_CAUSE_PAGE_MISSING] = "a page never came",
+    [MIG_CAUSE_START_MISSING] = "the start token never came",
+    [MIG_CAUSE_FORMAT] = "the record is malformed or of an unknown version",
+    [MIG_CAUSE_AUTHENTICATION] =
+        "the record is not what the source sealed for this offer",
+    [MIG_CAUSE_KEY] = "the key exchange failed",
+    [MIG_CAUSE_ORDER] = "the record is lost, repeated or out of order",
+    [MIG_CAUSE_EPOCH] = "the record belongs to another epoch",
+    [MIG_CAUSE_TOTAL] = "records of this epoch are missing",
+    [MIG_CAUSE_TYPE] = "the record is of a type that has no place here",
+    [MIG_CAUSE_INCOMPLETE] = "the start token came too early",
+    [MIG_CAUSE_CONTEXT_REFUSED] =
+        "this machine cannot load the registers of a vCPU; "
+        "use the -cpu of the source",
+    [MIG_CAUSE_REC_UNKNOWN] =
+        "the record is for a vCPU that is not here, or came before",
+    [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
+        "the IPA widths differ; use the -M and -m of the source",
+    [MIG_CAUSE_DIFFERENT_START_LEVEL] =
+        "the start levels of the tables differ; use the -M of the source",
+    [MIG_CAUSE_DIFFERENT_HASH_ALGORITHM] =
+        "measurement-algorithm differs; use the rme-guest of the source",
+    [MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE] =
+        "personalization-value differs; use the rme-guest of the source",
+    [MIG_CAUSE_DIFFERENT_MTE] =
+        "mte differs; use the -M and rme-guest of the source",
+    [MIG_CAUSE_DIFFERENT_FLAGS] =
+        "the Realms' flags differ; use the rme-guest of the source",
+    [MIG_CAUSE_DIFFERENT_SVE] =
+        "the SVE vector lengths differ; use the -cpu of the source",
+    [MIG_CAUSE_DIFFERENT_BREAKPOINTS] =
+        "the numbers of breakpoints differ; use the -cpu of the source",
+    [MIG_CAUSE_DIFFERENT_WATCHPOINTS] =
+        "the numbers of watchpoints differ; use the -cpu of the source",
+    [MIG_CAUSE_DIFFERENT_PMU] =
+        "the PMUs differ; use the -cpu of the source",
+    [MIG_CAUSE_DIFFERENT_NUM_RECS] =
+        "the numbers of vCPUs differ; use the -smp of the source",
+};
+
+const char *realm_cause(unsigned cause)
+{
+    if (cause < G_N_ELEMENTS(causes) && causes[cause]) {
+        return causes[cause];
+    }
+    return "for a cause that this program does not know";
+}

@@ -1,0 +1,75 @@
+/*
+ * The TCG backend for Realms: a processor's registers as one blob
+ *
+ * Purpose: what the RMM seals as the context of a REC.  It is the state of
+ * QEMU's CPU object in vmstate form, which a Realm's migration stream does
+ * not carry in the open (cpu.c takes the CPU's own section away).
+ *
+ * Invariants: the vCPU does not run; a blob that comes in was authenticated
+ * by the RMM.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "io/channel-buffer.h"
+#include "migration/qemu-file.h"
+#include "migration/vmstate.h"
+#include "target/arm/cpu.h"
+#include "realm-tcg.h"
+
+uint64_t realm_cpu_mpidr(CPUState *cs)
+{
+    return arm_cpu_mp_affinity(ARM_CPU(cs));
+}
+
+CPUState *realm_cpu_by_mpidr(uint64_t mpidr)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (realm_cpu_mpidr(cs) == mpidr) {
+            return cs;
+        }
+    }
+    return NULL;
+}
+
+size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
+{
+    CPUState *cs = realm_cpu_by_mpidr(mpidr);
+    g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
+    QEMUFile *file = qemu_file_new_output(QIO_CHANNEL(channel));
+    size_t used = 0;
+
+    if (cs && vmstate_save_state(file, &vmstate_arm_cpu, cs, NULL) == 0 &&
+        qemu_fflush(file) == 0 && channel->usage <= size) {
+        used = channel->usage;
+        memcpy(buf, channel->data, used);
+    }
+    explicit_bzero(channel->data, channel->usage);
+    qemu_fclose(file);
+    return used;
+}
+
+bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
+                        size_t size)
+{
+    CPUState *cs = realm_cpu_by_mpidr(mpidr);
+    g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
+    QEMUFile *file;
+    bool ok;
+
+    memcpy(channel->data, buf, size);
+    channel->usage = size;
+    file = qemu_file_new_input(QIO_CHANNEL(channel));
+    ok = cs && vmstate_load_state(file, &vmstate_arm_cpu, cs,
+                                  vmstate_arm_cpu.version_id) == 0;
+    explicit_bzero(channel->data, size);
+    qemu_fclose(file);
+    return ok;
+}

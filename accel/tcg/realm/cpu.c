@@ -1,0 +1,310 @@
+/*
+ * The TCG backend for Realms: processors
+ *
+ * Purpose: make TCG's CPUs behave as PEs that run RECs: every translation
+ * goes through stage 2 of the Realm, SMCs go to the RMM, and the host's debug
+ * interfaces see nothing of the Realm's registers and memory.
+ *
+ * How: the class of the machine's CPUs gets copies of its ops tables with a
+ * few functions wrapped, before the first CPU is created (design: nothing in
+ * the translator is edited).
+ *
+ * Invariants: a TLB entry is made from what stage 2 says at that moment, and
+ * is gone before a change of stage 2 counts (realm_cpu_flush_all).
+ *
+ * Lock rule: realm_tlb_fill runs on vCPU threads without the BQL; all else
+ * has the BQL, or excludes all vCPUs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/qemu-print.h"
+#include "accel/tcg/cpu-ops.h"
+#include "exec/cputlb.h"
+#include "exec/exec-all.h"
+#include "exec/gdbstub.h"
+#include "hw/core/sysemu-cpu-ops.h"
+#include "hw/qdev-core.h"
+#include "system/runstate.h"
+#include "target/arm/cpu.h"
+#include "target/arm/cpu-features.h"
+#include "target/arm/internals.h"
+#include "realm-tcg.h"
+#include "trace.h"
+
+/* What the CPU class had before. */
+static const TCGCPUOps *arm_ops;
+static const struct SysemuCPUOps *arm_sysemu_ops;
+static DeviceRealize arm_realize;
+static int (*arm_gdb_read_register)(CPUState *cs, GByteArray *buf, int reg);
+
+static void do_flush(CPUState *cs, run_on_cpu_data unused)
+{
+    tlb_flush(cs);
+}
+
+/*
+ * No vCPU uses an old translation when this returns.  Where all other vCPUs
+ * are excluded, they are outside of guest code until it is over.
+ */
+void realm_cpu_flush_all(void)
+{
+    CPUState *cs;
+
+    if (current_cpu) {
+        assert(cpu_in_exclusive_context(current_cpu));
+        CPU_FOREACH(cs) {
+            tlb_flush(cs);
+        }
+        return;
+    }
+    CPU_FOREACH(cs) {
+        run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
+    }
+}
+
+/* RIPAS DESTROYED: the host took the page away, and cannot give it back. */
+static G_NORETURN void stop_destroyed(CPUState *cs, uint64_t ipa, uintptr_t ra)
+{
+    error_report_once("Realm: vCPU %d needs the page at 0x%" PRIx64
+                      ", which was destroyed; the Realm cannot go on",
+                      cs->cpu_index, ipa);
+    qemu_system_vmstop_request_prepare();
+    qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+    cpu_exit(cs);
+    cpu_loop_exit_restore(cs, ra);
+}
+
+/* Synchronous external abort (RMM 1.0, A5.2.3), also for a table walk. */
+static bool abort_access(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
+                         MMUAccessType access, int mmu_idx, int size,
+                         bool probe, uintptr_t ra, ARMMMUFaultInfo *walk)
+{
+    if (walk) {
+        walk->type = ARMFault_SyncExternalOnWalk;
+    }
+    if (!probe) {
+        arm_ops->do_transaction_failed(cs, out->phys_addr, addr, size, access,
+                                       mmu_idx, out->attrs,
+                                       MEMTX_DECODE_ERROR, ra);
+    }
+    return false;
+}
+
+static RmmAccess rmm_access(MMUAccessType access)
+{
+    return access == MMU_DATA_STORE ? RMM_ACCESS_WRITE :
+           access == MMU_INST_FETCH ? RMM_ACCESS_FETCH : RMM_ACCESS_READ;
+}
+
+/*
+ * Stage 1 by Arm's code, then stage 2 by the RMM's tables.  A page that is
+ * clean is entered without write permission, so that the first write comes
+ * here and makes it dirty.
+ */
+static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
+                           MMUAccessType access, int mmu_idx, MemOp memop,
+                           int size, bool probe, uintptr_t ra)
+{
+    ARMMMUFaultInfo *walk = ARM_CPU(cs)->env.tlb_fi;
+    RmmTranslation found;
+    RmmFault fault;
+    uint64_t ipa;
+
+    if (!arm_ops->tlb_fill_align(cs, out, addr, access, mmu_idx, memop, size,
+                                 probe, ra)) {
+        return false;
+    }
+    ipa = out->phys_addr & TARGET_PAGE_MASK;
+    do {
+        fault = rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, ipa,
+                                rmm_access(access), &found);
+    } while (fault == RMM_FAULT_UNASSIGNED && realm_host_donate(ipa));
+
+    switch (fault) {
+    case RMM_FAULT_NONE:
+        out->phys_addr = found.pa;
+        if (!found.writable) {
+            out->prot &= ~PAGE_WRITE;
+        }
+        return true;
+    case RMM_FAULT_UNPROTECTED:
+        if (access != MMU_INST_FETCH) {
+            out->prot &= ~PAGE_EXEC;
+            return true;
+        }
+        break;
+    case RMM_FAULT_UNASSIGNED:
+    case RMM_FAULT_DESTROYED:
+        if (!probe) {
+            stop_destroyed(cs, ipa, ra);
+        }
+        break;
+    case RMM_FAULT_SEA:
+    case RMM_FAULT_ADDRESS_SIZE:
+        break;
+    }
+    trace_realm_cpu_abort(cs->cpu_index, addr, ipa, fault);
+    return abort_access(cs, out, addr, access, mmu_idx, size, probe, ra, walk);
+}
+
+/* Hand the SMC that @cs executed to the RMM, and take what it answers. */
+static void smc(CPUState *cs)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
+
+    if (pe->world != RMM_WORLD_REALM) {
+        return; /* the REC is off: nothing of it runs any more */
+    }
+    trace_realm_cpu_smc(cs->cpu_index, env->xregs[0], env->xregs[1],
+                        env->xregs[2]);
+    memcpy(pe->x, env->xregs, sizeof(pe->x));
+    pe->pc = env->pc;
+    realm_host_call(pe);
+    if (pe->world == RMM_WORLD_HOST) {
+        realm_host_handle_exit(cs);
+    }
+    if (pe->world == RMM_WORLD_REALM) {
+        memcpy(env->xregs, pe->x, sizeof(pe->x));
+        env->pc = pe->pc;
+    }
+}
+
+static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
+{
+    BQL_LOCK_GUARD();
+
+    smc(cs);
+}
+
+static void realm_do_interrupt(CPUState *cs)
+{
+    if (cs->exception_index != EXCP_SMC) {
+        arm_ops->do_interrupt(cs);
+    } else if (ARM_CPU(cs)->env.xregs[0] == RSI_IPA_STATE_SET) {
+        /* Pages change hands: no other vCPU may be using them meanwhile. */
+        async_safe_run_on_cpu(cs, smc_exclusive, RUN_ON_CPU_NULL);
+    } else {
+        smc(cs);
+    }
+}
+
+/* A debugger has no translations of a Realm. */
+static hwaddr realm_get_phys_page_attrs_debug(CPUState *cs, vaddr addr,
+                                              MemTxAttrs *attrs)
+{
+    return -1;
+}
+
+/* Registers in a dump are zero: they are the Realm's. */
+static int realm_write_elf64_note(WriteCoreDumpFunction f, CPUState *cs,
+                                  int cpuid, DumpState *s)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    g_autofree CPUARMState *saved = g_memdup2(env, sizeof(*env));
+    int ret;
+
+    memset(env->xregs, 0, sizeof(env->xregs));
+    env->pc = 0;
+    memset(env->vfp.zregs, 0, sizeof(env->vfp.zregs));
+    memset(env->vfp.pregs, 0, sizeof(env->vfp.pregs));
+    ret = arm_sysemu_ops->write_elf64_note(f, cs, cpuid, s);
+    memcpy(env, saved, sizeof(*env));
+    explicit_bzero(saved, sizeof(*saved));
+    return ret;
+}
+
+static int realm_gdb_read_register(CPUState *cs, GByteArray *buf, int reg)
+{
+    guint before = buf->len;
+    int size = arm_gdb_read_register(cs, buf, reg);
+
+    memset(buf->data + before, 0, buf->len - before);
+    return size;
+}
+
+static int realm_gdb_write_register(CPUState *cs, uint8_t *buf, int reg)
+{
+    return 0;
+}
+
+static void realm_dump_state(CPUState *cs, FILE *f, int flags)
+{
+    qemu_fprintf(f, "CPU#%d: the registers of a Realm are not available\n",
+                 cs->cpu_index);
+}
+
+/* RMM 1.0 hides MTE from Realms (A3.1.3, ID_AA64PFR1_EL1). */
+static void hide_mte(ARMCPU *cpu)
+{
+    cpu->isar.id_aa64pfr1 = FIELD_DP64(cpu->isar.id_aa64pfr1, ID_AA64PFR1,
+                                       MTE, 0);
+}
+
+/* FP, SVE and system registers are read by functions of their own. */
+static void drop_gdb_coprocessors(CPUState *cs)
+{
+    g_array_set_size(cs->gdb_regs, MIN(cs->gdb_regs->len, 1));
+    cs->gdb_num_regs = cs->gdb_num_g_regs = cs->cc->gdb_num_core_regs;
+}
+
+static void realm_cpu_realize(DeviceState *dev, Error **errp)
+{
+    ERRP_GUARD();
+    ARMCPU *cpu = ARM_CPU(dev);
+
+    if (!object_property_set_link(OBJECT(dev), "memory",
+                                  OBJECT(realm_memory_root()), errp)) {
+        return;
+    }
+    if (cpu->tag_memory) {
+        if (!object_property_set_link(OBJECT(dev), "tag-memory",
+                OBJECT(realm_memory_tag_root(cpu->tag_memory)), errp)) {
+            return;
+        }
+    } else {
+        hide_mte(cpu);
+    }
+    arm_realize(dev, errp);
+    if (!*errp) {
+        drop_gdb_coprocessors(CPU(dev));
+    }
+}
+
+static void wrap_debug(CPUClass *cc)
+{
+    static struct SysemuCPUOps ops;
+
+    arm_sysemu_ops = cc->sysemu_ops;
+    ops = *arm_sysemu_ops;
+    ops.get_phys_page_attrs_debug = realm_get_phys_page_attrs_debug;
+    ops.write_elf64_note = realm_write_elf64_note;
+    ops.legacy_vmsd = NULL; /* the RMM seals this state (context.c) */
+    cc->sysemu_ops = &ops;
+
+    arm_gdb_read_register = cc->gdb_read_register;
+    cc->gdb_read_register = realm_gdb_read_register;
+    cc->gdb_write_register = realm_gdb_write_register;
+    cc->dump_state = realm_dump_state;
+}
+
+void realm_cpu_class_init(const char *cpu_type)
+{
+    static TCGCPUOps ops;
+    ObjectClass *oc = object_class_by_name(cpu_type);
+    CPUClass *cc = CPU_CLASS(oc);
+
+    arm_ops = cc->tcg_ops;
+    ops = *arm_ops;
+    ops.tlb_fill_align = realm_tlb_fill;
+    ops.do_interrupt = realm_do_interrupt;
+    cc->tcg_ops = &ops;
+
+    wrap_debug(cc);
+    device_class_set_parent_realize(DEVICE_CLASS(oc), realm_cpu_realize,
+                                    &arm_realize);
+}

@@ -1,0 +1,129 @@
+/*
+ * The TCG backend for Realms: what its files share
+ *
+ * Purpose: TCG plays hardware and KVM host for the RMM model
+ * (target/arm/rmm/): memory.c is the physical memory, cpu.c the processors,
+ * host.c the host's half of RMI, context.c a processor's registers as one
+ * blob, backend.c the seam to machine and migration.
+ *
+ * Invariants:
+ * - The granule behind a protected IPA in RAM has the PA that equals the
+ *   IPA; so one RAMBlock, seen by the CPUs only, is all of a Realm's memory.
+ * - Private memory is in no address space but the CPUs'.
+ *
+ * Lock rule: BQL, except for the fault path (realm_tlb_fill and
+ * realm_host_donate), which takes RealmTcg.donate_lock only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ACCEL_TCG_REALM_REALM_TCG_H
+#define ACCEL_TCG_REALM_REALM_TCG_H
+
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "qemu/thread.h"
+#include "system/realm-backend.h"
+#include "target/arm/rmm/rmm.h"
+#include "target/arm/rmm/rmm-abi.h"
+
+/* One vCPU: the REC it runs, and the PE that runs it. */
+typedef struct RealmVcpu {
+    RmmPe pe;
+    uint64_t rec;               /* PA */
+    uint64_t run;               /* PA of the Non-secure run page */
+} RealmVcpu;
+
+typedef struct RealmTcg {
+    const RealmConfig *config;
+    Rmm *rmm;
+    uint64_t rd;                /* PA; 0 while there is no Realm */
+    RmmStage2 stage2;
+    RealmVcpu *vcpus;           /* indexed by cpu_index */
+    GArray *images;             /* of RealmImage */
+    QemuMutex donate_lock;      /* one donor at a time */
+    bool accepted;              /* an offer waits for its migration */
+    bool left;                  /* the destination has the start token */
+} RealmTcg;
+
+typedef struct RealmImage {
+    uint64_t base, top;         /* page aligned */
+} RealmImage;
+
+extern RealmTcg realm_tcg;
+
+/* memory.c */
+
+/* Create private RAM and tags, and what the RMM needs to see of memory. */
+bool realm_memory_init(const RealmConfig *config, Error **errp);
+const RmmOps *realm_memory_ops(void);
+
+/* What a CPU has for memory; its tag memory so far is shown as shared. */
+MemoryRegion *realm_memory_root(void);
+MemoryRegion *realm_memory_tag_root(MemoryRegion *shared_tags);
+
+/*
+ * PA of @count contiguous zeroed granules aligned to their total size
+ * (@count is a power of two), not yet delegated: for tables and descriptors.
+ * Never freed: a Realm lives as long as its machine.
+ */
+uint64_t realm_memory_alloc(unsigned count);
+
+/* Host address and PA of Non-secure page @n; one page for each vCPU. */
+void *realm_memory_ns_page(unsigned n, uint64_t *pa);
+
+/*
+ * Show @size bytes at @host to the RMM as Non-secure memory, in calls that
+ * this thread makes; until the same @window (0 to 3) is used again.
+ */
+uint64_t realm_memory_window(unsigned window, const void *host, size_t size);
+
+/* Give what backs shared RAM in [@base, @top) back to the host. */
+void realm_memory_discard_shared(uint64_t base, uint64_t top);
+
+/* Give what backs private RAM in [@base, @top) back to the host. */
+void realm_memory_discard_private(uint64_t base, uint64_t top);
+
+/* host.c */
+
+/* A call from the host to the RMM, and what that leaves for a host to do. */
+void realm_host_call(RmmPe *pe);
+
+/* Build the Realm from the images, or an empty one to import into. */
+bool realm_host_build(Error **errp);
+bool realm_host_build_empty(Error **errp);
+
+/* Assign a granule to the protected @ipa, which has RIPAS RAM. */
+bool realm_host_donate(uint64_t ipa);
+
+/* Create the tables that a page at @ipa needs; on an error, RMI's result. */
+uint64_t realm_host_create_tables(uint64_t ipa);
+
+/* Delegate the granule at @pa; true if it is the RMM's afterwards. */
+bool realm_host_delegate(uint64_t pa);
+
+/*
+ * The REC of @cs exited: do what it asks and enter it again, unless it is
+ * off now.
+ */
+void realm_host_handle_exit(CPUState *cs);
+
+/* Enter the REC of @cs; the PE is in the Realm world if that worked. */
+bool realm_host_enter(CPUState *cs, Error **errp);
+
+/* cpu.c */
+void realm_cpu_class_init(const char *cpu_type);
+void realm_cpu_flush_all(void);
+
+/* cause.c */
+
+/* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
+const char *realm_cause(unsigned cause);
+
+/* context.c */
+size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size);
+bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
+                        size_t size);
+CPUState *realm_cpu_by_mpidr(uint64_t mpidr);
+uint64_t realm_cpu_mpidr(CPUState *cs);
+
+#endif

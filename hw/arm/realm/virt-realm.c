@@ -1,0 +1,191 @@
+/*
+ * The virt board as a Realm
+ *
+ * Purpose: refuse what a Realm cannot have, before anything is started;
+ * choose the IPA width and the SMC conduit; hand the rest to the backend of
+ * the accelerator in use.
+ *
+ * Invariants: an option the user gave is obeyed or refused, never changed.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "hw/arm/virt-realm.h"
+#include "hw/block/flash.h"
+#include "hw/boards.h"
+#include "hw/realm-image.h"
+#include "system/realm-backend.h"
+#include "system/tcg.h"
+#include "target/arm/cpu.h"
+#include "target/arm/kvm-consts.h"
+#include "target/arm/realm/rme-guest.h"
+
+/* Names of the error messages begin with the object they are about. */
+#define REALM "rme-guest: a Realm "
+
+static bool check_board(VirtMachineState *vms, bool firmware_loaded,
+                        Error **errp)
+{
+    if (vms->secure) {
+        error_setg(errp, REALM "has no EL3; leave secure=on out");
+    } else if (vms->virt) {
+        error_setg(errp, REALM "has no EL2; leave virtualization=on out");
+    } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
+        error_setg(errp, REALM "needs GICv3; use gic-version=3");
+    } else if (firmware_loaded || pflash_cfi01_get_blk(vms->flash[1])) {
+        error_setg(errp, REALM "cannot start from flash; "
+                   "use -kernel instead of -bios or pflash");
+    } else if (vms->dtb_randomness) {
+        error_setg(errp, REALM "measures its device tree; "
+                   "leave dtb-randomness=on out");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool check_mte(VirtMachineState *vms, const RealmConfig *config,
+                      Error **errp)
+{
+    if (vms->mte && !config->mte) {
+        error_setg(errp, REALM "of RMM 1.0 has no memory tags, so mte=on "
+                   "does not go with it; add mte=on to rme-guest as well "
+                   "(an extension), or leave both out");
+        return false;
+    }
+    if (config->mte && !vms->mte) {
+        error_setg(errp, "rme-guest: mte=on needs a machine with memory "
+                   "tags; add mte=on to -machine as well");
+        return false;
+    }
+    return true;
+}
+
+static bool check_memory(MachineState *machine, Error **errp)
+{
+    if (machine->maxram_size > machine->ram_size) {
+        error_setg(errp, REALM "cannot grow; leave maxmem and slots out of "
+                   "-m");
+        return false;
+    }
+    if (machine->ram_size % REALM_PAGE_SIZE) {
+        error_setg(errp, REALM "has whole pages; "
+                   "-m %" PRIu64 " bytes is no multiple of %d",
+                   machine->ram_size, REALM_PAGE_SIZE);
+        return false;
+    }
+    return true;
+}
+
+/* How many address bits the CPU has; the error if it cannot be a Realm's. */
+static bool check_cpu(MachineState *machine, unsigned *pa_bits, Error **errp)
+{
+    const CPUArchIdList *cpus = machine->possible_cpus;
+    Object *cpu = object_new(cpus->cpus[0].type);
+    bool aarch64 = object_property_get_bool(cpu, "aarch64", NULL);
+
+    *pa_bits = aarch64 ? arm_pamax(ARM_CPU(cpu)) : 0;
+    object_unref(cpu);
+    if (!aarch64) {
+        error_setg(errp, REALM "needs an AArch64 CPU, which '%s' is not; "
+                   "use -cpu max", machine->cpu_type);
+    }
+    return aarch64;
+}
+
+/*
+ * The protected half of the IPA space holds the board's highest address, and
+ * the other half shows the board to the Realm once more, as shared.
+ */
+static bool choose_ipa_bits(VirtMachineState *vms, unsigned pa_bits,
+                            RealmConfig *config, Error **errp)
+{
+    unsigned bits = 64 - clz64(vms->highest_gpa) + 1;
+
+    if (bits > MIN(pa_bits, 48)) {
+        error_setg(errp, REALM "on this board needs addresses of %u bits, "
+                   "but the CPU or the RMM has %u; use -cpu max, less memory, "
+                   "or highmem=off", bits, MIN(pa_bits, 48));
+        return false;
+    }
+    config->ipa_bits = MAX(bits, 32);
+    return true;
+}
+
+/*
+ * Linux puts the shared bit into the DMA addresses that it gives to devices,
+ * so the board's memory appears there as well.
+ */
+static void alias_shared_half(const RealmConfig *config)
+{
+    MemoryRegion *sysmem = get_system_memory();
+    MemoryRegion *alias = g_new(MemoryRegion, 1);
+    hwaddr shared = BIT_ULL(config->ipa_bits - 1);
+
+    memory_region_init_alias(alias, OBJECT(current_machine),
+                             "realm-shared-half", sysmem, 0, shared);
+    memory_region_add_subregion_overlap(sysmem, shared, alias, -1);
+}
+
+static bool realm_init(VirtMachineState *vms, RealmConfig *config,
+                       bool firmware_loaded, Error **errp)
+{
+    MachineState *machine = MACHINE(vms);
+    const RealmBackendOps *backend = tcg_enabled() ? realm_tcg_backend() : NULL;
+    unsigned pa_bits;
+
+    if (!backend) {
+        error_setg(errp, "rme-guest: accelerator '%s' cannot run Realms here; "
+                   "use -accel tcg", current_accel_name());
+        return false;
+    }
+    if (!check_cpu(machine, &pa_bits, errp) ||
+        !check_board(vms, firmware_loaded, errp) ||
+        !check_mte(vms, config, errp) ||
+        !check_memory(machine, errp) ||
+        !choose_ipa_bits(vms, pa_bits, config, errp)) {
+        return false;
+    }
+    config->ram_base = vms->memmap[VIRT_MEM].base;
+    config->ram_size = machine->ram_size;
+    config->cpu_type = machine->cpu_type;
+    config->num_cpus = machine->smp.cpus;
+
+    realm_config_set(config);
+    realm_backend_set(backend);
+    return backend->create(config, errp);
+}
+
+void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)
+{
+    MachineState *machine = MACHINE(vms);
+    RmeGuest *guest = rme_guest();
+
+    if (!guest) {
+        return;
+    }
+    if (machine->cgs != CONFIDENTIAL_GUEST_SUPPORT(guest)) {
+        error_report("rme-guest: the machine does not use it; add "
+                     "confidential-guest-support=%s to -machine virt",
+                     object_get_canonical_path_component(OBJECT(guest)));
+        exit(EXIT_FAILURE);
+    }
+    realm_init(vms, &guest->config, firmware_loaded, &error_fatal);
+    vms->psci_conduit = QEMU_PSCI_CONDUIT_SMC;
+    alias_shared_half(&guest->config);
+    machine->cgs->ready = true;
+}
+
+void realm_image_written(hwaddr addr, uint64_t size)
+{
+    const RealmBackendOps *backend = realm_backend();
+
+    if (backend) {
+        backend->add_image(addr, size);
+    }
+}

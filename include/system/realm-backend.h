@@ -1,0 +1,135 @@
+/*
+ * The one seam between Realms and what runs them
+ *
+ * Purpose: RealmBackendOps is all that the machine and migration/realm/ know
+ * of a Realm; accel/tcg/realm/ (the RMM model) and accel/kvm/realm/ (an RME
+ * host) implement it.
+ *
+ * Invariants: blobs (offers, bundles) are opaque on this side.  A backend
+ * bounds every size it is given.  A function that fails has changed nothing
+ * unless its comment says that the failure is final.
+ *
+ * Lock rule: every function runs under the BQL except where "any thread"
+ * is said.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef SYSTEM_REALM_BACKEND_H
+#define SYSTEM_REALM_BACKEND_H
+
+#include "qapi/qapi-types-realm.h"
+
+#define REALM_RPV_SIZE 64
+#define REALM_MEASUREMENT_SIZE 64
+#define REALM_PAGE_SIZE 4096
+
+/* What the user asked for; the machine fills it in before any vCPU exists. */
+typedef struct RealmConfig {
+    uint8_t rpv[REALM_RPV_SIZE];
+    RmeGuestMeasurementAlgorithm measurement_algorithm;
+    bool migration;
+    bool mte;
+    uint8_t ipa_bits;           /* the shared bit is ipa_bits - 1 */
+    uint64_t ram_base;          /* guest physical, page aligned */
+    uint64_t ram_size;          /* bytes, page aligned */
+    const char *cpu_type;
+    unsigned num_cpus;
+} RealmConfig;
+
+/* Limits of a migration, constant once the Realm exists. */
+typedef struct RealmMigrationLimits {
+    size_t max_blob;            /* largest offer or bundle, in bytes */
+    unsigned max_pages;         /* most pages in one memory bundle */
+} RealmMigrationLimits;
+
+typedef struct RealmBackendOps {
+    const char *name;
+
+    /*
+     * Life cycle.
+     *
+     * @create: called once, before the first vCPU exists.  @config stays
+     * valid for the life of the machine.
+     *
+     * @add_image: the loader wrote @size bytes to guest RAM at @base (after
+     * each machine reset).  Bytes outside RAM are ignored.
+     *
+     * @measurement: the Realm's initial measurement; returns its size in
+     * bytes, 0 while the Realm does not exist yet.
+     *
+     * @runnable: whether vCPUs may run now; the error says why not.
+     */
+    bool (*create)(const RealmConfig *config, Error **errp);
+    void (*add_image)(uint64_t base, uint64_t size);
+    size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
+
+    void (*migration_limits)(RealmMigrationLimits *limits);
+
+    /*
+     * Migration, source.  @buf has room for max_blob bytes; a function that
+     * emits a blob returns its size, or -1 with @errp set.
+     *
+     * @accept: take the destination's offer.  @accepted: is one waiting.
+     *
+     * @export_begin: open the session; the vCPUs go on.
+     *
+     * @collect_dirty: close the round: set bit n of @bitmap (one bit a page
+     * from ram_base on, little-endian host longs) for every page that is yet
+     * to be exported, counting those written since the round before.
+     * Returns how many, or -1.
+     *
+     * @export_memory: export up to @n pages, given as page numbers from
+     * ram_base on; pages that need no export are left out, and if none is
+     * left 0 is returned.  Any thread.
+     *
+     * @export_epoch: pages may be exported again from here on.
+     *
+     * @pause: no vCPU runs until @export_abort.
+     *
+     * @export_state: part @part of the Realm's state (0, 1, ...); 0 when
+     * there is no such part.
+     *
+     * @export_start: after this token only the destination runs the Realm.
+     *
+     * @export_abort: forget the session.  False if it is too late, that is
+     * after @export_start.
+     */
+    bool (*accept)(const void *offer, size_t size, Error **errp);
+    bool (*accepted)(void);
+    ssize_t (*export_begin)(void *buf, Error **errp);
+    int64_t (*collect_dirty)(unsigned long *bitmap, Error **errp);
+    ssize_t (*export_memory)(const uint64_t *pages, unsigned n,
+                             void *buf, unsigned *exported, Error **errp);
+    ssize_t (*export_epoch)(void *buf, Error **errp);
+    bool (*pause)(Error **errp);
+    ssize_t (*export_state)(unsigned part, void *buf, Error **errp);
+    ssize_t (*export_start)(void *buf, Error **errp);
+    bool (*export_abort)(Error **errp);
+
+    /*
+     * Migration, destination.  A failed @import or @import_memory is final
+     * for the session: this Realm will never run.
+     *
+     * @offer: make an offer; returns its size.
+     * @import_memory: any thread.
+     * @commit: all is here; this side runs the Realm from now on.
+     */
+    ssize_t (*offer)(void *buf, Error **errp);
+    bool (*import)(const void *blob, size_t size, Error **errp);
+    bool (*import_memory)(const void *blob, size_t size, unsigned *pages,
+                          Error **errp);
+    bool (*commit)(Error **errp);
+} RealmBackendOps;
+
+/* The backend of this machine, NULL if the machine is not a Realm. */
+const RealmBackendOps *realm_backend(void);
+void realm_backend_set(const RealmBackendOps *ops);
+
+/* The configuration of this machine's Realm, NULL if it is not a Realm. */
+const RealmConfig *realm_config(void);
+void realm_config_set(const RealmConfig *config);
+
+/* Accelerators that can run Realms; NULL where not built. */
+const RealmBackendOps *realm_tcg_backend(void);
+
+#endif

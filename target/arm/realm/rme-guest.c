@@ -1,0 +1,196 @@
+/*
+ * The rme-guest object: what the user says about a Realm
+ *
+ * Purpose: -object rme-guest and its properties.  The object is created
+ * after the machine object and before the machine's own options are applied,
+ * so that it can choose better defaults for a Realm, which the user's options
+ * still override; hw/arm/realm/ then refuses what a Realm cannot have.
+ *
+ * Invariants: at most one object exists, and the machine uses it.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/base64.h"
+#include "qemu/error-report.h"
+#include "qom/object_interfaces.h"
+#include "hw/boards.h"
+#include "cpu.h"
+#include "rme-guest.h"
+
+static RmeGuest *the_guest;
+
+RmeGuest *rme_guest(void)
+{
+    return the_guest;
+}
+
+static char *rme_guest_get_rpv(Object *obj, Error **errp)
+{
+    RmeGuest *guest = RME_GUEST(obj);
+
+    return g_base64_encode(guest->config.rpv, REALM_RPV_SIZE);
+}
+
+static void rme_guest_set_rpv(Object *obj, const char *value, Error **errp)
+{
+    RmeGuest *guest = RME_GUEST(obj);
+    g_autofree uint8_t *rpv = NULL;
+    size_t size = 0;
+
+    rpv = qbase64_decode(value, -1, &size, errp);
+    if (!rpv) {
+        error_prepend(errp, "rme-guest: personalization-value is not base64: ");
+        return;
+    }
+    if (size != REALM_RPV_SIZE) {
+        error_setg(errp, "rme-guest: personalization-value has %zu bytes; "
+                   "give base64 of exactly %d bytes", size, REALM_RPV_SIZE);
+        return;
+    }
+    memcpy(guest->config.rpv, rpv, REALM_RPV_SIZE);
+}
+
+static int rme_guest_get_algorithm(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.measurement_algorithm;
+}
+
+static void rme_guest_set_algorithm(Object *obj, int value, Error **errp)
+{
+    RME_GUEST(obj)->config.measurement_algorithm = value;
+}
+
+static bool rme_guest_get_migration(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.migration;
+}
+
+static void rme_guest_set_migration(Object *obj, bool value, Error **errp)
+{
+    RME_GUEST(obj)->config.migration = value;
+}
+
+static bool rme_guest_get_mte(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.mte;
+}
+
+static void rme_guest_set_mte(Object *obj, bool value, Error **errp)
+{
+    RME_GUEST(obj)->config.mte = value;
+}
+
+/* Give the machine a property value that the user can still override. */
+static void suggest(MachineState *machine, const char *name, const char *value)
+{
+    if (object_property_find(OBJECT(machine), name)) {
+        object_property_parse(OBJECT(machine), name, value, &error_abort);
+    }
+}
+
+/* An rme-guest that no machine uses protects nothing: say so, and stop. */
+static void rme_guest_check_used(Notifier *notifier, void *unused)
+{
+    if (current_machine->cgs != CONFIDENTIAL_GUEST_SUPPORT(the_guest)) {
+        error_report("rme-guest: this machine does not use it; add "
+                     "confidential-guest-support=%s to -machine virt",
+                     object_get_canonical_path_component(OBJECT(the_guest)));
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void rme_guest_complete(UserCreatable *uc, Error **errp)
+{
+    static Notifier machine_done = { .notify = rme_guest_check_used };
+    MachineState *machine = current_machine;
+
+    if (the_guest) {
+        error_setg(errp, "rme-guest: a machine is one Realm; "
+                   "give only one rme-guest object");
+        return;
+    }
+    if (phase_check(PHASE_MACHINE_CREATED)) {
+        error_setg(errp, "rme-guest: a Realm is created with its machine; "
+                   "give the object on the command line");
+        return;
+    }
+    the_guest = RME_GUEST(uc);
+    qemu_add_machine_init_done_notifier(&machine_done);
+
+    suggest(machine, "gic-version", "3");
+    suggest(machine, "dtb-randomness", "off");
+    MACHINE_GET_CLASS(machine)->default_cpu_type = ARM_CPU_TYPE_NAME("max");
+}
+
+static bool rme_guest_can_be_deleted(UserCreatable *uc)
+{
+    return false;
+}
+
+static void rme_guest_init(Object *obj)
+{
+    RmeGuest *guest = RME_GUEST(obj);
+
+    guest->config.measurement_algorithm =
+        RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+}
+
+static void rme_guest_finalize(Object *obj)
+{
+    if (the_guest == RME_GUEST(obj)) {
+        the_guest = NULL;
+    }
+}
+
+static void rme_guest_class_init(ObjectClass *oc, void *data)
+{
+    UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
+
+    ucc->complete = rme_guest_complete;
+    ucc->can_be_deleted = rme_guest_can_be_deleted;
+
+    object_class_property_add_str(oc, "personalization-value",
+                                  rme_guest_get_rpv, rme_guest_set_rpv);
+    object_class_property_set_description(oc, "personalization-value",
+        "Realm personalization value (base64 of 64 bytes)");
+    object_class_property_add_enum(oc, "measurement-algorithm",
+                                   "RmeGuestMeasurementAlgorithm",
+                                   &RmeGuestMeasurementAlgorithm_lookup,
+                                   rme_guest_get_algorithm,
+                                   rme_guest_set_algorithm);
+    object_class_property_set_description(oc, "measurement-algorithm",
+        "Hash algorithm of the Realm's measurements");
+    object_class_property_add_bool(oc, "migration", rme_guest_get_migration,
+                                   rme_guest_set_migration);
+    object_class_property_set_description(oc, "migration",
+        "Whether the Realm may be migrated (measured)");
+    object_class_property_add_bool(oc, "mte", rme_guest_get_mte,
+                                   rme_guest_set_mte);
+    object_class_property_set_description(oc, "mte",
+        "Whether the Realm has memory tags (measured)");
+}
+
+static const TypeInfo rme_guest_info = {
+    .name = TYPE_RME_GUEST,
+    .parent = TYPE_CONFIDENTIAL_GUEST_SUPPORT,
+    .instance_size = sizeof(RmeGuest),
+    .instance_init = rme_guest_init,
+    .instance_finalize = rme_guest_finalize,
+    .class_init = rme_guest_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_USER_CREATABLE },
+        { }
+    }
+};
+
+static void rme_guest_register_types(void)
+{
+    type_register_static(&rme_guest_info);
+}
+
+type_init(rme_guest_register_types)
