@@ -57,7 +57,6 @@ typedef struct RealmBackendOps {
      * @measurement: the Realm's initial measurement; returns its size in
      * bytes, 0 while the Realm does not exist yet.
      *
-     * @runnable: whether vCPUs may run now; the error says why not.
      */
     bool (*create)(const RealmConfig *config, Error **errp);
     void (*add_image)(uint64_t base, uint64_t size);
@@ -121,13 +120,15 @@ typedef struct RealmBackendOps {
     bool (*commit)(Error **errp);
 } RealmBackendOps;
 
-/* The backend of this machine, NULL if the machine is not a Realm. */
+/* This machine's backend and configuration, NULL if it is not a Realm. */
 const RealmBackendOps *realm_backend(void);
-void realm_backend_set(const RealmBackendOps *ops);
-
-/* The configuration of this machine's Realm, NULL if it is not a Realm. */
 const RealmConfig *realm_config(void);
-void realm_config_set(const RealmConfig *config);
+
+/*
+ * This machine is a Realm from now on; both stay valid for its life.  Called
+ * once, before @create.
+ */
+void realm_backend_set(const RealmBackendOps *ops, const RealmConfig *config);
 
 /* Accelerators that can run Realms; NULL where not built. */
 const RealmBackendOps *realm_tcg_backend(void);

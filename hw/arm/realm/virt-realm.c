@@ -18,7 +18,6 @@
 #include "hw/arm/virt-realm.h"
 #include "hw/block/flash.h"
 #include "hw/boards.h"
-#include "hw/realm-image.h"
 #include "system/realm-backend.h"
 #include "system/tcg.h"
 #include "target/arm/cpu.h"
@@ -71,6 +70,11 @@ static bool check_memory(MachineState *machine, Error **errp)
     if (machine->maxram_size > machine->ram_size) {
         error_setg(errp, REALM "cannot grow; leave maxmem and slots out of "
                    "-m");
+        return false;
+    }
+    if (!memory_region_is_ram(machine->ram)) {
+        error_setg(errp, REALM "has one block of memory; "
+                   "leave memdev out of -numa");
         return false;
     }
     if (machine->ram_size % REALM_PAGE_SIZE) {
@@ -156,8 +160,7 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     config->cpu_type = machine->cpu_type;
     config->num_cpus = machine->smp.cpus;
 
-    realm_config_set(config);
-    realm_backend_set(backend);
+    realm_backend_set(backend, config);
     return backend->create(config, errp);
 }
 
@@ -179,13 +182,4 @@ void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)
     vms->psci_conduit = QEMU_PSCI_CONDUIT_SMC;
     alias_shared_half(&guest->config);
     machine->cgs->ready = true;
-}
-
-void realm_image_written(hwaddr addr, uint64_t size)
-{
-    const RealmBackendOps *backend = realm_backend();
-
-    if (backend) {
-        backend->add_image(addr, size);
-    }
 }

@@ -1,0 +1,83 @@
+/*
+ * Live migration of Realms: the destination half of the "realm" section
+ *
+ * Purpose: hand every blob of the stream to the backend.
+ *
+ * Invariants: the size of a blob is bounded before it is read; a blob is
+ * used only by the backend, which authenticates it; the first failure ends
+ * the migration.
+ *
+ * Lock rule: realm-migration.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "migration/migration.h"
+#include "realm-migration.h"
+#include "record.h"
+#include "trace.h"
+
+static const char *record_name(RealmRecordType type)
+{
+    return type == REALM_RECORD_MEMORY ? "memory" : "state";
+}
+
+static bool import_blob(RealmRecordType type, const void *blob, size_t size,
+                        Error **errp)
+{
+    unsigned pages = 0;
+    bool ok = type == REALM_RECORD_MEMORY
+        ? realm_backend()->import_memory(blob, size, &pages, errp)
+        : realm_backend()->import(blob, size, errp);
+
+    trace_realm_destination_record(record_name(type), size, pages, ok);
+    if (ok) {
+        realm_migration_count(size, pages);
+    }
+    return ok;
+}
+
+/* The records of one part of the section. */
+static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
+{
+    RealmRecordType type;
+    size_t size;
+
+    for (;;) {
+        if (!realm_record_get(f, &type, &size, max, errp)) {
+            return false;
+        }
+        if (type == REALM_RECORD_END) {
+            return true;
+        }
+        if (qemu_get_buffer(f, buf, size) != size) {
+            error_setg(errp, "realm section: the stream ends within a %s "
+                       "record of %zu bytes", record_name(type), size);
+            return false;
+        }
+        if (!import_blob(type, buf, size, errp)) {
+            error_prepend(errp, "realm section: %s record of %zu bytes: ",
+                          record_name(type), size);
+            return false;
+        }
+    }
+}
+
+int realm_destination_load(QEMUFile *f, void *opaque, int version_id)
+{
+    RealmMigrationLimits limits;
+    g_autofree uint8_t *buf = NULL;
+    Error *err = NULL;
+
+    realm_backend()->migration_limits(&limits);
+    buf = g_malloc(limits.max_blob);
+    if (load_records(f, buf, limits.max_blob, &err)) {
+        return 0;
+    }
+    migrate_set_error(migrate_get_current(), err);
+    error_report_err(err);
+    return -EINVAL;
+}

@@ -1,0 +1,45 @@
+/*
+ * The Realm of this machine: which backend runs it
+ *
+ * Purpose: the registry behind include/system/realm-backend.h.
+ *
+ * Invariants: set once, while the machine is created.
+ *
+ * Lock rule: BQL to set; constant afterwards.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/realm-image.h"
+#include "system/realm-backend.h"
+#include "realm-migration.h"
+
+static const RealmBackendOps *the_backend;
+static const RealmConfig *the_config;
+
+const RealmBackendOps *realm_backend(void)
+{
+    return the_backend;
+}
+
+const RealmConfig *realm_config(void)
+{
+    return the_config;
+}
+
+void realm_backend_set(const RealmBackendOps *backend,
+                       const RealmConfig *config)
+{
+    assert(!the_backend);
+    the_backend = backend;
+    the_config = config;
+    realm_migration_init();
+}
+
+void realm_image_written(hwaddr addr, uint64_t size)
+{
+    if (the_backend) {
+        the_backend->add_image(addr, size);
+    }
+}

@@ -1,0 +1,64 @@
+/*
+ * Live migration of Realms: what the files of the "realm" section share
+ *
+ * Purpose: one section of the migration stream relays what the source's
+ * backend exports to the destination's.  source.c and destination.c are its
+ * two halves, section.c registers them, start.c is the last word of the
+ * stream, qmp.c the commands.
+ *
+ * Invariants: blobs are opaque; this folder includes nothing of an
+ * accelerator.
+ *
+ * Lock rule: the source's state belongs to the migration thread while a
+ * migration is active (setup and completion have the BQL as well); the
+ * destination's to the thread that loads.  Statistics are atomic.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_REALM_REALM_MIGRATION_H
+#define MIGRATION_REALM_REALM_MIGRATION_H
+
+#include "qemu/stats64.h"
+#include "migration/qemu-file.h"
+#include "system/realm-backend.h"
+
+#define REALM_SECTION "realm"
+#define REALM_SECTION_VERSION 1
+
+typedef struct RealmMigrationCounters {
+    Stat64 private_pages, tag_pages, bundles, bytes, rounds, remaining_pages;
+} RealmMigrationCounters;
+
+extern RealmMigrationCounters realm_migration_counters;
+
+void realm_migration_counters_reset(void);
+/* Count a blob of @size bytes that carries @pages pages. */
+void realm_migration_count(size_t size, unsigned pages);
+
+/* section.c: called once, when the machine becomes a Realm. */
+void realm_migration_init(void);
+
+/* source.c: see SaveVMHandlers for when each is called, and its result. */
+int realm_source_prepare(void *opaque, Error **errp);
+int realm_source_setup(QEMUFile *f, void *opaque, Error **errp);
+void realm_source_pending_estimate(void *opaque, uint64_t *must_precopy,
+                                   uint64_t *can_postcopy);
+void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
+                                uint64_t *can_postcopy);
+int realm_source_iterate(QEMUFile *f, void *opaque);
+int realm_source_complete(QEMUFile *f, void *opaque);
+void realm_source_cleanup(void *opaque);
+
+/* Give a migration that did not end well up, so that the Realm runs on. */
+void realm_source_abort(void);
+
+/* Whether the source half has an open session. */
+bool realm_source_active(void);
+
+/* destination.c */
+int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
+
+/* start.c: register the last section of the stream. */
+void realm_start_register(void);
+
+#endif

@@ -1,0 +1,336 @@
+/*
+ * Live migration of Realms: the source half of the "realm" section
+ *
+ * Purpose: rounds of dirty pages, then the Realm's state.  A round begins
+ * when the backend is asked which pages are to be exported; these go out in
+ * bundles; an epoch token closes it.
+ *
+ *     setup      session header and immutable state
+ *     iterate    memory bundles until the rate limit or the round's end
+ *     pending    round at its end: epoch token, next round
+ *     complete   pause; last round; map, RECs
+ *     (start.c)  start token, after all devices
+ *
+ * Invariants: `pages` has exactly the pages known to be to export; a page is
+ * sent at most once in an epoch.
+ *
+ * Lock rule: realm-migration.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "migration/migration.h"
+#include "migration/options.h"
+#include "system/runstate.h"
+#include "realm-migration.h"
+#include "record.h"
+#include "trace.h"
+
+static struct {
+    bool active;                /* a session is open */
+    bool epoch_due;             /* pages were sent since the last token */
+    RealmMigrationLimits limits;
+    unsigned long *pages;       /* bitmap: to be exported */
+    uint64_t num_pages;         /* bits in it */
+    uint64_t remaining;         /* bits set in it */
+    uint64_t cursor;            /* no bit below is set */
+    uint8_t *buf;               /* limits.max_blob bytes */
+    uint8_t *token;             /* epoch token that waits to be sent */
+    size_t token_size;
+} source;
+
+/* What a page costs in the stream. */
+static uint64_t page_bytes(void)
+{
+    return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
+}
+
+bool realm_source_active(void)
+{
+    return source.active;
+}
+
+/* Report @err (freed) as the reason why the migration fails. */
+static int fail(QEMUFile *f, Error *err)
+{
+    migrate_set_error(migrate_get_current(), err);
+    qemu_file_set_error(f, -EINVAL);
+    error_report_err(err);
+    return -EINVAL;
+}
+
+static bool check_capabilities(Error **errp)
+{
+    const struct {
+        bool on;
+        const char *name;
+    } refused[] = {
+        { migrate_postcopy_ram(), "postcopy-ram" },
+        { migrate_background_snapshot(), "background-snapshot" },
+        { migrate_colo(), "x-colo" },
+        { migrate_mapped_ram(), "mapped-ram" },
+        { migrate_xbzrle(), "xbzrle" },
+        { migrate_multifd(), "multifd" },
+        { migrate_ignore_shared(), "x-ignore-shared" },
+        { migrate_release_ram(), "release-ram" },
+        { migrate_mode() != MIG_MODE_NORMAL, "a cpr mode" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        if (refused[i].on) {
+            error_setg(errp, "Realm: %s does not work with Realms; "
+                       "turn it off", refused[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+int realm_source_prepare(void *opaque, Error **errp)
+{
+    if (!realm_config()->migration) {
+        error_setg(errp, "Realm: it was created with migration=off; "
+                   "give rme-guest migration=on");
+        return -EPERM;
+    }
+    if (!check_capabilities(errp)) {
+        return -EINVAL;
+    }
+    if (!realm_backend()->accepted()) {
+        error_setg(errp, "Realm: no destination was accepted; give "
+                   "realm-migration-accept the offer that "
+                   "realm-migration-offer makes on the destination");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void alloc_buffers(void)
+{
+    realm_backend()->migration_limits(&source.limits);
+    source.num_pages = realm_config()->ram_size / REALM_PAGE_SIZE;
+    source.pages = bitmap_new(ROUND_UP(source.num_pages, 64));
+    source.buf = g_malloc(source.limits.max_blob);
+    source.token = g_malloc(source.limits.max_blob);
+    source.token_size = 0;
+    source.remaining = 0;
+    source.cursor = 0;
+    source.epoch_due = false;
+}
+
+static void send(QEMUFile *f, RealmRecordType type, size_t size, unsigned pages)
+{
+    realm_record_put(f, type, source.buf, size);
+    realm_migration_count(size, pages);
+}
+
+static bool start_round(Error **errp)
+{
+    int64_t n = realm_backend()->collect_dirty(source.pages, errp);
+
+    if (n < 0) {
+        return false;
+    }
+    source.remaining = n;
+    source.cursor = 0;
+    stat64_add(&realm_migration_counters.rounds, 1);
+    stat64_set(&realm_migration_counters.remaining_pages, n);
+    trace_realm_source_round(n);
+    return true;
+}
+
+int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
+{
+    ssize_t size;
+
+    if (!runstate_check(RUN_STATE_SAVE_VM)) {
+        realm_migration_counters_reset();
+        alloc_buffers();
+        size = realm_backend()->export_begin(source.buf, errp);
+        if (size < 0) {
+            return -EINVAL;
+        }
+        source.active = true;
+        send(f, REALM_RECORD_STATE, size, 0);
+        if (!start_round(errp)) {
+            return -EINVAL;
+        }
+        realm_record_put(f, REALM_RECORD_END, NULL, 0);
+        return 0;
+    }
+    error_setg(errp, "Realm: it cannot be saved to a snapshot, since it could "
+               "be started from there more than once; migrate it instead");
+    return -EPERM;
+}
+
+/* The next pages of the round, at most limits.max_pages. */
+static unsigned next_pages(uint64_t *pages)
+{
+    unsigned n = 0;
+
+    while (n < source.limits.max_pages) {
+        uint64_t page = find_next_bit(source.pages, source.num_pages,
+                                      source.cursor);
+
+        source.cursor = page + 1;
+        if (page >= source.num_pages) {
+            source.cursor = page;
+            break;
+        }
+        clear_bit(page, source.pages);
+        pages[n++] = page;
+    }
+    source.remaining -= n;
+    stat64_set(&realm_migration_counters.remaining_pages, source.remaining);
+    return n;
+}
+
+/* One memory bundle; false on failure. */
+static bool send_memory(QEMUFile *f, Error **errp)
+{
+    g_autofree uint64_t *pages = g_new(uint64_t, source.limits.max_pages);
+    unsigned n = next_pages(pages), exported = 0;
+    ssize_t size;
+
+    if (!n) {
+        return true;
+    }
+    size = realm_backend()->export_memory(pages, n, source.buf, &exported,
+                                          errp);
+    trace_realm_source_memory(n, exported, size);
+    if (size > 0) {
+        send(f, REALM_RECORD_MEMORY, size, exported);
+        source.epoch_due = true;
+    }
+    return size >= 0;
+}
+
+static void send_token(QEMUFile *f)
+{
+    if (source.token_size) {
+        realm_record_put(f, REALM_RECORD_STATE, source.token,
+                         source.token_size);
+        realm_migration_count(source.token_size, 0);
+        source.token_size = 0;
+    }
+}
+
+/* End the epoch, if it has pages, and begin the next round. */
+static bool next_round(Error **errp)
+{
+    if (source.epoch_due) {
+        ssize_t size = realm_backend()->export_epoch(source.token, errp);
+
+        if (size < 0) {
+            return false;
+        }
+        source.token_size = size;
+        source.epoch_due = false;
+    }
+    return start_round(errp);
+}
+
+void realm_source_pending_estimate(void *opaque, uint64_t *must_precopy,
+                                   uint64_t *can_postcopy)
+{
+    *must_precopy += source.remaining * page_bytes();
+}
+
+void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
+                                uint64_t *can_postcopy)
+{
+    Error *err = NULL;
+
+    /* A round in progress has to end before the next one can begin. */
+    if (source.active && source.remaining == 0) {
+        bql_lock();
+        if (!next_round(&err)) {
+            fail(migrate_get_current()->to_dst_file, err);
+        }
+        bql_unlock();
+    }
+    *must_precopy += source.remaining * page_bytes();
+}
+
+int realm_source_iterate(QEMUFile *f, void *opaque)
+{
+    Error *err = NULL;
+
+    send_token(f);
+    while (source.remaining && !migration_rate_exceeded(f)) {
+        if (!send_memory(f, &err)) {
+            return fail(f, err);
+        }
+        if (qemu_file_get_error(f)) {
+            return qemu_file_get_error(f);
+        }
+    }
+    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    return source.remaining == 0;
+}
+
+static bool send_round(QEMUFile *f, Error **errp)
+{
+    send_token(f);
+    while (source.remaining) {
+        if (!send_memory(f, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send_state(QEMUFile *f, Error **errp)
+{
+    for (unsigned part = 0; ; part++) {
+        ssize_t size = realm_backend()->export_state(part, source.buf, errp);
+
+        if (size <= 0) {
+            return size == 0;
+        }
+        send(f, REALM_RECORD_STATE, size, 0);
+    }
+}
+
+/*
+ * What is left of the round in progress; then, with no vCPU running, one
+ * more round has all that was written since it began.
+ */
+int realm_source_complete(QEMUFile *f, void *opaque)
+{
+    Error *err = NULL;
+
+    if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
+        !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
+        return fail(f, err);
+    }
+    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    return 0;
+}
+
+void realm_source_abort(void)
+{
+    Error *err = NULL;
+
+    if (source.active && !realm_backend()->export_abort(&err)) {
+        error_report_err(err);
+    }
+    source.active = false;
+}
+
+void realm_source_cleanup(void *opaque)
+{
+    if (migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) {
+        source.active = false;
+    }
+    realm_source_abort();
+    source.remaining = 0;
+    g_clear_pointer(&source.pages, g_free);
+    g_clear_pointer(&source.buf, g_free);
+    g_clear_pointer(&source.token, g_free);
+}
