@@ -123,7 +123,8 @@ static void alloc_buffers(void)
     source.epoch_due = false;
 }
 
-static void send(QEMUFile *f, RealmRecordType type, size_t size, unsigned pages)
+static void send_blob(QEMUFile *f, RealmRecordType type, size_t size,
+                      unsigned pages)
 {
     realm_record_put(f, type, source.buf, size);
     realm_migration_count(size, pages);
@@ -156,7 +157,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
             return -EINVAL;
         }
         source.active = true;
-        send(f, REALM_RECORD_STATE, size, 0);
+        send_blob(f, REALM_RECORD_STATE, size, 0);
         if (!start_round(errp)) {
             return -EINVAL;
         }
@@ -204,7 +205,7 @@ static bool send_memory(QEMUFile *f, Error **errp)
                                           errp);
     trace_realm_source_memory(n, exported, size);
     if (size > 0) {
-        send(f, REALM_RECORD_MEMORY, size, exported);
+        send_blob(f, REALM_RECORD_MEMORY, size, exported);
         source.epoch_due = true;
     }
     return size >= 0;
@@ -293,7 +294,7 @@ static bool send_state(QEMUFile *f, Error **errp)
         if (size <= 0) {
             return size == 0;
         }
-        send(f, REALM_RECORD_STATE, size, 0);
+        send_blob(f, REALM_RECORD_STATE, size, 0);
     }
 }
 

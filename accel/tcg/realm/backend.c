@@ -14,7 +14,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qemu/guest-random.h"
+#include "qemu/lockable.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"

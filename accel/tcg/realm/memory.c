@@ -23,6 +23,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/guest-random.h"
+#include "qemu/memalign.h"
 #include "qemu/units.h"
 #include "exec/ram_addr.h"
 #include "exec/address-spaces.h"

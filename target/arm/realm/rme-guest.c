@@ -19,6 +19,7 @@
 #include "qemu/error-report.h"
 #include "qom/object_interfaces.h"
 #include "hw/boards.h"
+#include "system/system.h"
 #include "cpu.h"
 #include "rme-guest.h"
 

@@ -1,0 +1,181 @@
+/*
+ * The RMM model: how a machine enters it, and what it asks of the machine
+ *
+ * Purpose: a Realm Management Monitor as a plain C library.  It is entered
+ * the way an RMM is entered: a call number and X registers in, X registers
+ * out.  Memory, tags, TLB invalidation, processor context and randomness
+ * come in through RmmOps, so that a test can supply them.
+ *
+ * Invariants:
+ * - No QEMU header is included here or below.
+ * - A physical address (PA) is either a granule the machine lends to the
+ *   RMM (RmmOps.granule answers it) or Non-secure memory (RmmOps.ns answers
+ *   it).  Nothing else is ever touched.
+ * - After a call that fails, state is as it was before.
+ *
+ * Lock rule: any thread may call any function at any time, unless its
+ * comment says otherwise.  rmm_stage2_walk takes no lock.  The order in
+ * which the library takes its own locks stands in lock.h.  RmmOps functions
+ * are called with library locks held and must not call the library.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_H
+#define RMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RMM_GRANULE_SIZE 4096
+#define RMM_GRANULE_SHIFT 12
+/* Two 4-bit tags a byte, low nibble first; one tag for 16 bytes (FEAT_MTE2) */
+#define RMM_TAG_BYTES (RMM_GRANULE_SIZE / 32)
+#define RMM_MAX_RECS 512
+/* Largest processor context (RmmOps.context_save), in bytes */
+#define RMM_MAX_CONTEXT (256 * 1024)
+
+typedef struct Rmm Rmm;
+
+typedef struct RmmOps {
+    /*
+     * Host pointer to the granule at @pa (aligned), 4096 bytes, or NULL if
+     * @pa is not delegable memory.  The answer for a PA never changes.
+     */
+    void *(*granule)(void *opaque, uint64_t pa);
+
+    /*
+     * Host pointer to the RMM_TAG_BYTES bytes of tags of the granule at
+     * @pa, or NULL if the machine has no MTE.
+     */
+    uint8_t *(*granule_tags)(void *opaque, uint64_t pa);
+
+    /*
+     * Host pointer to @len bytes of Non-secure memory at @pa, or NULL if
+     * any of it is not Non-secure memory.  The other side may change it at
+     * any moment: copy once, then check.
+     */
+    void *(*ns)(void *opaque, uint64_t pa, size_t len);
+
+    /*
+     * Invalidate what PEs cached of the translations of [@base, @top) of the
+     * Realm with @vmid.  When it returns, or at the latest before a PE that
+     * is inside rmm_call comes back to its Realm, no PE uses an old
+     * translation.
+     */
+    void (*tlb_invalidate)(void *opaque, uint16_t vmid,
+                           uint64_t base, uint64_t top);
+
+    /* Fill @buf with @len random bytes fit for keys.  Never fails. */
+    void (*random)(void *opaque, void *buf, size_t len);
+
+    /*
+     * Write the context of the PE that runs the REC with @mpidr (all
+     * registers other than X0-X30 and PC, in the machine's own format) to
+     * @buf.  Returns its size, at most @size, or 0 on failure.  Called only
+     * while the REC is not running.
+     */
+    size_t (*context_save)(void *opaque, uint64_t mpidr,
+                           void *buf, size_t size);
+
+    /* Take back a context; false if this machine cannot. */
+    bool (*context_load)(void *opaque, uint64_t mpidr,
+                         const void *buf, size_t size);
+} RmmOps;
+
+/* What a platform offers; RMI_FEATURES reports it. */
+typedef struct RmmPlatform {
+    uint8_t ipa_bits;       /* largest IPA width a Realm may have: 32 to 48 */
+    uint8_t num_bps;        /* breakpoints, minus one */
+    uint8_t num_wps;        /* watchpoints, minus one */
+    bool sha512;
+    bool pmu;
+    uint8_t pmu_num_ctrs;
+    bool mte;               /* extension: Realms may have MTE */
+    bool migration;         /* extension: Realms may be migrated */
+} RmmPlatform;
+
+Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform);
+void rmm_free(Rmm *rmm);
+
+typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
+
+/*
+ * A processing element as the RMM sees it: the world it is in, and the
+ * registers that calls read and write.  @rec is private to the library
+ * (NULL in the host world).  Zero-initialise it; one thread at a time.
+ */
+typedef struct RmmPe {
+    RmmWorld world;
+    uint64_t x[31];
+    uint64_t pc;
+    void *rec;
+} RmmPe;
+
+/*
+ * The PE executed an SMC; x[0] is the function identifier.
+ *
+ * From the host: an RMI call (or an extension call, rmm-abi.h).  The result
+ * is in x[0] and up, and the PE stays in the host world; except that a
+ * successful RMI_REC_ENTER puts it into the Realm world with the REC's
+ * X0-X30 and PC.
+ *
+ * From a Realm, with @pc the address behind the SMC: an RSI or PSCI call.
+ * Either the PE stays in the Realm world with results in x[], or the REC
+ * exits: the exit record is written, x[0] is the result of RMI_REC_ENTER,
+ * and the PE is back in the host world.
+ */
+void rmm_call(Rmm *rmm, RmmPe *pe);
+
+/*
+ * The PE leaves the Realm world because of a physical interrupt (exit reason
+ * IRQ), with the Realm's X0-X30 and PC in @pe.
+ */
+void rmm_interrupt(Rmm *rmm, RmmPe *pe);
+
+/*
+ * The initial measurement (RIM) of the Realm whose RD is at @rd, for its
+ * host to show.  A host can compute it from what it loaded; RMM 1.0 has no
+ * call for it.  Returns its size in bytes, or 0 if there is no such Realm.
+ */
+size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64]);
+
+/* Stage 2 of one Realm as the hardware walker sees it (VTTBR, VTCR). */
+typedef struct RmmStage2 {
+    uint64_t table;         /* PA of the first start-level table */
+    uint8_t ipa_bits;
+    int8_t start_level;
+} RmmStage2;
+
+typedef enum RmmAccess {
+    RMM_ACCESS_READ, RMM_ACCESS_WRITE, RMM_ACCESS_FETCH
+} RmmAccess;
+
+/* What an access meets (rmm 1.0, A5.2 and our chapter on dirty state). */
+typedef enum RmmFault {
+    RMM_FAULT_NONE,         /* translated */
+    RMM_FAULT_UNPROTECTED,  /* the IPA is the host's: use its view */
+    RMM_FAULT_SEA,          /* RIPAS EMPTY: synchronous external abort */
+    RMM_FAULT_UNASSIGNED,   /* RIPAS RAM, no granule: the host has to act */
+    RMM_FAULT_DESTROYED,    /* RIPAS DESTROYED: exit to the host, always */
+    RMM_FAULT_ADDRESS_SIZE, /* beyond the IPA width */
+} RmmFault;
+
+typedef struct RmmTranslation {
+    uint64_t pa;            /* of the granule that holds the IPA */
+    bool writable;          /* false: a write must walk again (dirty state) */
+    uint64_t bytes;         /* size of the block or page that was found */
+} RmmTranslation;
+
+/* Stage 2 of the Realm whose REC is at @rec; false if it is not a REC. */
+bool rmm_stage2(Rmm *rmm, uint64_t rec, RmmStage2 *s2);
+
+/*
+ * Walk as hardware does for one access at @ipa: a write to a page that is
+ * writable-clean makes it dirty before this returns.  @out is valid for
+ * RMM_FAULT_NONE only.
+ */
+RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
+                         RmmAccess access, RmmTranslation *out);
+
+#endif
