@@ -1,0 +1,313 @@
+"""QMP client, and live migration of a guest over two QMP sockets.
+
+Standard library only.  Used by realm-migrate, realm-demo, the functional
+tests and the benchmark.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import json
+import socket
+import sys
+import time
+
+
+class QmpError(Exception):
+    """A command was refused, or the connection is unusable or gone."""
+
+
+class Qmp:
+    """Connection to a QMP socket; events are kept in a list."""
+
+    def __init__(self, path, timeout=30):
+        self.path = path
+        self.events = []
+        self._buffer = b''
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout)
+        try:
+            self._socket.connect(path)
+        except OSError as err:
+            raise QmpError(f'connecting to {path}: {err.strerror or err}; give '
+                           'the socket of QEMU\'s -qmp unix:PATH,server=on,'
+                           'wait=off') from err
+        self._greet()
+
+    def _greet(self):
+        timeout = self._socket.gettimeout()
+        self._socket.settimeout(min(timeout, 10))
+        try:
+            greeting = self._receive()
+        except QmpError as err:
+            raise QmpError(f'{self.path}: no QMP greeting; is it a QMP socket '
+                           'with no other client?') from err
+        if 'QMP' not in greeting:
+            raise QmpError(f'{self.path}: not a QMP socket; give the socket '
+                           'of -qmp, not of a console')
+        self._socket.settimeout(timeout)
+        self.cmd('qmp_capabilities')
+
+    def _receive(self):
+        while b'\n' not in self._buffer:
+            try:
+                data = self._socket.recv(65536)
+            except OSError as err:
+                raise QmpError(f'{self.path}: no answer from QEMU: '
+                               f'{err}') from err
+            if not data:
+                raise QmpError(f'{self.path}: QEMU has gone; see its log')
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b'\n', 1)
+        try:
+            return json.loads(line)
+        except ValueError as err:
+            raise QmpError(f'{self.path}: not a QMP socket; give the socket '
+                           'of -qmp, not of a console') from err
+
+    def cmd(self, command, **arguments):
+        """Runs a command.  Names with '-' are written with '_'."""
+        message = {'execute': command}
+        if arguments:
+            message['arguments'] = {name.replace('_', '-'): value
+                                    for name, value in arguments.items()}
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b'\n')
+        except OSError as err:
+            raise QmpError(f'{self.path}: QEMU has gone; see its log') from err
+        while True:
+            answer = self._receive()
+            if 'return' in answer:
+                return answer['return']
+            if 'error' in answer:
+                raise QmpError(f'{command}: {answer["error"]["desc"]}')
+            self.events.append(answer)
+
+    def try_cmd(self, command, **arguments):
+        """As cmd(), but None if the command is refused or unknown."""
+        try:
+            return self.cmd(command, **arguments)
+        except QmpError:
+            return None
+
+    def hmp(self, line):
+        return self.cmd('human-monitor-command', command_line=line)
+
+    def close(self):
+        self._socket.close()
+
+
+# ---- Progress ----
+
+MIB = 1 << 20
+
+
+class Sample:
+    """The state of a migration at one moment, both kinds of memory added."""
+
+    def __init__(self, info, realm):
+        ram = info.get('ram', {})
+        realm = realm or {}
+        self.time = time.monotonic()
+        self.status = info.get('status', 'none')
+        self.transferred = ram.get('transferred', 0)
+        self.remaining = ram.get('remaining', 0) + realm.get('remaining', 0)
+        self.total = ram.get('total', 0) + realm.get('total', 0)
+        self.rounds = realm.get('rounds', ram.get('dirty-sync-count', 0))
+
+    @property
+    def percent(self):
+        if self.status == 'completed':
+            return 100
+        done = self.total - self.remaining
+        return min(100, 100 * done // self.total) if self.total else 0
+
+
+class Progress:
+    """Shows samples: a line with a bar on a terminal, else a line a second."""
+
+    def __init__(self, out=sys.stdout, prefix=''):
+        self.out = out
+        self.prefix = prefix
+        self.bar = out.isatty()
+        self.first = self.last = None
+        self.shown = 0
+
+    def rate(self, sample):
+        """MiB/s since the sample before this one."""
+        seconds = sample.time - self.last.time if self.last else 0
+        if seconds <= 0:
+            return 0
+        return (sample.transferred - self.last.transferred) / MIB / seconds
+
+    def text(self, sample):
+        return (f'{sample.percent:3}%  {self.rate(sample):7.1f} MiB/s  '
+                f'{sample.remaining / MIB:8.1f} MiB remaining  '
+                f'rounds {sample.rounds}  {sample.status}')
+
+    def show(self, sample):
+        if not sample.total:        # still setting up
+            return
+        if self.bar:
+            full = sample.percent * 30 // 100
+            bar = '#' * full + '.' * (30 - full)
+            self.out.write(f'\r{self.prefix}[{bar}] {self.text(sample)}\x1b[K')
+            self.out.flush()
+        elif sample.time - self.shown >= 1 or sample.status == 'completed':
+            print(self.prefix + self.text(sample), file=self.out, flush=True)
+            self.shown = sample.time
+        self.last = sample
+
+    def end(self):
+        if self.bar and self.last:
+            print(file=self.out, flush=True)
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def show(self, sample):
+        pass
+
+    def end(self):
+        pass
+
+
+# ---- Migration ----
+
+class MigrationError(Exception):
+    """The migration did not succeed; the text holds both sides' reasons."""
+
+
+class Migration:
+    """One live migration from a source to a destination started with
+    -incoming defer.  Use run(), or start() and poll()."""
+
+    def __init__(self, source, dest, uri, plain=False, bandwidth=0,
+                 downtime=None, timeout=None, progress=None):
+        self.source, self.dest, self.uri = source, dest, uri
+        self.plain = plain
+        self.bandwidth = bandwidth      # bytes/s; 0: unlimited
+        self.downtime = downtime        # ms; None: QEMU's own limit
+        self.timeout = timeout          # s
+        self.progress = progress or NoProgress()
+        self.samples = []
+        self.started = False
+
+    def run(self):
+        """Migrates; returns report().  On Ctrl-C the migration is cancelled."""
+        deadline = time.monotonic() + (self.timeout or float('inf'))
+        try:
+            self.start()
+            while not self.poll():
+                if time.monotonic() > deadline:
+                    self.cancel()
+                    raise MigrationError(
+                        f'not finished after {self.timeout} s, cancelled, the '
+                        'source runs on; raise the timeout or the downtime')
+                time.sleep(0.25)
+            self.wait_for_destination()
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        except QmpError as err:
+            reasons = self.reasons() if self.started else ''
+            raise MigrationError(f'{err}{reasons}') from err
+        finally:
+            self.progress.end()
+        return self.report()
+
+    def start(self):
+        self.was_running = self.source.cmd('query-status')['running']
+        parameters = {'max-bandwidth': self.bandwidth}
+        if self.downtime is not None:
+            parameters['downtime-limit'] = self.downtime
+        self.source.cmd('migrate-set-parameters', **parameters)
+        if not self.plain:
+            offer = self.dest.cmd('realm-migration-offer')['offer']
+            self.source.cmd('realm-migration-accept', offer=offer)
+        self.dest.cmd('migrate-incoming', uri=self.uri, exit_on_error=False)
+        self.source.cmd('migrate', uri=self.uri)
+        self.started = True
+
+    def poll(self):
+        """Takes a sample; returns whether the source has finished."""
+        info = self.source.cmd('query-migrate')
+        realm = (None if self.plain
+                 else self.source.try_cmd('query-realm-migration'))
+        self.samples.append(Sample(info, realm))
+        self.progress.show(self.samples[-1])
+        if info.get('status') in ('failed', 'cancelled'):
+            raise MigrationError(f'migration {info["status"]}'
+                                 f'{self.reasons(wait=2)}')
+        return info.get('status') == 'completed'
+
+    def reasons(self, wait=0):
+        """What both sides say about a failure, as text to append."""
+        text = ''
+        for name, qmp in ('source', self.source), ('destination', self.dest):
+            deadline = time.monotonic() + wait
+            info = qmp.try_cmd('query-migrate')
+            while (info is not None and 'error-desc' not in info
+                   and time.monotonic() < deadline):
+                time.sleep(0.1)
+                info = qmp.try_cmd('query-migrate')
+            if info is None:
+                text += f'; {name}: QEMU has gone, see its log'
+            elif 'error-desc' in info:
+                text += f'; {name}: {" ".join(info["error-desc"].split())}'
+        return text
+
+    def wait_for_destination(self, limit=60):
+        deadline = time.monotonic() + limit
+        while True:
+            status = self.dest.cmd('query-status')
+            if status['status'] == ('running' if self.was_running
+                                    else 'paused'):
+                return
+            info = self.dest.cmd('query-migrate')
+            if info.get('status') == 'failed' or time.monotonic() > deadline:
+                raise MigrationError(
+                    f'the destination does not run ({status["status"]})'
+                    + self.reasons())
+            time.sleep(0.05)
+
+    def cancel(self):
+        """Cancels and waits until the source is back to normal."""
+        self.source.try_cmd('migrate_cancel')
+        for _ in range(200):
+            info = self.source.try_cmd('query-migrate')
+            if not info or info.get('status') in ('cancelled', 'failed',
+                                                  'completed'):
+                return
+            time.sleep(0.05)
+
+    def report(self):
+        info = self.source.cmd('query-migrate')
+        ram = info.get('ram', {})
+        report = {
+            'total-time': info.get('total-time', 0),            # ms
+            'downtime': info.get('downtime', 0),                # ms
+            'setup-time': info.get('setup-time', 0),            # ms
+            'bytes': ram.get('transferred', 0),
+            'pages': ram.get('normal', 0),
+            'zero-pages': ram.get('duplicate', 0),
+            'rounds': ram.get('dirty-sync-count', 0),
+            'ram': ram,
+            'realm': None,
+        }
+        if not self.plain:
+            report['realm'] = self.source.try_cmd('query-realm-migration')
+        return report
+
+
+def summary(report):
+    """A migration's report as one line of text."""
+    seconds = max(report['total-time'], 1) / 1000
+    text = (f'{report["bytes"] / MIB:.1f} MiB in {seconds:.2f} s '
+            f'({report["bytes"] / MIB / seconds:.0f} MiB/s), downtime '
+            f'{report["downtime"]} ms, {report["rounds"]} rounds')
+    realm = report['realm']
+    if realm:
+        text += (f', {realm.get("private-pages", 0)} private pages, '
+                 f'{realm.get("tag-pages", 0)} with tags')
+    return text
