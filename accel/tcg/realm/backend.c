@@ -73,6 +73,7 @@ static void add_image(uint64_t base, uint64_t size)
                    config->ram_base + config->ram_size),
     };
 
+    /* Resets before the start repeat the images: building skips repeats. */
     if (!rd() && image.base < image.top) {
         g_array_append_val(realm_tcg.images, image);
     }
@@ -355,8 +356,6 @@ static void machine_reset(void *opaque)
     if (rd()) {
         error_report("Realm: a Realm cannot be reset; the machine ends");
         qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
-    } else {
-        g_array_set_size(realm_tcg.images, 0);
     }
 }
 

@@ -131,6 +131,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     RmmPe pe = { .x = { RMI_REALM_CREATE, rd,
                         realm_memory_window(0, params, sizeof(*params)) } };
 
+    realm_memory_protect();
     params->flags = (config->migration ? RMI_REALM_MIGRATION : 0) |
                     (config->mte ? RMI_REALM_MTE : 0);
     params->s2sz = config->ipa_bits;

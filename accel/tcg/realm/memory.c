@@ -11,6 +11,9 @@
  *     NS_PAGES ..                 Non-secure: run pages, one for each vCPU
  *     WINDOWS + n * 2^36          Non-secure: a buffer of the calling thread
  *
+ * Until the Realm is built no CPU runs, and what the loader writes "for the
+ * CPU" goes to shared RAM, from where it is measured into private RAM.
+ *
  * Invariants: neither private RAM nor its tags are in an address space other
  * than the CPUs', nor are they migratable RAM blocks.
  *
@@ -41,7 +44,7 @@
 
 static struct {
     const RealmConfig *config;
-    MemoryRegion root, ram, shared;
+    MemoryRegion root, ram, shared, loader;
     MemoryRegion tag_root, tags, shared_tags;
     uint8_t *ram_host;
     uint8_t *tags_host;         /* NULL without MTE */
@@ -189,6 +192,11 @@ void realm_memory_discard_private(uint64_t base, uint64_t top)
     discard(mem.ram.ram_block, base, top);
 }
 
+void realm_memory_protect(void)
+{
+    memory_region_set_enabled(&mem.loader, false);
+}
+
 MemoryRegion *realm_memory_root(void)
 {
     return &mem.root;
@@ -220,6 +228,11 @@ static bool init_ram(const RealmConfig *config, Error **errp)
     memory_region_init_alias(&mem.shared, owner, "realm-shared",
                              get_system_memory(), 0, shared);
     memory_region_add_subregion(&mem.root, shared, &mem.shared);
+
+    /* The loader writes through a CPU's address space. */
+    memory_region_init_alias(&mem.loader, owner, "realm-loader",
+                             get_system_memory(), 0, shared);
+    memory_region_add_subregion_overlap(&mem.root, 0, &mem.loader, 1);
     mem.ram_host = memory_region_get_ram_ptr(&mem.ram);
     return true;
 }

@@ -57,6 +57,9 @@ extern RealmTcg realm_tcg;
 bool realm_memory_init(const RealmConfig *config, Error **errp);
 const RmmOps *realm_memory_ops(void);
 
+/* The Realm is about to be built: show private RAM to the CPUs. */
+void realm_memory_protect(void);
+
 /* What a CPU has for memory; its tag memory so far is shown as shared. */
 MemoryRegion *realm_memory_root(void);
 MemoryRegion *realm_memory_tag_root(MemoryRegion *shared_tags);

@@ -1,0 +1,95 @@
+/*
+ * Bundles: sealing and opening what travels
+ *
+ * Purpose: one stream of one migration session: its counters, its cipher,
+ * and the private memory in which bundles are made and read.  Layout:
+ * mig-abi.h.  What a bundle means is no concern of this file.
+ *
+ * Invariants:
+ * 1. A bundle is made, sealed, opened and read in MigStream.scratch, which
+ *    the host cannot reach: it is copied from or to Non-secure memory once.
+ * 2. The IV counter goes up before each use, whatever happens then; so no IV
+ *    is used twice under one key.  All streams of a direction share a key,
+ *    and the stream's index is part of the IV.
+ * 3. The bundle counter goes up for each bundle sent or accepted: a bundle
+ *    is opened only as the next one of its stream.
+ * 4. Nothing of a bundle but its header is looked at before the seal is
+ *    verified, and of the header only what leads to the seal.
+ *
+ * Lock rule: a stream belongs to the thread that holds MigStream.lock, which
+ * session.h places in the order of locks.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_BUNDLE_H
+#define RMM_BUNDLE_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto.h"
+#include "mig-abi.h"
+
+typedef struct MigStream {
+    GMutex lock;
+    uint16_t index;
+    uint64_t counter;           /* bundles sent or accepted */
+    uint64_t iv;                /* uses of the cipher, sealing only */
+    CryptoAead *aead;
+    uint8_t *scratch;           /* MIG_MAX_BUNDLE bytes, once in use */
+} MigStream;
+
+/* Make the stream ready for use with @key, unless it is; false: no cipher */
+bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE]);
+
+/* Forget cipher and contents; the counters stay, for the totals */
+void stream_close(MigStream *s);
+
+/* Where the body is, behind room for @count entries */
+static inline uint8_t *bundle_body(MigStream *s, uint32_t count)
+{
+    return s->scratch + sizeof(MigHeader) + count * sizeof(uint64_t);
+}
+
+/*
+ * The size that a bundle with these parts has.  No overflow: all callers
+ * pass at most MIG_MAX_PAGES and MIG_MAX_BUNDLE.
+ */
+static inline size_t bundle_size(uint32_t count, size_t body)
+{
+    return sizeof(MigHeader) + count * sizeof(uint64_t) + body +
+           MIG_SEAL_SIZE;
+}
+
+/* Can the stream make one more?  False when a counter would wrap. */
+bool bundle_possible(const MigStream *s);
+
+/*
+ * Seal the @len bytes at @body, in scratch, with @h->count entries right
+ * before them, and room for a header before these and for a seal behind.
+ * The header takes @h's type, epoch, count and total.  @h->size is set;
+ * returns where the bundle begins, or NULL if the cipher failed.
+ */
+uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len);
+
+/*
+ * Verify and decrypt the @size bytes at the beginning of scratch.  On
+ * success @h is the header; on failure @cause says why.
+ */
+bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause);
+
+/* The size of the body of an opened bundle */
+static inline size_t bundle_body_size(const MigHeader *h)
+{
+    return h->size - bundle_size(h->count, 0);
+}
+
+/*
+ * The sealed bundle has reached the host, or the opened one has taken
+ * effect: the next one of this stream is due.
+ */
+void bundle_done(MigStream *s);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * Migration, the destination: the Realm becomes runnable
+ *
+ * Purpose: MIG_IMPORT_COMMIT.  The map that the source sealed at its pause
+ * is the truth: every page that it names must be here, and every page that
+ * it does not name must go.
+ *
+ * Invariants: everything is checked before the first change; what the host
+ * has to put right (a missing table) is reported with its IPA, and the call
+ * may be made again.
+ *
+ * Lock rule: session.h; all streams, and the Realm's lock from the first
+ * check to the change of state, so that nobody sees half of it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "mig.h"
+#include "rtt.h"
+
+static uint64_t run_start(const MigRun *run)
+{
+    return run->start & MIG_ENTRY_IPA;
+}
+
+static RttRipas run_ripas(const MigRun *run)
+{
+    return run->start & MIG_RUN_RIPAS;
+}
+
+/* What of a run is not as the map says: the first such IPA, or nothing */
+typedef struct Finding {
+    RttHipas wrong;
+    uint64_t ipa;
+    uint64_t bytes;
+} Finding;
+
+static void find_wrong(void *opaque, uint64_t ipa, uint64_t bytes,
+                       RttHipas hipas, RttRipas ripas)
+{
+    Finding *f = opaque;
+
+    if (!f->bytes && hipas == f->wrong) {
+        f->ipa = ipa;
+        f->bytes = bytes;
+    }
+}
+
+static Finding find(MigCall *c, const MigRun *run, RttHipas wrong)
+{
+    Finding f = { .wrong = wrong };
+
+    rtt_for_each_ripas(c->realm, run_start(run), run->top, find_wrong, &f);
+    return f;
+}
+
+/* Can the tables say that something begins at @ipa? */
+static uint64_t check_boundary(MigCall *c, uint64_t ipa)
+{
+    RttWalk walk;
+
+    rtt_walk(c->realm, ipa, RTT_PAGE_LEVEL, &walk);
+    if (ipa % rtt_entry_bytes(walk.level) == 0) {
+        return RMI_SUCCESS;
+    }
+    c->out[1] = ipa;
+    return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+}
+
+static uint64_t check_run(MigCall *c, const MigRun *run)
+{
+    uint64_t result = check_boundary(c, run_start(run));
+
+    if (result == RMI_SUCCESS && (run->start & MIG_RUN_ASSIGNED)) {
+        Finding f = find(c, run, RTT_UNASSIGNED);
+
+        if (f.bytes) {
+            c->out[1] = f.ipa;
+            result = mig_refuse(MIG_CAUSE_PAGE_MISSING);
+        }
+    }
+    return result;
+}
+
+/* Destroy the pages of a run that has none at the source */
+static void drop_pages(MigCall *c, const MigRun *run)
+{
+    uint64_t pa, top;
+
+    for (Finding f = find(c, run, RTT_ASSIGNED); f.bytes;
+         f = find(c, run, RTT_ASSIGNED)) {
+        for (uint64_t ipa = f.ipa; ipa < f.ipa + f.bytes;
+             ipa += RMM_GRANULE_SIZE) {
+            uint64_t result = rtt_data_destroy(c->realm, ipa, &pa, &top);
+
+            g_assert(result == RMI_SUCCESS);
+        }
+    }
+}
+
+static void apply_run(MigCall *c, const MigRun *run)
+{
+    uint64_t top;
+
+    if (!(run->start & MIG_RUN_ASSIGNED)) {
+        drop_pages(c, run);
+    }
+    rtt_set_ripas_import(c->realm, run_start(run), run->top,
+                         run_ripas(run), &top);
+    g_assert(top == run->top);
+}
+
+static uint64_t check_all(MigCall *c)
+{
+    const MigRun *runs = (const MigRun *)c->s->runs->data;
+    uint64_t result = RMI_SUCCESS;
+
+    /* A REC that the host added since would run what the host wants */
+    if (c->s->num_recs != c->realm->num_recs) {
+        return mig_refuse(MIG_CAUSE_REC_EXTRA);
+    }
+    for (guint i = 0; i < c->s->runs->len && result == RMI_SUCCESS; i++) {
+        result = check_run(c, &runs[i]);
+    }
+    return result;
+}
+
+uint64_t mig_import_commit(MigCall *c)
+{
+    const MigRun *runs = (const MigRun *)c->s->runs->data;
+    uint64_t result;
+
+    if (c->s->phase != MIG_STARTED) {
+        return mig_refuse(MIG_CAUSE_START_MISSING);
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    result = check_all(c);
+    if (result == RMI_SUCCESS) {
+        /* First the state: in IMPORT no page may be taken away */
+        realm_set_state(c->realm, REALM_ACTIVE);
+        for (guint i = 0; i < c->s->runs->len; i++) {
+            apply_run(c, &runs[i]);
+        }
+        session_set_phase(c->s, MIG_IDLE);
+        session_reset(c->s);
+    }
+    mig_unlock_realm(c);
+    return result;
+}

@@ -1,0 +1,612 @@
+/*
+ * Migration, the source: a Realm leaves
+ *
+ * Purpose: the MIG_EXPORT_* calls and their company, in the order in which a
+ * host makes them (docs/specs/realm-migration-stream.rst, "Source").
+ *
+ * Invariants:
+ * 1. A page leaves at most once per epoch: only collecting makes a page
+ *    PENDING, only a PENDING page leaves, and once a page has left,
+ *    collecting waits for the next epoch (MigSession.epoch_used).  So the
+ *    order between streams does not matter inside an epoch.
+ * 2. The start token leaves only if no page is dirty or PENDING, and every
+ *    REC and the whole map left since the pause: from then on nothing of the
+ *    Realm changes (realm_is_frozen, realm_may_unmap), so they are final.
+ * 3. What was taken and could not be handed over is PENDING again.
+ *
+ * Lock rule: session.h.  Contents of pages are read under the Realm's lock,
+ * PAGES_PER_HOLD at a time: the host may destroy a page at any other time,
+ * and the granule may then hold another Realm's secret.  Encryption, which
+ * takes most of the time, runs with the stream locked only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "granule.h"
+#include "mig.h"
+#include "rtt.h"
+#include "tags.h"
+
+/* About 5 microseconds of copying: what an exit of a vCPU may wait for */
+#define PAGES_PER_HOLD 16
+
+/* IPA space that one hold of the Realm's lock collects */
+#define COLLECT_BYTES (64ull << 20)
+#define COLLECT_WORDS (COLLECT_BYTES / RMM_GRANULE_SIZE / 64)
+
+/* ---- the offer ---- */
+
+static bool offer_used(const MigSession *s, const uint8_t nonce[32])
+{
+    for (size_t at = 0; at < s->used_offers->len; at += 32) {
+        if (memcmp(s->used_offers->data + at, nonce, 32) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May this Realm accept an offer at all? */
+static uint64_t accept_possible(MigCall *c)
+{
+    uint64_t result = mig_lock_realm(c, REALM_ACTIVE);
+
+    if (result == RMI_SUCCESS) {
+        if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
+            result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
+        }
+        mig_unlock_realm(c);
+    }
+    return result;
+}
+
+/* Our half of the exchange, and the key */
+static bool accept_offer(MigCall *c, const MigHello *offer)
+{
+    MigSession *s = c->s;
+    uint8_t secret[CRYPTO_KEY_SIZE];
+    bool ok;
+
+    session_reset(s);
+    memcpy(s->offer_nonce, offer->nonce, sizeof(s->offer_nonce));
+    crypto_hash(s->offer_hash, offer, sizeof(*offer));
+    session_hello(c->rmm, MIG_TYPE_SESSION, &s->answer, secret);
+    memcpy(s->answer.peer_nonce, offer->nonce, sizeof(s->answer.peer_nonce));
+
+    ok = session_derive(s, secret, offer->public_key, &s->answer);
+    secret_wipe(secret, sizeof(secret));
+    if (!ok) {
+        session_wipe(s);
+    }
+    return ok;
+}
+
+uint64_t mig_accept(MigCall *c)
+{
+    MigHello offer;
+    uint64_t result;
+
+    if (c->s->phase == MIG_ACCEPTED) {
+        return mig_refuse(MIG_CAUSE_OFFER_OUTSTANDING);
+    }
+    result = accept_possible(c);
+    if (result != RMI_SUCCESS || c->s->phase != MIG_IDLE) {
+        return result ? result : mig_refuse(MIG_CAUSE_STATE);
+    }
+    if (c->in[3] != sizeof(offer)) {
+        return mig_refuse(MIG_CAUSE_OFFER_FORMAT);
+    }
+    if (!rmm_read_ns(c->rmm, &offer, c->in[2], sizeof(offer))) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!session_hello_valid(&offer, sizeof(offer), MIG_TYPE_OFFER)) {
+        return mig_refuse(MIG_CAUSE_OFFER_FORMAT);
+    }
+    if (offer_used(c->s, offer.nonce)) {
+        return mig_refuse(MIG_CAUSE_OFFER_USED);
+    }
+    if (c->s->used_offers->len >= MIG_MAX_OFFERS * sizeof(offer.nonce)) {
+        return mig_refuse(MIG_CAUSE_OFFER_LIMIT);
+    }
+    if (!accept_offer(c, &offer)) {
+        return mig_refuse(MIG_CAUSE_KEY);
+    }
+    g_byte_array_append(c->s->used_offers, offer.nonce, sizeof(offer.nonce));
+    session_set_phase(c->s, MIG_ACCEPTED);
+    return RMI_SUCCESS;
+}
+
+/* ---- begin ---- */
+
+static void fill_immutable(const MigCall *c, MigImmutable *im)
+{
+    const RmmRealm *realm = c->realm;
+
+    *im = (MigImmutable) {
+        .flags = realm->flags,
+        .ipa_bits = realm->ipa_bits,
+        .start_level = realm->rtt_level_start,
+        .hash_algo = realm->hash_algo,
+        .sve_vl = realm->sve_vl,
+        .num_bps = realm->num_bps,
+        .num_wps = realm->num_wps,
+        .pmu_num_ctrs = realm->pmu_num_ctrs,
+        .compact = c->s->compact,
+        .num_recs = realm->num_recs,
+    };
+    memcpy(im->rpv, realm->rpv, sizeof(im->rpv));
+    memcpy(im->rim, realm->measurement[0], sizeof(im->rim));
+}
+
+/*
+ * Session header and first bundle go out as one blob, made side by side in
+ * scratch.
+ */
+static uint64_t send_begin(MigCall *c)
+{
+    MigStream *s = c->stream;
+    const size_t hello = sizeof(c->s->answer);
+    uint8_t *body = bundle_body(s, 0) + hello;
+    MigHeader h = { .type = MIG_TYPE_IMMUTABLE, .epoch = c->s->epoch };
+    MigImmutable im;
+
+    if (c->in[3] < hello + bundle_size(0, sizeof(im))) {
+        return RMI_ERROR_INPUT;
+    }
+    fill_immutable(c, &im);
+    memcpy(body, &im, sizeof(im));
+    if (!bundle_seal(s, &h, body, sizeof(im))) {
+        return mig_refuse(MIG_CAUSE_CIPHER);
+    }
+    memcpy(s->scratch, &c->s->answer, hello);
+    if (!rmm_write_ns(c->rmm, c->in[2], s->scratch, hello + h.size)) {
+        return RMI_ERROR_INPUT;
+    }
+    bundle_done(s);
+    c->out[1] = hello + h.size;
+    return RMI_SUCCESS;
+}
+
+uint64_t mig_export_begin(MigCall *c)
+{
+    RmmRealm *realm = c->realm;
+    uint64_t result = mig_lock_realm(c, REALM_ACTIVE);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    result = send_begin(c);
+    if (result == RMI_SUCCESS) {
+        rtt_mark_all_dirty(realm);
+        c->rmm->ops.tlb_invalidate(c->rmm->opaque, realm->vmid, 0,
+                                   realm_protected_top(realm));
+        realm_set_state(realm, REALM_EXPORT);
+        session_set_phase(c->s, MIG_EXPORTING);
+    }
+    mig_unlock_realm(c);
+    return result;
+}
+
+/* ---- memory ---- */
+
+/* The Realm's state that goes with the phase of an export */
+static RealmState export_state(const MigSession *s)
+{
+    return s->phase == MIG_PAUSED ? REALM_EXPORT_PAUSED : REALM_EXPORT;
+}
+
+typedef struct Collection {
+    uint64_t base;
+    uint64_t bits[COLLECT_WORDS];
+} Collection;
+
+static void collect_page(void *opaque, uint64_t ipa)
+{
+    Collection *to = opaque;
+    uint64_t n = (ipa - to->base) >> RMM_GRANULE_SHIFT;
+
+    to->bits[n / 64] |= 1ull << n % 64;
+}
+
+/* One piece; @bitmap is where its bits belong */
+static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
+                              uint64_t bitmap)
+{
+    Collection to = { .base = base };
+    uint64_t words = ((top - base) / RMM_GRANULE_SIZE + 63) / 64;
+    uint64_t result = mig_lock_realm(c, export_state(c->s));
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    c->out[1] += rtt_collect_dirty(c->realm, base, top, collect_page, &to);
+    mig_unlock_realm(c);
+    return rmm_write_ns(c->rmm, bitmap, to.bits, words * 8) ?
+           RMI_SUCCESS : RMI_ERROR_INPUT;
+}
+
+uint64_t mig_collect_dirty(MigCall *c)
+{
+    uint64_t base = c->in[2], top = c->in[3], bitmap = c->in[4];
+    uint64_t result = RMI_SUCCESS;
+
+    if (!realm_range_is_protected(c->realm, base, top)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (c->s->epoch_used) {
+        return mig_refuse(MIG_CAUSE_SAME_EPOCH);
+    }
+    for (uint64_t at = base; at < top && result == RMI_SUCCESS;
+         at += COLLECT_BYTES) {
+        result = collect_piece(c, at, MIN(at + COLLECT_BYTES, top),
+                               bitmap + (at - base) / RMM_GRANULE_SIZE / 8);
+    }
+    /*
+     * Before any contents are read: exports wait for our streams.  Also
+     * after a failure, since pages may have become clean before it.
+     */
+    c->rmm->ops.tlb_invalidate(c->rmm->opaque, c->realm->vmid, base, top);
+    return result;
+}
+
+typedef struct Gathering {
+    MigCall *c;
+    uint64_t list[MIG_MAX_PAGES];       /* asked for; then: taken */
+    uint32_t asked, taken;
+    uint8_t *body, *end;
+} Gathering;
+
+static void gather_page(Gathering *g, uint64_t pa)
+{
+    Rmm *rmm = g->c->rmm;
+
+    memcpy(g->end, granule_map(rmm, pa), RMM_GRANULE_SIZE);
+    g->end += RMM_GRANULE_SIZE;
+    if (realm_has_mte(g->c->realm)) {
+        const uint8_t *tags = granule_map_tags(rmm, pa);
+
+        g->end += g->c->s->compact ? tags_pack(tags, g->end)
+                                   : tags_raw(tags, g->end);
+    }
+}
+
+/* Take and copy what is PENDING of the pages asked for */
+static uint64_t gather(Gathering *g)
+{
+    uint64_t pa, result;
+
+    for (uint32_t i = 0; i < g->asked;) {
+        uint32_t stop = MIN(i + PAGES_PER_HOLD, g->asked);
+
+        result = mig_lock_realm(g->c, export_state(g->c->s));
+        if (result != RMI_SUCCESS) {
+            return result;
+        }
+        for (; i < stop; i++) {
+            if (rtt_take_pending(g->c->realm, g->list[i], &pa)) {
+                gather_page(g, pa);
+                g->list[g->taken++] = g->list[i];
+            }
+        }
+        mig_unlock_realm(g->c);
+    }
+    return RMI_SUCCESS;
+}
+
+/* Nothing left: what was taken has to be sent by a later bundle */
+static void put_back(Gathering *g)
+{
+    g_mutex_lock(&g->c->realm->lock);
+    if (!g->c->realm->destroyed) {
+        for (uint32_t i = 0; i < g->taken; i++) {
+            rtt_put_pending(g->c->realm, g->list[i]);
+        }
+    }
+    g_mutex_unlock(&g->c->realm->lock);
+}
+
+static bool ipas_valid(const Gathering *g)
+{
+    for (uint32_t i = 0; i < g->asked; i++) {
+        if (!realm_range_is_protected(g->c->realm, g->list[i],
+                                      g->list[i] + RMM_GRANULE_SIZE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Gather, seal, hand over; put back unless all of it worked */
+static uint64_t export_pages(Gathering *g)
+{
+    MigCall *c = g->c;
+    MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = c->s->epoch };
+    uint64_t result = gather(g);
+
+    if (result == RMI_SUCCESS && g->taken) {
+        /* Before the host sees any of it: collecting ends in this epoch */
+        g_atomic_int_set(&c->s->epoch_used, 1);
+        h.count = g->taken;
+        memcpy(g->body - g->taken * sizeof(uint64_t), g->list,
+               g->taken * sizeof(uint64_t));
+        result = mig_send(c, &h, g->body, g->end - g->body,
+                          c->in[4], c->in[5]);
+    }
+    if (result != RMI_SUCCESS) {
+        put_back(g);
+    } else {
+        c->out[2] = g->taken;
+    }
+    return result;
+}
+
+uint64_t mig_export_memory(MigCall *c)
+{
+    uint64_t count = c->in[3];
+    size_t page = RMM_GRANULE_SIZE +
+                  (realm_has_mte(c->realm) ? TAGS_MAX_PACKED : 0);
+    Gathering g = { .c = c, .asked = count };
+
+    if (count == 0 || count > MIG_MAX_PAGES ||
+        c->in[5] < bundle_size(count, count * page) ||
+        !rmm_read_ns(c->rmm, g.list, c->in[2], count * sizeof(uint64_t)) ||
+        !ipas_valid(&g)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!stream_open(c->stream, c->s->key)) {
+        return mig_refuse(MIG_CAUSE_CIPHER);
+    }
+    g.body = g.end = bundle_body(c->stream, count);
+    return export_pages(&g);
+}
+
+/* ---- epochs ---- */
+
+static uint64_t send_token(MigCall *c, MigType type)
+{
+    MigHeader h = {
+        .type = type,
+        .epoch = c->s->epoch,
+        .total = session_total(c->s) + 1,
+    };
+
+    return mig_send(c, &h, bundle_body(c->stream, 0), 0, c->in[2], c->in[3]);
+}
+
+uint64_t mig_export_epoch(MigCall *c)
+{
+    uint64_t result;
+
+    if (c->s->epoch == UINT32_MAX) {
+        return mig_refuse(MIG_CAUSE_COUNTER);
+    }
+    result = send_token(c, MIG_TYPE_EPOCH);
+    if (result == RMI_SUCCESS) {
+        c->s->epoch++;
+        c->s->epoch_used = 0;
+    }
+    return result;
+}
+
+/* ---- the Realm stands still ---- */
+
+uint64_t mig_pause(MigCall *c)
+{
+    uint64_t result = mig_lock_realm(c, REALM_EXPORT);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (realm_has_running_rec(c->realm)) {
+        result = mig_refuse(MIG_CAUSE_RECS_RUNNING);
+    } else {
+        realm_set_state(c->realm, REALM_EXPORT_PAUSED);
+        session_set_phase(c->s, MIG_PAUSED);
+    }
+    mig_unlock_realm(c);
+    return result;
+}
+
+typedef struct RunWriter {
+    MigRun *runs;
+    uint32_t used, max;
+    uint64_t next;              /* where the part ends */
+    bool full;
+} RunWriter;
+
+static void write_run(void *opaque, uint64_t ipa, uint64_t bytes,
+                      RttHipas hipas, RttRipas ripas)
+{
+    RunWriter *w = opaque;
+    uint64_t kind = ripas;
+
+    /* What is assigned but not RAM has no contents that the Realm can see */
+    if (hipas == RTT_ASSIGNED && ripas == RTT_RAM) {
+        kind |= MIG_RUN_ASSIGNED;
+    }
+    if (w->full) {
+        return;
+    }
+    if (w->used && (w->runs[w->used - 1].start & ~MIG_ENTRY_IPA) == kind) {
+        w->runs[w->used - 1].top = ipa + bytes;
+    } else if (w->used < w->max) {
+        w->runs[w->used++] = (MigRun) { ipa | kind, ipa + bytes };
+    } else {
+        w->full = true;
+        return;
+    }
+    w->next = ipa + bytes;
+}
+
+/* The body of one part, from c->in[4] on; returns its size */
+static size_t fill_mutable(MigCall *c, uint8_t *body, uint32_t max_runs,
+                           uint64_t *next)
+{
+    RmmRealm *realm = c->realm;
+    uint64_t base = c->in[4];
+    MigMutable mu = { .base = base, .realm_state = MIG_STATE_ACTIVE };
+    RunWriter w = { (MigRun *)(body + sizeof(mu)), 0, max_runs, base, false };
+
+    rtt_for_each_ripas(realm, base, realm_protected_top(realm),
+                       write_run, &w);
+    mu.top = w.next;
+    mu.num_runs = w.used;
+    memcpy(mu.rem, realm->measurement[1], sizeof(mu.rem));
+    memcpy(body, &mu, sizeof(mu));
+    *next = w.next;
+    return sizeof(mu) + w.used * sizeof(MigRun);
+}
+
+uint64_t mig_export_realm(MigCall *c)
+{
+    const size_t fixed = bundle_size(0, sizeof(MigMutable));
+    size_t size = MIN(c->in[3], MIG_MAX_BUNDLE), len;
+    uint8_t *body = bundle_body(c->stream, 0);
+    MigHeader h = { .type = MIG_TYPE_MUTABLE, .epoch = c->s->epoch };
+    uint64_t next, result;
+
+    if (c->in[4] != c->s->next_base ||
+        c->in[4] >= realm_protected_top(c->realm)) {
+        return mig_refuse(MIG_CAUSE_REALM_PART);
+    }
+    if (size < fixed + sizeof(MigRun)) {
+        return RMI_ERROR_INPUT;
+    }
+    result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    len = fill_mutable(c, body, (size - fixed) / sizeof(MigRun), &next);
+    mig_unlock_realm(c);
+
+    result = mig_send(c, &h, body, len, c->in[2], c->in[3]);
+    if (result == RMI_SUCCESS) {
+        c->s->next_base = next;
+        c->out[2] = next == realm_protected_top(c->realm) ? 0 : next;
+    }
+    return result;
+}
+
+/* ---- RECs ---- */
+
+static void fill_rec(const RmmRec *rec, MigRec *out)
+{
+    *out = (MigRec) {
+        .mpidr = rec->mpidr,
+        .pc = rec->pc,
+        .host_call_ipa = rec->host_call_ipa,
+        .ripas_addr = rec->ripas.addr,
+        .ripas_top = rec->ripas.top,
+        .runnable = rec->runnable,
+        .pending = rec->pending,
+        .ripas_value = rec->ripas.value,
+        .change_destroyed = rec->ripas.change_destroyed,
+    };
+    memcpy(out->x, rec->x, sizeof(out->x));
+}
+
+/* Returns the size of the body, or 0 with the reason in @result */
+static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
+                            uint64_t *result)
+{
+    RmmRec *rec = rec_find(c->realm, c->in[2]);
+    MigRec out;
+
+    if (!rec) {
+        *result = RMI_ERROR_INPUT;
+        return 0;
+    }
+    if (c->s->recs[rec->index]) {
+        *result = mig_refuse(MIG_CAUSE_REC_REPEATED);
+        return 0;
+    }
+    fill_rec(rec, &out);
+    out.context_size = c->rmm->ops.context_save(c->rmm->opaque, rec->mpidr,
+                                                body + sizeof(out),
+                                                RMM_MAX_CONTEXT);
+    if (out.context_size == 0 || out.context_size > RMM_MAX_CONTEXT) {
+        *result = mig_refuse(MIG_CAUSE_CONTEXT);
+        return 0;
+    }
+    memcpy(body, &out, sizeof(out));
+    *index = rec->index;
+    return sizeof(out) + out.context_size;
+}
+
+uint64_t mig_export_rec(MigCall *c)
+{
+    uint8_t *body = bundle_body(c->stream, 0);
+    MigHeader h = { .type = MIG_TYPE_REC, .epoch = c->s->epoch };
+    uint64_t result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
+    uint32_t index = 0;
+    size_t len;
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    len = fill_rec_body(c, body, &index, &result);
+    mig_unlock_realm(c);
+    if (!len) {
+        return result;
+    }
+    result = mig_send(c, &h, body, len, c->in[3], c->in[4]);
+    if (result == RMI_SUCCESS) {
+        c->s->recs[index] = 1;
+        c->s->num_recs++;
+    }
+    return result;
+}
+
+/* ---- the end ---- */
+
+/* Is everything out?  The Realm's lock is held. */
+static uint64_t start_possible(MigCall *c)
+{
+    if (c->s->next_base != realm_protected_top(c->realm)) {
+        return mig_refuse(MIG_CAUSE_REALM_MISSING);
+    }
+    if (c->s->num_recs != c->realm->num_recs) {
+        return mig_refuse(MIG_CAUSE_REC_MISSING);
+    }
+    if (rtt_count_unexported(c->realm)) {
+        return mig_refuse(MIG_CAUSE_PAGES_DIRTY);
+    }
+    return RMI_SUCCESS;
+}
+
+uint64_t mig_export_start(MigCall *c)
+{
+    uint64_t result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    result = start_possible(c);
+    if (result == RMI_SUCCESS) {
+        result = send_token(c, MIG_TYPE_START);
+    }
+    if (result == RMI_SUCCESS) {
+        /* From here on only the destination can run it */
+        realm_set_state(c->realm, REALM_EXPORTED);
+        session_set_phase(c->s, MIG_SEALED);
+        session_wipe(c->s);
+    }
+    mig_unlock_realm(c);
+    return result;
+}
+
+uint64_t mig_export_abort(MigCall *c)
+{
+    RmmRealm *realm = c->realm;
+
+    g_mutex_lock(&realm->lock);
+    if (realm->state == REALM_EXPORT ||
+        realm->state == REALM_EXPORT_PAUSED) {
+        realm_set_state(realm, REALM_ACTIVE);
+    }
+    g_mutex_unlock(&realm->lock);
+    session_set_phase(c->s, MIG_IDLE);
+    session_wipe(c->s);
+    return RMI_SUCCESS;
+}

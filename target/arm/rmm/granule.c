@@ -1,0 +1,220 @@
+/*
+ * Granules: states, locks and wiping (see granule.h)
+ *
+ * A granule is one byte: its state, and the lock bit.  The bytes stand in
+ * leaves for 16 GiB each, made when the first granule of one is asked for;
+ * the operating system gives them memory page by page, so metadata costs
+ * 1/4096 of what is delegated.
+ *
+ * Lock rule: none but the granule's own bit, taken by compare-and-swap.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "granule.h"
+#include "rmm-internal.h"
+
+#define GRANULE_LOCKED 0x80
+
+#define TO(state) (1u << GRANULE_##state)
+
+/* From each state, the states that may follow (RMM 1.0, A2.2.2). */
+static const uint8_t transitions[GRANULE_STATES] = {
+    [GRANULE_NS]        = TO(DELEGATED),
+    [GRANULE_DELEGATED] = TO(NS) | TO(RD) | TO(REC) | TO(REC_AUX) |
+                          TO(DATA) | TO(RTT),
+    [GRANULE_RD]        = TO(DELEGATED),
+    [GRANULE_REC]       = TO(DELEGATED),
+    [GRANULE_REC_AUX]   = TO(DELEGATED),
+    [GRANULE_DATA]      = TO(DELEGATED),
+    [GRANULE_RTT]       = TO(DELEGATED),
+};
+
+#undef TO
+
+bool granule_transition_allowed(GranuleState from, GranuleState to)
+{
+    return from < GRANULE_STATES && to < GRANULE_STATES &&
+           (transitions[from] >> to & 1);
+}
+
+static uint8_t *leaf_get(uint8_t **slot)
+{
+    uint8_t *leaf = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    uint8_t *fresh;
+
+    if (leaf) {
+        return leaf;
+    }
+    fresh = g_malloc0((size_t)1 << (GRANULE_LEAF_BITS - RMM_GRANULE_SHIFT));
+    if (__atomic_compare_exchange_n(slot, &leaf, fresh, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        return fresh;
+    }
+    g_free(fresh);              /* another thread was first */
+    return leaf;
+}
+
+/* The state byte of @pa, or NULL if it is no granule. */
+static uint8_t *granule_byte(Rmm *rmm, uint64_t pa)
+{
+    uint64_t number = (pa & ((1ull << GRANULE_LEAF_BITS) - 1))
+                      >> RMM_GRANULE_SHIFT;
+
+    if (pa % RMM_GRANULE_SIZE || pa >> GRANULE_PA_BITS ||
+        !rmm->ops.granule(rmm->opaque, pa)) {
+        return NULL;
+    }
+    return leaf_get(&rmm->granules[pa >> GRANULE_LEAF_BITS]) + number;
+}
+
+bool granule_lock(Rmm *rmm, uint64_t pa, GranuleState state)
+{
+    uint8_t *byte = granule_byte(rmm, pa);
+    uint8_t seen = state;
+
+    if (!byte) {
+        return false;
+    }
+    while (!__atomic_compare_exchange_n(byte, &seen, state | GRANULE_LOCKED,
+                                        false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED)) {
+        if (!(seen & GRANULE_LOCKED)) {
+            return false;
+        }
+        /* Whoever holds it is about to decide: wait for the outcome. */
+        g_thread_yield();
+        seen = state;
+    }
+    return true;
+}
+
+static uint8_t *granule_byte_locked(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *byte = granule_byte(rmm, pa);
+
+    g_assert(byte);
+    g_assert(__atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_LOCKED);
+    return byte;
+}
+
+void granule_unlock(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *byte = granule_byte_locked(rmm, pa);
+
+    __atomic_fetch_and(byte, (uint8_t)~GRANULE_LOCKED, __ATOMIC_RELEASE);
+}
+
+bool granule_lock_range(Rmm *rmm, uint64_t pa, unsigned count,
+                        GranuleState state)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        if (!granule_lock(rmm, pa + (uint64_t)i * RMM_GRANULE_SIZE, state)) {
+            break;
+        }
+    }
+    if (i == count) {
+        return true;
+    }
+    while (i--) {
+        granule_unlock(rmm, pa + (uint64_t)i * RMM_GRANULE_SIZE);
+    }
+    return false;
+}
+
+void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
+{
+    uint8_t *byte = granule_byte_locked(rmm, pa);
+    uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
+
+    g_assert(granule_transition_allowed(now & ~GRANULE_LOCKED, to));
+    __atomic_store_n(byte, to, __ATOMIC_RELEASE);
+}
+
+GranuleState granule_state(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *byte = granule_byte(rmm, pa);
+
+    return byte ? __atomic_load_n(byte, __ATOMIC_RELAXED) & ~GRANULE_LOCKED
+                : GRANULE_NS;
+}
+
+void *granule_map(Rmm *rmm, uint64_t pa)
+{
+    void *p = rmm->ops.granule(rmm->opaque, pa);
+
+    g_assert(p);
+    return p;
+}
+
+uint8_t *granule_map_tags(Rmm *rmm, uint64_t pa)
+{
+    if (!rmm->ops.granule_tags) {
+        return NULL;
+    }
+    return rmm->ops.granule_tags(rmm->opaque, pa);
+}
+
+static bool is_zero(const void *p, size_t len)
+{
+    const uint64_t *word = p;
+    uint64_t any = 0;
+    size_t i;
+
+    for (i = 0; i < len / sizeof(*word); i++) {
+        any |= word[i];
+    }
+    return !any;
+}
+
+/*
+ * Memory that was never written reads as zero without being allocated; it
+ * stays so if nothing is stored to it.
+ */
+static void zero(void *p, size_t len)
+{
+    if (!is_zero(p, len)) {
+        memset(p, 0, len);
+    }
+}
+
+void granule_wipe(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *tags = granule_map_tags(rmm, pa);
+
+    zero(granule_map(rmm, pa), RMM_GRANULE_SIZE);
+    if (tags) {
+        zero(tags, RMM_TAG_BYTES);
+    }
+}
+
+void granule_release(Rmm *rmm, uint64_t pa, GranuleState from)
+{
+    bool locked = granule_lock(rmm, pa, from);
+
+    /* Only its owner, who called, could have changed the state. */
+    g_assert(locked);
+    granule_wipe(rmm, pa);
+    granule_unlock_transition(rmm, pa, GRANULE_DELEGATED);
+}
+
+uint64_t granule_delegate(Rmm *rmm, uint64_t pa)
+{
+    if (!granule_lock(rmm, pa, GRANULE_NS)) {
+        return RMI_ERROR_INPUT;
+    }
+    granule_wipe(rmm, pa);
+    granule_unlock_transition(rmm, pa, GRANULE_DELEGATED);
+    return RMI_SUCCESS;
+}
+
+uint64_t granule_undelegate(Rmm *rmm, uint64_t pa)
+{
+    if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
+        return RMI_ERROR_INPUT;
+    }
+    granule_unlock_transition(rmm, pa, GRANULE_NS);
+    return RMI_SUCCESS;
+}

@@ -1,0 +1,249 @@
+/*
+ * Migration, the destination: pages arrive
+ *
+ * Purpose: MIG_IMPORT_MEMORY.  Streams run in parallel here.
+ *
+ * Invariants:
+ * 1. Nothing of a bundle is used before its seal is verified, and no page
+ *    changes before all of the bundle was found to be in order.
+ * 2. What the host has to put right (a table or a granule is missing) leaves
+ *    everything as it was, the stream's counter too: the same bundle may
+ *    come again.
+ * 3. A page whose contents are written belongs to the Realm: it was mapped
+ *    under the Realm's lock, and in IMPORT the host cannot take it away
+ *    (realm_may_unmap).  IMPORT ends only with all streams locked, and
+ *    writing happens with one of them locked.  So it needs no Realm lock.
+ *
+ * Lock rule: session.h; one stream, and the Realm's lock while mapping.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "granule.h"
+#include "mig.h"
+#include "rtt-desc.h"
+#include "tags.h"
+
+/* One page of the bundle: where it goes, and where its bytes are */
+typedef struct Arrival {
+    uint64_t ipa;
+    uint64_t pa;                /* from the host; then: where it is */
+    const uint8_t *data;        /* its tags follow, with MTE */
+    bool mapped;                /* by this call */
+} Arrival;
+
+typedef struct Import {
+    MigCall *c;
+    uint32_t count;
+    Arrival pages[MIG_MAX_PAGES];
+    uint64_t granules[MIG_MAX_PAGES];
+} Import;
+
+/* Bytes of packed tags at @in, or 0 if they are none this Realm may send */
+static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
+{
+    uint8_t tags[RMM_TAG_BYTES];
+
+    if (len && in[0] != TAGS_RAW && !im->c->s->compact) {
+        return 0;
+    }
+    return tags_unpack(in, len, tags);
+}
+
+/* Find every page of the opened bundle; false if it is not well formed */
+static bool parse(Import *im, const MigHeader *h)
+{
+    const bool mte = realm_has_mte(im->c->realm);
+    const uint8_t *at = bundle_body(im->c->stream, h->count);
+    const uint8_t *end = at + bundle_body_size(h);
+    const uint8_t *entries = im->c->stream->scratch + sizeof(*h);
+
+    for (uint32_t i = 0; i < h->count; i++) {
+        Arrival *page = &im->pages[i];
+        size_t tags = 0;
+
+        memcpy(&page->ipa, entries + i * sizeof(page->ipa),
+               sizeof(page->ipa));
+        page->data = at;
+        if (!realm_range_is_protected(im->c->realm, page->ipa,
+                                      page->ipa + RMM_GRANULE_SIZE) ||
+            end - at < RMM_GRANULE_SIZE) {
+            return false;
+        }
+        at += RMM_GRANULE_SIZE;
+        if (mte) {
+            tags = check_tags(im, at, end - at);
+            if (!tags) {
+                return false;
+            }
+            at += tags;
+        }
+    }
+    return at == end;
+}
+
+/*
+ * Is there a place for the page, or the page already?  A granule is taken
+ * for a new page only: for a page that is there the host gives 0, or the
+ * granule that the page has.
+ */
+static uint64_t check_place(const Import *im, Arrival *page)
+{
+    RmmRealm *realm = im->c->realm;
+    RttWalk walk;
+
+    rtt_walk(realm, page->ipa, RTT_PAGE_LEVEL, &walk);
+    if (walk.level < RTT_PAGE_LEVEL) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    if (walk.hipas == RTT_ASSIGNED) {
+        if (page->pa != 0 && page->pa != walk.pa) {
+            return RMI_ERROR_INPUT;
+        }
+        page->pa = walk.pa;
+        page->mapped = false;
+        return RMI_SUCCESS;
+    }
+    page->mapped = true;
+    return page->pa % RMM_GRANULE_SIZE == 0 &&
+           granule_state(im->c->rmm, page->pa) == GRANULE_DELEGATED ?
+           RMI_SUCCESS : RMI_ERROR_INPUT;
+}
+
+/* Undo rtt_import_data; the RIPAS does not matter before the commit */
+static void unmap(Import *im, const Arrival *page)
+{
+    RttWalk walk;
+
+    rtt_walk(im->c->realm, page->ipa, RTT_PAGE_LEVEL, &walk);
+    desc_exchange(walk.entry, desc_unassigned(RTT_EMPTY));
+    granule_release(im->c->rmm, page->pa, GRANULE_DATA);
+}
+
+/*
+ * All pages get their places, or none.  After the checks only a granule
+ * that is listed twice, or that another call takes meanwhile, is in the way.
+ */
+static uint64_t map_pages(Import *im)
+{
+    uint64_t result = RMI_SUCCESS;
+    uint32_t i;
+
+    for (i = 0; i < im->count && result == RMI_SUCCESS; i++) {
+        result = check_place(im, &im->pages[i]);
+        im->c->out[1] = im->pages[i].ipa;
+    }
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    for (i = 0; i < im->count; i++) {
+        Arrival *page = &im->pages[i];
+
+        if (page->mapped) {
+            result = rtt_import_data(im->c->realm, page->ipa, page->pa);
+        }
+        if (result != RMI_SUCCESS) {
+            im->c->out[1] = page->ipa;
+            break;
+        }
+    }
+    while (result != RMI_SUCCESS && i-- > 0) {
+        if (im->pages[i].mapped) {
+            unmap(im, &im->pages[i]);
+        }
+    }
+    return result;
+}
+
+static void write_pages(const Import *im)
+{
+    const bool mte = realm_has_mte(im->c->realm);
+    Rmm *rmm = im->c->rmm;
+
+    for (uint32_t i = 0; i < im->count; i++) {
+        const Arrival *page = &im->pages[i];
+
+        memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
+        if (mte) {
+            tags_unpack(page->data + RMM_GRANULE_SIZE, TAGS_MAX_PACKED,
+                        granule_map_tags(rmm, page->pa));
+        }
+    }
+}
+
+/* The authentic bundle takes effect, or nothing does */
+static uint64_t import_pages(Import *im, const MigHeader *h)
+{
+    MigCall *c = im->c;
+    uint64_t result;
+
+    if (h->type != MIG_TYPE_MEMORY) {
+        return mig_refuse(MIG_CAUSE_TYPE);
+    }
+    if (h->epoch != c->s->epoch) {
+        return mig_refuse(MIG_CAUSE_EPOCH);
+    }
+    if (h->count == 0 || h->total != 0 || !parse(im, h)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (im->count != h->count) {
+        return RMI_ERROR_INPUT;
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    result = map_pages(im);
+    mig_unlock_realm(c);
+    if (result == RMI_SUCCESS) {
+        write_pages(im);
+        bundle_done(c->stream);
+        c->out[1] = 0;
+    }
+    return result;
+}
+
+/* Copy the arguments: the bundle to scratch, the list of granules to @im */
+static uint64_t read_input(Import *im)
+{
+    MigCall *c = im->c;
+
+    if (c->in[3] < bundle_size(0, 0) || c->in[3] > MIG_MAX_BUNDLE) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (c->in[5] == 0 || c->in[5] > MIG_MAX_PAGES ||
+        !rmm_read_ns(c->rmm, im->granules, c->in[4],
+                     c->in[5] * sizeof(uint64_t))) {
+        return RMI_ERROR_INPUT;
+    }
+    im->count = c->in[5];
+    if (!stream_open(c->stream, c->s->key)) {
+        return mig_refuse(MIG_CAUSE_CIPHER);
+    }
+    if (!rmm_read_ns(c->rmm, c->stream->scratch, c->in[2], c->in[3])) {
+        return RMI_ERROR_INPUT;
+    }
+    for (uint32_t i = 0; i < im->count; i++) {
+        im->pages[i].pa = im->granules[i];
+    }
+    return RMI_SUCCESS;
+}
+
+uint64_t mig_import_memory(MigCall *c)
+{
+    Import im;
+    MigHeader h;
+    MigCause cause;
+    uint64_t result;
+
+    im.c = c;
+    result = read_input(&im);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (!bundle_open(c->stream, c->in[3], &h, &cause)) {
+        return mig_refuse(cause);
+    }
+    return import_pages(&im, &h);
+}

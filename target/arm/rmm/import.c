@@ -1,0 +1,384 @@
+/*
+ * Migration, the destination: a Realm arrives
+ *
+ * Purpose: the offer, and every record but memory
+ * (docs/specs/realm-migration-stream.rst, "Destination").
+ *
+ * Invariants:
+ * 1. A record is copied once, authenticated, checked as a whole, and only
+ *    then takes effect; its stream's counter goes up with the effect.
+ * 2. Whatever is wrong with a record is final for the session: the cause is
+ *    returned, and mig.c makes the Realm FAILED.  Only what the host did
+ *    wrong (a buffer that is not Non-secure) leaves everything as it was.
+ *
+ * Lock rule: session.h.  All calls here hold all streams.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "mig.h"
+
+/* ---- the offer ---- */
+
+uint64_t mig_offer(MigCall *c)
+{
+    MigSession *s = c->s;
+    MigHello offer;
+    uint64_t result = mig_lock_realm(c, REALM_NEW);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
+        result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
+        goto out;
+    }
+
+    session_hello(c->rmm, MIG_TYPE_OFFER, &offer, s->secret);
+    if (c->in[3] < sizeof(offer) ||
+        !rmm_write_ns(c->rmm, c->in[2], &offer, sizeof(offer))) {
+        secret_wipe(s->secret, sizeof(s->secret));
+        result = RMI_ERROR_INPUT;
+        goto out;
+    }
+    session_reset(s);
+    memcpy(s->offer_nonce, offer.nonce, sizeof(s->offer_nonce));
+    crypto_hash(s->offer_hash, &offer, sizeof(offer));
+    session_set_phase(s, MIG_OFFERED);
+    realm_set_state(c->realm, REALM_IMPORT);
+    c->out[1] = sizeof(offer);
+out:
+    mig_unlock_realm(c);
+    return result;
+}
+
+/* ---- the session begins ---- */
+
+/* A cause that says how @im differs from @realm, or 0 */
+static MigCause difference(const RmmRealm *realm, const MigImmutable *im)
+{
+    const uint64_t flags = im->flags ^ realm->flags;
+
+    return im->ipa_bits != realm->ipa_bits ? MIG_CAUSE_DIFFERENT_IPA_WIDTH :
+           im->start_level != realm->rtt_level_start ?
+               MIG_CAUSE_DIFFERENT_START_LEVEL :
+           im->hash_algo != realm->hash_algo ?
+               MIG_CAUSE_DIFFERENT_HASH_ALGORITHM :
+           memcmp(im->rpv, realm->rpv, sizeof(im->rpv)) != 0 ?
+               MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE :
+           flags & RMI_REALM_MTE ? MIG_CAUSE_DIFFERENT_MTE :
+           flags & (RMI_REALM_PMU) ? MIG_CAUSE_DIFFERENT_PMU :
+           flags & (RMI_REALM_SVE) ? MIG_CAUSE_DIFFERENT_SVE :
+           flags ? MIG_CAUSE_DIFFERENT_FLAGS :
+           im->sve_vl != realm->sve_vl ? MIG_CAUSE_DIFFERENT_SVE :
+           im->num_bps != realm->num_bps ? MIG_CAUSE_DIFFERENT_BREAKPOINTS :
+           im->num_wps != realm->num_wps ? MIG_CAUSE_DIFFERENT_WATCHPOINTS :
+           im->pmu_num_ctrs != realm->pmu_num_ctrs ? MIG_CAUSE_DIFFERENT_PMU :
+           im->num_recs != realm->num_recs ? MIG_CAUSE_DIFFERENT_NUM_RECS : 0;
+}
+
+static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
+{
+    static const MigImmutable zero;
+
+    return h->type == MIG_TYPE_IMMUTABLE && h->epoch == 1 && h->total == 0 &&
+           bundle_body_size(h) == sizeof(*im) && im->compact <= 1 &&
+           memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0;
+}
+
+/* The authentic first bundle takes effect */
+static uint64_t begin(MigCall *c, const MigImmutable *im)
+{
+    uint64_t result = mig_lock_realm(c, REALM_IMPORT);
+    MigCause cause;
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    cause = difference(c->realm, im);
+    if (cause) {
+        result = mig_refuse(cause);
+    } else {
+        memcpy(c->realm->measurement[0], im->rim, sizeof(im->rim));
+        c->s->compact = im->compact;
+        session_set_phase(c->s, MIG_IMPORTING);
+        bundle_done(c->stream);
+    }
+    mig_unlock_realm(c);
+    return result;
+}
+
+/* Is @answer the session header for our offer?  If so, make the key of it. */
+static uint64_t answer_offer(MigCall *c, const MigHello *answer)
+{
+    MigSession *s = c->s;
+    bool ok;
+
+    if (!session_hello_valid(answer, sizeof(*answer), MIG_TYPE_SESSION) ||
+        memcmp(answer->peer_nonce, s->offer_nonce, sizeof(s->offer_nonce))) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    /* The offer serves this one session header, whatever comes of it */
+    ok = session_derive(s, s->secret, answer->public_key, answer);
+    secret_wipe(s->secret, sizeof(s->secret));
+    return ok ? RMI_SUCCESS : mig_refuse(MIG_CAUSE_KEY);
+}
+
+/* Session header and first bundle, which follow each other in the buffer */
+static uint64_t import_begin(MigCall *c)
+{
+    uint8_t blob[MIG_BEGIN_SIZE];
+    const size_t size = sizeof(blob) - sizeof(MigHello);
+    MigHello answer;
+    MigImmutable im;
+    MigHeader h;
+    MigCause cause;
+    uint64_t result;
+
+    if (c->in[3] != sizeof(blob)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (!rmm_read_ns(c->rmm, blob, c->in[2], sizeof(blob))) {
+        return RMI_ERROR_INPUT;
+    }
+    memcpy(&answer, blob, sizeof(answer));
+    result = answer_offer(c, &answer);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+
+    memcpy(c->stream->scratch, blob + sizeof(answer), size);
+    if (!bundle_open(c->stream, size, &h, &cause)) {
+        return mig_refuse(cause);
+    }
+    memcpy(&im, bundle_body(c->stream, 0), sizeof(im));
+    return immutable_valid(&h, &im) ? begin(c, &im)
+                                    : mig_refuse(MIG_CAUSE_FORMAT);
+}
+
+/* ---- tokens ---- */
+
+static uint64_t import_epoch(MigCall *c, const MigHeader *h)
+{
+    if (bundle_body_size(h) != 0) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (h->total != session_total(c->s) + 1) {
+        return mig_refuse(MIG_CAUSE_TOTAL);
+    }
+    if (c->s->epoch == UINT32_MAX) {
+        return mig_refuse(MIG_CAUSE_EPOCH);
+    }
+    c->s->epoch++;
+    return RMI_SUCCESS;
+}
+
+static uint64_t import_start(MigCall *c, const MigHeader *h)
+{
+    if (bundle_body_size(h) != 0) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (h->total != session_total(c->s) + 1) {
+        return mig_refuse(MIG_CAUSE_TOTAL);
+    }
+    if (c->s->next_base != realm_protected_top(c->realm) ||
+        c->s->num_recs != c->realm->num_recs) {
+        return mig_refuse(MIG_CAUSE_INCOMPLETE);
+    }
+    /* Nothing is read any more: no key is needed */
+    session_set_phase(c->s, MIG_STARTED);
+    session_wipe(c->s);
+    return RMI_SUCCESS;
+}
+
+/* ---- Realm state ---- */
+
+/* Are these runs a map of [base, top) in order and without holes? */
+static bool runs_valid(const MigMutable *mu, const MigRun *runs)
+{
+    uint64_t at = mu->base;
+
+    for (uint32_t i = 0; i < mu->num_runs; i++) {
+        uint64_t start = runs[i].start & MIG_ENTRY_IPA;
+        uint64_t kind = runs[i].start & ~MIG_ENTRY_IPA;
+
+        if (start != at || runs[i].top <= at ||
+            runs[i].top % RMM_GRANULE_SIZE ||
+            (kind > RMI_RIPAS_DESTROYED &&
+             kind != (MIG_RUN_ASSIGNED | RMI_RIPAS_RAM))) {
+            return false;
+        }
+        at = runs[i].top;
+    }
+    return at == mu->top;
+}
+
+static bool mutable_valid(const MigCall *c, const MigHeader *h,
+                          const MigMutable *mu, const MigRun *runs)
+{
+    static const MigMutable zero;
+    size_t len = bundle_body_size(h);
+
+    return mu->num_runs <= (len - sizeof(*mu)) / sizeof(*runs) &&
+           len == sizeof(*mu) + mu->num_runs * sizeof(*runs) &&
+           mu->base == c->s->next_base && mu->top > mu->base &&
+           mu->top <= realm_protected_top(c->realm) &&
+           mu->realm_state == MIG_STATE_ACTIVE &&
+           !memcmp(mu->reserved0, zero.reserved0, sizeof(mu->reserved0)) &&
+           !memcmp(mu->reserved1, zero.reserved1, sizeof(mu->reserved1)) &&
+           runs_valid(mu, runs);
+}
+
+static uint64_t import_mutable(MigCall *c, const MigHeader *h)
+{
+    const uint8_t *body = bundle_body(c->stream, 0);
+    const MigRun *runs = (const MigRun *)(body + sizeof(MigMutable));
+    MigMutable mu;
+    uint64_t result;
+
+    if (bundle_body_size(h) < sizeof(mu)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    memcpy(&mu, body, sizeof(mu));
+    if (!mutable_valid(c, h, &mu, runs)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result == RMI_SUCCESS) {
+        memcpy(c->realm->measurement[1], mu.rem, sizeof(mu.rem));
+        mig_unlock_realm(c);
+        g_array_append_vals(c->s->runs, runs, mu.num_runs);
+        c->s->next_base = mu.top;
+    }
+    return result;
+}
+
+/* ---- RECs ---- */
+
+static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
+                      const MigRec *in)
+{
+    static const MigRec zero;
+
+    return in->context_size != 0 && in->context_size <= RMM_MAX_CONTEXT &&
+           bundle_body_size(h) == sizeof(*in) + in->context_size &&
+           in->pending <= REC_PENDING_HOST_CALL &&
+           (in->pending != REC_PENDING_RIPAS ||
+            in->ripas_addr == in->ripas_top ||
+            realm_range_is_protected(realm, in->ripas_addr,
+                                     in->ripas_top)) &&
+           in->ripas_value <= RMI_RIPAS_RAM && in->runnable <= 1 &&
+           in->change_destroyed <= 1 &&
+           !memcmp(in->reserved0, zero.reserved0, sizeof(in->reserved0));
+}
+
+/* The REC of this Realm that @mpidr names and that has not come yet */
+static RmmRec *awaited_rec(MigCall *c, uint64_t mpidr)
+{
+    uint32_t index;
+
+    if (!rec_mpidr_to_index(mpidr, &index) ||
+        index >= c->realm->num_recs || c->s->recs[index]) {
+        return NULL;
+    }
+    return c->realm->recs[index];
+}
+
+static void take_rec(RmmRec *rec, const MigRec *in)
+{
+    memcpy(rec->x, in->x, sizeof(rec->x));
+    rec->pc = in->pc;
+    rec->runnable = in->runnable;
+    rec->pending = in->pending;
+    rec->host_call_ipa = in->host_call_ipa;
+    rec->ripas.addr = in->ripas_addr;
+    rec->ripas.top = in->ripas_top;
+    rec->ripas.value = in->ripas_value;
+    rec->ripas.change_destroyed = in->change_destroyed;
+}
+
+static uint64_t import_rec(MigCall *c, const MigHeader *h)
+{
+    const uint8_t *body = bundle_body(c->stream, 0);
+    MigRec in;
+    RmmRec *rec;
+    uint64_t result;
+
+    if (bundle_body_size(h) < sizeof(in)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    memcpy(&in, body, sizeof(in));
+    if (!rec_valid(c->realm, h, &in)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    rec = awaited_rec(c, in.mpidr);
+    if (!rec) {
+        result = mig_refuse(MIG_CAUSE_REC_UNKNOWN);
+    } else if (!c->rmm->ops.context_load(c->rmm->opaque, in.mpidr,
+                                         body + sizeof(in),
+                                         in.context_size)) {
+        result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
+    } else {
+        take_rec(rec, &in);
+        c->s->recs[rec->index] = 1;
+        c->s->num_recs++;
+    }
+    mig_unlock_realm(c);
+    secret_wipe(&in, sizeof(in));
+    return result;
+}
+
+/* ---- any record ---- */
+
+static uint64_t import_opened(MigCall *c, const MigHeader *h)
+{
+    if (h->epoch != c->s->epoch) {
+        return mig_refuse(MIG_CAUSE_EPOCH);
+    }
+    if (h->total && h->type != MIG_TYPE_EPOCH && h->type != MIG_TYPE_START) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    switch (h->type) {
+    case MIG_TYPE_MUTABLE:
+        return import_mutable(c, h);
+    case MIG_TYPE_REC:
+        return import_rec(c, h);
+    case MIG_TYPE_EPOCH:
+        return import_epoch(c, h);
+    case MIG_TYPE_START:
+        return import_start(c, h);
+    default:
+        return mig_refuse(MIG_CAUSE_TYPE);
+    }
+}
+
+uint64_t mig_import(MigCall *c)
+{
+    size_t size = c->in[3];
+    MigHeader h;
+    MigCause cause;
+    uint64_t result;
+
+    if (c->s->phase == MIG_OFFERED) {
+        return import_begin(c);
+    }
+    if (c->in[3] < bundle_size(0, 0) || c->in[3] > MIG_MAX_BUNDLE) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (!rmm_read_ns(c->rmm, c->stream->scratch, c->in[2], size)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!bundle_open(c->stream, size, &h, &cause)) {
+        return mig_refuse(cause);
+    }
+    result = import_opened(c, &h);
+    if (result == RMI_SUCCESS) {
+        bundle_done(c->stream);
+    }
+    return result;
+}

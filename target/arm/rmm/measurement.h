@@ -1,0 +1,28 @@
+/*
+ * Measurements: the initial one (RIM) and the extensible ones (REM)
+ *
+ * Purpose: what each measured call contributes (RMM 1.0, A7.1 and B4.3).
+ *
+ * Lock rule: the Realm's lock is held.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_MEASUREMENT_H
+#define RMM_MEASUREMENT_H
+
+#include "realm.h"
+
+/* Bytes of a hash with @hash_algo (RMI_HASH_*). */
+size_t measurement_size(uint8_t hash_algo);
+
+void measurement_init(RmmRealm *realm, const RmiRealmParams *params);
+void measurement_data(RmmRealm *realm, uint64_t ipa, uint64_t flags,
+                      const void *contents);
+void measurement_rec(RmmRealm *realm, const RmiRecParams *params);
+void measurement_ripas(RmmRealm *realm, uint64_t base, uint64_t top);
+
+/* Extend REM @slot (1 to 4) with @size bytes, at most 64. */
+void measurement_extend(RmmRealm *realm, unsigned slot,
+                        const void *data, size_t size);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * Realm migration: the calls, and what travels
+ *
+ * Purpose: everything that a host, or the RMM on the other side, may know of
+ * a migration: function identifiers, causes of refusal, and the layout of
+ * offers, session headers and bundles.  The document is
+ * docs/specs/realm-migration-stream.rst; this is the only header with the
+ * layout.
+ *
+ * Invariants:
+ * - All fields are little endian, naturally aligned, and at the offset that
+ *   stands beside them; the build checks sizes and the last offsets.
+ * - Reserved fields are zero, and a receiver checks that.
+ * - This is an extension (RMM 1.0 has no migration): without
+ *   RmmPlatform.migration every call here answers SMCCC NOT_SUPPORTED.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_MIG_ABI_H
+#define RMM_MIG_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rmm.h"
+
+/*
+ * Calls.  X0 is the identifier; the result is an RMI status word in X0:
+ * status in bits [7:0]; in bits [15:8] the RTT level for RMI_ERROR_RTT, and
+ * a MigCause for RMI_ERROR_REALM.  "buf, size" is Non-secure memory.
+ *
+ *                             in, from X1 on            out, from X1 on
+ */
+#define MIG_FID_BASE           0xC3000100u
+enum {
+    MIG_FEATURES        = 0, /* -                         version, max bundle
+                                                          bytes, max pages   */
+    MIG_OFFER           = 1, /* rd buf size               bytes              */
+    MIG_ACCEPT          = 2, /* rd buf size               -                  */
+    MIG_EXPORT_BEGIN    = 3, /* rd buf size               bytes              */
+    MIG_COLLECT_DIRTY   = 4, /* rd base top bitmap        pages              */
+    MIG_EXPORT_MEMORY   = 5, /* rd list count buf size
+                                stream                    bytes, pages       */
+    MIG_EXPORT_EPOCH    = 6, /* rd buf size               bytes              */
+    MIG_PAUSE           = 7, /* rd                        -                  */
+    MIG_EXPORT_REALM    = 8, /* rd buf size base          bytes, next base   */
+    MIG_EXPORT_REC      = 9, /* rd rec buf size           bytes              */
+    MIG_EXPORT_START    = 10, /* rd buf size              bytes              */
+    MIG_EXPORT_ABORT    = 11, /* rd                       -                  */
+    MIG_IMPORT          = 12, /* rd buf size              -                  */
+    MIG_IMPORT_MEMORY   = 13, /* rd buf size granules
+                                 count                    failing IPA        */
+    MIG_IMPORT_COMMIT   = 14, /* rd                       failing IPA        */
+    MIG_IMPORT_ABORT    = 15, /* rd                       -                  */
+    MIG_NUM_CALLS       = 16,
+};
+
+#define MIG_VERSION     1
+#define MIG_MAX_PAGES   512     /* in one memory bundle */
+#define MIG_MAX_STREAMS 16
+
+/*
+ * Why a call ended in RMI_ERROR_REALM.  Causes from MIG_CAUSE_FINAL on end
+ * the session when an import call gives them: the Realm is then FAILED.
+ */
+typedef enum MigCause {
+    MIG_CAUSE_STATE = 0,        /* not in a state that has this call */
+    MIG_CAUSE_NOT_MIGRATABLE = 2, /* the Realm was created without the flag */
+    MIG_CAUSE_OFFER_FORMAT,     /* not an offer of this version */
+    MIG_CAUSE_OFFER_USED,       /* this Realm accepted it before */
+    MIG_CAUSE_OFFER_OUTSTANDING, /* an offer is accepted already */
+    MIG_CAUSE_OFFER_LIMIT,      /* this Realm accepted too many */
+    MIG_CAUSE_SAME_EPOCH,       /* collecting needs an epoch token first */
+    MIG_CAUSE_COUNTER,          /* a counter would wrap */
+    MIG_CAUSE_RECS_RUNNING,     /* a REC is running */
+    MIG_CAUSE_PAGES_DIRTY,      /* pages are dirty, or collected only */
+    MIG_CAUSE_REALM_PART,       /* not the next part of the Realm state */
+    MIG_CAUSE_REALM_MISSING,    /* Realm state is not exported completely */
+    MIG_CAUSE_REC_MISSING,      /* a REC is not exported */
+    MIG_CAUSE_REC_REPEATED,     /* this REC is exported already */
+    MIG_CAUSE_REC_EXTRA,        /* a REC was created after the import */
+    MIG_CAUSE_CONTEXT,          /* the processor context is not available */
+    MIG_CAUSE_PAGE_MISSING,     /* X1: IPA of a page that never came */
+    MIG_CAUSE_START_MISSING,    /* no start token yet */
+    MIG_CAUSE_CIPHER,           /* the cryptographic library failed */
+
+    MIG_CAUSE_FINAL = 64,
+    /* The record itself */
+    MIG_CAUSE_FORMAT = MIG_CAUSE_FINAL, /* malformed, or unknown version */
+    MIG_CAUSE_AUTHENTICATION,   /* not what the source sealed */
+    MIG_CAUSE_KEY,              /* the key exchange gave no secret */
+    MIG_CAUSE_ORDER,            /* not the next of its stream */
+    MIG_CAUSE_EPOCH,            /* of another epoch */
+    MIG_CAUSE_TOTAL,            /* bundles of this epoch are missing */
+    MIG_CAUSE_TYPE,             /* not a record for this call or phase */
+    MIG_CAUSE_INCOMPLETE,       /* start token without RECs or Realm state */
+    MIG_CAUSE_CONTEXT_REFUSED,  /* this machine cannot load the context */
+    MIG_CAUSE_REC_UNKNOWN,      /* no REC with this MPIDR, or it came before */
+    /* How the Realm at the destination differs */
+    MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
+    MIG_CAUSE_DIFFERENT_START_LEVEL,
+    MIG_CAUSE_DIFFERENT_HASH_ALGORITHM,
+    MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE,
+    MIG_CAUSE_DIFFERENT_MTE,
+    MIG_CAUSE_DIFFERENT_FLAGS,
+    MIG_CAUSE_DIFFERENT_SVE,
+    MIG_CAUSE_DIFFERENT_BREAKPOINTS,
+    MIG_CAUSE_DIFFERENT_WATCHPOINTS,
+    MIG_CAUSE_DIFFERENT_PMU,
+    MIG_CAUSE_DIFFERENT_NUM_RECS,
+} MigCause;
+
+/* Types of record */
+typedef enum MigType {
+    MIG_TYPE_IMMUTABLE = 0,
+    MIG_TYPE_MUTABLE = 1,
+    MIG_TYPE_REC = 2,
+    MIG_TYPE_MEMORY = 16,
+    MIG_TYPE_EPOCH = 32,
+    MIG_TYPE_START = 33,
+    MIG_TYPE_ABORT = 34,        /* reserved */
+    MIG_TYPE_OFFER = 64,        /* not sealed */
+    MIG_TYPE_SESSION = 65,      /* not sealed; bound through the keys */
+} MigType;
+
+#define MIG_MAGIC 0x4d4c4552    /* "RELM" */
+
+/*
+ * What an offer and a session header begin with; @token_size bytes of
+ * platform token end them (0 in this version).
+ */
+typedef struct MigHello {
+    uint32_t magic;             /* 0x00 */
+    uint16_t version;           /* 0x04 */
+    uint8_t type;               /* 0x06 */
+    uint8_t reserved0;          /* 0x07 */
+    uint32_t size;              /* 0x08: of all of it, with the token */
+    uint32_t token_size;        /* 0x0c */
+    uint64_t reserved1[2];      /* 0x10 */
+    uint8_t public_key[32];     /* 0x20: X25519, for this session only */
+    uint8_t nonce[32];          /* 0x40 */
+    uint8_t peer_nonce[32];     /* 0x60: session: the offer's; offer: 0 */
+} MigHello;                     /* 0x80 */
+
+/*
+ * Bundle: header, entries (memory only), body, then MIG_SEAL_SIZE bytes of
+ * seal.  Header and entries are readable, body is not; all of it is
+ * authenticated.
+ */
+typedef struct MigHeader {
+    uint32_t magic;             /* 0x00 */
+    uint16_t version;           /* 0x04 */
+    uint8_t type;               /* 0x06 */
+    uint8_t reserved0;          /* 0x07 */
+    uint32_t size;              /* 0x08: of all of it, with the seal */
+    uint16_t stream;            /* 0x0c */
+    uint16_t reserved1;         /* 0x0e */
+    uint64_t counter;           /* 0x10: bundles of this stream, this one too */
+    uint64_t iv;                /* 0x18: uses of this stream's IV */
+    uint32_t epoch;             /* 0x20: from 1 on */
+    uint32_t count;             /* 0x24: memory: entries; else 0 */
+    uint64_t total;             /* 0x28: tokens: bundles on all streams, this
+                                   one too; else 0 */
+} MigHeader;                    /* 0x30 */
+
+#define MIG_SEAL_SIZE 16
+
+/* Entry of a memory bundle: IPA in [51:12], the rest is reserved */
+#define MIG_ENTRY_IPA 0x000ffffffffff000ull
+
+/* Body of a memory bundle, per entry: the page, then, with MTE, its tags */
+#define MIG_PAGE_BYTES (RMM_GRANULE_SIZE + 1 + RMM_TAG_BYTES)
+#define MIG_MAX_BUNDLE \
+    (sizeof(MigHeader) + MIG_MAX_PAGES * (8 + MIG_PAGE_BYTES) + MIG_SEAL_SIZE)
+
+/* Immutable Realm state: what must be equal, then what is taken over */
+typedef struct MigImmutable {
+    uint64_t flags;             /* 0x00: RMI_REALM_* (rmm-abi.h) */
+    uint8_t ipa_bits;           /* 0x08 */
+    int8_t start_level;         /* 0x09 */
+    uint8_t hash_algo;          /* 0x0a: as RmiRealmParams */
+    uint8_t sve_vl;             /* 0x0b */
+    uint8_t num_bps;            /* 0x0c */
+    uint8_t num_wps;            /* 0x0d */
+    uint8_t pmu_num_ctrs;       /* 0x0e */
+    uint8_t compact;            /* 0x0f: lengths may depend on contents */
+    uint32_t num_recs;          /* 0x10 */
+    uint32_t reserved0[11];     /* 0x14 */
+    uint8_t rpv[64];            /* 0x40 */
+    uint8_t rim[64];            /* 0x80 */
+} MigImmutable;                 /* 0xc0 */
+
+/* The whole of what MIG_EXPORT_BEGIN gives, in this version */
+#define MIG_BEGIN_SIZE \
+    (sizeof(MigHello) + sizeof(MigHeader) + sizeof(MigImmutable) + \
+     MIG_SEAL_SIZE)
+
+/*
+ * Mutable Realm state: a part of the map of [base, top), in ascending order
+ * and without holes; the first part begins at 0, the last one ends at the
+ * end of protected IPA space.
+ */
+typedef struct MigMutable {
+    uint64_t base;              /* 0x000 */
+    uint64_t top;               /* 0x008 */
+    uint32_t num_runs;          /* 0x010 */
+    uint8_t realm_state;        /* 0x014: MIG_STATE_* */
+    uint8_t reserved0[3];       /* 0x015 */
+    uint64_t reserved1[5];      /* 0x018 */
+    uint8_t rem[4][64];         /* 0x040 */
+} MigMutable;                   /* 0x140, then the runs */
+
+#define MIG_STATE_ACTIVE 0      /* no other can be exported */
+
+/*
+ * A run: start IPA in [51:12] with MIG_RUN_* below, and the IPA behind it.
+ * ASSIGNED stands with RAM only: there is a page, and its contents travel.
+ */
+typedef struct MigRun {
+    uint64_t start;             /* 0x00 */
+    uint64_t top;               /* 0x08 */
+} MigRun;                       /* 0x10 */
+
+#define MIG_RUN_RIPAS    0x3ull /* 0 EMPTY, 1 RAM, 2 DESTROYED */
+#define MIG_RUN_ASSIGNED 0x4ull
+
+/* REC state; @context_size bytes of RmmOps.context_save follow it. */
+typedef struct MigRec {
+    uint64_t mpidr;             /* 0x000 */
+    uint64_t pc;                /* 0x008 */
+    uint64_t x[31];             /* 0x010 */
+    uint64_t host_call_ipa;     /* 0x108 */
+    uint64_t ripas_addr;        /* 0x110 */
+    uint64_t ripas_top;         /* 0x118 */
+    uint8_t runnable;           /* 0x120: 0 or 1 */
+    uint8_t pending;            /* 0x121: 0 none, 1 PSCI, 2 RIPAS, 3 host */
+    uint8_t ripas_value;        /* 0x122: 0 EMPTY, 1 RAM */
+    uint8_t change_destroyed;   /* 0x123: 0 or 1 */
+    uint32_t context_size;      /* 0x124: at most RMM_MAX_CONTEXT */
+    uint64_t reserved0[3];      /* 0x128 */
+} MigRec;                       /* 0x140, then the context */
+
+_Static_assert(sizeof(MigHello) == 0x80 &&
+               offsetof(MigHello, peer_nonce) == 0x60, "layout of MigHello");
+_Static_assert(sizeof(MigHeader) == 0x30 &&
+               offsetof(MigHeader, total) == 0x28, "layout of MigHeader");
+_Static_assert(sizeof(MigImmutable) == 0xc0 &&
+               offsetof(MigImmutable, rim) == 0x80, "layout of MigImmutable");
+_Static_assert(sizeof(MigMutable) == 0x140 &&
+               offsetof(MigMutable, rem) == 0x40, "layout of MigMutable");
+_Static_assert(sizeof(MigRun) == 0x10, "layout of MigRun");
+_Static_assert(sizeof(MigRec) == 0x140 && offsetof(MigRec, runnable) == 0x120 &&
+               offsetof(MigRec, context_size) == 0x124, "layout of MigRec");
+
+/*
+ * For hosts: the IPAs a memory bundle is about, so that granules and tables
+ * can be there when it is imported.  Nothing is authenticated yet, and the
+ * host needs no more: what it prepares wrongly, the import refuses.  Returns
+ * how many of them were written to @ipas (room for MIG_MAX_PAGES), or 0 if
+ * @bundle cannot be a memory bundle.
+ */
+static inline size_t mig_peek_entries(const void *bundle, size_t size,
+                                      uint64_t *ipas)
+{
+    const uint8_t *b = bundle, *e = b + sizeof(MigHeader);
+    size_t count;
+
+    if (size < sizeof(MigHeader) + MIG_SEAL_SIZE || b[6] != MIG_TYPE_MEMORY) {
+        return 0;
+    }
+    count = b[0x24] | b[0x25] << 8 | (size_t)b[0x26] << 16 |
+            (size_t)b[0x27] << 24;
+    if (count > MIG_MAX_PAGES ||
+        count * 8 > size - sizeof(MigHeader) - MIG_SEAL_SIZE) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t entry = 0;
+
+        for (int byte = 7; byte >= 0; byte--) {
+            entry = entry << 8 | e[i * 8 + byte];
+        }
+        ipas[i] = entry & MIG_ENTRY_IPA;
+    }
+    return count;
+}
+
+#endif

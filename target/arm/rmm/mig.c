@@ -1,0 +1,237 @@
+/*
+ * The calls of the migration extension: the table and the dispatcher
+ *
+ * Purpose: one row per call of mig-abi.h says in which phases of a session
+ * it is legal and which streams it holds; mig_handle does what all share.
+ *
+ * Invariants:
+ * - The first final failure of an import latches (MigSession.failed): from
+ *   then on every call but RTT and granule housekeeping of the host is
+ *   refused, and the Realm is FAILED before any other call of the session
+ *   is answered with success.
+ *
+ * Lock rule: takes the streams that the row names, and holds the Realm's
+ * lock only to find its session (session.h).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "mig.h"
+
+/* What a row locks: all streams, or the one its arguments name */
+typedef enum MigLocks {
+    ALL_STREAMS,
+    STREAM_IN_X6,
+    STREAM_IN_BUNDLE,
+} MigLocks;
+
+#define IN(phase) (1u << (phase))
+#define ANY       ((1u << MIG_PHASES) - 1)
+
+static const struct MigRow {
+    uint64_t (*handler)(MigCall *c);
+    MigLocks locks;
+    unsigned phases;
+} rows[MIG_NUM_CALLS] = {
+    [MIG_OFFER] = { mig_offer, ALL_STREAMS, IN(MIG_IDLE) },
+    [MIG_ACCEPT] = { mig_accept, ALL_STREAMS, ANY },
+    [MIG_EXPORT_BEGIN] = { mig_export_begin, ALL_STREAMS, IN(MIG_ACCEPTED) },
+    [MIG_COLLECT_DIRTY] = {
+        mig_collect_dirty, ALL_STREAMS, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
+    },
+    [MIG_EXPORT_MEMORY] = {
+        mig_export_memory, STREAM_IN_X6, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
+    },
+    [MIG_EXPORT_EPOCH] = {
+        mig_export_epoch, ALL_STREAMS, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
+    },
+    [MIG_PAUSE] = { mig_pause, ALL_STREAMS, IN(MIG_EXPORTING) },
+    [MIG_EXPORT_REALM] = { mig_export_realm, ALL_STREAMS, IN(MIG_PAUSED) },
+    [MIG_EXPORT_REC] = { mig_export_rec, ALL_STREAMS, IN(MIG_PAUSED) },
+    [MIG_EXPORT_START] = { mig_export_start, ALL_STREAMS, IN(MIG_PAUSED) },
+    [MIG_EXPORT_ABORT] = {
+        mig_export_abort, ALL_STREAMS,
+        IN(MIG_ACCEPTED) | IN(MIG_EXPORTING) | IN(MIG_PAUSED)
+    },
+    [MIG_IMPORT] = {
+        mig_import, ALL_STREAMS, IN(MIG_OFFERED) | IN(MIG_IMPORTING)
+    },
+    [MIG_IMPORT_MEMORY] = {
+        mig_import_memory, STREAM_IN_BUNDLE, IN(MIG_IMPORTING)
+    },
+    [MIG_IMPORT_COMMIT] = {
+        mig_import_commit, ALL_STREAMS, IN(MIG_IMPORTING) | IN(MIG_STARTED)
+    },
+    [MIG_IMPORT_ABORT] = {
+        mig_import_abort, ALL_STREAMS,
+        IN(MIG_OFFERED) | IN(MIG_IMPORTING) | IN(MIG_STARTED)
+    },
+};
+
+uint64_t mig_lock_realm(MigCall *c, RealmState state)
+{
+    RmmRealm *realm = c->realm;
+
+    g_mutex_lock(&realm->lock);
+    if (!realm->destroyed && realm->state == state) {
+        return RMI_SUCCESS;
+    }
+    g_mutex_unlock(&realm->lock);
+    return mig_refuse(MIG_CAUSE_STATE);
+}
+
+void mig_unlock_realm(MigCall *c)
+{
+    g_mutex_unlock(&c->realm->lock);
+}
+
+uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
+                  uint64_t buf, size_t buf_size)
+{
+    uint8_t *bundle;
+
+    if (bundle_size(h->count, len) > buf_size) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!bundle_possible(c->stream)) {
+        return mig_refuse(MIG_CAUSE_COUNTER);
+    }
+    bundle = bundle_seal(c->stream, h, body, len);
+    if (!bundle) {
+        return mig_refuse(MIG_CAUSE_CIPHER);
+    }
+    if (!rmm_write_ns(c->rmm, buf, bundle, h->size)) {
+        return RMI_ERROR_INPUT;
+    }
+    bundle_done(c->stream);
+    c->out[1] = h->size;
+    return RMI_SUCCESS;
+}
+
+/* The session becomes unusable; all streams are locked */
+static void import_fail(MigCall *c)
+{
+    session_wipe(c->s);
+    session_set_phase(c->s, MIG_FAILED);
+    g_mutex_lock(&c->realm->lock);
+    if (c->realm->state == REALM_IMPORT) {
+        realm_set_state(c->realm, REALM_FAILED);
+    }
+    g_mutex_unlock(&c->realm->lock);
+}
+
+uint64_t mig_import_abort(MigCall *c)
+{
+    import_fail(c);
+    return RMI_SUCCESS;
+}
+
+/* Which stream the call is about; the bundle's own check comes later */
+static bool find_stream(MigCall *c, MigLocks locks)
+{
+    uint16_t index = 0;
+
+    if (locks == STREAM_IN_X6) {
+        if (c->in[6] >= MIG_MAX_STREAMS) {
+            return false;
+        }
+        index = c->in[6];
+    } else if (locks == STREAM_IN_BUNDLE) {
+        /* A wrong index leads to a stream whose seal does not match */
+        if (!rmm_read_ns(c->rmm, &index,
+                         c->in[2] + offsetof(MigHeader, stream),
+                         sizeof(index))) {
+            return false;
+        }
+        index %= MIG_MAX_STREAMS;
+    }
+    c->stream = &c->s->streams[index];
+    return true;
+}
+
+static bool is_final(const MigCall *c, uint64_t result)
+{
+    return (c->s->phase == MIG_OFFERED || c->s->phase == MIG_IMPORTING) &&
+           RMI_STATUS(result) == RMI_ERROR_REALM &&
+           RMI_INDEX(result) >= MIG_CAUSE_FINAL;
+}
+
+/* Run the handler with the streams of its row locked */
+static uint64_t run_row(MigCall *c, const struct MigRow *row)
+{
+    bool all = row->locks == ALL_STREAMS, final = false;
+    uint64_t result = mig_refuse(MIG_CAUSE_STATE);
+
+    if (all) {
+        session_lock_all(c->s);
+    } else {
+        g_mutex_lock(&c->stream->lock);
+    }
+    if (!g_atomic_int_get(&c->s->failed) &&
+        (row->phases & IN(c->s->phase))) {
+        result = row->handler(c);
+        final = is_final(c, result);
+        if (final) {
+            g_atomic_int_set(&c->s->failed, 1);
+        }
+    }
+    if (!all) {
+        g_mutex_unlock(&c->stream->lock);
+    }
+
+    if (final && !all) {
+        /* Another stream may have failed the session in between */
+        session_lock_all(c->s);
+        all = true;
+    }
+    if (final && c->s->phase != MIG_FAILED) {
+        import_fail(c);
+    }
+    if (all) {
+        session_unlock_all(c->s);
+    }
+    return result;
+}
+
+static uint64_t run_call(MigCall *c, const struct MigRow *row)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result = RMI_ERROR_INPUT;
+
+    if (!realm) {
+        return result;
+    }
+    c->s = session_of(realm);
+    c->realm = realm_ref(realm);
+    realm_unlock(realm);
+
+    if (find_stream(c, row->locks)) {
+        result = run_row(c, row);
+    }
+    realm_unref(c->realm);
+    return result;
+}
+
+void mig_handle(Rmm *rmm, RmmPe *pe)
+{
+    uint64_t n = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - MIG_FID_BASE;
+    MigCall c = { .rmm = rmm };
+
+    if (!rmm->platform.migration || n >= MIG_NUM_CALLS) {
+        pe->x[0] = SMCCC_NOT_SUPPORTED;
+        return;
+    }
+    if (n == MIG_FEATURES) {
+        pe->x[0] = RMI_SUCCESS;
+        pe->x[1] = MIG_VERSION;
+        pe->x[2] = MIG_MAX_BUNDLE;
+        pe->x[3] = MIG_MAX_PAGES;
+        return;
+    }
+    for (int i = 1; i < G_N_ELEMENTS(c.in); i++) {
+        c.in[i] = pe->x[i];
+    }
+    pe->x[0] = run_call(&c, &rows[n]);
+    for (int i = 1; i < G_N_ELEMENTS(c.out); i++) {
+        pe->x[i] = c.out[i];
+    }
+}

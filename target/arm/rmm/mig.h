@@ -1,0 +1,68 @@
+/*
+ * The calls of the migration extension, from the inside
+ *
+ * Purpose: what the dispatcher (mig.c) gives to a handler, and the handlers.
+ *
+ * Invariants: a handler that refuses has changed nothing, but for a cause
+ * from MIG_CAUSE_FINAL on, after which the dispatcher fails the import.
+ *
+ * Lock rule: a handler is entered with its Realm referenced and unlocked,
+ * and with the streams locked that its row in mig.c says; it finds the
+ * session in a phase that its row allows.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_MIG_H
+#define RMM_MIG_H
+
+#include "rmm-internal.h"
+#include "session.h"
+
+typedef struct MigCall {
+    Rmm *rmm;
+    RmmRealm *realm;
+    MigSession *s;
+    MigStream *stream;          /* of calls that hold one; else stream 0 */
+    uint64_t in[7];             /* X1 on, from index 1 on */
+    uint64_t out[3];            /* likewise; zero on entry */
+} MigCall;
+
+static inline uint64_t mig_refuse(MigCause cause)
+{
+    return RMI_RESULT(RMI_ERROR_REALM, cause);
+}
+
+/*
+ * Lock the Realm if it still exists and is in @state.  Anything but
+ * RMI_SUCCESS is the result of the call, and nothing is locked.
+ */
+uint64_t mig_lock_realm(MigCall *c, RealmState state);
+void mig_unlock_realm(MigCall *c);
+
+/*
+ * Seal @h with the @len bytes at @body and hand it to the host at its buf.
+ * Sets X1; returns the result of the call.
+ */
+uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
+                  uint64_t buf, size_t buf_size);
+
+/* Handlers: export.c, */
+uint64_t mig_accept(MigCall *c);
+uint64_t mig_export_begin(MigCall *c);
+uint64_t mig_collect_dirty(MigCall *c);
+uint64_t mig_export_memory(MigCall *c);
+uint64_t mig_export_epoch(MigCall *c);
+uint64_t mig_pause(MigCall *c);
+uint64_t mig_export_realm(MigCall *c);
+uint64_t mig_export_rec(MigCall *c);
+uint64_t mig_export_start(MigCall *c);
+uint64_t mig_export_abort(MigCall *c);
+
+/* import.c, import-memory.c and commit.c */
+uint64_t mig_offer(MigCall *c);
+uint64_t mig_import(MigCall *c);
+uint64_t mig_import_memory(MigCall *c);
+uint64_t mig_import_commit(MigCall *c);
+uint64_t mig_import_abort(MigCall *c);
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * PSCI and SMCCC as a Realm sees them
+ *
+ * Purpose: the calls that the RMM answers itself, and those that need the
+ * host (RMM 1.0, A4.4.1 and B6): CPU_ON and AFFINITY_INFO exit, and the host
+ * finishes them with RMI_PSCI_COMPLETE, so that the RMM learns which granule
+ * is the target REC.
+ *
+ * Invariant: a REC that waits for PSCI_COMPLETE still has the call in X0 to
+ * X3.
+ *
+ * Lock rule: the Realm's lock covers `runnable` and the Realm's state.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "rmm-internal.h"
+
+/* A handler returns X0, or has made the REC exit and returns anything. */
+typedef uint64_t PsciFn(RmmPe *pe, RmmRec *rec, const uint64_t arg[4]);
+
+static PsciFn smccc_version, smccc_arch_features;
+static PsciFn psci_version, psci_features, psci_cpu_suspend, psci_cpu_off;
+static PsciFn psci_cpu_on, psci_affinity_info, psci_system_off;
+
+#define PSCI_64BIT (1u << 30)
+
+/* `both`: also as SMC64.  `feature`: PSCI_FEATURES knows it. */
+static const struct {
+    uint32_t fid;
+    const char *name;
+    unsigned num_args;
+    bool both;
+    bool feature;
+    PsciFn *fn;
+} calls[] = {
+    { SMCCC_FID_VERSION, "SMCCC_VERSION", 0, false, true, smccc_version },
+    { SMCCC_FID_ARCH_FEATURES, "SMCCC_ARCH_FEATURES", 1, false, false,
+      smccc_arch_features },
+    { PSCI_FID_32(0), "VERSION", 0, false, false, psci_version },
+    { PSCI_FID_32(1), "CPU_SUSPEND", 3, true, true, psci_cpu_suspend },
+    { PSCI_FID_32(2), "CPU_OFF", 0, false, true, psci_cpu_off },
+    { PSCI_FID_32(3), "CPU_ON", 3, true, true, psci_cpu_on },
+    { PSCI_FID_32(4), "AFFINITY_INFO", 2, true, true, psci_affinity_info },
+    { PSCI_FID_32(8), "SYSTEM_OFF", 0, false, true, psci_system_off },
+    { PSCI_FID_32(9), "SYSTEM_RESET", 0, false, true, psci_system_off },
+    { PSCI_FID_32(10), "FEATURES", 1, false, true, psci_features },
+};
+
+/* Index into calls[], or -1. */
+static int find(uint64_t fid)
+{
+    int i;
+
+    for (i = 0; i < (int)G_N_ELEMENTS(calls); i++) {
+        if (fid == calls[i].fid ||
+            (calls[i].both && fid == (calls[i].fid | PSCI_64BIT))) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+void psci_handle(Rmm *rmm, RmmPe *pe)
+{
+    uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    uint64_t arg[4] = { fid };
+    int i = find(fid);
+    uint64_t x0;
+    unsigned n;
+
+    if (i < 0) {
+        pe->x[0] = SMCCC_NOT_SUPPORTED;
+        return;
+    }
+    for (n = 1; n <= calls[i].num_args; n++) {
+        arg[n] = fid & PSCI_64BIT ? pe->x[n] : (uint32_t)pe->x[n];
+    }
+    x0 = calls[i].fn(pe, pe_rec(pe), arg);
+    if (pe->world == RMM_WORLD_REALM) {
+        pe->x[0] = x0;
+    }
+}
+
+static void exit_psci(RmmPe *pe, const uint64_t arg[4])
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_PSCI };
+
+    memcpy(exit.gprs, arg, 4 * sizeof(*arg));
+    rec_exit(pe, &exit);
+}
+
+static uint64_t smccc_version(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    return SMCCC_VERSION_1_2;
+}
+
+static uint64_t smccc_arch_features(RmmPe *pe, RmmRec *rec,
+                                    const uint64_t arg[4])
+{
+    /* Architecture calls only; the two above are all there are. */
+    return (uint32_t)arg[1] == SMCCC_FID_VERSION ||
+           (uint32_t)arg[1] == SMCCC_FID_ARCH_FEATURES ? 0
+                                                       : SMCCC_NOT_SUPPORTED;
+}
+
+static uint64_t psci_version(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    return PSCI_VERSION_1_1;
+}
+
+static uint64_t psci_features(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    int i = find(arg[1]);
+
+    return i >= 0 && calls[i].feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
+}
+
+static uint64_t psci_cpu_suspend(RmmPe *pe, RmmRec *rec,
+                                 const uint64_t arg[4])
+{
+    pe->x[0] = PSCI_SUCCESS;            /* what the Realm sees afterwards */
+    exit_psci(pe, arg);
+    return 0;
+}
+
+static uint64_t psci_cpu_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    rec->turn_off = true;
+    exit_psci(pe, arg);
+    return 0;
+}
+
+/* X0 to X3 stay in the REC for psci_complete. */
+static uint64_t exit_for_host(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    memcpy(pe->x, arg, 4 * sizeof(*arg));
+    rec->pending = REC_PENDING_PSCI;
+    exit_psci(pe, arg);
+    return 0;
+}
+
+/* The REC's index, if the Realm has such a REC. */
+static bool target_index(RmmRec *rec, uint64_t mpidr, uint32_t *index)
+{
+    RmmRealm *realm = rec->realm;
+    bool ok;
+
+    g_mutex_lock(&realm->lock);
+    ok = rec_mpidr_to_index(mpidr, index) && *index < realm->num_recs;
+    g_mutex_unlock(&realm->lock);
+    return ok;
+}
+
+static uint64_t psci_cpu_on(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    uint32_t index;
+
+    if (arg[2] >= realm_protected_top(rec->realm)) {
+        return PSCI_INVALID_ADDRESS;
+    }
+    if (!target_index(rec, arg[1], &index)) {
+        return PSCI_INVALID_PARAMETERS;
+    }
+    if (index == rec->index) {
+        return PSCI_ALREADY_ON;
+    }
+    return exit_for_host(pe, rec, arg);
+}
+
+static uint64_t psci_affinity_info(RmmPe *pe, RmmRec *rec,
+                                   const uint64_t arg[4])
+{
+    uint32_t index;
+
+    if (arg[2] != 0 || !target_index(rec, arg[1], &index)) {
+        return PSCI_INVALID_PARAMETERS;
+    }
+    if (index == rec->index) {
+        return PSCI_AFFINITY_ON;
+    }
+    return exit_for_host(pe, rec, arg);
+}
+
+/* SYSTEM_RESET as well: a Realm does not start twice. */
+static uint64_t psci_system_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+{
+    RmmRealm *realm = rec->realm;
+
+    g_mutex_lock(&realm->lock);
+    if (realm_may_run(realm->state)) {  /* else another REC was first */
+        realm_set_state(realm, REALM_SYSTEM_OFF);
+    }
+    g_mutex_unlock(&realm->lock);
+    exit_psci(pe, arg);
+    return 0;
+}
+
+static void start_target(RmmRec *target, uint64_t entry, uint64_t context)
+{
+    memset(target->x, 0, sizeof(target->x));
+    target->x[0] = context;
+    target->pc = entry;
+    target->runnable = true;
+}
+
+/* What the caller of CPU_ON or AFFINITY_INFO sees. */
+static uint64_t finish_call(const RmmRec *calling, RmmRec *target,
+                            uint64_t status)
+{
+    if ((calling->x[0] | PSCI_64BIT) == PSCI_FID_AFFINITY_INFO) {
+        return target->runnable ? PSCI_AFFINITY_ON : PSCI_AFFINITY_OFF;
+    }
+    if (status == PSCI_DENIED) {
+        return PSCI_DENIED;
+    }
+    if (target->runnable) {
+        return PSCI_ALREADY_ON;
+    }
+    start_target(target, calling->x[2], calling->x[3]);
+    return PSCI_SUCCESS;
+}
+
+/* The host may deny to turn on what is off, and nothing else. */
+static bool status_permitted(const RmmRec *calling, const RmmRec *target,
+                             uint64_t status)
+{
+    if (status == PSCI_DENIED) {
+        return (calling->x[0] | PSCI_64BIT) == PSCI_FID_CPU_ON &&
+               !target->runnable;
+    }
+    return status == PSCI_SUCCESS;
+}
+
+/* B4.3.8.2; a refusal leaves the request pending. */
+static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
+                                uint64_t status)
+{
+    RmmRec *target = rec_find(calling->realm, target_pa);
+    uint32_t index;
+
+    if (!target || target == calling || calling->running ||
+        calling->pending != REC_PENDING_PSCI ||
+        !rec_mpidr_to_index(calling->x[1], &index) ||
+        index != target->index ||
+        !status_permitted(calling, target, status)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (realm_is_frozen(calling->realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    calling->x[0] = finish_call(calling, target, status);
+    calling->x[1] = calling->x[2] = calling->x[3] = 0;
+    calling->pending = REC_PENDING_NONE;
+    return RMI_SUCCESS;
+}
+
+uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,
+                       uint64_t status)
+{
+    RmmRec *calling = rec_lock(rmm, calling_pa);
+    uint64_t result;
+
+    if (!calling) {
+        return RMI_ERROR_INPUT;
+    }
+    result = complete_locked(calling, target_pa, status);
+    rec_unlock(calling);
+    return result;
+}

@@ -1,0 +1,153 @@
+/*
+ * Realms: what a Realm Descriptor (RD) stands for
+ *
+ * Purpose: attributes, life cycle and lookup of a Realm.  The RD granule
+ * itself stays zero; its contents are this structure.
+ *
+ *                     +--------------------------------> SYSTEM_OFF
+ *                     |                 +---------------------^
+ *   NEW ----------> ACTIVE ---------> EXPORT --> EXPORT_PAUSED --> EXPORTED
+ *    |                ^ ^               |              |
+ *    |                | +---------------+--------------+  (export aborted)
+ *    +--> IMPORT -----+
+ *            +------> FAILED
+ *
+ * From every state a Realm that is not live may be destroyed.
+ *
+ * Invariants: attributes above `state` never change after REALM_CREATE; the
+ * RIM changes only in NEW (and when an import replaces it).
+ *
+ * Lock rule: `lock` covers everything from `state` on (lock.h, kind 1).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_REALM_H
+#define RMM_REALM_H
+
+#include <glib.h>
+#include "rmm.h"
+#include "rmm-abi.h"
+
+#define MEASUREMENT_SLOTS 5             /* RIM, then four REMs */
+#define MEASUREMENT_BYTES 64
+
+typedef enum RealmState {
+    REALM_NEW,
+    REALM_ACTIVE,
+    REALM_SYSTEM_OFF,
+    REALM_IMPORT,               /* destination: a session fills it */
+    REALM_FAILED,               /* destination: the session failed; final */
+    REALM_EXPORT,               /* source: runs while it is exported */
+    REALM_EXPORT_PAUSED,        /* source: no REC runs, contents frozen */
+    REALM_EXPORTED,             /* source: it runs elsewhere; final */
+    REALM_STATES
+} RealmState;
+
+struct RmmRec;
+
+typedef struct RmmRealm {
+    Rmm *rmm;
+    gint refs;                  /* atomic; Rmm.realms holds one */
+    uint64_t rd;                /* PA of the RD granule */
+    uint64_t flags;             /* RMI_REALM_*, as measured */
+    uint64_t rtt_base;
+    uint32_t rtt_num_start;
+    int8_t rtt_level_start;
+    uint8_t ipa_bits;
+    uint16_t vmid;
+    uint8_t hash_algo;          /* RMI_HASH_* */
+    uint8_t sve_vl;
+    uint8_t num_bps;
+    uint8_t num_wps;
+    uint8_t pmu_num_ctrs;
+
+    GMutex lock;
+    RealmState state;           /* changed by realm_set_state only */
+    bool destroyed;             /* lost a race with REALM_DESTROY */
+    uint32_t num_recs;
+    struct RmmRec *recs[RMM_MAX_RECS];  /* by index; NULL if destroyed */
+    uint32_t live_recs;         /* RECs that exist */
+    uint8_t rpv[64];            /* an import replaces it */
+    uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
+
+    /* The migration session, if any, and how to free it with the Realm. */
+    void *session;
+    void (*session_free)(void *session);
+} RmmRealm;
+
+/*
+ * Find the Realm whose RD is at @rd and lock it; NULL if there is none.
+ * realm_unlock also drops the reference that this took.
+ */
+RmmRealm *realm_lock(Rmm *rmm, uint64_t rd);
+void realm_unlock(RmmRealm *realm);
+RmmRealm *realm_ref(RmmRealm *realm);
+void realm_unref(RmmRealm *realm);
+
+/* States (the diagram above). */
+bool realm_transition_allowed(RealmState from, RealmState to);
+void realm_set_state(RmmRealm *realm, RealmState to);   /* asserts allowed */
+
+/* RECs may be entered. */
+static inline bool realm_may_run(RealmState s)
+{
+    return s == REALM_ACTIVE || s == REALM_EXPORT;
+}
+
+/* Measured calls that build the initial contents. */
+static inline bool realm_may_measure(RealmState s)
+{
+    return s == REALM_NEW;
+}
+
+/* REC_CREATE; not measured in IMPORT, since the RIM arrives by itself. */
+static inline bool realm_may_add_rec(RealmState s)
+{
+    return s == REALM_NEW || s == REALM_IMPORT;
+}
+
+/*
+ * Nothing that the Realm could see may change but by the session: no new
+ * page, no RIPAS change, no PSCI completion.
+ */
+static inline bool realm_is_frozen(RealmState s)
+{
+    return s == REALM_IMPORT || s == REALM_FAILED ||
+           s == REALM_EXPORT_PAUSED || s == REALM_EXPORTED;
+}
+
+/*
+ * The host may take pages and tables away.  Not while a session relies on
+ * them: a page lost in IMPORT would come back as zeros instead of DESTROYED.
+ */
+static inline bool realm_may_unmap(RealmState s)
+{
+    return s != REALM_IMPORT && s != REALM_EXPORT_PAUSED;
+}
+
+static inline bool realm_has_mte(const RmmRealm *realm)
+{
+    return realm->flags & RMI_REALM_MTE;
+}
+
+static inline uint64_t realm_ipa_top(const RmmRealm *realm)
+{
+    return 1ull << realm->ipa_bits;
+}
+
+/* First IPA that is not protected (RMM 1.0, A5.2.1). */
+static inline uint64_t realm_protected_top(const RmmRealm *realm)
+{
+    return 1ull << (realm->ipa_bits - 1);
+}
+
+/* [base, top) is aligned to granules, not empty and protected. */
+bool realm_range_is_protected(const RmmRealm *realm,
+                              uint64_t base, uint64_t top);
+
+/* The calls; each returns the RMI result word. */
+uint64_t realm_create(Rmm *rmm, uint64_t rd, uint64_t params_pa);
+uint64_t realm_activate(Rmm *rmm, uint64_t rd);
+uint64_t realm_destroy(Rmm *rmm, uint64_t rd);
+
+#endif

@@ -1,0 +1,381 @@
+/*
+ * Realm Execution Contexts: create, destroy, enter, exit (see rec.h)
+ *
+ * Lock rule: entry and exit hold the Realm's lock for a few assignments
+ * only, so RECs of one Realm come and go side by side.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "granule.h"
+#include "measurement.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+
+/* Bits of ICH_HCR_EL2 that the host may set (RMM 1.0, B4.4.18). */
+#define GIC_HCR_MASK ((1ull << 1) | (1ull << 2) | (1ull << 3) | \
+                      (0xfull << 4) | (1ull << 14))
+
+/*
+ * Aff0 has four bits, the others eight each; Aff3 stands in bits 39:32 of
+ * MPIDR_EL1, but in 31:24 of the RMI word.
+ */
+uint64_t rec_index_to_mpidr(uint32_t index)
+{
+    return (index & 0xf) | (uint64_t)(index >> 4) << 8;
+}
+
+bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index)
+{
+    *index = (uint32_t)(mpidr & 0xf) | (uint32_t)(mpidr >> 8) << 4;
+    return !(mpidr & ~0xffffff0full);
+}
+
+void rec_unref(RmmRec *rec)
+{
+    if (g_atomic_int_dec_and_test(&rec->refs)) {
+        realm_unref(rec->realm);
+        g_free(rec);
+    }
+}
+
+RmmRec *rec_lock(Rmm *rmm, uint64_t pa)
+{
+    RmmRec *rec;
+
+    g_mutex_lock(&rmm->lock);
+    rec = g_hash_table_lookup(rmm->recs, &pa);
+    if (rec) {
+        g_atomic_int_inc(&rec->refs);
+    }
+    g_mutex_unlock(&rmm->lock);
+    if (!rec) {
+        return NULL;
+    }
+    g_mutex_lock(&rec->realm->lock);
+    if (rec->destroyed) {
+        rec_unlock(rec);
+        return NULL;
+    }
+    return rec;
+}
+
+void rec_unlock(RmmRec *rec)
+{
+    g_mutex_unlock(&rec->realm->lock);
+    rec_unref(rec);
+}
+
+RmmRec *rec_find(const RmmRealm *realm, uint64_t pa)
+{
+    uint32_t i;
+
+    for (i = 0; i < realm->num_recs; i++) {
+        if (realm->recs[i] && realm->recs[i]->pa == pa) {
+            return realm->recs[i];
+        }
+    }
+    return NULL;
+}
+
+bool realm_has_running_rec(const RmmRealm *realm)
+{
+    uint32_t i;
+
+    for (i = 0; i < realm->num_recs; i++) {
+        if (realm->recs[i] && realm->recs[i]->running) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
+                       const RmiRecParams *params)
+{
+    RmmRec *rec = g_new0(RmmRec, 1);
+
+    rec->rmm = realm->rmm;
+    rec->refs = 1;
+    rec->realm = realm_ref(realm);
+    rec->pa = pa;
+    rec->index = realm->num_recs;
+    rec->mpidr = params->mpidr;
+    rec->runnable = params->flags & RMI_REC_RUNNABLE;
+    memcpy(rec->x, params->gprs, sizeof(params->gprs));
+    rec->pc = params->pc;
+    return rec;
+}
+
+/* B4.3.12.2; the model needs no auxiliary granules. */
+static uint64_t create_check(const RmmRealm *realm, const RmiRecParams *params)
+{
+    uint32_t index;
+
+    if (realm->num_recs == RMM_MAX_RECS || !realm_may_add_rec(realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    if (!rec_mpidr_to_index(params->mpidr, &index) ||
+        index != realm->num_recs || params->num_aux != 0) {
+        return RMI_ERROR_INPUT;
+    }
+    return RMI_SUCCESS;
+}
+
+static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
+                              const RmiRecParams *params)
+{
+    Rmm *rmm = realm->rmm;
+    uint64_t result;
+    RmmRec *rec;
+
+    if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
+        return RMI_ERROR_INPUT;
+    }
+    result = create_check(realm, params);
+    if (result != RMI_SUCCESS) {
+        granule_unlock(rmm, pa);
+        return result;
+    }
+    rec = rec_new(realm, pa, params);
+    /* A REC that starts off is not part of the initial contents. */
+    if (rec->runnable && realm_may_measure(realm->state)) {
+        measurement_rec(realm, params);
+    }
+    realm->recs[realm->num_recs++] = rec;
+    realm->live_recs++;
+    g_mutex_lock(&rmm->lock);
+    g_hash_table_insert(rmm->recs, &rec->pa, rec);
+    g_mutex_unlock(&rmm->lock);
+    granule_unlock_transition(rmm, pa, GRANULE_REC);
+    return RMI_SUCCESS;
+}
+
+uint64_t rec_create(Rmm *rmm, uint64_t rd, uint64_t pa, uint64_t params_pa)
+{
+    RmiRecParams *params = g_new(RmiRecParams, 1);
+    uint64_t result = RMI_ERROR_INPUT;
+    RmmRealm *realm;
+
+    if (params_pa % RMM_GRANULE_SIZE == 0 &&
+        rmm_read_ns(rmm, params, params_pa, sizeof(*params)) &&
+        params->num_aux <= G_N_ELEMENTS(params->aux)) {
+        realm = realm_lock(rmm, rd);
+        if (realm) {
+            result = create_locked(realm, pa, params);
+            realm_unlock(realm);
+        }
+    }
+    g_free(params);
+    return result;
+}
+
+/* Why a REC cannot go: RMI result word. */
+static uint64_t destroy_check(const RmmRec *rec)
+{
+    if (rec->running) {
+        return RMI_ERROR_REC;
+    }
+    return realm_may_unmap(rec->realm->state) ? RMI_SUCCESS
+                                              : RMI_ERROR_REALM;
+}
+
+uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
+{
+    RmmRec *rec = rec_lock(rmm, pa);
+    uint64_t result;
+
+    if (!rec) {
+        return RMI_ERROR_INPUT;
+    }
+    result = destroy_check(rec);
+    if (result == RMI_SUCCESS) {
+        rec->destroyed = true;
+        rec->realm->recs[rec->index] = NULL;
+        rec->realm->live_recs--;
+        g_mutex_lock(&rmm->lock);
+        g_hash_table_remove(rmm->recs, &rec->pa);
+        g_mutex_unlock(&rmm->lock);
+        granule_release(rmm, pa, GRANULE_REC);
+    }
+    rec_unlock(rec);
+    return result;
+}
+
+uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count)
+{
+    RmmRealm *realm = realm_lock(rmm, rd);
+
+    *count = 0;
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    realm_unlock(realm);
+    return RMI_SUCCESS;
+}
+
+/* B4.3.14.2, in the order of the text. */
+static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
+{
+    RealmState state = rec->realm->state;
+
+    if (rec->running) {
+        return RMI_ERROR_REC;
+    }
+    if (!realm_may_run(state)) {
+        return RMI_RESULT(RMI_ERROR_REALM, state == REALM_SYSTEM_OFF);
+    }
+    if (!rec->runnable || rec->pending == REC_PENDING_PSCI) {
+        return RMI_ERROR_REC;
+    }
+    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
+        return RMI_ERROR_REC;
+    }
+    /* No exit of this model can be finished by emulation. */
+    if (enter->flags & RMI_ENTER_EMUL_MMIO) {
+        return RMI_ERROR_REC;
+    }
+    return RMI_SUCCESS;
+}
+
+/* B5.3.5: how far the host went, and whether it meant to stop there. */
+static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
+{
+    bool rejected = rec->ripas.value == RMI_RIPAS_RAM &&
+                    rec->ripas.addr != rec->ripas.top &&
+                    (enter->flags & RMI_ENTER_RIPAS_REJECT);
+
+    rec->x[0] = RSI_SUCCESS;
+    rec->x[1] = rec->ripas.addr;
+    rec->x[2] = rejected ? RSI_REJECT : RSI_ACCEPT;
+    memset(&rec->ripas, 0, sizeof(rec->ripas));
+    rec->pending = REC_PENDING_NONE;
+}
+
+/* False, with the abort in @exit, if the host took the buffer away. */
+static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
+                             RmiRecExit *exit)
+{
+    RsiHostCall *call;
+    void *p;
+    int level;
+
+    if (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)
+        != RTT_ACCESS_OK) {
+        rec_abort_record(exit, rec->host_call_ipa, level);
+        return false;
+    }
+    call = p;
+    memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
+    rec->x[0] = RSI_SUCCESS;
+    rec->pending = REC_PENDING_NONE;
+    return true;
+}
+
+static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
+                           RmiRecExit *exit)
+{
+    switch (rec->pending) {
+    case REC_PENDING_RIPAS:
+        finish_ripas(rec, enter);
+        return true;
+    case REC_PENDING_HOST_CALL:
+        return finish_host_call(rec, enter, exit);
+    default:
+        return true;
+    }
+}
+
+static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa)
+{
+    g_atomic_int_inc(&rec->refs);       /* dropped by rec_exit */
+    rec->running = true;
+    rec->run_pa = run_pa;
+    pe->rec = rec;
+    pe->world = RMM_WORLD_REALM;
+    memcpy(pe->x, rec->x, sizeof(pe->x));
+    pe->pc = rec->pc;
+}
+
+static uint64_t write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
+{
+    return rmm_write_ns(rmm, run_pa + offsetof(RmiRecRun, exit), exit,
+                        sizeof(*exit)) ? RMI_SUCCESS : RMI_ERROR_INPUT;
+}
+
+static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
+                             const RmiRecEnter *enter)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC };
+    uint64_t result = enter_check(rec, enter);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (!finish_pending(rec, enter, &exit)) {
+        return write_exit(rec->rmm, run_pa, &exit);
+    }
+    enter_realm(pe, rec, run_pa);
+    return RMI_SUCCESS;
+}
+
+uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
+{
+    RmiRecEnter enter;
+    uint64_t result;
+    RmmRec *rec;
+
+    if (run_pa % RMM_GRANULE_SIZE ||
+        !rmm->ops.ns(rmm->opaque, run_pa, sizeof(RmiRecRun)) ||
+        !rmm_read_ns(rmm, &enter, run_pa, sizeof(enter))) {
+        return RMI_ERROR_INPUT;
+    }
+    rec = rec_lock(rmm, pa);
+    if (!rec) {
+        return RMI_ERROR_INPUT;
+    }
+    result = enter_locked(pe, rec, run_pa, &enter);
+    rec_unlock(rec);
+    return result;
+}
+
+void rec_exit(RmmPe *pe, const RmiRecExit *exit)
+{
+    RmmRec *rec = pe->rec;
+    uint64_t result;
+
+    g_assert(rec && rec->running);
+    memcpy(rec->x, pe->x, sizeof(rec->x));
+    rec->pc = pe->pc;
+    result = write_exit(rec->rmm, rec->run_pa, exit);
+
+    /* Nothing of the Realm stays in the registers. */
+    memset(pe, 0, sizeof(*pe));
+    pe->world = RMM_WORLD_HOST;
+    pe->x[0] = result;
+
+    g_mutex_lock(&rec->realm->lock);
+    rec->running = false;
+    if (rec->turn_off) {
+        rec->runnable = rec->turn_off = false;
+    }
+    g_mutex_unlock(&rec->realm->lock);
+    rec_unref(rec);
+}
+
+/* ESR_EL2 of a data abort from a lower level, translation fault. */
+void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level)
+{
+    exit->exit_reason = RMI_EXIT_SYNC;
+    exit->esr = 0x24ull << 26 | 0x4 | level;
+    exit->hpfar = ipa >> RMM_GRANULE_SHIFT << 4;
+}
+
+void rec_exit_abort(RmmPe *pe, uint64_t ipa, int level)
+{
+    RmiRecExit exit = { 0 };
+
+    rec_abort_record(&exit, ipa, level);
+    pe->pc -= 4;
+    rec_exit(pe, &exit);
+}

@@ -1,0 +1,98 @@
+/*
+ * Realm Execution Contexts: one for each vCPU of a Realm
+ *
+ * Purpose: life cycle of a REC, entry and exit, and the run page.  X0 to X30
+ * and PC are here between an exit and the next entry; every other register
+ * belongs to the machine (RmmOps.context_save).
+ *
+ *   REC_CREATE --> READY <==REC_ENTER / exit==> RUNNING
+ *                    |
+ *                    +--> REC_DESTROY
+ *
+ * Invariants: a REC that runs has exactly one PE; a REC with a pending call
+ * does not run.
+ *
+ * Lock rule: the lock of `realm` covers all of it, but while `running` is
+ * set, the fields from `x` on belong to the PE that runs it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_REC_H
+#define RMM_REC_H
+
+#include "realm.h"
+
+/* What the Realm asked for and the next REC_ENTER has to finish. */
+typedef enum RecPending {
+    REC_PENDING_NONE,
+    REC_PENDING_PSCI,           /* the host owes an RMI_PSCI_COMPLETE */
+    REC_PENDING_RIPAS,          /* RSI_IPA_STATE_SET */
+    REC_PENDING_HOST_CALL,      /* RSI_HOST_CALL */
+} RecPending;
+
+typedef struct RmmRec {
+    Rmm *rmm;
+    gint refs;                  /* atomic; Rmm.recs and a running PE hold one */
+    RmmRealm *realm;            /* referenced */
+    uint64_t pa;                /* of the REC granule */
+    uint32_t index;
+    uint64_t mpidr;
+    bool destroyed;             /* lost a race with REC_DESTROY */
+    bool running;
+    bool runnable;              /* PSCI: on */
+
+    uint64_t x[31];
+    uint64_t pc;
+    bool turn_off;              /* PSCI CPU_OFF: not runnable from the exit */
+    RecPending pending;
+    uint64_t run_pa;            /* of the run page, while running */
+    uint64_t host_call_ipa;     /* REC_PENDING_HOST_CALL */
+    struct {                    /* REC_PENDING_RIPAS */
+        uint64_t addr;          /* reached by the host so far */
+        uint64_t top;
+        uint8_t value;          /* RMI_RIPAS_EMPTY or RAM */
+        bool change_destroyed;
+    } ripas;
+} RmmRec;
+
+/* MPIDR and index (RMM 1.0, B4.4.22); MPIDR bits outside are an error. */
+uint64_t rec_index_to_mpidr(uint32_t index);
+bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index);
+
+/*
+ * Find the REC at @pa and lock its Realm; NULL if there is none.
+ * rec_unlock also drops the reference that this took.
+ */
+RmmRec *rec_lock(Rmm *rmm, uint64_t pa);
+void rec_unlock(RmmRec *rec);
+void rec_unref(RmmRec *rec);
+
+/* The REC of @realm at @pa, or NULL; the Realm's lock is held. */
+RmmRec *rec_find(const RmmRealm *realm, uint64_t pa);
+
+/* True if any REC of @realm is running; its lock is held. */
+bool realm_has_running_rec(const RmmRealm *realm);
+
+/* The calls; each returns the RMI result word. */
+uint64_t rec_create(Rmm *rmm, uint64_t rd, uint64_t rec, uint64_t params_pa);
+uint64_t rec_destroy(Rmm *rmm, uint64_t rec);
+uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count);
+uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
+
+/*
+ * The PE leaves the Realm: X0 to X30 and PC of @pe to the REC, where they
+ * wait for the next entry, @exit to the run page, the result of
+ * RMI_REC_ENTER to X0 of @pe.  No lock is held.
+ */
+void rec_exit(RmmPe *pe, const RmiRecExit *exit);
+
+/* Make @exit a data abort at @ipa that the host has to resolve. */
+void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level);
+
+/*
+ * Exit as a data abort at @ipa that the Realm did not cause by a load or
+ * store (RMM 1.0, A4.3.4.1): the SMC at @pe->pc - 4 is executed again.
+ */
+void rec_exit_abort(RmmPe *pe, uint64_t ipa, int level);
+
+#endif

@@ -1,0 +1,370 @@
+/*
+ * The Realm Management Interface: calls of the host to the RMM
+ *
+ * Purpose: one row for each call of RMI 1.0, and handlers that name their
+ * arguments and pass them on.
+ *
+ * Invariants: a handler checks everything before it changes anything, so a
+ * call that fails has changed nothing.  Registers behind the outputs that a
+ * row lists keep their values.
+ *
+ * Lock rule: handlers of calls on tables take the Realm's lock; the others
+ * leave that to the file that does the work.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "granule.h"
+#include "measurement.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+
+/* @in and @out are numbered like registers: [1] is X1.  Returns X0. */
+typedef struct RmiCall {
+    Rmm *rmm;
+    RmmPe *pe;
+    uint64_t in[6];
+    uint64_t out[5];
+} RmiCall;
+
+typedef uint64_t RmiFn(RmiCall *c);
+
+static RmiFn rmi_version, rmi_delegate, rmi_undelegate, rmi_data_create;
+static RmiFn rmi_data_create_unknown, rmi_data_destroy, rmi_realm_activate;
+static RmiFn rmi_realm_create, rmi_realm_destroy, rmi_rec_create;
+static RmiFn rmi_rec_destroy, rmi_rec_enter, rmi_rtt_create, rmi_rtt_destroy;
+static RmiFn rmi_rtt_map_unprotected, rmi_rtt_read_entry;
+static RmiFn rmi_rtt_unmap_unprotected, rmi_psci_complete, rmi_features;
+static RmiFn rmi_rtt_fold, rmi_rec_aux_count, rmi_rtt_init_ripas;
+static RmiFn rmi_rtt_set_ripas;
+
+#define ROW(call, inputs, outputs, fn) \
+    [RMI_##call - RMI_VERSION] = { #call, inputs, outputs, fn }
+
+static const struct {
+    const char *name;
+    unsigned inputs;
+    unsigned outputs;
+    RmiFn *fn;
+} calls[] = {
+    ROW(VERSION,             1, 2, rmi_version),
+    ROW(GRANULE_DELEGATE,    1, 0, rmi_delegate),
+    ROW(GRANULE_UNDELEGATE,  1, 0, rmi_undelegate),
+    ROW(DATA_CREATE,         5, 0, rmi_data_create),
+    ROW(DATA_CREATE_UNKNOWN, 3, 0, rmi_data_create_unknown),
+    ROW(DATA_DESTROY,        2, 2, rmi_data_destroy),
+    ROW(REALM_ACTIVATE,      1, 0, rmi_realm_activate),
+    ROW(REALM_CREATE,        2, 0, rmi_realm_create),
+    ROW(REALM_DESTROY,       1, 0, rmi_realm_destroy),
+    ROW(REC_CREATE,          3, 0, rmi_rec_create),
+    ROW(REC_DESTROY,         1, 0, rmi_rec_destroy),
+    ROW(REC_ENTER,           2, 0, rmi_rec_enter),
+    ROW(RTT_CREATE,          4, 0, rmi_rtt_create),
+    ROW(RTT_DESTROY,         3, 2, rmi_rtt_destroy),
+    ROW(RTT_MAP_UNPROTECTED, 4, 0, rmi_rtt_map_unprotected),
+    ROW(RTT_READ_ENTRY,      3, 4, rmi_rtt_read_entry),
+    ROW(RTT_UNMAP_UNPROTECTED, 3, 1, rmi_rtt_unmap_unprotected),
+    ROW(PSCI_COMPLETE,       3, 0, rmi_psci_complete),
+    ROW(FEATURES,            1, 1, rmi_features),
+    ROW(RTT_FOLD,            3, 1, rmi_rtt_fold),
+    ROW(REC_AUX_COUNT,       1, 1, rmi_rec_aux_count),
+    ROW(RTT_INIT_RIPAS,      3, 1, rmi_rtt_init_ripas),
+    ROW(RTT_SET_RIPAS,       4, 1, rmi_rtt_set_ripas),
+};
+
+#undef ROW
+
+void rmi_handle(Rmm *rmm, RmmPe *pe)
+{
+    uint64_t number = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - RMI_VERSION;
+    RmiCall c = { .rmm = rmm, .pe = pe };
+    uint64_t x0;
+
+    if (number >= G_N_ELEMENTS(calls) || !calls[number].fn) {
+        pe->x[0] = SMCCC_NOT_SUPPORTED;
+        return;
+    }
+    memcpy(&c.in[1], &pe->x[1], calls[number].inputs * sizeof(c.in[0]));
+    x0 = calls[number].fn(&c);
+    if (pe->world == RMM_WORLD_REALM) {
+        return;                         /* REC_ENTER: a REC's registers */
+    }
+    pe->x[0] = x0;
+    memcpy(&pe->x[1], &c.out[1], calls[number].outputs * sizeof(c.out[0]));
+}
+
+static uint64_t rmi_version(RmiCall *c)
+{
+    c->out[1] = c->out[2] = RMM_ABI_VERSION_1_0;
+    return c->in[1] == RMM_ABI_VERSION_1_0 ? RMI_SUCCESS : RMI_ERROR_INPUT;
+}
+
+static unsigned log2_of(unsigned n)
+{
+    return g_bit_storage(n) - 1;
+}
+
+static uint64_t rmi_features(RmiCall *c)
+{
+    const RmmPlatform *p = &c->rmm->platform;
+
+    if (c->in[1] != 0) {                /* the other registers are zero */
+        return RMI_SUCCESS;
+    }
+    c->out[1] = (uint64_t)p->ipa_bits << RMI_FEATURE0_S2SZ_SHIFT |
+                (uint64_t)p->num_bps << RMI_FEATURE0_NUM_BPS_SHIFT |
+                (uint64_t)p->num_wps << RMI_FEATURE0_NUM_WPS_SHIFT |
+                RMI_FEATURE0_SHA_256 |
+                (p->sha512 ? RMI_FEATURE0_SHA_512 : 0) |
+                (uint64_t)log2_of(RMM_MAX_RECS)
+                << RMI_FEATURE0_MAX_RECS_SHIFT |
+                (p->migration ? RMI_FEATURE0_MIGRATION : 0) |
+                (p->mte ? RMI_FEATURE0_MTE : 0);
+    if (p->pmu) {
+        c->out[1] |= RMI_FEATURE0_PMU_EN | (uint64_t)p->pmu_num_ctrs
+                     << RMI_FEATURE0_PMU_NUM_CTRS_SHIFT;
+    }
+    return RMI_SUCCESS;
+}
+
+static uint64_t rmi_delegate(RmiCall *c)
+{
+    return granule_delegate(c->rmm, c->in[1]);
+}
+
+static uint64_t rmi_undelegate(RmiCall *c)
+{
+    return granule_undelegate(c->rmm, c->in[1]);
+}
+
+static uint64_t rmi_realm_create(RmiCall *c)
+{
+    return realm_create(c->rmm, c->in[1], c->in[2]);
+}
+
+static uint64_t rmi_realm_activate(RmiCall *c)
+{
+    return realm_activate(c->rmm, c->in[1]);
+}
+
+static uint64_t rmi_realm_destroy(RmiCall *c)
+{
+    return realm_destroy(c->rmm, c->in[1]);
+}
+
+static uint64_t rmi_rec_create(RmiCall *c)
+{
+    return rec_create(c->rmm, c->in[1], c->in[2], c->in[3]);
+}
+
+static uint64_t rmi_rec_destroy(RmiCall *c)
+{
+    return rec_destroy(c->rmm, c->in[1]);
+}
+
+static uint64_t rmi_rec_aux_count(RmiCall *c)
+{
+    return rec_aux_count(c->rmm, c->in[1], &c->out[1]);
+}
+
+static uint64_t rmi_rec_enter(RmiCall *c)
+{
+    return rec_enter(c->rmm, c->pe, c->in[1], c->in[2]);
+}
+
+static uint64_t rmi_psci_complete(RmiCall *c)
+{
+    return psci_complete(c->rmm, c->in[1], c->in[2], c->in[3]);
+}
+
+/* The source is read once, before anything is checked against it. */
+static uint64_t rmi_data_create(RmiCall *c)
+{
+    uint64_t rd = c->in[1], data = c->in[2], ipa = c->in[3];
+    uint64_t src = c->in[4], flags = c->in[5] & RMI_DATA_MEASURE;
+    uint8_t buf[RMM_GRANULE_SIZE];
+    RmmRealm *realm;
+    uint64_t result;
+
+    if (src % RMM_GRANULE_SIZE ||
+        !rmm_read_ns(c->rmm, buf, src, sizeof(buf))) {
+        return RMI_ERROR_INPUT;
+    }
+    realm = realm_lock(c->rmm, rd);
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_data_create(realm, data, ipa, buf);
+    if (result == RMI_SUCCESS) {
+        measurement_data(realm, ipa, flags, buf);
+    }
+    realm_unlock(realm);
+    return result;
+}
+
+/* The rest have the RD in X1. */
+static uint64_t rmi_data_create_unknown(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_data_create(realm, c->in[2], c->in[3], NULL);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_data_destroy(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_data_destroy(realm, c->in[2], &c->out[1], &c->out[2]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_create(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_create(realm, c->in[2], c->in[3], c->in[4]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_destroy(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_destroy(realm, c->in[2], c->in[3], &c->out[1], &c->out[2]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_fold(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_fold(realm, c->in[2], c->in[3], &c->out[1]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_read_entry(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_read_entry(realm, c->in[2], c->in[3], &c->out[1]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_map_unprotected(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_map_unprotected(realm, c->in[2], c->in[3], c->in[4]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_unmap_unprotected(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_unmap_unprotected(realm, c->in[2], c->in[3], &c->out[1]);
+    realm_unlock(realm);
+    return result;
+}
+
+static uint64_t rmi_rtt_init_ripas(RmiCall *c)
+{
+    RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
+    uint64_t result;
+
+    if (!realm) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_init_ripas(realm, c->in[2], c->in[3], &c->out[1]);
+    realm_unlock(realm);
+    return result;
+}
+
+/* B4.3.20.2: what the REC asked for, from where the host got to so far. */
+static uint64_t set_ripas_for_rec(RmmRealm *realm, RmmRec *rec,
+                                  uint64_t base, uint64_t top,
+                                  uint64_t *out_top)
+{
+    uint64_t result;
+
+    if (rec->running) {
+        return RMI_ERROR_REC;
+    }
+    if (rec->pending != REC_PENDING_RIPAS || base != rec->ripas.addr ||
+        top <= base || top > rec->ripas.top || top % RMM_GRANULE_SIZE) {
+        return RMI_ERROR_INPUT;
+    }
+    result = rtt_set_ripas(realm, base, top, rec->ripas.value,
+                           rec->ripas.change_destroyed, out_top);
+    if (result == RMI_SUCCESS) {
+        rec->ripas.addr = *out_top;
+    }
+    return result;
+}
+
+static uint64_t rmi_rtt_set_ripas(RmiCall *c)
+{
+    uint64_t rd = c->in[1], base = c->in[3], top = c->in[4];
+    RmmRec *rec = rec_lock(c->rmm, c->in[2]);
+    uint64_t result;
+
+    if (!rec) {
+        return RMI_ERROR_INPUT;
+    }
+    if (rec->realm->rd == rd) {
+        result = set_ripas_for_rec(rec->realm, rec, base, top, &c->out[1]);
+    } else if (granule_state(c->rmm, rd) != GRANULE_RD || top <= base) {
+        result = RMI_ERROR_INPUT;
+    } else {
+        result = RMI_ERROR_REC;         /* another Realm's REC */
+    }
+    rec_unlock(rec);
+    return result;
+}
+
+#ifndef RMM_HAVE_MIGRATION
+void mig_handle(Rmm *rmm, RmmPe *pe)
+{
+    pe->x[0] = SMCCC_NOT_SUPPORTED;
+}
+#endif

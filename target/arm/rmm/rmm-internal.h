@@ -1,0 +1,71 @@
+/*
+ * What the files of the RMM model share
+ *
+ * Purpose: struct Rmm, and the handlers that rmm.c enters.
+ *
+ * Lock rule: see lock.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_INTERNAL_H
+#define RMM_INTERNAL_H
+
+#include <glib.h>
+#include "lock.h"
+#include "realm.h"
+#include "rec.h"
+
+#if G_BYTE_ORDER != G_LITTLE_ENDIAN
+#error "the RMM model keeps little-endian structures: little-endian hosts only"
+#endif
+
+/* Walkers on different stripes share no cache line. */
+#define RMM_WALKER_STRIPES 64
+
+typedef struct WalkerStripe {
+    gint inside;                        /* atomic */
+    char pad[64 - sizeof(gint)];
+} WalkerStripe;
+
+/* Granule states: 16 GiB of PA a leaf, 52 bits of PA in all (granule.c). */
+#define GRANULE_LEAF_BITS 34
+#define GRANULE_PA_BITS   52
+
+struct Rmm {
+    RmmOps ops;
+    void *opaque;
+    RmmPlatform platform;
+
+    uint8_t **granules;                 /* leaves, made when first needed */
+
+    GMutex lock;                        /* covers the three below */
+    GHashTable *realms;                 /* PA of RD -> RmmRealm */
+    GHashTable *recs;                   /* PA of REC -> RmmRec */
+    GHashTable *vmids;                  /* set of used VMIDs */
+
+    WalkerStripe walkers[RMM_WALKER_STRIPES];
+};
+
+/* Copy @len bytes of Non-secure memory once; false if it is not. */
+bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);
+bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len);
+
+/* An SMC from the host, and one from a Realm (by its kind). */
+void rmi_handle(Rmm *rmm, RmmPe *pe);
+void rsi_handle(Rmm *rmm, RmmPe *pe);
+void psci_handle(Rmm *rmm, RmmPe *pe);
+
+/* RMI_PSCI_COMPLETE. */
+uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
+                       uint64_t status);
+
+/* Calls RMM_MIG_FID_FIRST to LAST from the host (session.c). */
+void mig_handle(Rmm *rmm, RmmPe *pe);
+
+/* The REC that @pe runs. */
+static inline RmmRec *pe_rec(const RmmPe *pe)
+{
+    return pe->rec;
+}
+
+#endif

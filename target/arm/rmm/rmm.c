@@ -1,0 +1,152 @@
+/*
+ * The RMM model: entry from both worlds, and the walkers' count
+ *
+ * Purpose: make and free a model, pass each SMC to the handlers of its
+ * interface, and read and write Non-secure memory.
+ *
+ * Invariant: a PE that is in the Realm world has a REC, and only then.
+ *
+ * Lock rule: nothing here takes a lock while a handler runs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "rmm-internal.h"
+
+static void table_realm_unref(gpointer realm)
+{
+    realm_unref(realm);
+}
+
+static void table_rec_unref(gpointer rec)
+{
+    rec_unref(rec);
+}
+
+Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
+{
+    Rmm *rmm = g_new0(Rmm, 1);
+
+    g_assert(platform->ipa_bits >= 32 && platform->ipa_bits <= 48);
+    rmm->ops = *ops;
+    rmm->opaque = opaque;
+    rmm->platform = *platform;
+    rmm->granules = g_new0(uint8_t *,
+                           1 << (GRANULE_PA_BITS - GRANULE_LEAF_BITS));
+    g_mutex_init(&rmm->lock);
+    rmm->realms = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+                                        table_realm_unref);
+    rmm->recs = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+                                      table_rec_unref);
+    rmm->vmids = g_hash_table_new(NULL, NULL);
+    return rmm;
+}
+
+/* No other thread is inside, and no PE is in the Realm world. */
+void rmm_free(Rmm *rmm)
+{
+    size_t i;
+
+    if (!rmm) {
+        return;
+    }
+    g_hash_table_destroy(rmm->recs);
+    g_hash_table_destroy(rmm->realms);
+    g_hash_table_destroy(rmm->vmids);
+    for (i = 0; i < 1u << (GRANULE_PA_BITS - GRANULE_LEAF_BITS); i++) {
+        g_free(rmm->granules[i]);
+    }
+    g_free(rmm->granules);
+    g_mutex_clear(&rmm->lock);
+    g_free(rmm);
+}
+
+bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
+{
+    const void *p = rmm->ops.ns(rmm->opaque, pa, len);
+
+    if (p) {
+        memcpy(buf, p, len);
+    }
+    return p;
+}
+
+bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
+{
+    void *p = rmm->ops.ns(rmm->opaque, pa, len);
+
+    if (p) {
+        memcpy(p, buf, len);
+    }
+    return p;
+}
+
+void rmm_call(Rmm *rmm, RmmPe *pe)
+{
+    uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+
+    if (pe->world == RMM_WORLD_HOST) {
+        if (fid >= RMM_MIG_FID_FIRST && fid <= RMM_MIG_FID_LAST) {
+            mig_handle(rmm, pe);
+        } else {
+            rmi_handle(rmm, pe);
+        }
+    } else if (fid >= RSI_VERSION && fid <= RSI_HOST_CALL) {
+        rsi_handle(rmm, pe);
+    } else {
+        psci_handle(rmm, pe);
+    }
+    g_assert((pe->world == RMM_WORLD_REALM) == (pe->rec != NULL));
+}
+
+void rmm_interrupt(Rmm *rmm, RmmPe *pe)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
+
+    rec_exit(pe, &exit);
+}
+
+/*
+ * Threads are dealt out over the stripes, so that two of them seldom write
+ * to one cache line.
+ */
+static unsigned walker_stripe(void)
+{
+    static unsigned next;
+    static _Thread_local unsigned mine;         /* 0: none yet */
+
+    if (!mine) {
+        mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)
+                   % RMM_WALKER_STRIPES;
+    }
+    return mine - 1;
+}
+
+/*
+ * A walker counts itself, then reads descriptors; walkers_wait's caller
+ * changes a descriptor, then reads the counts.  All four are sequentially
+ * consistent, so one of the two sees the other.
+ */
+unsigned walkers_enter(Rmm *rmm)
+{
+    unsigned stripe = walker_stripe();
+
+    __atomic_fetch_add(&rmm->walkers[stripe].inside, 1, __ATOMIC_SEQ_CST);
+    return stripe;
+}
+
+void walkers_leave(Rmm *rmm, unsigned stripe)
+{
+    __atomic_fetch_sub(&rmm->walkers[stripe].inside, 1, __ATOMIC_RELEASE);
+}
+
+void walkers_wait(Rmm *rmm)
+{
+    unsigned i;
+
+    for (i = 0; i < RMM_WALKER_STRIPES; i++) {
+        while (__atomic_load_n(&rmm->walkers[i].inside, __ATOMIC_SEQ_CST)) {
+            g_thread_yield();
+        }
+    }
+}

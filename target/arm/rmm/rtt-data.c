@@ -1,0 +1,276 @@
+/*
+ * Pages and RIPAS of a Realm (see rtt.h)
+ *
+ * Purpose: the calls that assign pages, take them away, and change what the
+ * Realm was promised about an IPA (RMM 1.0, A5.2.2 and A5.4).
+ *
+ * Invariant: the host alone can only ever bring RIPAS to DESTROYED once the
+ * Realm is active.
+ *
+ * Lock rule: the Realm's lock is held.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "granule.h"
+#include "measurement.h"
+#include "rmm-internal.h"
+#include "rtt-desc.h"
+
+static bool page_ok(const RmmRealm *realm, uint64_t ipa)
+{
+    return ipa % RMM_GRANULE_SIZE == 0 && ipa < realm_protected_top(realm);
+}
+
+/* Walk to the page at @ipa, to be assigned; the result word if it cannot. */
+static uint64_t walk_unassigned(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
+{
+    if (!page_ok(realm, ipa)) {
+        return RMI_ERROR_INPUT;
+    }
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, walk);
+    if (walk->level < RTT_PAGE_LEVEL || walk->hipas != RTT_UNASSIGNED) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk->level);
+    }
+    return RMI_SUCCESS;
+}
+
+/* Assign @data, locked and DELEGATED, if the walk allows; unlock it. */
+static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
+                              const void *src, bool ram)
+{
+    RttWalk walk;
+    uint64_t result = walk_unassigned(realm, ipa, &walk);
+
+    if (result != RMI_SUCCESS) {
+        granule_unlock(realm->rmm, data);
+        return result;
+    }
+    if (src) {
+        memcpy(granule_map(realm->rmm, data), src, RMM_GRANULE_SIZE);
+    }
+    desc_exchange(walk.entry, desc_assigned(data, ram ? RTT_RAM : walk.ripas,
+                                            RTT_PAGE_LEVEL));
+    granule_unlock_transition(realm->rmm, data, GRANULE_DATA);
+    return RMI_SUCCESS;
+}
+
+uint64_t rtt_data_create(RmmRealm *realm, uint64_t data, uint64_t ipa,
+                         const void *src)
+{
+    if (!granule_lock(realm->rmm, data, GRANULE_DELEGATED)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (src ? !realm_may_measure(realm->state)
+            : realm_is_frozen(realm->state)) {
+        granule_unlock(realm->rmm, data);
+        return RMI_ERROR_REALM;
+    }
+    return assign_locked(realm, data, ipa, src, src != NULL);
+}
+
+uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa)
+{
+    if (!granule_lock(realm->rmm, pa, GRANULE_DELEGATED)) {
+        return RMI_ERROR_INPUT;
+    }
+    return assign_locked(realm, pa, ipa, NULL, true);
+}
+
+uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
+                          uint64_t *data, uint64_t *top)
+{
+    Rmm *rmm = realm->rmm;
+    RttWalk walk;
+
+    *data = 0;
+    *top = 0;
+    if (!page_ok(realm, ipa)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!realm_may_unmap(realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    if (walk.level < RTT_PAGE_LEVEL || walk.hipas != RTT_ASSIGNED) {
+        *top = rtt_skip_non_live(realm, &walk, ipa);
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    *data = walk.pa;
+    /* EMPTY was nothing the Realm could lose (RMM 1.0, B4.3.4.3). */
+    desc_exchange(walk.entry,
+                  desc_unassigned(walk.ripas == RTT_EMPTY ? RTT_EMPTY
+                                                          : RTT_DESTROYED));
+    rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
+                            ipa + RMM_GRANULE_SIZE);
+    granule_release(rmm, walk.pa, GRANULE_DATA);
+    *top = rtt_skip_non_live(realm, &walk, ipa);
+    return RMI_SUCCESS;
+}
+
+uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                        uint64_t *out_top)
+{
+    uint64_t ipa = base, bytes;
+    RttWalk walk;
+
+    *out_top = 0;
+    if (!realm_range_is_protected(realm, base, top)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!realm_may_measure(realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    rtt_walk(realm, base, RTT_PAGE_LEVEL, &walk);
+    bytes = rtt_entry_bytes(walk.level);
+    if (base % bytes || walk.hipas != RTT_UNASSIGNED || top - base < bytes) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    /* One descriptor in the RIM for each entry, so levels are visible. */
+    for (; walk.index < RTT_ENTRIES && top - ipa >= bytes; walk.index++) {
+        if (desc_hipas(desc_load(walk.entry), walk.level) != RTT_UNASSIGNED) {
+            break;
+        }
+        desc_exchange(walk.entry++, desc_unassigned(RTT_RAM));
+        measurement_ripas(realm, ipa, ipa + bytes);
+        ipa += bytes;
+    }
+    *out_top = ipa;
+    return RMI_SUCCESS;
+}
+
+/* Give a leaf another RIPAS; true if it was RAM that a PE may have cached. */
+static bool leaf_set_ripas(uint64_t *entry, int level, RttRipas ripas)
+{
+    uint64_t desc = desc_load(entry);
+
+    if (desc_hipas(desc, level) == RTT_UNASSIGNED) {
+        desc_exchange(entry, desc_unassigned(ripas));
+        return false;
+    }
+    desc_exchange(entry, desc_assigned(desc & DESC_PA, ripas, level));
+    return desc_ripas(desc) == RTT_RAM;
+}
+
+/*
+ * Set RIPAS in the table that holds @base, as far as @top, the end of the
+ * table, or an entry that may not change.  Returns how far.
+ */
+static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
+                              uint64_t top, RttRipas ripas,
+                              bool change_destroyed)
+{
+    Rmm *rmm = realm->rmm;
+    uint64_t ipa = base, bytes = rtt_entry_bytes(walk->level);
+    bool cached = false;
+
+    for (; walk->index < RTT_ENTRIES && ipa < top; walk->index++) {
+        uint64_t desc = desc_load(walk->entry);
+        uint64_t end = rtt_entry_base(ipa, walk->level) + bytes;
+        RttRipas old = desc_ripas(desc);
+
+        if (desc_is_table(desc, walk->level)) {
+            break;
+        }
+        if (old != ripas) {
+            if (ipa % bytes || end > top ||
+                (old == RTT_DESTROYED && !change_destroyed)) {
+                break;
+            }
+            cached |= leaf_set_ripas(walk->entry, walk->level, ripas);
+        }
+        walk->entry++;
+        ipa = MIN(end, top);
+    }
+    if (cached) {
+        rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, base, ipa);
+    }
+    return ipa;
+}
+
+uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                       RttRipas ripas, bool change_destroyed,
+                       uint64_t *out_top)
+{
+    RttWalk walk;
+
+    *out_top = 0;
+    if (realm_is_frozen(realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    rtt_walk(realm, base, RTT_PAGE_LEVEL, &walk);
+    *out_top = set_ripas_run(realm, &walk, base, top, ripas,
+                             change_destroyed);
+    if (*out_top == base) {
+        *out_top = 0;
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    return RMI_SUCCESS;
+}
+
+uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
+                              RttRipas ripas, uint64_t *out_top)
+{
+    RttWalk walk;
+
+    *out_top = base;
+    if (!realm_range_is_protected(realm, base, top)) {
+        return RMI_ERROR_INPUT;
+    }
+    while (*out_top < top) {
+        uint64_t reached;
+
+        rtt_walk(realm, *out_top, RTT_PAGE_LEVEL, &walk);
+        reached = set_ripas_run(realm, &walk, *out_top, top, ripas, true);
+        if (reached == *out_top) {
+            break;
+        }
+        *out_top = reached;
+    }
+    return *out_top > base ? RMI_SUCCESS
+                           : RMI_RESULT(RMI_ERROR_RTT, walk.level);
+}
+
+RttRipas rtt_ripas_run(RmmRealm *realm, uint64_t base, uint64_t top,
+                       uint64_t *out_top)
+{
+    uint64_t ipa = base;
+    RttRipas ripas;
+    RttWalk walk;
+
+    rtt_walk(realm, base, RTT_PAGE_LEVEL, &walk);
+    ripas = walk.ripas;
+    for (; walk.index < RTT_ENTRIES && ipa < top; walk.index++) {
+        uint64_t desc = desc_load(walk.entry++);
+
+        if (desc_is_table(desc, walk.level) || desc_ripas(desc) != ripas) {
+            break;
+        }
+        ipa = rtt_entry_base(ipa, walk.level) + rtt_entry_bytes(walk.level);
+    }
+    *out_top = MIN(ipa, top);
+    return ripas;
+}
+
+RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
+                     void **p, int *level)
+{
+    RttWalk walk;
+
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    *level = walk.level;
+    if (walk.ripas == RTT_EMPTY) {
+        return RTT_ACCESS_EMPTY;
+    }
+    if (!desc_is_ram(walk.desc, walk.level)) {
+        return RTT_ACCESS_FAULT;
+    }
+    if (write) {
+        desc_set_dirty(walk.entry, walk.desc, walk.level);
+    }
+    *p = (char *)granule_map(realm->rmm,
+                             walk.pa + (ipa % rtt_entry_bytes(walk.level) &
+                                        ~(RMM_GRANULE_SIZE - 1ull))) +
+         ipa % RMM_GRANULE_SIZE;
+    return RTT_ACCESS_OK;
+}

@@ -1,0 +1,243 @@
+/*
+ * Dirty state of a Realm's pages, and the map of its RIPAS (see rtt.h)
+ *
+ * Purpose: what a migration session asks of the tables.
+ *
+ * Invariant: a page whose contents differ from what was last taken is dirty
+ * or PENDING; so what is neither need not be sent again.
+ *
+ * Lock rule: the Realm's lock is held, so tables stand still.  Leaves are
+ * changed by compare-and-swap, since walkers make them dirty meanwhile.
+ * rtt_take_pending and rtt_put_pending need no lock: they are walkers.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "granule.h"
+#include "lock.h"
+#include "rmm-internal.h"
+#include "rtt-desc.h"
+
+/* What to do with the RAM pages of [base, top) that have a bit of @mask. */
+typedef struct PageVisitor {
+    uint64_t base;
+    uint64_t top;
+    uint64_t mask;
+    void (*visit)(struct PageVisitor *v, uint64_t *entry, uint64_t desc,
+                  uint64_t ipa);
+    uint64_t count;
+    RttPageFn *fn;
+    void *opaque;
+} PageVisitor;
+
+/* The entries of the table at @first_ipa that meet the visitor's range. */
+static void table_range(const PageVisitor *v, uint64_t first_ipa, int level,
+                        unsigned *from, unsigned *to)
+{
+    uint64_t bytes = rtt_entry_bytes(level);
+    uint64_t end = first_ipa + RTT_ENTRIES * bytes;
+
+    *from = v->base > first_ipa ? (v->base - first_ipa) / bytes : 0;
+    *to = v->top < end ? (v->top - first_ipa + bytes - 1) / bytes
+                       : RTT_ENTRIES;
+}
+
+/*
+ * Most pages of a round are clean: for them this is one load and one test.
+ */
+static void visit_table(RmmRealm *realm, PageVisitor *v, uint64_t table,
+                        int level, uint64_t first_ipa)
+{
+    uint64_t *entry = granule_map(realm->rmm, table);
+    unsigned i, to;
+
+    table_range(v, first_ipa, level, &i, &to);
+    for (; i < to; i++) {
+        uint64_t desc = desc_load(&entry[i]);
+        uint64_t ipa = first_ipa + i * rtt_entry_bytes(level);
+
+        if (desc_is_table(desc, level)) {
+            visit_table(realm, v, desc & DESC_PA, level + 1, ipa);
+        } else if ((desc & v->mask) && desc_is_ram(desc, level)) {
+            v->visit(v, &entry[i], desc, ipa);
+        }
+    }
+}
+
+static uint64_t visit_pages(RmmRealm *realm, PageVisitor *v)
+{
+    int level = realm->rtt_level_start;
+    uint64_t bytes = RTT_ENTRIES * rtt_entry_bytes(level);
+    unsigned i;
+
+    v->top = MIN(v->top, realm_protected_top(realm));
+    for (i = 0; i < realm->rtt_num_start; i++) {
+        if (v->base < (i + 1) * bytes && v->top > i * bytes) {
+            visit_table(realm, v, realm->rtt_base + i * RMM_GRANULE_SIZE,
+                        level, i * bytes);
+        }
+    }
+    return v->count;
+}
+
+static void mark_dirty(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                       uint64_t ipa)
+{
+    while (!desc_replace(entry, &desc,
+                         (desc | DESC_S2AP_W) & ~DESC_PENDING)) {
+        /* A walker set S2AP[1]. */
+    }
+}
+
+void rtt_mark_all_dirty(RmmRealm *realm)
+{
+    PageVisitor v = {
+        .top = UINT64_MAX, .mask = DESC_AF, .visit = mark_dirty
+    };
+
+    visit_pages(realm, &v);
+}
+
+static void collect(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                    uint64_t ipa)
+{
+    while (desc & DESC_S2AP_W) {
+        uint64_t clean = (desc & ~DESC_S2AP_W) | DESC_DBM | DESC_PENDING;
+
+        if (desc_replace(entry, &desc, clean)) {
+            break;
+        }
+    }
+    v->count++;
+    if (v->fn) {
+        v->fn(v->opaque, ipa);
+    }
+}
+
+uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
+                           RttPageFn *fn, void *opaque)
+{
+    PageVisitor v = {
+        .base = base, .top = top, .mask = DESC_S2AP_W | DESC_PENDING,
+        .visit = collect, .fn = fn, .opaque = opaque
+    };
+
+    return visit_pages(realm, &v);
+}
+
+static void count(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                  uint64_t ipa)
+{
+    v->count++;
+}
+
+uint64_t rtt_count_unexported(RmmRealm *realm)
+{
+    PageVisitor v = {
+        .top = UINT64_MAX, .mask = DESC_S2AP_W | DESC_PENDING, .visit = count
+    };
+
+    return visit_pages(realm, &v);
+}
+
+uint64_t rtt_count_assigned(RmmRealm *realm)
+{
+    PageVisitor v = { .top = UINT64_MAX, .mask = DESC_AF, .visit = count };
+
+    return visit_pages(realm, &v);
+}
+
+/* Swap PENDING in the page at @ipa, if it is RAM and the bit is @now. */
+static bool swap_pending(RmmRealm *realm, uint64_t ipa, bool now,
+                         uint64_t *pa)
+{
+    unsigned stripe;
+    bool done = false;
+    RttWalk walk;
+
+    if (ipa >= realm_protected_top(realm)) {
+        return false;
+    }
+    stripe = walkers_enter(realm->rmm);
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    while (!done && desc_is_ram(walk.desc, walk.level) &&
+           !(walk.desc & DESC_PENDING) == !now) {
+        done = desc_replace(walk.entry, &walk.desc,
+                            walk.desc ^ DESC_PENDING);
+    }
+    walkers_leave(realm->rmm, stripe);
+    *pa = walk.desc & DESC_PA;
+    return done;
+}
+
+bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, uint64_t *pa)
+{
+    return swap_pending(realm, ipa, true, pa);
+}
+
+bool rtt_put_pending(RmmRealm *realm, uint64_t ipa)
+{
+    uint64_t pa;
+
+    return swap_pending(realm, ipa, false, &pa);
+}
+
+/* A run that may go on with the next leaf. */
+typedef struct RipasRun {
+    RttRipasFn *fn;
+    void *opaque;
+    uint64_t base;
+    uint64_t end;               /* == base: nothing yet */
+    RttHipas hipas;
+    RttRipas ripas;
+} RipasRun;
+
+static void run_flush(RipasRun *run)
+{
+    if (run->end > run->base) {
+        run->fn(run->opaque, run->base, run->end - run->base,
+                run->hipas, run->ripas);
+    }
+}
+
+static void run_add(RipasRun *run, uint64_t base, uint64_t end,
+                    uint64_t desc, int level)
+{
+    RttHipas hipas = desc_hipas(desc, level);
+    RttRipas ripas = desc_ripas(desc);
+
+    if (run->end > run->base && run->hipas == hipas && run->ripas == ripas) {
+        run->end = end;
+        return;
+    }
+    run_flush(run);
+    run->base = base;
+    run->end = end;
+    run->hipas = hipas;
+    run->ripas = ripas;
+}
+
+void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                        RttRipasFn *fn, void *opaque)
+{
+    RipasRun run = { .fn = fn, .opaque = opaque };
+    uint64_t ipa = base;
+    RttWalk walk;
+
+    top = MIN(top, realm_protected_top(realm));
+    while (ipa < top) {
+        rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+        /* To the end of the table, or the next table below this one. */
+        for (; walk.index < RTT_ENTRIES && ipa < top; walk.index++) {
+            uint64_t desc = desc_load(walk.entry++);
+            uint64_t end = rtt_entry_base(ipa, walk.level) +
+                           rtt_entry_bytes(walk.level);
+
+            if (desc_is_table(desc, walk.level)) {
+                break;
+            }
+            run_add(&run, ipa, MIN(end, top), desc, walk.level);
+            ipa = end;
+        }
+    }
+    run_flush(&run);
+}

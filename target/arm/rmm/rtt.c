@@ -1,0 +1,387 @@
+/*
+ * Realm Translation Tables: the tree itself (see rtt.h)
+ *
+ * Purpose: walk, and make, take away, fold and read tables; mappings of
+ * unprotected IPAs.  What pages hold is in rtt-data.c, dirty state in
+ * rtt-dirty.c.
+ *
+ * Invariants:
+ * - Entries of the protected half are UNASSIGNED, ASSIGNED or TABLE; those
+ *   of the other half UNASSIGNED_NS, ASSIGNED_NS or TABLE.
+ * - ASSIGNED stands at level 3 only.  Folding it to blocks needs dirty
+ *   state for blocks first, so RTT_FOLD calls it not homogeneous for now.
+ *
+ * Lock rule: the Realm's lock is held.  A table is wiped only after
+ * walkers_wait.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "granule.h"
+#include "rmm-internal.h"
+#include "rtt-desc.h"
+
+/*
+ * At most 16 start tables, and at least one bit of index (RMM 1.0, A5.2.6;
+ * Arm ARM, concatenated translation tables).
+ */
+unsigned rtt_num_start(unsigned ipa_bits, int level)
+{
+    unsigned one_table = rtt_shift(level) + 9;
+
+    if (ipa_bits <= rtt_shift(level) || ipa_bits > one_table + 4) {
+        return 0;
+    }
+    return ipa_bits <= one_table ? 1 : 1u << (ipa_bits - one_table);
+}
+
+static uint64_t *table_map(RmmRealm *realm, uint64_t table)
+{
+    return granule_map(realm->rmm, table);
+}
+
+void rtt_init_start(RmmRealm *realm)
+{
+    uint64_t ipa = 0, bytes = rtt_entry_bytes(realm->rtt_level_start);
+    unsigned i, n;
+
+    for (n = 0; n < realm->rtt_num_start; n++) {
+        uint64_t *entry = table_map(realm, realm->rtt_base +
+                                           n * RMM_GRANULE_SIZE);
+
+        for (i = 0; i < RTT_ENTRIES; i++, ipa += bytes) {
+            bool ns = ipa >= realm_protected_top(realm);
+
+            desc_exchange(&entry[i], ns ? DESC_NS : desc_unassigned(RTT_EMPTY));
+        }
+    }
+}
+
+void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk)
+{
+    uint64_t index;
+
+    walk->level = realm->rtt_level_start;
+    index = ipa >> rtt_shift(walk->level);
+    walk->table = realm->rtt_base + index / RTT_ENTRIES * RMM_GRANULE_SIZE;
+    for (;;) {
+        walk->index = index % RTT_ENTRIES;
+        walk->entry = table_map(realm, walk->table) + walk->index;
+        walk->desc = desc_load(walk->entry);
+        if (walk->level == level || !desc_is_table(walk->desc, walk->level)) {
+            break;
+        }
+        walk->table = walk->desc & DESC_PA;
+        walk->level++;
+        index = ipa >> rtt_shift(walk->level);
+    }
+    walk->hipas = desc_hipas(walk->desc, walk->level);
+    walk->ripas = desc_ripas(walk->desc);
+    walk->pa = walk->desc & DESC_PA;
+}
+
+/* RTT_DESTROY cares for these (RMM 1.0, A5.5.6)... */
+static bool desc_is_live(uint64_t desc, int level)
+{
+    RttHipas hipas = desc_hipas(desc, level);
+
+    return hipas == RTT_ASSIGNED || hipas == RTT_TABLE;
+}
+
+static bool table_is_live(RmmRealm *realm, uint64_t table, int level)
+{
+    const uint64_t *entry = table_map(realm, table);
+    unsigned i;
+
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        if (desc_is_live(desc_load(&entry[i]), level)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rtt_start_is_live(RmmRealm *realm)
+{
+    unsigned i;
+
+    for (i = 0; i < realm->rtt_num_start; i++) {
+        if (table_is_live(realm, realm->rtt_base + i * RMM_GRANULE_SIZE,
+                          realm->rtt_level_start)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * ...and `top` outputs for ASSIGNED_NS as well (RttSkipNonLiveEntries): the
+ * first live entry in @walk's table from the one that was found on, or the
+ * end of the table.
+ */
+uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk, uint64_t ipa)
+{
+    const uint64_t *entry = table_map(realm, walk->table);
+    uint64_t base = ipa & ~(rtt_entry_bytes(walk->level) * RTT_ENTRIES - 1);
+    unsigned i;
+
+    for (i = walk->index; i < RTT_ENTRIES; i++) {
+        uint64_t desc = desc_load(&entry[i]);
+
+        if (desc_is_live(desc, walk->level) ||
+            desc_hipas(desc, walk->level) == RTT_ASSIGNED_NS) {
+            break;
+        }
+    }
+    return base + i * rtt_entry_bytes(walk->level);
+}
+
+/* A table at @level may be made or taken away at @ipa. */
+static bool table_place_ok(const RmmRealm *realm, uint64_t ipa, int64_t level)
+{
+    return level > realm->rtt_level_start && level <= RTT_PAGE_LEVEL &&
+           ipa < realm_ipa_top(realm) &&
+           ipa % rtt_entry_bytes((int)level - 1) == 0;
+}
+
+/* What entry @i of a table at @level says if its parent said @desc. */
+static uint64_t desc_unfold(uint64_t desc, int level, unsigned i)
+{
+    switch (desc_hipas(desc, level - 1)) {
+    case RTT_ASSIGNED:
+    case RTT_ASSIGNED_NS:
+        desc += i * rtt_entry_bytes(level);
+        if (desc & 1) {
+            desc |= desc_leaf(level);
+        }
+        return desc;
+    default:
+        return desc;
+    }
+}
+
+static void table_fill(uint64_t *entry, uint64_t desc, int level)
+{
+    unsigned i;
+
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        desc_exchange(&entry[i], desc_unfold(desc, level, i));
+    }
+}
+
+uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
+                    int64_t level)
+{
+    uint64_t result = RMI_ERROR_INPUT;
+    RttWalk walk;
+
+    if (!granule_lock(realm->rmm, rtt, GRANULE_DELEGATED)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!table_place_ok(realm, ipa, level)) {
+        goto refuse;
+    }
+    rtt_walk(realm, ipa, level - 1, &walk);
+    if (walk.level < level - 1 || walk.hipas == RTT_TABLE) {
+        result = RMI_RESULT(RMI_ERROR_RTT, walk.level);
+        goto refuse;
+    }
+
+    do {        /* again if a walker made the leaf dirty meanwhile */
+        table_fill(table_map(realm, rtt), walk.desc, level);
+    } while (!desc_replace(walk.entry, &walk.desc, rtt | DESC_TABLE));
+    granule_unlock_transition(realm->rmm, rtt, GRANULE_RTT);
+    return RMI_SUCCESS;
+
+refuse:
+    granule_unlock(realm->rmm, rtt);
+    return result;
+}
+
+/* Replace the table that @walk found by a leaf, and give its granule back. */
+static void table_remove(RmmRealm *realm, const RttWalk *walk, uint64_t ipa,
+                         uint64_t leaf)
+{
+    Rmm *rmm = realm->rmm;
+
+    desc_exchange(walk->entry, leaf);
+    rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
+                            ipa + rtt_entry_bytes(walk->level));
+    walkers_wait(rmm);
+    granule_release(rmm, walk->pa, GRANULE_RTT);
+}
+
+uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
+                     uint64_t *rtt, uint64_t *top)
+{
+    RttWalk walk;
+
+    *rtt = 0;
+    *top = 0;
+    if (!table_place_ok(realm, ipa, level)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (!realm_may_unmap(realm->state)) {
+        return RMI_ERROR_REALM;
+    }
+    rtt_walk(realm, ipa, level - 1, &walk);
+    if (walk.hipas != RTT_TABLE) {
+        *top = rtt_skip_non_live(realm, &walk, ipa);
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    if (table_is_live(realm, walk.pa, level)) {
+        *top = ipa;
+        return RMI_RESULT(RMI_ERROR_RTT, level);
+    }
+    *rtt = walk.pa;
+    table_remove(realm, &walk, ipa,
+                 ipa < realm_protected_top(realm)
+                 ? desc_unassigned(RTT_DESTROYED) : DESC_NS);
+    *top = rtt_skip_non_live(realm, &walk, ipa);
+    return RMI_SUCCESS;
+}
+
+/* All entries of the table at @level say the same, @i for @i. */
+static bool table_is_homogeneous(RmmRealm *realm, uint64_t table, int level,
+                                 uint64_t *leaf)
+{
+    const uint64_t *entry = table_map(realm, table);
+    uint64_t first = desc_load(&entry[0]);
+    RttHipas hipas = desc_hipas(first, level);
+    uint64_t pa = first & DESC_PA;
+    unsigned i;
+
+    if (hipas == RTT_TABLE || hipas == RTT_ASSIGNED) {
+        return false;
+    }
+    if (hipas == RTT_ASSIGNED_NS &&
+        (level < 2 || pa % rtt_entry_bytes(level - 1))) {
+        return false;
+    }
+    for (i = 1; i < RTT_ENTRIES; i++) {
+        uint64_t step = hipas == RTT_ASSIGNED_NS ? rtt_entry_bytes(level) : 0;
+
+        if (desc_load(&entry[i]) != first + i * step) {
+            return false;
+        }
+    }
+    *leaf = hipas == RTT_ASSIGNED_NS ? (first & ~DESC_TYPE) | DESC_BLOCK
+                                     : first;
+    return true;
+}
+
+uint64_t rtt_fold(RmmRealm *realm, uint64_t ipa, int64_t level, uint64_t *rtt)
+{
+    RttWalk walk;
+    uint64_t leaf;
+
+    *rtt = 0;
+    if (!table_place_ok(realm, ipa, level)) {
+        return RMI_ERROR_INPUT;
+    }
+    rtt_walk(realm, ipa, level - 1, &walk);
+    if (walk.hipas != RTT_TABLE) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    if (!table_is_homogeneous(realm, walk.pa, level, &leaf)) {
+        return RMI_RESULT(RMI_ERROR_RTT, level);
+    }
+    *rtt = walk.pa;
+    table_remove(realm, &walk, ipa, leaf);
+    return RMI_SUCCESS;
+}
+
+/* RMM 1.0, B4.3.17; never an RTT error, and nothing of our dirty state. */
+uint64_t rtt_read_entry(RmmRealm *realm, uint64_t ipa, int64_t level,
+                        uint64_t out[4])
+{
+    RttWalk walk;
+
+    memset(out, 0, 4 * sizeof(*out));
+    if (level < realm->rtt_level_start || level > RTT_PAGE_LEVEL ||
+        ipa >= realm_ipa_top(realm) || ipa % rtt_entry_bytes(level)) {
+        return RMI_ERROR_INPUT;
+    }
+    rtt_walk(realm, ipa, level, &walk);
+    out[0] = walk.level;
+    switch (walk.hipas) {
+    case RTT_TABLE:
+        out[1] = RMI_TABLE;
+        out[2] = walk.pa;
+        break;
+    case RTT_ASSIGNED:
+        out[1] = RMI_ASSIGNED;
+        out[2] = walk.pa;
+        out[3] = walk.ripas;
+        break;
+    case RTT_ASSIGNED_NS:
+        out[1] = RMI_ASSIGNED;
+        out[2] = walk.desc & DESC_NS_HOST;
+        break;
+    case RTT_UNASSIGNED:
+        out[3] = walk.ripas;
+        break;
+    case RTT_UNASSIGNED_NS:
+        break;
+    }
+    return RMI_SUCCESS;
+}
+
+/* A leaf for unprotected memory may stand at @ipa and @level. */
+static bool unprotected_place_ok(const RmmRealm *realm, uint64_t ipa,
+                                 int64_t level)
+{
+    return level >= 1 && level >= realm->rtt_level_start &&
+           level <= RTT_PAGE_LEVEL && ipa % rtt_entry_bytes(level) == 0 &&
+           ipa >= realm_protected_top(realm) && ipa < realm_ipa_top(realm);
+}
+
+/* RMM 1.0, A5.5.11: OA, MemAttr and S2AP are the host's, nothing else. */
+static bool host_desc_ok(uint64_t desc, int64_t level)
+{
+    return !(desc & ~DESC_NS_HOST) && DESC_NS_ATTR(desc) != 4 &&
+           (desc & DESC_PA) % rtt_entry_bytes(level) == 0;
+}
+
+uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
+                             uint64_t desc)
+{
+    RttWalk walk;
+
+    if (!unprotected_place_ok(realm, ipa, level) ||
+        !host_desc_ok(desc, level)) {
+        return RMI_ERROR_INPUT;
+    }
+    rtt_walk(realm, ipa, level, &walk);
+    if (walk.level < level || walk.hipas != RTT_UNASSIGNED_NS) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    /* Write-back memory is coherent in the inner domain, the rest further. */
+    desc |= DESC_NS_ATTR(desc) >= 6 ? DESC_SH_INNER : DESC_SH_OUTER;
+    desc_exchange(walk.entry, desc | DESC_NS | DESC_XN | DESC_AF |
+                              desc_leaf(level));
+    return RMI_SUCCESS;
+}
+
+uint64_t rtt_unmap_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
+                               uint64_t *top)
+{
+    Rmm *rmm = realm->rmm;
+    uint64_t result = RMI_SUCCESS;
+    RttWalk walk;
+
+    *top = 0;
+    if (!unprotected_place_ok(realm, ipa, level)) {
+        return RMI_ERROR_INPUT;
+    }
+    rtt_walk(realm, ipa, level, &walk);
+    if (walk.level < level || walk.hipas != RTT_ASSIGNED_NS) {
+        result = RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    } else {
+        desc_exchange(walk.entry, DESC_NS);
+        rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
+                                ipa + rtt_entry_bytes(level));
+    }
+    *top = rtt_skip_non_live(realm, &walk, ipa);
+    return result;
+}

@@ -1,0 +1,200 @@
+/*
+ * Realm Translation Tables: stage 2 of a Realm, as real descriptors
+ *
+ * Purpose: encodings, walks, the RMI calls on tables, and the dirty state of
+ * pages.  A table is a granule in state RTT; a walker like the hardware's
+ * needs nothing but the descriptors.
+ *
+ * Descriptors (4 KiB granule, protected unless said otherwise):
+ *
+ *   UNASSIGNED           RIPAS in bits 6:5, the rest 0
+ *   ASSIGNED, not RAM    PA, RIPAS in 6:5, bit 2
+ *   ASSIGNED, RAM        PA | 0x7db (page), PA | 0x7d9 (block)
+ *   UNASSIGNED_NS        bit 55                          (unprotected)
+ *   ASSIGNED_NS          host's OA, MemAttr, S2AP; AF, bits 54 and 55
+ *   TABLE                PA | 3
+ *
+ * Dirty state of an ASSIGNED RAM page, our extension.  RMM 1.0 has none and
+ * sees none of it: no RMI output shows these bits.
+ *
+ *   S2AP[1] (bit 7)  writable; set means dirty
+ *   DBM (bit 51)     a walker may set S2AP[1]; set by the first collection
+ *   PENDING (bit 58) was collected as dirty, contents not taken yet
+ *
+ *                     collect                         take
+ *   dirty -----------------------> clean+PENDING ------------> clean
+ *     ^ ^  write to clean+PENDING        |                       |
+ *     | +------- (dirty+PENDING) <-------+        write          |
+ *     +----------------------------------------------------------+
+ *
+ * A page is dirty when it is assigned or becomes RAM.
+ *
+ * Lock rule: the Realm's lock is held, unless a comment says otherwise.
+ * Writers under the lock race with walkers; see lock.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_RTT_H
+#define RMM_RTT_H
+
+#include "realm.h"
+
+#define RTT_ENTRIES     512
+#define RTT_PAGE_LEVEL  3
+
+typedef enum RttHipas {
+    RTT_UNASSIGNED, RTT_ASSIGNED, RTT_TABLE,
+    RTT_UNASSIGNED_NS, RTT_ASSIGNED_NS
+} RttHipas;
+
+typedef enum RttRipas {
+    RTT_EMPTY, RTT_RAM, RTT_DESTROYED
+} RttRipas;
+
+/* Bits of IPA below the index of a table at @level. */
+static inline unsigned rtt_shift(int level)
+{
+    return RMM_GRANULE_SHIFT + 9 * (RTT_PAGE_LEVEL - level);
+}
+
+/* IPA range of one entry at @level. */
+static inline uint64_t rtt_entry_bytes(int level)
+{
+    return 1ull << rtt_shift(level);
+}
+
+/* Start tables that @ipa_bits need at @level; 0 if they do not fit. */
+unsigned rtt_num_start(unsigned ipa_bits, int level);
+
+/* Give the start tables (locked by the caller) their first contents. */
+void rtt_init_start(RmmRealm *realm);
+
+/* A start table holds a table or an assigned page (RMM 1.0, A2.1.4). */
+bool rtt_start_is_live(RmmRealm *realm);
+
+/* The entry a walk ended at. */
+typedef struct RttWalk {
+    uint64_t *entry;
+    uint64_t desc;
+    uint64_t table;             /* PA of the table that holds it */
+    unsigned index;
+    int level;
+    RttHipas hipas;
+    RttRipas ripas;             /* UNASSIGNED and ASSIGNED only */
+    uint64_t pa;                /* ASSIGNED, ASSIGNED_NS and TABLE */
+} RttWalk;
+
+/* Walk to @ipa, at most to @level.  @ipa is within the IPA width. */
+void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk);
+
+/*
+ * The `top` output of calls that take something away: the first live entry
+ * in @walk's table from the one it found on, or the end of that table.
+ */
+uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk,
+                           uint64_t ipa);
+
+/* The RMI calls; each returns the result word.  Outputs are always set. */
+uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
+                    int64_t level);
+uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
+                     uint64_t *rtt, uint64_t *top);
+uint64_t rtt_fold(RmmRealm *realm, uint64_t ipa, int64_t level,
+                  uint64_t *rtt);
+uint64_t rtt_read_entry(RmmRealm *realm, uint64_t ipa, int64_t level,
+                        uint64_t out[4]);
+uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
+                             uint64_t desc);
+uint64_t rtt_unmap_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
+                               uint64_t *top);
+uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                        uint64_t *out_top);
+/* @base and @top are checked by the caller against the REC's request. */
+uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                       RttRipas ripas, bool change_destroyed,
+                       uint64_t *out_top);
+
+/*
+ * Assign the granule at @data.  @src is the contents to copy in, or NULL for
+ * zeros; with @src the page becomes RAM, without it keeps its RIPAS.
+ */
+uint64_t rtt_data_create(RmmRealm *realm, uint64_t data, uint64_t ipa,
+                         const void *src);
+uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
+                          uint64_t *data, uint64_t *top);
+
+/* RIPAS at @base, and how far it goes in the same table, up to @top. */
+RttRipas rtt_ripas_run(RmmRealm *realm, uint64_t base, uint64_t top,
+                       uint64_t *out_top);
+
+/* What the RMM itself meets at a protected IPA, for RSI buffers. */
+typedef enum RttAccess {
+    RTT_ACCESS_OK, RTT_ACCESS_EMPTY, RTT_ACCESS_FAULT
+} RttAccess;
+
+/*
+ * Host pointer to the byte at @ipa, up to the end of its granule; the page
+ * becomes dirty if @write.  *@level is where the walk ended.
+ */
+RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
+                     void **p, int *level);
+
+/* ---- for migration sessions ---- */
+
+/* Every assigned RAM page becomes dirty, none is PENDING: a session starts. */
+void rtt_mark_all_dirty(RmmRealm *realm);
+
+typedef void RttPageFn(void *opaque, uint64_t ipa);
+
+/*
+ * Every dirty page in [@base, @top) becomes clean and PENDING; then @fn sees
+ * every PENDING page of the range, in order of IPA.  Returns how many @fn
+ * saw.  Before the contents of a page are read, the caller invalidates the
+ * TLBs of [@base, @top) once.  @fn must not change tables; it may be NULL.
+ */
+uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
+                           RttPageFn *fn, void *opaque);
+
+/*
+ * If the page at @ipa is PENDING, it is no longer, and *@pa is its granule.
+ * Needs no lock; but the contents may be read under the Realm's lock only,
+ * since the host may destroy the page at any other time.
+ */
+bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, uint64_t *pa);
+
+/* Make a page PENDING again: its contents were taken but not sent. */
+bool rtt_put_pending(RmmRealm *realm, uint64_t ipa);
+
+/* Pages that are dirty or PENDING. */
+uint64_t rtt_count_unexported(RmmRealm *realm);
+
+/* Assigned RAM pages. */
+uint64_t rtt_count_assigned(RmmRealm *realm);
+
+typedef void RttRipasFn(void *opaque, uint64_t ipa, uint64_t bytes,
+                        RttHipas hipas, RttRipas ripas);
+
+/*
+ * Runs of equal HIPAS and RIPAS that cover the protected IPAs in
+ * [@base, @top), in order, as long as possible.
+ */
+void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+                        RttRipasFn *fn, void *opaque);
+
+/*
+ * Destination: the granule at @pa (state DELEGATED, and the lock of it not
+ * held) becomes the page at @ipa, with RIPAS RAM, dirty and zero.  If a page
+ * is assigned there already, RMI_ERROR_RTT.
+ */
+uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
+
+/*
+ * Destination: set the RIPAS of [@base, @top) whatever it was, assigned or
+ * not.  Stops before an entry that reaches beyond @top: *@out_top says where
+ * (== @top if all was done).  RMI_ERROR_RTT if nothing could be done: a
+ * table is missing at the level in the index.
+ */
+uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
+                              RttRipas ripas, uint64_t *out_top);
+
+#endif

@@ -1,0 +1,442 @@
+/*
+ * A machine with one Realm that migrates, for tests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "mig-machine.h"
+#include "rmm-internal.h"
+#include "session.h"
+
+const MachineParams machine_defaults = {
+    .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE,
+    .ipa_bits = MACHINE_IPA_BITS,
+    .hash_algo = RMI_HASH_SHA_256,
+    .num_bps = 3,
+    .num_wps = 3,
+    .rpv0 = 0x5a,
+    .num_recs = MACHINE_RECS,
+    .granules = 600,
+};
+
+/* ---- what the machine gives to the RMM ---- */
+
+static void *op_granule(void *opaque, uint64_t pa)
+{
+    Machine *m = opaque;
+    uint64_t size = m->params.granules * RMM_GRANULE_SIZE;
+
+    return pa >= MACHINE_GRANULES && pa - MACHINE_GRANULES < size ?
+           m->granules + (pa - MACHINE_GRANULES) : NULL;
+}
+
+static uint8_t *op_tags(void *opaque, uint64_t pa)
+{
+    Machine *m = opaque;
+
+    return op_granule(m, pa) ? m->tags + (pa - MACHINE_GRANULES) / 32 : NULL;
+}
+
+static void *op_ns(void *opaque, uint64_t pa, size_t len)
+{
+    Machine *m = opaque;
+
+    return pa >= MACHINE_NS && pa - MACHINE_NS <= m->ns_size &&
+           len <= m->ns_size - (pa - MACHINE_NS) ?
+           m->ns + (pa - MACHINE_NS) : NULL;
+}
+
+static void op_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
+{
+    Machine *m = opaque;
+
+    g_assert_cmpuint(base, <, top);
+    g_atomic_int_inc(&m->invalidations);
+}
+
+static void op_random(void *opaque, void *buf, size_t len)
+{
+    Machine *m = opaque;
+    uint8_t *p = buf;
+
+    for (size_t i = 0; i < len; i++) {
+        p[i] = g_rand_int(m->rand);
+    }
+}
+
+static size_t op_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
+{
+    Machine *m = opaque;
+
+    g_assert_cmpuint(size, >=, MACHINE_CONTEXT);
+    memcpy(buf, m->contexts[mpidr & 0xf], MACHINE_CONTEXT);
+    return MACHINE_CONTEXT;
+}
+
+static bool op_load(void *opaque, uint64_t mpidr, const void *buf, size_t size)
+{
+    Machine *m = opaque;
+
+    if (m->refuse_context || size != MACHINE_CONTEXT) {
+        return false;
+    }
+    memcpy(m->contexts[mpidr & 0xf], buf, size);
+    return true;
+}
+
+static const RmmOps ops = {
+    .granule = op_granule,
+    .granule_tags = op_tags,
+    .ns = op_ns,
+    .tlb_invalidate = op_tlb,
+    .random = op_random,
+    .context_save = op_save,
+    .context_load = op_load,
+};
+
+/* ---- the host ---- */
+
+uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[6],
+                     uint64_t out[3])
+{
+    RmmPe pe = { .world = RMM_WORLD_HOST, .x = { fid } };
+
+    memcpy(&pe.x[1], in, 6 * sizeof(*in));
+    rmm_call(m->rmm, &pe);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_HOST);
+    if (out) {
+        memcpy(out, &pe.x[1], 3 * sizeof(*out));
+    }
+    return pe.x[0];
+}
+
+void *machine_ns(Machine *m, uint64_t pa)
+{
+    return m->ns + (pa - MACHINE_NS);
+}
+
+uint64_t machine_granule(Machine *m)
+{
+    uint64_t pa;
+
+    g_mutex_lock(&m->lock);
+    pa = m->next_granule;
+    m->next_granule += RMM_GRANULE_SIZE;
+    g_mutex_unlock(&m->lock);
+    g_assert_nonnull(op_granule(m, pa));
+    g_assert_cmpuint(SMC(m, RMI_GRANULE_DELEGATE, pa), ==, RMI_SUCCESS);
+    return pa;
+}
+
+static void create_realm(Machine *m)
+{
+    RmiRealmParams *p = machine_ns(m, NS_BITMAP);
+    uint64_t table = machine_granule(m), top;
+    uint64_t out[3];
+
+    memset(p, 0, sizeof(*p));
+    p->flags = m->params.flags;
+    p->s2sz = m->params.ipa_bits;
+    p->num_bps = m->params.num_bps;
+    p->num_wps = m->params.num_wps;
+    p->hash_algo = m->params.hash_algo;
+    p->rpv[0] = m->params.rpv0;
+    p->vmid = 7;
+    p->rtt_base = table;
+    p->rtt_level_start = 1;
+    p->rtt_num_start = 1;
+    m->rd = machine_granule(m);
+    g_assert_cmpuint(SMC(m, RMI_REALM_CREATE, m->rd, NS_BITMAP), ==,
+                     RMI_SUCCESS);
+    for (top = 0; top < MACHINE_RAM_TOP; top = out[0]) {
+        g_assert_cmpuint(SMC_OUT(m, out, RMI_RTT_INIT_RIPAS, m->rd, top,
+                                 MACHINE_RAM_TOP), ==, RMI_SUCCESS);
+    }
+}
+
+void machine_add_rec(Machine *m, unsigned index)
+{
+    RmiRecParams *p = machine_ns(m, NS_BITMAP);
+
+    memset(p, 0, sizeof(*p));
+    p->flags = index == 0;
+    p->mpidr = index;
+    p->pc = 0x1000 + index;
+    m->recs[index] = machine_granule(m);
+    g_assert_cmpuint(SMC(m, RMI_REC_CREATE, m->rd, m->recs[index],
+                         NS_BITMAP), ==, RMI_SUCCESS);
+}
+
+Machine *machine_new(const MachineParams *params)
+{
+    static gint seed;
+    const RmmPlatform platform = {
+        .ipa_bits = 48, .num_bps = 5, .num_wps = 5, .sha512 = true,
+        .mte = true, .migration = true,
+    };
+    Machine *m = g_new0(Machine, 1);
+
+    m->params = *params;
+    m->ns_size = (MIG_MAX_STREAMS + 1) * NS_STRIDE;
+    m->ns = g_malloc0(m->ns_size);
+    m->granules = g_malloc(params->granules * RMM_GRANULE_SIZE);
+    m->tags = g_malloc(params->granules * RMM_TAG_BYTES);
+    m->next_granule = MACHINE_GRANULES;
+    m->tables = g_hash_table_new(NULL, NULL);
+    m->rand = g_rand_new_with_seed(g_atomic_int_add(&seed, 1));
+    g_mutex_init(&m->lock);
+    m->rmm = rmm_new(&ops, m, &platform);
+    create_realm(m);
+    for (unsigned i = 0; i < params->num_recs; i++) {
+        machine_add_rec(m, i);
+    }
+    return m;
+}
+
+void machine_free(Machine *m)
+{
+    rmm_free(m->rmm);
+    g_hash_table_unref(m->tables);
+    g_mutex_clear(&m->lock);
+    g_rand_free(m->rand);
+    g_free(m->ns);
+    g_free(m->granules);
+    g_free(m->tags);
+    g_free(m);
+}
+
+static void create_table(Machine *m, uint64_t ipa, int level)
+{
+    uint64_t bytes = level == 2 ? 1ull << 30 : 2ull << 20;
+    gpointer key = GSIZE_TO_POINTER(ipa / bytes << 2 | level);
+    uint64_t pa;
+
+    g_mutex_lock(&m->lock);
+    if (!g_hash_table_add(m->tables, key)) {
+        g_mutex_unlock(&m->lock);
+        return;
+    }
+    g_mutex_unlock(&m->lock);
+    pa = machine_granule(m);
+    g_assert_cmpuint(SMC(m, RMI_RTT_CREATE, m->rd, pa, ipa & ~(bytes - 1),
+                         level), ==, RMI_SUCCESS);
+}
+
+void machine_table(Machine *m, uint64_t ipa)
+{
+    create_table(m, ipa, 2);
+    create_table(m, ipa, 3);
+}
+
+void machine_add_page(Machine *m, uint64_t ipa)
+{
+    machine_table(m, ipa);
+    g_assert_cmpuint(SMC(m, RMI_DATA_CREATE_UNKNOWN, m->rd,
+                         machine_granule(m), ipa), ==, RMI_SUCCESS);
+}
+
+void machine_activate(Machine *m)
+{
+    g_assert_cmpuint(SMC(m, RMI_REALM_ACTIVATE, m->rd), ==, RMI_SUCCESS);
+}
+
+/* ---- the Realm ---- */
+
+uint8_t *machine_page(Machine *m, uint64_t ipa, bool write, uint8_t **tags)
+{
+    RmmTranslation t;
+    RmmStage2 s2;
+
+    g_assert_true(rmm_stage2(m->rmm, m->recs[0], &s2));
+    if (rmm_stage2_walk(m->rmm, &s2, ipa, write ? RMM_ACCESS_WRITE
+                                                : RMM_ACCESS_READ, &t)
+        != RMM_FAULT_NONE) {
+        return NULL;
+    }
+    if (tags) {
+        *tags = op_tags(m, t.pa);
+    }
+    return op_granule(m, t.pa);
+}
+
+void machine_scribble(Machine *m, uint64_t ipa, GRand *rand)
+{
+    uint8_t *tags, *page = machine_page(m, ipa, true, &tags);
+    bool plain = g_rand_int(rand) % 4 == 0;
+
+    g_assert_nonnull(page);
+    for (int i = 0; i < RMM_GRANULE_SIZE; i += 4) {
+        guint32 word = g_rand_int(rand);
+
+        memcpy(page + i, &word, 4);
+    }
+    for (int i = 0; i < RMM_TAG_BYTES; i++) {
+        tags[i] = plain ? 0x77 : g_rand_int(rand);
+    }
+}
+
+/* ---- what tests look at ---- */
+
+static RmmRealm *peek(Machine *m)
+{
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+
+    g_assert_nonnull(realm);
+    realm_unlock(realm);
+    return realm;
+}
+
+int machine_state(Machine *m)
+{
+    return peek(m)->state;
+}
+
+RmmRec *machine_rec(Machine *m, unsigned index)
+{
+    return peek(m)->recs[index];
+}
+
+MigSession *machine_session(Machine *m)
+{
+    return peek(m)->session;
+}
+
+/* ---- records on the way ---- */
+
+Record *machine_record(Machine *m, uint64_t result, uint64_t bytes,
+                       unsigned stream)
+{
+    if (result != RMI_SUCCESS || bytes == 0) {
+        return NULL;
+    }
+    return g_byte_array_append(g_byte_array_sized_new(bytes),
+                               machine_ns(m, NS_BLOB(stream)), bytes);
+}
+
+uint64_t machine_offer(Machine *dst, Record **offer)
+{
+    uint64_t out[3];
+    uint64_t result = MIG_OUT(dst, out, MIG_OFFER, NS_BLOB(0), 4096);
+
+    *offer = machine_record(dst, result, out[0], 0);
+    return result;
+}
+
+uint64_t machine_accept(Machine *src, const Record *offer)
+{
+    memcpy(machine_ns(src, NS_BLOB(0)), offer->data, offer->len);
+    return MIG(src, MIG_ACCEPT, NS_BLOB(0), offer->len);
+}
+
+uint64_t machine_connect(Machine *src, Machine *dst, Record **begin)
+{
+    Record *offer = NULL;
+    uint64_t result = machine_offer(dst, &offer);
+
+    *begin = NULL;
+    if (result == RMI_SUCCESS) {
+        result = machine_accept(src, offer);
+    }
+    if (result == RMI_SUCCESS) {
+        *begin = machine_export(src, MIG_EXPORT_BEGIN, 0, &result);
+    }
+    g_clear_pointer(&offer, g_byte_array_unref);
+    return result;
+}
+
+GArray *machine_collect(Machine *m)
+{
+    GArray *ipas = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    const uint8_t *bits = machine_ns(m, NS_BITMAP);
+    uint64_t out[3];
+
+    g_assert_cmpuint(MIG_OUT(m, out, MIG_COLLECT_DIRTY, 0, MACHINE_TOP,
+                             NS_BITMAP), ==, RMI_SUCCESS);
+    for (uint64_t ipa = 0; ipa < MACHINE_TOP; ipa += RMM_GRANULE_SIZE) {
+        uint64_t n = ipa / RMM_GRANULE_SIZE;
+
+        if (bits[n / 8] >> n % 8 & 1) {
+            g_array_append_val(ipas, ipa);
+        }
+    }
+    g_assert_cmpuint(ipas->len, ==, out[0]);
+    return ipas;
+}
+
+Record *machine_send_pages(Machine *m, const uint64_t *ipas, size_t count,
+                           unsigned stream)
+{
+    uint64_t out[3], result;
+
+    memcpy(machine_ns(m, NS_LIST(stream)), ipas, count * sizeof(*ipas));
+    result = MIG_OUT(m, out, MIG_EXPORT_MEMORY, NS_LIST(stream), count,
+                     NS_BLOB(stream), MIG_MAX_BUNDLE, stream);
+    g_assert_cmpuint(result, ==, RMI_SUCCESS);
+    return machine_record(m, result, out[0], stream);
+}
+
+static uint64_t receive_pages(Machine *m, const Record *record,
+                              unsigned stream)
+{
+    uint64_t ipas[MIG_MAX_PAGES], out[3];
+    uint64_t *granules = machine_ns(m, NS_LIST(stream));
+    size_t count = mig_peek_entries(record->data, record->len, ipas);
+
+    for (size_t i = 0; i < count; i++) {
+        granules[i] = 0;
+        if (ipas[i] < MACHINE_TOP) {
+            machine_table(m, ipas[i]);
+            SMC_OUT(m, out, RMI_RTT_READ_ENTRY, m->rd, ipas[i], 3);
+            granules[i] = out[1] == RMI_ASSIGNED ? 0 : machine_granule(m);
+        }
+    }
+    return MIG(m, MIG_IMPORT_MEMORY, NS_BLOB(stream), record->len,
+               NS_LIST(stream), MAX(count, 1));
+}
+
+uint64_t machine_receive(Machine *m, const Record *record)
+{
+    const size_t at = offsetof(MigHeader, stream);
+    unsigned stream = record->len > at ? record->data[at] : 0;
+    bool memory = record->len > 6 && record->data[6] == MIG_TYPE_MEMORY;
+
+    stream = memory ? stream % MIG_MAX_STREAMS : 0;
+    memcpy(machine_ns(m, NS_BLOB(stream)), record->data, record->len);
+    return memory ? receive_pages(m, record, stream)
+                  : MIG(m, MIG_IMPORT, NS_BLOB(0), record->len);
+}
+
+Record *machine_export(Machine *m, unsigned call, uint64_t arg,
+                       uint64_t *result)
+{
+    uint64_t out[3];
+
+    switch (call) {
+    case MIG_EXPORT_REC:
+        *result = MIG_OUT(m, out, call, arg, NS_BLOB(0), MIG_MAX_BUNDLE);
+        break;
+    default:
+        *result = MIG_OUT(m, out, call, NS_BLOB(0), MIG_MAX_BUNDLE, arg);
+        break;
+    }
+    return machine_record(m, *result, out[0], 0);
+}
+
+GPtrArray *machine_final_records(Machine *m)
+{
+    GPtrArray *records =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+    uint64_t result;
+
+    g_ptr_array_add(records, machine_export(m, MIG_EXPORT_REALM, 0, &result));
+    g_assert_cmpuint(result, ==, RMI_SUCCESS);
+    for (unsigned i = 0; i < m->params.num_recs; i++) {
+        g_ptr_array_add(records, machine_export(m, MIG_EXPORT_REC, m->recs[i],
+                                                &result));
+        g_assert_cmpuint(result, ==, RMI_SUCCESS);
+    }
+    g_ptr_array_add(records, machine_export(m, MIG_EXPORT_START, 0, &result));
+    g_assert_cmpuint(result, ==, RMI_SUCCESS);
+    return records;
+}

@@ -1,0 +1,124 @@
+/*
+ * A machine with one Realm that migrates, for tests
+ *
+ * Purpose: plays host and Realm around one RMM model: lends granules, makes
+ * tables, RECs and pages, writes to pages as the Realm does, and moves
+ * records between two machines.  A test may change, drop or repeat records
+ * on the way.
+ *
+ * Lock rule: one thread, but for machine_send_pages and machine_receive,
+ * which may run for different streams at a time.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIG_MACHINE_H
+#define MIG_MACHINE_H
+
+#include <glib.h>
+#include "mig-abi.h"
+#include "rmm-abi.h"
+
+#define MACHINE_RECS      3
+#define MACHINE_CONTEXT   777
+#define MACHINE_NS        0x10000000ull
+#define MACHINE_GRANULES  0x80000000ull
+#define MACHINE_IPA_BITS  33
+#define MACHINE_TOP       (1ull << (MACHINE_IPA_BITS - 1))
+#define MACHINE_RAM_TOP   (1ull << 30)      /* RIPAS RAM below, EMPTY above */
+
+typedef struct MachineParams {
+    uint64_t flags;             /* RMI_REALM_* */
+    uint8_t ipa_bits, hash_algo, num_bps, num_wps, rpv0;
+    unsigned num_recs;
+    size_t granules;            /* memory of the machine */
+} MachineParams;
+
+typedef struct Machine {
+    Rmm *rmm;
+    MachineParams params;
+    uint8_t *ns, *granules, *tags;
+    size_t ns_size;
+    GMutex lock;                /* covers the next two */
+    uint64_t next_granule;
+    GHashTable *tables;         /* IPA >> 21: has a table of pages */
+    uint64_t rd, recs[RMM_MAX_RECS];
+    uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
+    bool refuse_context;
+    gint invalidations;
+    GRand *rand;                /* of the keys: another for each machine */
+} Machine;
+
+extern const MachineParams machine_defaults;
+
+/* With an empty Realm in NEW, with its RECs */
+Machine *machine_new(const MachineParams *params);
+void machine_free(Machine *m);
+
+/* An SMC from the host; @out gets X1 to X3 if it is not NULL */
+uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[6],
+                     uint64_t out[3]);
+#define SMC(m, fid, ...) \
+    machine_smc(m, fid, (const uint64_t[6]) { __VA_ARGS__ }, NULL)
+#define SMC_OUT(m, out, fid, ...) \
+    machine_smc(m, fid, (const uint64_t[6]) { __VA_ARGS__ }, out)
+#define MIG(m, n, ...) SMC(m, MIG_FID_BASE + (n), (m)->rd, ##__VA_ARGS__)
+#define MIG_OUT(m, out, n, ...) \
+    SMC_OUT(m, out, MIG_FID_BASE + (n), (m)->rd, ##__VA_ARGS__)
+
+#define REFUSED(cause) RMI_RESULT(RMI_ERROR_REALM, cause)
+
+uint64_t machine_granule(Machine *m);       /* DELEGATED, never used */
+void machine_table(Machine *m, uint64_t ipa);
+void machine_add_page(Machine *m, uint64_t ipa);
+void machine_add_rec(Machine *m, unsigned index);
+void machine_activate(Machine *m);
+
+/* As the Realm: where the page is (dirty if @write), or NULL */
+uint8_t *machine_page(Machine *m, uint64_t ipa, bool write, uint8_t **tags);
+
+/* Fill a page and its tags with random bytes */
+void machine_scribble(Machine *m, uint64_t ipa, GRand *rand);
+
+/* REALM_* of realm.h, and the REC as the model sees it */
+int machine_state(Machine *m);
+struct RmmRec *machine_rec(Machine *m, unsigned index);
+struct MigSession *machine_session(Machine *m);
+
+/* Non-secure memory: two areas per stream, and one for lists */
+#define NS_STRIDE        (4ull << 20)
+#define NS_BLOB(stream)  (MACHINE_NS + (stream) * NS_STRIDE)
+#define NS_LIST(stream)  (NS_BLOB(stream) + (3ull << 20))
+#define NS_BITMAP        NS_BLOB(MIG_MAX_STREAMS)
+void *machine_ns(Machine *m, uint64_t pa);
+
+/* ---- records on the way ---- */
+
+typedef GByteArray Record;
+
+/* Result of the last export that made no record */
+Record *machine_record(Machine *m, uint64_t result, uint64_t bytes,
+                       unsigned stream);
+
+/* Until both sides have keys: result of the first call that failed */
+uint64_t machine_connect(Machine *src, Machine *dst, Record **begin);
+uint64_t machine_offer(Machine *dst, Record **offer);
+uint64_t machine_accept(Machine *src, const Record *offer);
+
+/* All IPAs that are pending, after collecting the Realm's whole space */
+GArray *machine_collect(Machine *m);
+
+/* One memory bundle; NULL if no page was left to send */
+Record *machine_send_pages(Machine *m, const uint64_t *ipas, size_t count,
+                           unsigned stream);
+
+/* Import any record as the host does: makes tables and lends granules */
+uint64_t machine_receive(Machine *m, const Record *record);
+
+/* Control records; NULL with the result in *@result */
+Record *machine_export(Machine *m, unsigned call, uint64_t arg,
+                       uint64_t *result);
+
+/* Records of a last round in a paused Realm, but for pages: state to start */
+GPtrArray *machine_final_records(Machine *m);
+
+#endif

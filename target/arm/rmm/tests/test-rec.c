@@ -1,0 +1,688 @@
+/*
+ * RECs: entry and exit, RSI and PSCI as a Realm and its host see them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "fake-machine.h"
+
+#define IPA_BUFFER 0x4000ull            /* a page of fake_realm_active */
+#define IPA_NO_RAM 0x100000ull          /* RIPAS EMPTY there */
+
+typedef struct Fixture {
+    FakeMachine *m;
+    FakeRealm r;
+    RmmPe pe;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    f->m = fake_machine_new(128);
+    f->r = fake_realm_active(f->m);
+    memset(&f->pe, 0, sizeof(f->pe));
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    fake_machine_free(f->m);
+}
+
+#define CALL(f, fid, ...) \
+    fake_call_pe((f)->m, &(f)->pe, (fid), (const uint64_t[]){ __VA_ARGS__ }, \
+                 sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))
+
+/* A page of the Realm's memory, as the Realm reaches it. */
+static void *realm_page(Fixture *f, uint64_t ipa)
+{
+    RmmTranslation t;
+    RmmStage2 s2;
+
+    g_assert(rmm_stage2(f->m->rmm, f->r.rec[0], &s2));
+    g_assert_cmpint(rmm_stage2_walk(f->m->rmm, &s2, ipa, RMM_ACCESS_WRITE,
+                                    &t), ==, RMM_FAULT_NONE);
+    return (char *)fake_host(f->m, t.pa) + ipa % RMM_GRANULE_SIZE;
+}
+
+static void assert_exited(Fixture *f, unsigned reason)
+{
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
+    g_assert_cmphex(f->pe.x[0], ==, RMI_SUCCESS);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.exit_reason, ==, reason);
+}
+
+static void assert_in_realm(Fixture *f)
+{
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
+}
+
+static void entry_loads_what_the_last_exit_saved(Fixture *f,
+                                                 gconstpointer data)
+{
+    unsigned i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.pc, ==, 0x1000);
+    g_assert_cmphex(f->pe.x[0], ==, 0xd7b);
+    g_assert_cmphex(f->pe.x[7], ==, 7);
+    g_assert_cmphex(f->pe.x[8], ==, 0);
+    for (i = 0; i < 31; i++) {
+        f->pe.x[i] = 100 + i;
+    }
+    f->pe.pc = 0x2004;
+    rmm_interrupt(f->m->rmm, &f->pe);
+    assert_exited(f, RMI_EXIT_IRQ);
+    for (i = 1; i < 31; i++) {
+        g_assert_cmphex(f->pe.x[i], ==, 0);     /* nothing leaks */
+    }
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.pc, ==, 0x2004);
+    for (i = 0; i < 31; i++) {
+        g_assert_cmphex(f->pe.x[i], ==, 100 + i);
+    }
+}
+
+static void an_exit_record_is_zero_but_for_what_it_says(Fixture *f,
+                                                        gconstpointer data)
+{
+    RmiRecExit want = { .exit_reason = RMI_EXIT_IRQ };
+
+    memset(&fake_run(f->m, 0)->exit, 0xff, sizeof(want));
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    rmm_interrupt(f->m->rmm, &f->pe);
+    g_assert_cmpmem(&fake_run(f->m, 0)->exit, sizeof(want),
+                    &want, sizeof(want));
+}
+
+static void entry_is_refused(Fixture *f, gconstpointer data)
+{
+    uint64_t rec = f->r.rec[0], run = FAKE_NS_RUN(0);
+    RmiRecRun *page = fake_run(f->m, 0);
+    FakeRealm fresh;
+
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run + 8),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, f->r.rd),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rd, run),
+                 RMI_ERROR_INPUT);
+    /* Turned off. */
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[1], run),
+                 RMI_ERROR_REC);
+    page->enter.gicv3_hcr = 1ull << 31;
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
+    page->enter.gicv3_hcr = 0;
+    page->enter.flags = RMI_ENTER_EMUL_MMIO;
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
+    page->enter.flags = 0;
+    /* Not active. */
+    fresh = fake_realm_new(f->m);
+    fake_rec(f->m, &fresh, RMI_REC_RUNNABLE, 0);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, fresh.rec[0], run),
+                 RMI_ERROR_REALM);
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
+}
+
+static void a_running_rec_is_not_touched(Fixture *f, gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    fake_refused(f->m, fake_call(f->m, RMI_REC_ENTER, f->r.rec[0],
+                                 FAKE_NS_RUN(1)), RMI_ERROR_REC);
+    fake_refused(f->m, fake_call(f->m, RMI_REC_DESTROY, f->r.rec[0]),
+                 RMI_ERROR_REC);
+    fake_refused(f->m, fake_call(f->m, RMI_RTT_SET_RIPAS, f->r.rd,
+                                 f->r.rec[0], 0, 0x1000), RMI_ERROR_REC);
+}
+
+static void rec_creation_is_refused(Fixture *f, gconstpointer data)
+{
+    RmiRecParams *params = fake_ns(f->m, FAKE_NS_PARAMS);
+    FakeRealm r = fake_realm_new(f->m);
+    uint64_t pa = fake_granule(f->m), ns = fake_granule_ns(f->m);
+    static const uint64_t bad_mpidr[] = { 1, 0x10, 0x100, 1ull << 32, ~0ull };
+    size_t i;
+
+    memset(params, 0, sizeof(*params));
+    for (i = 0; i < G_N_ELEMENTS(bad_mpidr); i++) {
+        params->mpidr = bad_mpidr[i];
+        fake_refused(f->m, CALL(f, RMI_REC_CREATE, r.rd, pa, FAKE_NS_PARAMS),
+                     RMI_ERROR_INPUT);
+    }
+    params->mpidr = 0;
+    for (i = 1; i < 18; i += 16) {
+        params->num_aux = i;
+        fake_refused(f->m, CALL(f, RMI_REC_CREATE, r.rd, pa, FAKE_NS_PARAMS),
+                     RMI_ERROR_INPUT);
+    }
+    params->num_aux = 0;
+    fake_refused(f->m, CALL(f, RMI_REC_CREATE, r.rd, ns, FAKE_NS_PARAMS),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_REC_CREATE, pa, pa, FAKE_NS_PARAMS),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_REC_CREATE, r.rd, pa, pa),
+                 RMI_ERROR_INPUT);
+    /* An active Realm gets no more. */
+    params->mpidr = 2;
+    fake_refused(f->m, CALL(f, RMI_REC_CREATE, f->r.rd, pa, FAKE_NS_PARAMS),
+                 RMI_ERROR_REALM);
+    g_assert_cmphex(CALL(f, RMI_REC_AUX_COUNT, r.rd), ==, RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0);
+    fake_refused(f->m, CALL(f, RMI_REC_AUX_COUNT, pa), RMI_ERROR_INPUT);
+}
+
+static void mpidr_and_index_are_inverse(Fixture *f, gconstpointer data)
+{
+    uint32_t i, index;
+
+    for (i = 0; i < RMM_MAX_RECS; i++) {
+        g_assert_true(rec_mpidr_to_index(rec_index_to_mpidr(i), &index));
+        g_assert_cmpuint(index, ==, i);
+    }
+    g_assert_cmphex(rec_index_to_mpidr(17), ==, 0x101);
+    g_assert_false(rec_mpidr_to_index(0x11, &index));
+}
+
+static void an_unknown_smc_answers_not_supported(Fixture *f,
+                                                 gconstpointer data)
+{
+    static const uint64_t fids[] = {
+        RMI_VERSION, RMI_REC_ENTER, RMM_MIG_FID_FIRST, 0xC400019A, 0, ~0ull,
+        0x84000005, 0xC4000002,
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(fids); i++) {
+        fake_refused(f->m, CALL(f, fids[i], 1, 2), SMCCC_NOT_SUPPORTED);
+        g_assert_cmphex(f->pe.x[2], ==, 2);
+        assert_in_realm(f);
+    }
+}
+
+static void rsi_version_and_features_are_as_linux_expects(Fixture *f,
+                                                          gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, RSI_VERSION, 0x10000), ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x10000);
+    g_assert_cmphex(CALL(f, RSI_VERSION | SMCCC_SVE_HINT, 0x10000), ==,
+                    RSI_SUCCESS);
+    g_assert_cmphex(CALL(f, RSI_VERSION, 0x10001), ==, RSI_ERROR_INPUT);
+    g_assert_cmphex(f->pe.x[2], ==, 0x10000);
+    g_assert_cmphex(CALL(f, RSI_FEATURES, 0), ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0);
+    g_assert_cmphex(CALL(f, RSI_ATTESTATION_TOKEN_CONTINUE, 0, 0, 0), ==,
+                    RSI_ERROR_STATE);
+    g_assert_cmphex(CALL(f, RSI_ATTESTATION_TOKEN_INIT, 0), ==,
+                    RSI_ERROR_UNKNOWN);
+}
+
+static void measurements_have_five_slots(Fixture *f, gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, RSI_MEASUREMENT_READ, 0), ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], !=, 0);
+    g_assert_cmphex(f->pe.x[5], ==, 0);         /* SHA-256: padded */
+    g_assert_cmphex(CALL(f, RSI_MEASUREMENT_READ, 4), ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0);
+    fake_refused(f->m, CALL(f, RSI_MEASUREMENT_READ, 5), RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_MEASUREMENT_EXTEND, 0, 8),
+                 RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_MEASUREMENT_EXTEND, 5, 8),
+                 RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_MEASUREMENT_EXTEND, 1, 65),
+                 RSI_ERROR_INPUT);
+    g_assert_cmphex(CALL(f, RSI_MEASUREMENT_EXTEND, 4, 64), ==, RSI_SUCCESS);
+}
+
+static void realm_config_tells_width_hash_and_rpv(Fixture *f,
+                                                  gconstpointer data)
+{
+    RsiRealmConfig *config = realm_page(f, IPA_BUFFER);
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, RSI_REALM_CONFIG, IPA_BUFFER), ==, RSI_SUCCESS);
+    g_assert_cmphex(config->ipa_width, ==, 33);
+    g_assert_cmphex(config->hash_algo, ==, RMI_HASH_SHA_256);
+    g_assert_cmphex(config->rpv[63], ==, 0xa5);
+    g_assert_cmphex(config->res_010[0], ==, 0);
+    fake_refused(f->m, CALL(f, RSI_REALM_CONFIG, IPA_BUFFER + 8),
+                 RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_REALM_CONFIG, 1ull << 32),
+                 RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_REALM_CONFIG, IPA_NO_RAM),
+                 RSI_ERROR_INPUT);
+}
+
+/* RAM without a page: the host has to help, and the call is made again. */
+static void a_buffer_without_a_page_exits_and_retries(Fixture *f,
+                                                      gconstpointer data)
+{
+    uint64_t ipa = 0x1f000, pc;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    pc = f->pe.pc;
+    CALL(f, RSI_REALM_CONFIG, ipa);
+    assert_exited(f, RMI_EXIT_SYNC);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.hpfar, ==, ipa >> 12 << 4);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.esr, ==, 0x24ull << 26 | 7);
+    fake_data_unknown(f->m, &f->r, ipa, 1);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.pc, ==, pc);
+    g_assert_cmphex(f->pe.x[0], ==, RSI_REALM_CONFIG);
+    g_assert_cmphex(f->pe.x[1], ==, ipa);
+    g_assert_cmphex(CALL(f, RSI_REALM_CONFIG, ipa), ==, RSI_SUCCESS);
+}
+
+static void a_host_call_goes_out_and_comes_back(Fixture *f,
+                                                gconstpointer data)
+{
+    RsiHostCall *call = realm_page(f, IPA_BUFFER + 0x100);
+    RmiRecRun *run = fake_run(f->m, 0);
+    unsigned i;
+
+    call->imm = 0x31234;
+    for (i = 0; i < 31; i++) {
+        call->gprs[i] = 1000 + i;
+        run->enter.gprs[i] = 2000 + i;
+    }
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x100);
+    assert_exited(f, RMI_EXIT_HOST_CALL);
+    g_assert_cmphex(run->exit.imm, ==, 0x1234);
+    g_assert_cmphex(run->exit.gprs[30], ==, 1030);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, IPA_BUFFER + 0x100);
+    g_assert_cmphex(call->gprs[0], ==, 2000);
+    g_assert_cmphex(call->gprs[30], ==, 2030);
+    g_assert_cmphex(call->imm, ==, 0x31234);
+    fake_refused(f->m, CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x80),
+                 RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_HOST_CALL, IPA_NO_RAM), RSI_ERROR_INPUT);
+}
+
+static void a_host_call_buffer_taken_away_exits_again(Fixture *f,
+                                                      gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_HOST_CALL, IPA_BUFFER);
+    g_assert_cmphex(fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, IPA_BUFFER),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)), ==,
+                    RMI_SUCCESS);
+    assert_exited(f, RMI_EXIT_SYNC);
+}
+
+/* RMM 1.0, A5.4: ask, let the host do a part, see how far it got. */
+static void a_ripas_change_goes_as_far_as_the_host_does(Fixture *f,
+                                                        gconstpointer data)
+{
+    RmiRecExit *exit = &fake_run(f->m, 0)->exit;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_IPA_STATE_SET, 0x2000, 0x6000, RMI_RIPAS_EMPTY, 0);
+    assert_exited(f, RMI_EXIT_RIPAS_CHANGE);
+    g_assert_cmphex(exit->ripas_base, ==, 0x2000);
+    g_assert_cmphex(exit->ripas_top, ==, 0x6000);
+    g_assert_cmphex(exit->ripas_value, ==, RMI_RIPAS_EMPTY);
+    g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, f->r.rd, f->r.rec[0], 0x2000,
+                         0x4000), ==, RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x4000);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x4000);
+    g_assert_cmphex(f->pe.x[2], ==, RSI_ACCEPT);
+    g_assert_cmphex(CALL(f, RSI_IPA_STATE_GET, 0x2000, 0x10000), ==,
+                    RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x4000);
+    g_assert_cmphex(f->pe.x[2], ==, RMI_RIPAS_EMPTY);
+}
+
+static void only_a_refused_change_to_ram_is_a_reject(Fixture *f,
+                                                     gconstpointer data)
+{
+    unsigned ripas;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (ripas = 0; ripas < 2; ripas++) {
+        CALL(f, RSI_IPA_STATE_SET, IPA_NO_RAM, IPA_NO_RAM + 0x1000, ripas, 0);
+        fake_run(f->m, 0)->enter.flags = RMI_ENTER_RIPAS_REJECT;
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_cmphex(f->pe.x[1], ==, IPA_NO_RAM);
+        g_assert_cmphex(f->pe.x[2], ==, ripas == RMI_RIPAS_RAM ? RSI_REJECT
+                                                               : RSI_ACCEPT);
+    }
+}
+
+static void the_host_sets_what_was_asked_and_no_more(Fixture *f,
+                                                     gconstpointer data)
+{
+    uint64_t rd = f->r.rd, rec = f->r.rec[0];
+    FakeRealm other = fake_realm_new(f->m);
+
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0, 0x1000),
+                 RMI_ERROR_INPUT);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_IPA_STATE_SET, 0x2000, 0x6000, RMI_RIPAS_EMPTY, 0);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x3000, 0x6000),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x2000, 0x7000),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x2000, 0x2000),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x2000, 0x2800),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, other.rd, rec, 0x2000,
+                            0x6000), RMI_ERROR_REC);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, f->r.rec[1], 0, 0x1000),
+                 RMI_ERROR_INPUT);
+    g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x2000, 0x6000), ==,
+                    RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x6000, 0x7000),
+                 RMI_ERROR_INPUT);
+}
+
+static void ipa_state_calls_check_their_range(Fixture *f, gconstpointer data)
+{
+    static const uint64_t bad[][2] = {
+        { 0x800, 0x2000 }, { 0, 0x800 }, { 0x2000, 0x2000 },
+        { 0x2000, 0x1000 }, { 0, 0x100001000 }, { 0x100000000, 0x100001000 },
+        { 0, ~0ull & ~0xfffull },
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        fake_refused(f->m, CALL(f, RSI_IPA_STATE_SET, bad[i][0], bad[i][1],
+                                RMI_RIPAS_RAM, 0), RSI_ERROR_INPUT);
+        fake_refused(f->m, CALL(f, RSI_IPA_STATE_GET, bad[i][0], bad[i][1]),
+                     RSI_ERROR_INPUT);
+    }
+    fake_refused(f->m, CALL(f, RSI_IPA_STATE_SET, 0, 0x1000,
+                            RMI_RIPAS_DESTROYED, 0), RSI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RSI_IPA_STATE_SET, 0, 0x1000, 256, 0),
+                 RSI_ERROR_INPUT);
+    assert_in_realm(f);
+}
+
+static void a_destroyed_page_comes_back_only_if_the_realm_says_so(
+    Fixture *f, gconstpointer data)
+{
+    uint64_t rd = f->r.rd, rec = f->r.rec[0];
+    unsigned ripas;
+
+    for (ripas = 0; ripas < 2; ripas++) {
+        uint64_t ipa = 0x3000 + ripas * 0x1000;
+
+        g_assert_cmphex(CALL(f, RMI_DATA_DESTROY, rd, ipa), ==, RMI_SUCCESS);
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        CALL(f, RSI_IPA_STATE_SET, ipa, ipa + 0x1000, ripas, 0);
+        fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, ipa,
+                                ipa + 0x1000), RMI_RESULT(RMI_ERROR_RTT, 3));
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        CALL(f, RSI_IPA_STATE_SET, ipa, ipa + 0x1000, ripas,
+             RSI_CHANGE_DESTROYED);
+        g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, rd, rec, ipa,
+                             ipa + 0x1000), ==, RMI_SUCCESS);
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_cmphex(CALL(f, RSI_IPA_STATE_GET, ipa, ipa + 0x1000), ==,
+                        RSI_SUCCESS);
+        g_assert_cmphex(f->pe.x[2], ==, ripas);
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
+static void psci_is_1_1_over_smccc_1_2(Fixture *f, gconstpointer data)
+{
+    static const uint64_t known[] = {
+        SMCCC_FID_VERSION, PSCI_FID_CPU_ON, PSCI_FID_32(3),
+        PSCI_FID_CPU_SUSPEND, PSCI_FID_CPU_OFF, PSCI_FID_AFFINITY_INFO,
+        PSCI_FID_SYSTEM_OFF, PSCI_FID_SYSTEM_RESET, PSCI_FID_FEATURES,
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, PSCI_FID_VERSION, 0), ==, 0x10001);
+    g_assert_cmphex(CALL(f, SMCCC_FID_VERSION, 0), ==, 0x10002);
+    g_assert_cmphex(CALL(f, SMCCC_FID_ARCH_FEATURES, 0x80008000), ==, ~0ull);
+    for (i = 0; i < G_N_ELEMENTS(known); i++) {
+        g_assert_cmphex(CALL(f, PSCI_FID_FEATURES, known[i]), ==, 0);
+    }
+    g_assert_cmphex(CALL(f, PSCI_FID_FEATURES, 0x84000005), ==, ~0ull);
+    assert_in_realm(f);
+}
+
+static void cpu_on(Fixture *f, uint64_t mpidr)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_CPU_ON, mpidr, 0x8000, 0x77);
+    assert_exited(f, RMI_EXIT_PSCI);
+}
+
+static void cpu_on_starts_the_target_when_the_host_agrees(Fixture *f,
+                                                          gconstpointer data)
+{
+    RmiRecExit *exit = &fake_run(f->m, 0)->exit;
+    uint64_t a = f->r.rec[0], b = f->r.rec[1];
+    RmmPe other = { 0 };
+
+    cpu_on(f, 1);
+    g_assert_cmphex(exit->gprs[0], ==, PSCI_FID_CPU_ON);
+    g_assert_cmphex(exit->gprs[1], ==, 1);
+    g_assert_cmphex(exit->gprs[2], ==, 0x8000);
+    g_assert_cmphex(exit->gprs[3], ==, 0x77);
+    /* Not before the host has spoken, and not with another answer. */
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, a, FAKE_NS_RUN(0)),
+                 RMI_ERROR_REC);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, a, 0), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, b, a, 0), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, 1), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_ALREADY_ON),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, f->r.rd, 0),
+                 RMI_ERROR_INPUT);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS), ==,
+                    RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, 0), RMI_ERROR_INPUT);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_SUCCESS);
+    fake_enter(f->m, &other, &f->r, 1);
+    g_assert_cmphex(other.pc, ==, 0x8000);
+    g_assert_cmphex(other.x[0], ==, 0x77);
+    g_assert_cmphex(other.x[7], ==, 0);
+    rmm_interrupt(f->m->rmm, &other);
+    rmm_interrupt(f->m->rmm, &f->pe);
+}
+
+static void the_host_may_deny_what_is_off_only(Fixture *f,
+                                               gconstpointer data)
+{
+    uint64_t a = f->r.rec[0], b = f->r.rec[1];
+
+    cpu_on(f, 1);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_DENIED), ==,
+                    RMI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_DENIED);
+    rmm_interrupt(f->m->rmm, &f->pe);
+    cpu_on(f, 1);
+    CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS);
+    cpu_on(f, 1);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_DENIED),
+                 RMI_ERROR_INPUT);
+    CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_ALREADY_ON);
+}
+
+static void cpu_on_checks_its_arguments(Fixture *f, gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 1, 1ull << 32, 0), ==,
+                    PSCI_INVALID_ADDRESS);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 2, 0x1000, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 0x11, 0x1000, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 0, 0x1000, 0), ==,
+                    PSCI_ALREADY_ON);
+    /* SMC32: the upper halves do not count. */
+    g_assert_cmphex(CALL(f, PSCI_FID_32(3), 1ull << 32, 0x1000, 0), ==,
+                    PSCI_ALREADY_ON);
+    g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 1, 1), ==,
+                    PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 2, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 0, 0), ==,
+                    PSCI_AFFINITY_ON);
+    assert_in_realm(f);
+}
+
+static void affinity_info_tells_who_is_off(Fixture *f, gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_AFFINITY_INFO, 1, 0);
+    assert_exited(f, RMI_EXIT_PSCI);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], 0),
+                    ==, RMI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_AFFINITY_OFF);
+}
+
+static void cpu_off_needs_cpu_on_again(Fixture *f, gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_CPU_OFF, 0);
+    assert_exited(f, RMI_EXIT_PSCI);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)),
+                 RMI_ERROR_REC);
+}
+
+static void cpu_suspend_comes_back_with_success(Fixture *f,
+                                                gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_CPU_SUSPEND, 1, 2, 3);
+    assert_exited(f, RMI_EXIT_PSCI);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.gprs[0], ==,
+                    PSCI_FID_CPU_SUSPEND);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_SUCCESS);
+    g_assert_cmphex(f->pe.pc, ==, 0x1004);
+}
+
+static void a_realm_that_went_off_never_runs_again(Fixture *f,
+                                                   gconstpointer data)
+{
+    uint64_t fid = GPOINTER_TO_UINT(data);
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, fid, 0);
+    assert_exited(f, RMI_EXIT_PSCI);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.gprs[0], ==, fid);
+    g_assert_cmpint(fake_realm_object(f->m, &f->r)->state, ==,
+                    REALM_SYSTEM_OFF);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)),
+                 RMI_RESULT(RMI_ERROR_REALM, 1));
+    fake_realm_destroy(f->m, &f->r);
+}
+
+/* The states that a migration session adds. */
+static void frozen_realms_refuse_the_host(Fixture *f, gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t data_pa = fake_granule(f->m);
+
+    cpu_on(f, 1);
+    realm_set_state(realm, REALM_EXPORT);
+    CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], PSCI_DENIED);
+    fake_enter(f->m, &f->pe, &f->r, 0);         /* EXPORT: it still runs */
+    rmm_interrupt(f->m->rmm, &f->pe);
+    cpu_on(f, 1);
+    realm_set_state(realm, REALM_EXPORT_PAUSED);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1],
+                            0), RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)),
+                 RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, f->r.rd, data_pa,
+                            0x1e000), RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, f->r.rd, 0),
+                 RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_REC_DESTROY, f->r.rec[0]),
+                 RMI_ERROR_REALM);
+    realm_set_state(realm, REALM_EXPORTED);
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)),
+                 RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, f->r.rd, data_pa,
+                            0x1e000), RMI_ERROR_REALM);
+    fake_realm_destroy(f->m, &f->r);
+}
+
+static gpointer run_one(gpointer opaque)
+{
+    Fixture *f = opaque;
+    unsigned i;
+
+    for (i = 0; i < 5000; i++) {
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        CALL(f, RSI_IPA_STATE_GET, 0, 0x10000);
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+    return NULL;
+}
+
+static void recs_of_one_realm_run_side_by_side(Fixture *f,
+                                               gconstpointer data)
+{
+    Fixture two = *f;
+    GThread *t;
+
+    cpu_on(f, 1);
+    CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], PSCI_SUCCESS);
+    two.r.rec[0] = f->r.rec[1];         /* and its run page, NS_RUN(0) */
+    t = g_thread_new("rec", run_one, &two);
+    run_one(f);
+    g_thread_join(t);
+}
+
+#define TEST(name) TEST_WITH(name, name, 0)
+#define TEST_WITH(name, function, data)                             \
+    g_test_add("/rmm/rec/" #name, Fixture, GUINT_TO_POINTER(data),  \
+               set_up, function, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    TEST(entry_loads_what_the_last_exit_saved);
+    TEST(an_exit_record_is_zero_but_for_what_it_says);
+    TEST(entry_is_refused);
+    TEST(a_running_rec_is_not_touched);
+    TEST(rec_creation_is_refused);
+    TEST(mpidr_and_index_are_inverse);
+    TEST(an_unknown_smc_answers_not_supported);
+    TEST(rsi_version_and_features_are_as_linux_expects);
+    TEST(measurements_have_five_slots);
+    TEST(realm_config_tells_width_hash_and_rpv);
+    TEST(a_buffer_without_a_page_exits_and_retries);
+    TEST(a_host_call_goes_out_and_comes_back);
+    TEST(a_host_call_buffer_taken_away_exits_again);
+    TEST(a_ripas_change_goes_as_far_as_the_host_does);
+    TEST(only_a_refused_change_to_ram_is_a_reject);
+    TEST(the_host_sets_what_was_asked_and_no_more);
+    TEST(ipa_state_calls_check_their_range);
+    TEST(a_destroyed_page_comes_back_only_if_the_realm_says_so);
+    TEST(psci_is_1_1_over_smccc_1_2);
+    TEST(cpu_on_starts_the_target_when_the_host_agrees);
+    TEST(the_host_may_deny_what_is_off_only);
+    TEST(cpu_on_checks_its_arguments);
+    TEST(affinity_info_tells_who_is_off);
+    TEST(cpu_off_needs_cpu_on_again);
+    TEST(cpu_suspend_comes_back_with_success);
+    TEST_WITH(system_off_is_final, a_realm_that_went_off_never_runs_again,
+              PSCI_FID_SYSTEM_OFF);
+    TEST_WITH(system_reset_is_final, a_realm_that_went_off_never_runs_again,
+              PSCI_FID_SYSTEM_RESET);
+    TEST(frozen_realms_refuse_the_host);
+    TEST(recs_of_one_realm_run_side_by_side);
+    return g_test_run();
+}

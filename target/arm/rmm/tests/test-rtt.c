@@ -1,0 +1,450 @@
+/*
+ * Translation tables: what the calls on them do, and their descriptors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "fake-machine.h"
+#include "granule.h"
+
+#define RTT_ERROR(level) RMI_RESULT(RMI_ERROR_RTT, level)
+#define MIB 0x100000ull
+#define UNPROTECTED (1ull << 32)        /* of a Realm with 33 bits */
+
+typedef struct Fixture {
+    FakeMachine *m;
+    FakeRealm r;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    f->m = fake_machine_new(1200);
+    f->r = fake_realm_new(f->m);
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    fake_machine_free(f->m);
+}
+
+#define CALL(f, fid, ...) fake_call((f)->m, fid, (f)->r.rd, __VA_ARGS__)
+#define X(f, n) ((f)->m->pe.x[n])
+
+#define assert_entry(f, ipa, want_level, want_state, want_desc, want_ripas) \
+    do {                                                                    \
+        g_assert_cmphex(CALL(f, RMI_RTT_READ_ENTRY, ipa, 3), ==, 0);        \
+        g_assert_cmphex(X(f, 1), ==, (uint64_t)(want_level));               \
+        g_assert_cmphex(X(f, 2), ==, (uint64_t)(want_state));               \
+        g_assert_cmphex(X(f, 3), ==, (uint64_t)(want_desc));                \
+        g_assert_cmphex(X(f, 4), ==, (uint64_t)(want_ripas));               \
+    } while (0)
+
+/* The descriptor of the entry for @ipa at the level where a walk ends. */
+static uint64_t descriptor(Fixture *f, uint64_t ipa)
+{
+    RttWalk walk;
+
+    rtt_walk(fake_realm_object(f->m, &f->r), ipa, RTT_PAGE_LEVEL, &walk);
+    return walk.desc;
+}
+
+static void tables_are_made_from_the_top(Fixture *f, gconstpointer data)
+{
+    uint64_t l2 = fake_granule(f->m), l3 = fake_granule(f->m);
+
+    fake_refused(f->m, CALL(f, RMI_RTT_CREATE, l3, 0, 3), RTT_ERROR(1));
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, l2, 0, 2), ==, RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_RTT_CREATE, l3, 0, 2), RTT_ERROR(1));
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, l3, 0, 3), ==, RMI_SUCCESS);
+    g_assert_cmpint(granule_state(f->m->rmm, l3), ==, GRANULE_RTT);
+    g_assert_cmphex(*(uint64_t *)fake_host(f->m, f->r.tables), ==, l2 | 3);
+    g_assert_cmphex(CALL(f, RMI_RTT_READ_ENTRY, 0, 2), ==, RMI_SUCCESS);
+    g_assert_cmphex(X(f, 1), ==, 2);
+    g_assert_cmphex(X(f, 2), ==, RMI_TABLE);
+    g_assert_cmphex(X(f, 3), ==, l3);
+}
+
+static void table_calls_check_their_arguments(Fixture *f, gconstpointer data)
+{
+    static const struct {
+        uint64_t ipa, level;
+    } bad[] = {
+        { 0, 0 }, { 0, 1 }, { 0, 4 }, { 0, ~0ull }, { 0, 1ull << 32 | 2 },
+        { 0x1000, 2 }, { 0x1000, 3 }, { 2 * MIB, 2 }, { 1ull << 33, 2 },
+        { ~0ull << 30, 2 },
+    };
+    uint64_t l2 = fake_granule(f->m), ns = fake_granule_ns(f->m);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        fake_refused(f->m, CALL(f, RMI_RTT_CREATE, l2, bad[i].ipa,
+                                bad[i].level), RMI_ERROR_INPUT);
+        fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, bad[i].ipa,
+                                bad[i].level), RMI_ERROR_INPUT);
+        g_assert_cmphex(X(f, 2), ==, 0);
+        fake_refused(f->m, CALL(f, RMI_RTT_FOLD, bad[i].ipa, bad[i].level),
+                     RMI_ERROR_INPUT);
+    }
+    fake_refused(f->m, CALL(f, RMI_RTT_CREATE, ns, 0, 2), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_CREATE, f->r.rd, 0, 2),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_CREATE, l2 + 8, 0, 2),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_READ_ENTRY, 0, 0), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_READ_ENTRY, 0, 4), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_READ_ENTRY, 0x1000, 2),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_READ_ENTRY, 1ull << 33, 3),
+                 RMI_ERROR_INPUT);
+}
+
+static void every_call_needs_a_realm(Fixture *f, gconstpointer data)
+{
+    static const uint64_t fids[] = {
+        RMI_DATA_CREATE_UNKNOWN, RMI_DATA_DESTROY, RMI_RTT_CREATE,
+        RMI_RTT_DESTROY, RMI_RTT_FOLD, RMI_RTT_READ_ENTRY,
+        RMI_RTT_MAP_UNPROTECTED, RMI_RTT_UNMAP_UNPROTECTED,
+        RMI_RTT_INIT_RIPAS, RMI_RTT_SET_RIPAS, RMI_DATA_CREATE,
+    };
+    uint64_t bad[] = { f->r.tables, f->r.rd + 8, 0, fake_granule(f->m) };
+    size_t i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(fids); i++) {
+        for (j = 0; j < G_N_ELEMENTS(bad); j++) {
+            fake_refused(f->m, fake_call(f->m, fids[i], bad[j], 0, 0x1000,
+                                         FAKE_NS_SRC, 0), RMI_ERROR_INPUT);
+        }
+    }
+}
+
+static void destroying_a_table_leaves_destroyed(Fixture *f,
+                                                gconstpointer data)
+{
+    uint64_t l3;
+
+    fake_tables(f->m, &f->r, 0);
+    fake_tables(f->m, &f->r, 4 * MIB);
+    fake_ram(f->m, &f->r, 0, 0x2000);
+    CALL(f, RMI_RTT_READ_ENTRY, 0, 2);
+    l3 = X(f, 3);
+    g_assert_cmphex(CALL(f, RMI_RTT_DESTROY, 0, 3), ==, RMI_SUCCESS);
+    g_assert_cmphex(X(f, 1), ==, l3);
+    g_assert_cmphex(X(f, 2), ==, 4 * MIB);      /* the next live entry */
+    g_assert_cmpint(granule_state(f->m->rmm, l3), ==, GRANULE_DELEGATED);
+    assert_entry(f, 0x1000ull, 2, RMI_UNASSIGNED, 0, RMI_RIPAS_DESTROYED);
+    g_assert_cmphex(descriptor(f, 0), ==, 0x40);
+    /* Where there is no table: the level reached, and what is skipped. */
+    fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, 2 * MIB, 3), RTT_ERROR(2));
+    g_assert_cmphex(X(f, 2), ==, 4 * MIB);
+    fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, 6 * MIB, 3), RTT_ERROR(2));
+    g_assert_cmphex(X(f, 2), ==, 1ull << 30);
+    fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, 1ull << 30, 3),
+                 RTT_ERROR(1));
+    /* Live: an entry below it. */
+    fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, 0, 2), RTT_ERROR(2));
+    g_assert_cmphex(X(f, 2), ==, 0);
+}
+
+static void unfolding_copies_what_the_entry_said(Fixture *f,
+                                                 gconstpointer data)
+{
+    fake_tables(f->m, &f->r, 0);
+    /* [2 MiB, 4 MiB) RAM as one entry, then as a table. */
+    g_assert_cmphex(CALL(f, RMI_RTT_INIT_RIPAS, 2 * MIB, 4 * MIB), ==, 0);
+    assert_entry(f, 2 * MIB, 2, RMI_UNASSIGNED, 0, RMI_RIPAS_RAM);
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, fake_granule(f->m), 2 * MIB, 3),
+                    ==, RMI_SUCCESS);
+    assert_entry(f, 4 * MIB - 0x1000, 3, RMI_UNASSIGNED, 0, RMI_RIPAS_RAM);
+    g_assert_cmphex(CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), ==, RMI_SUCCESS);
+    assert_entry(f, 4 * MIB - 0x1000, 2, RMI_UNASSIGNED, 0, RMI_RIPAS_RAM);
+}
+
+static void what_differs_is_not_folded(Fixture *f, gconstpointer data)
+{
+    fake_tables(f->m, &f->r, 0);
+    fake_ram(f->m, &f->r, 0x1000, 0x2000);
+    fake_refused(f->m, CALL(f, RMI_RTT_FOLD, 0, 3), RTT_ERROR(3));
+    fake_refused(f->m, CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), RTT_ERROR(2));
+    fake_refused(f->m, CALL(f, RMI_RTT_FOLD, 0, 2), RTT_ERROR(2));
+}
+
+static void pages_have_the_descriptors_of_tf_rmm(Fixture *f,
+                                                 gconstpointer data)
+{
+    uint64_t pa;
+
+    fake_tables(f->m, &f->r, 0);
+    g_assert_cmphex(descriptor(f, 0), ==, 0);
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    g_assert_cmphex(descriptor(f, 0), ==, 0x20);
+    pa = fake_data_unknown(f->m, &f->r, 0, 1);
+    g_assert_cmphex(descriptor(f, 0), ==, pa | 0x7db);
+    assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
+    pa = fake_data_unknown(f->m, &f->r, 0x1000, 1);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4);
+    assert_entry(f, 0x1000ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_EMPTY);
+    CALL(f, RMI_DATA_DESTROY, 0);
+    pa = fake_data_unknown(f->m, &f->r, 0, 1);
+    g_assert_cmphex(descriptor(f, 0), ==, pa | 0x44);
+    assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_DESTROYED);
+}
+
+static void dirty_state_is_not_shown_to_the_host(Fixture *f,
+                                                 gconstpointer data)
+{
+    uint64_t pa;
+
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    pa = fake_data_unknown(f->m, &f->r, 0, 1);
+    rtt_collect_dirty(fake_realm_object(f->m, &f->r), 0, 0x1000, NULL, NULL);
+    assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
+}
+
+static void data_is_copied_and_becomes_ram(Fixture *f, gconstpointer data)
+{
+    fake_tables(f->m, &f->r, 0);
+    fake_data(f->m, &f->r, 0x1000, 1, 0x5a);
+    g_assert_cmphex(CALL(f, RMI_RTT_READ_ENTRY, 0x1000, 3), ==, 0);
+    g_assert_cmphex(X(f, 4), ==, RMI_RIPAS_RAM);
+    g_assert_cmphex(*(uint64_t *)fake_host(f->m, X(f, 3)), ==,
+                    0x5a5a5a5a5a5a5a5aull);
+}
+
+static void data_calls_check_their_arguments(Fixture *f, gconstpointer data)
+{
+    uint64_t pa = fake_granule(f->m), ns = fake_granule_ns(f->m);
+
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, pa, 0),
+                 RTT_ERROR(1));
+    fake_tables(f->m, &f->r, 0);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, pa, 2 * MIB),
+                 RTT_ERROR(2));
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, ns, 0),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, f->r.rd, 0),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, pa, 0x800),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, pa, UNPROTECTED),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE, pa, 0, pa, 0),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE, pa, 0, FAKE_NS_SRC + 8, 0),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE, pa, 2 * MIB, FAKE_NS_SRC, 1),
+                 RTT_ERROR(2));
+    fake_data_unknown(f->m, &f->r, 0, 1);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, pa, 0),
+                 RTT_ERROR(3));
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, 0x800), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, UNPROTECTED),
+                 RMI_ERROR_INPUT);
+    fake_call(f->m, RMI_REALM_ACTIVATE, f->r.rd);
+    fake_refused(f->m, CALL(f, RMI_DATA_CREATE, pa, 0x1000, FAKE_NS_SRC, 0),
+                 RMI_ERROR_REALM);
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 0, 0x1000),
+                 RMI_ERROR_REALM);
+}
+
+static void taking_a_page_away_destroys_ram_only(Fixture *f,
+                                                 gconstpointer data)
+{
+    uint64_t pa;
+
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    pa = fake_data_unknown(f->m, &f->r, 0, 1);
+    fake_data_unknown(f->m, &f->r, 0x1000, 1);
+    g_assert_cmphex(CALL(f, RMI_DATA_DESTROY, 0), ==, RMI_SUCCESS);
+    g_assert_cmphex(X(f, 1), ==, pa);
+    g_assert_cmphex(X(f, 2), ==, 0x1000);
+    assert_entry(f, 0ull, 3, RMI_UNASSIGNED, 0, RMI_RIPAS_DESTROYED);
+    g_assert_cmphex(CALL(f, RMI_DATA_DESTROY, 0x1000), ==, RMI_SUCCESS);
+    g_assert_cmphex(X(f, 2), ==, 2 * MIB);
+    assert_entry(f, 0x1000ull, 3, RMI_UNASSIGNED, 0, RMI_RIPAS_EMPTY);
+    fake_data_unknown(f->m, &f->r, 0x3000, 1);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, 0), RTT_ERROR(3));
+    g_assert_cmphex(X(f, 1), ==, 0);
+    g_assert_cmphex(X(f, 2), ==, 0x3000);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, 4 * MIB), RTT_ERROR(2));
+    g_assert_cmphex(X(f, 2), ==, 1ull << 30);
+}
+
+static void init_ripas_stays_in_one_table(Fixture *f, gconstpointer data)
+{
+    fake_tables(f->m, &f->r, 0);
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 2 * MIB,
+                            2 * MIB + 0x1000), RTT_ERROR(2));
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 2 * MIB + 0x1000,
+                            4 * MIB), RTT_ERROR(2));
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 0x1000, 0x1000),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 0x800, 0x2000),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 0,
+                            UNPROTECTED + 0x1000), RMI_ERROR_INPUT);
+    g_assert_cmphex(CALL(f, RMI_RTT_INIT_RIPAS, 2 * MIB, 6 * MIB), ==, 0);
+    g_assert_cmphex(X(f, 1), ==, 6 * MIB);
+    g_assert_cmphex(CALL(f, RMI_RTT_INIT_RIPAS, 0x1000, 16 * MIB), ==, 0);
+    g_assert_cmphex(X(f, 1), ==, 2 * MIB);
+    fake_data_unknown(f->m, &f->r, 0x3000, 1);
+    g_assert_cmphex(CALL(f, RMI_RTT_INIT_RIPAS, 0x1000, 0x8000), ==, 0);
+    g_assert_cmphex(X(f, 1), ==, 0x3000);
+    fake_refused(f->m, CALL(f, RMI_RTT_INIT_RIPAS, 0x3000, 0x8000),
+                 RTT_ERROR(3));
+}
+
+static void the_host_maps_its_own_memory(Fixture *f, gconstpointer data)
+{
+    uint64_t ipa = UNPROTECTED, attr = 6 << 2 | 3 << 6;
+
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 3,
+                            0x12345000 | attr), RTT_ERROR(1));
+    fake_tables(f->m, &f->r, ipa);
+    g_assert_cmphex(CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 3,
+                         0x12345000 | attr), ==, RMI_SUCCESS);
+    assert_entry(f, ipa, 3, RMI_ASSIGNED, 0x12345000 | attr, 0);
+    g_assert_cmphex(descriptor(f, ipa) & 3, ==, 3);
+    g_assert_cmphex(descriptor(f, ipa) >> 54 & 3, ==, 3);       /* NS, XN */
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 3,
+                            0x12345000 | attr), RTT_ERROR(3));
+    fake_refused(f->m, CALL(f, RMI_RTT_UNMAP_UNPROTECTED, ipa + 0x1000, 3),
+                 RTT_ERROR(3));
+    /* Such a table is not live: the host loses nothing of the Realm's. */
+    g_assert_cmphex(CALL(f, RMI_RTT_DESTROY, ipa, 3), ==, RMI_SUCCESS);
+    assert_entry(f, ipa, 2, RMI_UNASSIGNED, 0, 0);
+    g_assert_cmphex(descriptor(f, ipa), ==, 1ull << 55);
+    g_assert_cmphex(CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 2,
+                         0x40000000 | attr), ==, RMI_SUCCESS);
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, fake_granule(f->m), ipa, 3), ==,
+                    RMI_SUCCESS);
+    assert_entry(f, ipa + 0x5000, 3, RMI_ASSIGNED, 0x40005000 | attr, 0);
+    g_assert_cmphex(CALL(f, RMI_RTT_FOLD, ipa, 3), ==, RMI_SUCCESS);
+    assert_entry(f, ipa, 2, RMI_ASSIGNED, 0x40000000 | attr, 0);
+    g_assert_cmphex(CALL(f, RMI_RTT_UNMAP_UNPROTECTED, ipa, 2), ==,
+                    RMI_SUCCESS);
+    g_assert_cmphex(X(f, 1), ==, ipa + (1ull << 30));
+}
+
+static void a_host_descriptor_has_no_bits_of_ours(Fixture *f,
+                                                  gconstpointer data)
+{
+    uint64_t ipa = UNPROTECTED, ok = 0x12345000 | 6 << 2 | 3 << 6;
+    unsigned bit;
+
+    fake_tables(f->m, &f->r, ipa);
+    for (bit = 0; bit < 64; bit++) {
+        if ((bit >= 12 && bit < 48) || (bit >= 2 && bit < 5) ||
+            bit == 6 || bit == 7) {
+            continue;
+        }
+        fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 3,
+                                ok | 1ull << bit), RMI_ERROR_INPUT);
+    }
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 3,
+                            0x12345000 | 4 << 2), RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 2, ok),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, 0, 3, ok),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, 1ull << 33, 3, ok),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 0, ok),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_MAP_UNPROTECTED, ipa, 4, ok),
+                 RMI_ERROR_INPUT);
+    fake_refused(f->m, CALL(f, RMI_RTT_UNMAP_UNPROTECTED, 0, 3),
+                 RMI_ERROR_INPUT);
+}
+
+static void tlbs_are_told_of_what_goes_away(Fixture *f, gconstpointer data)
+{
+    gint before;
+
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    fake_data_unknown(f->m, &f->r, 0, 1);
+    before = f->m->invalidations;
+    CALL(f, RMI_DATA_DESTROY, 0);
+    g_assert_cmpint(f->m->invalidations, ==, before + 1);
+    g_assert_cmphex(f->m->last_top, ==, 0x1000);
+    CALL(f, RMI_RTT_DESTROY, 0, 3);
+    g_assert_cmpint(f->m->invalidations, ==, before + 2);
+    g_assert_cmphex(f->m->last_top, ==, 2 * MIB);
+}
+
+static void note_run(void *opaque, uint64_t ipa, uint64_t bytes,
+                     RttHipas hipas, RttRipas ripas)
+{
+    g_string_append_printf(opaque, "%" G_GINT64_MODIFIER "x+%"
+                           G_GINT64_MODIFIER "x:%d%d ", ipa, bytes,
+                           hipas, ripas);
+}
+
+static void runs_of_ripas_are_as_long_as_they_can_be(Fixture *f,
+                                                     gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    GString *text = g_string_new(NULL);
+
+    fake_ram(f->m, &f->r, 0x1000, 4 * MIB);
+    fake_data_unknown(f->m, &f->r, 0x3000, 2);
+    rtt_for_each_ripas(realm, 0, UINT64_MAX, note_run, text);
+    g_assert_cmpstr(text->str, ==, "0+1000:00 1000+2000:01 3000+2000:11 "
+                                   "5000+3fb000:01 400000+ffc00000:00 ");
+    g_string_truncate(text, 0);
+    rtt_for_each_ripas(realm, 0x4000, 0x201000, note_run, text);
+    g_assert_cmpstr(text->str, ==, "4000+1000:11 5000+1fc000:01 ");
+    g_string_free(text, TRUE);
+}
+
+static void an_import_sets_ripas_whatever_it_was(Fixture *f,
+                                                 gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t pa, top;
+
+    fake_tables(f->m, &f->r, 0);
+    fake_tables(f->m, &f->r, 2 * MIB);
+    pa = fake_granule(f->m);
+    g_assert_cmphex(rtt_import_data(realm, 0x1000, pa), ==, RMI_SUCCESS);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x7db);
+    g_assert_cmphex(rtt_import_data(realm, 0x2000, pa), ==, RMI_ERROR_INPUT);
+    g_assert_cmphex(rtt_import_data(realm, 0x1000, fake_granule(f->m)), ==,
+                    RTT_ERROR(3));
+    g_assert_cmphex(rtt_set_ripas_import(realm, 0, 6 * MIB, RTT_RAM, &top),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(top, ==, 6 * MIB);
+    g_assert_cmphex(rtt_set_ripas_import(realm, 0, 0x2000, RTT_DESTROYED,
+                                         &top), ==, RMI_SUCCESS);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x44);
+    g_assert_cmphex(rtt_set_ripas_import(realm, 0, 0x2000, RTT_EMPTY, &top),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4);
+    g_assert_cmphex(rtt_set_ripas_import(realm, 8 * MIB, 8 * MIB + 0x1000,
+                                         RTT_RAM, &top), ==, RTT_ERROR(2));
+}
+
+#define TEST(name) \
+    g_test_add("/rmm/rtt/" #name, Fixture, NULL, set_up, name, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    TEST(tables_are_made_from_the_top);
+    TEST(table_calls_check_their_arguments);
+    TEST(every_call_needs_a_realm);
+    TEST(destroying_a_table_leaves_destroyed);
+    TEST(unfolding_copies_what_the_entry_said);
+    TEST(what_differs_is_not_folded);
+    TEST(pages_have_the_descriptors_of_tf_rmm);
+    TEST(dirty_state_is_not_shown_to_the_host);
+    TEST(data_is_copied_and_becomes_ram);
+    TEST(data_calls_check_their_arguments);
+    TEST(taking_a_page_away_destroys_ram_only);
+    TEST(init_ripas_stays_in_one_table);
+    TEST(the_host_maps_its_own_memory);
+    TEST(a_host_descriptor_has_no_bits_of_ours);
+    TEST(tlbs_are_told_of_what_goes_away);
+    TEST(runs_of_ripas_are_as_long_as_they_can_be);
+    TEST(an_import_sets_ripas_whatever_it_was);
+    return g_test_run();
+}

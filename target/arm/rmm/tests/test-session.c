@@ -1,0 +1,317 @@
+/*
+ * Sessions: phases and keys
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <glib.h>
+#include <string.h>
+
+#include "mig-machine.h"
+#include "rmm-internal.h"
+#include "session.h"
+
+static void free_session(RmmRealm *realm)
+{
+    if (realm->session) {
+        realm->session_free(realm->session);
+        realm->session = NULL;
+    }
+}
+
+/* The document's list of edges, written a second time */
+static bool edge_expected(MigPhase from, MigPhase to)
+{
+    switch (from) {
+    case MIG_IDLE:
+        return to == MIG_ACCEPTED || to == MIG_OFFERED;
+    case MIG_ACCEPTED:
+        return to == MIG_EXPORTING || to == MIG_IDLE;
+    case MIG_EXPORTING:
+        return to == MIG_PAUSED || to == MIG_IDLE;
+    case MIG_PAUSED:
+        return to == MIG_SEALED || to == MIG_IDLE;
+    case MIG_OFFERED:
+        return to == MIG_IMPORTING || to == MIG_FAILED;
+    case MIG_IMPORTING:
+        return to == MIG_STARTED || to == MIG_FAILED;
+    case MIG_STARTED:
+        return to == MIG_IDLE || to == MIG_FAILED;
+    default:
+        return false;
+    }
+}
+
+static void try_edge(int from, int to)
+{
+    RmmRealm realm = { 0 };
+    MigSession *s = session_of(&realm);
+
+    s->phase = from;
+    session_set_phase(s, to);
+    g_assert_cmpint(s->phase, ==, to);
+    free_session(&realm);
+}
+
+static void test_legal_edges_are_taken(void)
+{
+    int edges = 0;
+
+    for (int from = 0; from < MIG_PHASES; from++) {
+        for (int to = 0; to < MIG_PHASES; to++) {
+            if (edge_expected(from, to)) {
+                try_edge(from, to);
+                edges++;
+            }
+        }
+    }
+    g_assert_cmpint(edges, ==, 14);
+}
+
+static void test_every_other_edge_aborts(void)
+{
+    if (g_test_subprocess()) {
+        return;
+    }
+    for (int from = 0; from < MIG_PHASES; from++) {
+        for (int to = 0; to < MIG_PHASES; to++) {
+            if (!edge_expected(from, to)) {
+                g_autofree char *path =
+                    g_strdup_printf("/session/subprocess/%d-%d", from, to);
+
+                g_test_trap_subprocess(path, 0, 0);
+                g_test_trap_assert_failed();
+            }
+        }
+    }
+}
+
+static void subprocess_edge(gconstpointer data)
+{
+    unsigned n = GPOINTER_TO_UINT(data);
+
+    try_edge(n / MIG_PHASES, n % MIG_PHASES);
+}
+
+/* Both ends of an exchange, without machines */
+typedef struct Pair {
+    RmmRealm src, dst;
+    MigSession *s, *d;
+    MigHello offer, answer;
+    uint8_t src_secret[32], dst_secret[32];
+} Pair;
+
+static void fill(uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        p[i] = g_test_rand_int();
+    }
+}
+
+static void pair_init(Pair *p)
+{
+    memset(p, 0, sizeof(*p));
+    p->s = session_of(&p->src);
+    p->d = session_of(&p->dst);
+    fill(p->src_secret, 32);
+    fill(p->dst_secret, 32);
+    p->offer.type = MIG_TYPE_OFFER;
+    p->answer.type = MIG_TYPE_SESSION;
+    fill(p->offer.nonce, 32);
+    fill(p->answer.nonce, 32);
+    crypto_public(p->offer.public_key, p->dst_secret);
+    crypto_public(p->answer.public_key, p->src_secret);
+}
+
+static void learn_offer(MigSession *s, const MigHello *offer)
+{
+    memcpy(s->offer_nonce, offer->nonce, 32);
+    crypto_hash(s->offer_hash, offer, sizeof(*offer));
+}
+
+static void pair_free(Pair *p)
+{
+    free_session(&p->src);
+    free_session(&p->dst);
+}
+
+/* Do both sides get one key if the offer or answer differ on the way? */
+static bool agree(Pair *p, const MigHello *offer_seen,
+                  const MigHello *answer_seen)
+{
+    learn_offer(p->s, offer_seen);
+    learn_offer(p->d, &p->offer);
+    return session_derive(p->s, p->src_secret, offer_seen->public_key,
+                          &p->answer) &&
+           session_derive(p->d, p->dst_secret, answer_seen->public_key,
+                          answer_seen) &&
+           memcmp(p->s->key, p->d->key, CRYPTO_KEY_SIZE) == 0;
+}
+
+static void test_both_sides_derive_one_key(void)
+{
+    Pair p;
+
+    pair_init(&p);
+    g_assert_true(agree(&p, &p.offer, &p.answer));
+    pair_free(&p);
+}
+
+static void test_a_changed_byte_of_the_exchange_gives_different_keys(void)
+{
+    for (size_t i = 0; i < 2 * sizeof(MigHello); i++) {
+        MigHello offer, answer;
+        Pair p;
+
+        pair_init(&p);
+        offer = p.offer;
+        answer = p.answer;
+        if (i < sizeof(MigHello)) {
+            ((uint8_t *)&offer)[i] ^= 1;
+        } else {
+            ((uint8_t *)&answer)[i - sizeof(MigHello)] ^= 1;
+        }
+        g_assert_false(agree(&p, &offer, &answer));
+        pair_free(&p);
+    }
+}
+
+static void test_keys_are_fresh_for_each_session(void)
+{
+    uint8_t first[CRYPTO_KEY_SIZE];
+    Pair p;
+
+    pair_init(&p);
+    g_assert_true(agree(&p, &p.offer, &p.answer));
+    memcpy(first, p.s->key, sizeof(first));
+    /* The same keys of both sides with another nonce */
+    p.answer.nonce[0] ^= 1;
+    session_wipe(p.s);
+    session_wipe(p.d);
+    g_assert_true(agree(&p, &p.offer, &p.answer));
+    g_assert_cmpint(memcmp(first, p.s->key, sizeof(first)), !=, 0);
+    pair_free(&p);
+}
+
+/* RFC 7748, 6.1: points of small order; zero and one are two of them */
+static void test_points_that_give_no_secret_are_refused(void)
+{
+    static const uint8_t eighth[32] = {
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
+        0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
+        0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00
+    };
+    uint8_t points[3][32] = { { 0 }, { 1 } };
+
+    memcpy(points[2], eighth, sizeof(eighth));
+    for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
+        Pair p;
+
+        pair_init(&p);
+        learn_offer(p.s, &p.offer);
+        g_assert_false(session_derive(p.s, p.src_secret, points[i],
+                                      &p.answer));
+        pair_free(&p);
+    }
+}
+
+/* RFC 7748, 6.1: Alice and Bob */
+static void test_x25519_is_that_of_the_rfc(void)
+{
+    static const uint8_t a[32] = {
+        0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d, 0x3c, 0x16, 0xc1,
+        0x72, 0x51, 0xb2, 0x66, 0x45, 0xdf, 0x4c, 0x2f, 0x87, 0xeb, 0xc0,
+        0x99, 0x2a, 0xb1, 0x77, 0xfb, 0xa5, 0x1d, 0xb9, 0x2c, 0x2a
+    };
+    static const uint8_t b_public[32] = {
+        0xde, 0x9e, 0xdb, 0x7d, 0x7b, 0x7d, 0xc1, 0xb4, 0xd3, 0x5b, 0x61,
+        0xc2, 0xec, 0xe4, 0x35, 0x37, 0x3f, 0x83, 0x43, 0xc8, 0x5b, 0x78,
+        0x67, 0x4d, 0xad, 0xfc, 0x7e, 0x14, 0x6f, 0x88, 0x2b, 0x4f
+    };
+    static const uint8_t want[32] = {
+        0x4a, 0x5d, 0x9d, 0x5b, 0xa4, 0xce, 0x2d, 0xe1, 0x72, 0x8e, 0x3b,
+        0xf4, 0x80, 0x35, 0x0f, 0x25, 0xe0, 0x7e, 0x21, 0xc9, 0x47, 0xd1,
+        0x9e, 0x33, 0x76, 0xf0, 0x9b, 0x3c, 0x1e, 0x16, 0x17, 0x42
+    };
+    uint8_t shared[32];
+
+    g_assert_true(crypto_shared(shared, a, b_public));
+    g_assert_cmpmem(shared, 32, want, 32);
+}
+
+static void test_wiping_leaves_no_secret(void)
+{
+    static const uint8_t zero[CRYPTO_KEY_SIZE];
+    Pair p;
+
+    pair_init(&p);
+    g_assert_true(agree(&p, &p.offer, &p.answer));
+    memset(p.s->secret, 1, sizeof(p.s->secret));
+    g_assert_true(stream_open(&p.s->streams[5], p.s->key));
+    session_wipe(p.s);
+    g_assert_cmpmem(p.s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
+    g_assert_cmpmem(p.s->secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
+    for (int i = 0; i < MIG_MAX_STREAMS; i++) {
+        g_assert_null(p.s->streams[i].aead);
+        g_assert_null(p.s->streams[i].scratch);
+    }
+    pair_free(&p);
+}
+
+static void test_only_a_well_formed_hello_is_valid(void)
+{
+    const MigHello good = {
+        .magic = MIG_MAGIC, .version = MIG_VERSION, .type = MIG_TYPE_OFFER,
+        .size = sizeof(good),
+    };
+    const size_t checked = offsetof(MigHello, public_key);
+
+    g_assert_true(session_hello_valid(&good, sizeof(good), MIG_TYPE_OFFER));
+    g_assert_false(session_hello_valid(&good, sizeof(good),
+                                       MIG_TYPE_SESSION));
+    g_assert_false(session_hello_valid(&good, sizeof(good) - 1,
+                                       MIG_TYPE_OFFER));
+    for (size_t i = 0; i < sizeof(good); i++) {
+        MigHello bad = good;
+        bool free_field = i >= checked &&
+                          i < offsetof(MigHello, peer_nonce);
+
+        ((uint8_t *)&bad)[i] ^= 0x80;
+        g_assert_true(session_hello_valid(&bad, sizeof(bad),
+                                          MIG_TYPE_OFFER) == free_field);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/session/legal-edges-are-taken",
+                    test_legal_edges_are_taken);
+    g_test_add_func("/session/every-other-edge-aborts",
+                    test_every_other_edge_aborts);
+    for (int from = 0; from < MIG_PHASES; from++) {
+        for (int to = 0; to < MIG_PHASES; to++) {
+            g_autofree char *path =
+                g_strdup_printf("/session/subprocess/%d-%d", from, to);
+
+            g_test_add_data_func(path,
+                                 GUINT_TO_POINTER(from * MIG_PHASES + to),
+                                 subprocess_edge);
+        }
+    }
+    g_test_add_func("/session/both-sides-derive-one-key",
+                    test_both_sides_derive_one_key);
+    g_test_add_func("/session/a-changed-byte-of-the-exchange-gives-different-"
+                    "keys",
+                    test_a_changed_byte_of_the_exchange_gives_different_keys);
+    g_test_add_func("/session/keys-are-fresh-for-each-session",
+                    test_keys_are_fresh_for_each_session);
+    g_test_add_func("/session/points-that-give-no-secret-are-refused",
+                    test_points_that_give_no_secret_are_refused);
+    g_test_add_func("/session/x25519-is-that-of-the-rfc",
+                    test_x25519_is_that_of_the_rfc);
+    g_test_add_func("/session/wiping-leaves-no-secret",
+                    test_wiping_leaves_no_secret);
+    g_test_add_func("/session/only-a-well-formed-hello-is-valid",
+                    test_only_a_well_formed_hello_is_valid);
+    return g_test_run();
+}

@@ -1,0 +1,438 @@
+/*
+ * The stage 2 walker, and the dirty state that it and a session share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "fake-machine.h"
+#include "granule.h"
+
+#define RAM_PAGES 32                    /* assigned, from IPA 0 */
+#define MIB 0x100000ull
+
+typedef struct Fixture {
+    FakeMachine *m;
+    FakeRealm r;
+    RmmRealm *realm;
+    RmmStage2 s2;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    f->m = fake_machine_new(256);
+    f->r = fake_realm_new(f->m);
+    f->realm = fake_realm_object(f->m, &f->r);
+    fake_ram(f->m, &f->r, 0, 0x40000);
+    fake_data_unknown(f->m, &f->r, 0, RAM_PAGES);
+    fake_rec(f->m, &f->r, RMI_REC_RUNNABLE, 0);
+    g_assert_cmphex(fake_call(f->m, RMI_REALM_ACTIVATE, f->r.rd), ==, 0);
+    g_assert(rmm_stage2(f->m->rmm, f->r.rec[0], &f->s2));
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    fake_machine_free(f->m);
+}
+
+static RmmFault walk(Fixture *f, uint64_t ipa, RmmAccess access,
+                     RmmTranslation *t)
+{
+    return rmm_stage2_walk(f->m->rmm, &f->s2, ipa, access, t);
+}
+
+static void stage2_is_what_the_realm_was_made_with(Fixture *f,
+                                                   gconstpointer data)
+{
+    RmmStage2 s2;
+
+    g_assert_cmphex(f->s2.table, ==, f->r.tables);
+    g_assert_cmpint(f->s2.ipa_bits, ==, 33);
+    g_assert_cmpint(f->s2.start_level, ==, 1);
+    g_assert_false(rmm_stage2(f->m->rmm, f->r.rd, &s2));
+}
+
+/* RMM 1.0, A5.2; rows by HIPAS and RIPAS, columns by kind of access. */
+static void every_access_meets_what_the_text_says(Fixture *f,
+                                                  gconstpointer data)
+{
+    static const struct {
+        uint64_t ipa;
+        RmmFault data, fetch;
+    } rows[] = {
+        { 0x1000, RMM_FAULT_NONE, RMM_FAULT_NONE },
+        { 0x30000, RMM_FAULT_UNASSIGNED, RMM_FAULT_UNASSIGNED },
+        { 0x50000, RMM_FAULT_SEA, RMM_FAULT_SEA },
+        { 0x51000, RMM_FAULT_SEA, RMM_FAULT_SEA },      /* assigned */
+        { 1ull << 31, RMM_FAULT_SEA, RMM_FAULT_SEA },
+        { 0x2000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED },
+        { 0x3000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED },
+        { 1ull << 32, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA },
+        { (1ull << 33) - 1, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA },
+        { 1ull << 33, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE },
+        { ~0ull, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE },
+    };
+    RmmTranslation t;
+    size_t i;
+
+    fake_data_unknown(f->m, &f->r, 0x51000, 1);
+    fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, 0x2000);
+    fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, 0x3000);
+    fake_data_unknown(f->m, &f->r, 0x3000, 1);          /* assigned */
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t ipa = rows[i].ipa;
+
+        g_assert_cmpint(walk(f, ipa, RMM_ACCESS_READ, &t), ==, rows[i].data);
+        g_assert_cmpint(walk(f, ipa, RMM_ACCESS_WRITE, &t), ==,
+                        rows[i].data);
+        g_assert_cmpint(walk(f, ipa, RMM_ACCESS_FETCH, &t), ==,
+                        rows[i].fetch);
+    }
+}
+
+static void a_walk_finds_the_granule(Fixture *f, gconstpointer data)
+{
+    RmmTranslation t;
+
+    fake_call(f->m, RMI_RTT_READ_ENTRY, f->r.rd, 0x5000, 3);
+    g_assert_cmpint(walk(f, 0x5678, RMM_ACCESS_READ, &t), ==, RMM_FAULT_NONE);
+    g_assert_cmphex(t.pa, ==, f->m->pe.x[3]);
+    g_assert_cmphex(t.bytes, ==, RMM_GRANULE_SIZE);
+    g_assert_true(t.writable);          /* a new page is dirty */
+}
+
+static void a_walk_chooses_among_concatenated_tables(Fixture *f,
+                                                     gconstpointer data)
+{
+    FakeRealm r;
+    RmmStage2 s2;
+    RmmTranslation t;
+    uint64_t ipa = (1ull << 40) - 0x1000, pa;
+
+    fake_realm_params(f->m, &r, 41, 1);
+    g_assert_cmphex(fake_realm_try(f->m, &r), ==, RMI_SUCCESS);
+    fake_ram(f->m, &r, ipa, ipa + 0x1000);
+    pa = fake_data_unknown(f->m, &r, ipa, 1);
+    fake_rec(f->m, &r, 0, 0);
+    g_assert(rmm_stage2(f->m->rmm, r.rec[0], &s2));
+    g_assert_cmpint(rmm_stage2_walk(f->m->rmm, &s2, ipa + 8, RMM_ACCESS_READ,
+                                    &t), ==, RMM_FAULT_NONE);
+    g_assert_cmphex(t.pa, ==, pa);
+    g_assert_cmpint(rmm_stage2_walk(f->m->rmm, &s2, ipa + 0x1000,
+                                    RMM_ACCESS_READ, &t), ==,
+                    RMM_FAULT_UNPROTECTED);
+    g_assert_cmpuint(rtt_count_assigned(fake_realm_object(f->m, &r)), ==, 1);
+}
+
+static void note_page(void *opaque, uint64_t ipa)
+{
+    g_string_append_printf(opaque, "%x ", (unsigned)ipa);
+}
+
+/* Collect [@base, @top) and compare what was seen with @want. */
+static void assert_collected(Fixture *f, uint64_t base, uint64_t top,
+                             const char *want)
+{
+    GString *s = g_string_new(NULL);
+
+    rtt_collect_dirty(f->realm, base, top, note_page, s);
+    g_assert_cmpstr(s->str, ==, want);
+    g_string_free(s, TRUE);
+}
+
+/* Collect and take everything. */
+static void make_clean(Fixture *f)
+{
+    uint64_t ipa, pa;
+
+    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
+    for (ipa = 0; ipa < RAM_PAGES * RMM_GRANULE_SIZE;
+         ipa += RMM_GRANULE_SIZE) {
+        rtt_take_pending(f->realm, ipa, &pa);
+    }
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 0);
+}
+
+static void a_new_page_is_dirty(Fixture *f, gconstpointer data)
+{
+    g_assert_cmpuint(rtt_count_assigned(f->realm), ==, RAM_PAGES);
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
+    assert_collected(f, 0x1e000, UINT64_MAX, "1e000 1f000 ");
+    make_clean(f);
+    fake_data_unknown(f->m, &f->r, 0x20000, 1);
+    assert_collected(f, 0, UINT64_MAX, "20000 ");
+}
+
+static void a_write_makes_a_clean_page_dirty(Fixture *f, gconstpointer data)
+{
+    RmmTranslation t;
+
+    make_clean(f);
+    g_assert_cmpint(walk(f, 0x3000, RMM_ACCESS_READ, &t), ==, RMM_FAULT_NONE);
+    g_assert_false(t.writable);
+    g_assert_cmpint(walk(f, 0x3000, RMM_ACCESS_FETCH, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 0);
+    g_assert_cmpint(walk(f, 0x3008, RMM_ACCESS_WRITE, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_true(t.writable);
+    g_assert_cmpint(walk(f, 0x3000, RMM_ACCESS_READ, &t), ==, RMM_FAULT_NONE);
+    g_assert_true(t.writable);
+    assert_collected(f, 0, UINT64_MAX, "3000 ");
+    g_assert_cmpint(walk(f, 0x3000, RMM_ACCESS_READ, &t), ==, RMM_FAULT_NONE);
+    g_assert_false(t.writable);
+}
+
+static void a_collected_page_is_pending_until_it_is_taken(Fixture *f,
+                                                          gconstpointer data)
+{
+    RmmTranslation t;
+    uint64_t pa, want;
+
+    make_clean(f);
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
+    want = t.pa;
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    assert_collected(f, 0, UINT64_MAX, "3000 ");
+    assert_collected(f, 0, UINT64_MAX, "3000 ");
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 1);
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_cmphex(pa, ==, want);
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_true(rtt_put_pending(f->realm, 0x3000));
+    g_assert_false(rtt_put_pending(f->realm, 0x3000));
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
+    /* Not a page at all. */
+    g_assert_false(rtt_take_pending(f->realm, 0x30000, &pa));
+    g_assert_false(rtt_take_pending(f->realm, 1ull << 32, &pa));
+    g_assert_false(rtt_put_pending(f->realm, ~0ull));
+}
+
+static void a_write_between_collect_and_take_is_seen_next_time(
+    Fixture *f, gconstpointer data)
+{
+    RmmTranslation t;
+    uint64_t pa;
+
+    make_clean(f);
+    walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
+    assert_collected(f, 0, UINT64_MAX, "3000 ");
+    walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 1);
+    assert_collected(f, 0, UINT64_MAX, "3000 ");
+}
+
+static void a_session_starts_with_all_pages_dirty(Fixture *f,
+                                                  gconstpointer data)
+{
+    uint64_t pa;
+
+    make_clean(f);
+    rtt_put_pending(f->realm, 0x1000);
+    rtt_mark_all_dirty(f->realm);
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
+    g_assert_false(rtt_take_pending(f->realm, 0x1000, &pa));
+}
+
+static void pages_that_are_not_ram_have_no_dirty_state(Fixture *f,
+                                                       gconstpointer data)
+{
+    uint64_t top;
+
+    make_clean(f);
+    fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, 0x1000);
+    rtt_set_ripas_import(f->realm, 0x2000, 0x3000, RTT_EMPTY, &top);
+    rtt_mark_all_dirty(f->realm);
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES - 2);
+    make_clean(f);
+    rtt_set_ripas_import(f->realm, 0x2000, 0x3000, RTT_RAM, &top);
+    assert_collected(f, 0, UINT64_MAX, "2000 ");
+}
+
+static void the_rmm_writing_for_the_realm_makes_dirty(Fixture *f,
+                                                      gconstpointer data)
+{
+    RmmPe pe = { 0 };
+    uint64_t args[] = { 0x7000 };
+
+    make_clean(f);
+    fake_enter(f->m, &pe, &f->r, 0);
+    g_assert_cmphex(fake_call_pe(f->m, &pe, RSI_REALM_CONFIG, args, 1), ==,
+                    RSI_SUCCESS);
+    rmm_interrupt(f->m->rmm, &pe);
+    assert_collected(f, 0, UINT64_MAX, "7000 ");
+}
+
+/*
+ * Writers raise the number in a page, then walk for writing: so whoever
+ * collects the mark of that walk sees the number.  Meanwhile pages are
+ * collected, taken and copied.  When all is quiet one more round has to
+ * bring every copy up to date; one lost mark leaves one behind.
+ */
+#define WRITERS 3
+#define WRITES 400
+#define EPISODES 100
+
+typedef struct Writer {
+    Fixture *f;
+    GThread *thread;
+    uint64_t seed;
+} Writer;
+
+static gpointer write_pages(gpointer opaque)
+{
+    Writer *w = opaque;
+    unsigned i;
+
+    for (i = 0; i < WRITES; i++) {
+        RmmTranslation t;
+        uint64_t ipa;
+
+        w->seed = w->seed * 6364136223846793005ull + 1;
+        ipa = (w->seed >> 40) % RAM_PAGES * RMM_GRANULE_SIZE;
+        g_assert_cmpint(walk(w->f, ipa, RMM_ACCESS_READ, &t), ==,
+                        RMM_FAULT_NONE);
+        __atomic_fetch_add((uint64_t *)fake_host(w->f->m, t.pa), 1,
+                           __ATOMIC_SEQ_CST);
+        g_assert_cmpint(walk(w->f, ipa, RMM_ACCESS_WRITE, &t), ==,
+                        RMM_FAULT_NONE);
+        g_assert_true(t.writable);
+    }
+    return NULL;
+}
+
+typedef struct Copy {
+    Fixture *f;
+    uint64_t pages[RAM_PAGES];  /* what a destination would have */
+} Copy;
+
+static void copy_page(void *opaque, uint64_t ipa)
+{
+    Copy *c = opaque;
+    uint64_t pa;
+
+    g_assert_true(rtt_take_pending(c->f->realm, ipa, &pa));
+    c->pages[ipa / RMM_GRANULE_SIZE] =
+        __atomic_load_n((uint64_t *)fake_host(c->f->m, pa),
+                        __ATOMIC_SEQ_CST);
+}
+
+static void copy_round(Copy *c)
+{
+    g_mutex_lock(&c->f->realm->lock);
+    rtt_collect_dirty(c->f->realm, 0, UINT64_MAX, copy_page, c);
+    g_mutex_unlock(&c->f->realm->lock);
+}
+
+static void concurrent_walkers_lose_no_dirty_mark(Fixture *f,
+                                                  gconstpointer data)
+{
+    Copy copy = { .f = f };
+    Writer w[WRITERS];
+    unsigned i, n;
+
+    for (n = 0; n < EPISODES; n++) {
+        uint64_t sum = 0;
+
+        for (i = 0; i < WRITERS; i++) {
+            w[i] = (Writer) { .f = f, .seed = n * WRITERS + i };
+            w[i].thread = g_thread_new("writer", write_pages, &w[i]);
+        }
+        for (i = 0; i < 200; i++) {
+            copy_round(&copy);
+        }
+        for (i = 0; i < WRITERS; i++) {
+            g_thread_join(w[i].thread);
+        }
+        copy_round(&copy);
+        for (i = 0; i < RAM_PAGES; i++) {
+            sum += copy.pages[i];
+        }
+        g_assert_cmpuint(sum, ==, (n + 1) * WRITERS * WRITES);
+    }
+}
+
+/* Tables and pages come and go under a walker that must never be misled. */
+typedef struct Walker {
+    Fixture *f;
+    uint64_t ipa;
+    gint stop;
+} Walker;
+
+static gpointer walk_forever(gpointer opaque)
+{
+    Walker *k = opaque;
+    RmmTranslation t;
+
+    while (!g_atomic_int_get(&k->stop)) {
+        switch (walk(k->f, k->ipa, RMM_ACCESS_WRITE, &t)) {
+        case RMM_FAULT_NONE:
+        case RMM_FAULT_DESTROYED:
+        case RMM_FAULT_UNASSIGNED:
+            break;
+        default:
+            g_assert_not_reached();     /* a wiped table was read */
+        }
+    }
+    return NULL;
+}
+
+static void a_table_is_wiped_after_its_last_walker(Fixture *f,
+                                                   gconstpointer data)
+{
+    uint64_t l3 = fake_granule(f->m), ipa = 8 * MIB, top;
+    Walker k = { .f = f, .ipa = ipa };
+    GThread *t;
+    unsigned i;
+
+    rtt_set_ripas_import(f->realm, ipa, ipa + 2 * MIB, RTT_RAM, &top);
+    t = g_thread_new("walker", walk_forever, &k);
+    for (i = 0; i < 3000; i++) {
+        g_assert_cmphex(fake_call(f->m, RMI_RTT_CREATE, f->r.rd, l3, ipa, 3),
+                        ==, RMI_SUCCESS);
+        g_assert_cmphex(fake_call(f->m, RMI_RTT_DESTROY, f->r.rd, ipa, 3),
+                        ==, RMI_SUCCESS);
+    }
+    g_atomic_int_set(&k.stop, 1);
+    g_thread_join(t);
+}
+
+static void walks_are_fast(Fixture *f, gconstpointer data)
+{
+    enum { N = 2000000 };
+    RmmTranslation t;
+    gint64 start = g_get_monotonic_time();
+    unsigned i;
+
+    for (i = 0; i < N; i++) {
+        walk(f, i % RAM_PAGES * RMM_GRANULE_SIZE, RMM_ACCESS_WRITE, &t);
+    }
+    g_test_message("a walk for writing takes %.0f ns",
+                   (g_get_monotonic_time() - start) * 1000.0 / N);
+}
+
+#define TEST(name) \
+    g_test_add("/rmm/walk/" #name, Fixture, NULL, set_up, name, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    TEST(stage2_is_what_the_realm_was_made_with);
+    TEST(every_access_meets_what_the_text_says);
+    TEST(a_walk_finds_the_granule);
+    TEST(a_walk_chooses_among_concatenated_tables);
+    TEST(a_new_page_is_dirty);
+    TEST(a_write_makes_a_clean_page_dirty);
+    TEST(a_collected_page_is_pending_until_it_is_taken);
+    TEST(a_write_between_collect_and_take_is_seen_next_time);
+    TEST(a_session_starts_with_all_pages_dirty);
+    TEST(pages_that_are_not_ram_have_no_dirty_state);
+    TEST(the_rmm_writing_for_the_realm_makes_dirty);
+    TEST(concurrent_walkers_lose_no_dirty_mark);
+    TEST(a_table_is_wiped_after_its_last_walker);
+    if (g_test_perf()) {
+        TEST(walks_are_fast);
+    }
+    return g_test_run();
+}
