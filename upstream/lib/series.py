@@ -75,7 +75,7 @@ def write(pristine, folder):
         series.add(path, scratch)
         reasons += [f'{path}: {hook.fields["why"]}' for hook in by_path[path]]
     series.commit('Call the code for Arm CCA Realms\n\n' + '\n'.join(reasons))
-    series.git('format-patch', '-q', '-o', folder, f'{base}..refs/heads/main')
+    series.git('format-patch', '-q', '--signoff', '-o', folder, f'{base}..refs/heads/main')
     (folder / 'hooked').unlink(missing_ok=True)
     shutil.rmtree(series.git_dir)
     return folder

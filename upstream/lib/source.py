@@ -6,7 +6,6 @@ import fnmatch
 import hashlib
 import os
 import shutil
-import tarfile
 from pathlib import Path
 
 from .apt import PrivateApt, native_arch
@@ -134,11 +133,12 @@ def extract_tarball(path, into):
     """The tarball's one top folder becomes `into`."""
     outer = into.with_name(into.name + '.outer')
     shutil.rmtree(outer, ignore_errors=True)
+    outer.mkdir()
     try:
-        with tarfile.open(path) as archive:
-            archive.extractall(outer, filter='tar')
-    except (tarfile.TarError, OSError) as problem:
-        raise Failure(f'{path}: cannot be unpacked ({problem}); '
+        run('tar', '-xf', path, '-C', outer)
+    except Failure as problem:
+        why = str(problem).rpartition(': ')[2]
+        raise Failure(f'{path}: cannot be unpacked ({why}); '
                       'give --qemu-source a tarball of QEMU') from None
     tops = list(outer.iterdir())
     (tops[0] if len(tops) == 1 else outer).rename(into)

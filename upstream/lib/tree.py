@@ -16,20 +16,23 @@ STATE = '.overlay.json'
 
 
 def no_firmware(folder, names):
-    """For copytree: leave out the firmware sources below roms/ and git's."""
+    """For copytree: leave out the firmware sources below roms/, and what git
+    and dpkg-source keep for themselves."""
     if os.path.basename(folder) == 'roms':
         return [name for name in names
                 if os.path.isdir(os.path.join(folder, name))]
-    return [name for name in names if name == '.git']
+    return [name for name in names if name in ('.git', '.pc')]
 
 
 def copy_pristine(pristine, tree):
-    """A copy, not hard links: an edit in the tree must not reach the cache."""
+    """A copy, not hard links: an edit in the tree must not reach the cache.
+    Its files are new: what was built from another version must be rebuilt."""
     say(f'copying {pristine.name}')
     fresh = tree.with_name(tree.name + '.new')
     for old in (fresh, tree):
         shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(pristine, fresh, symlinks=True, ignore=no_firmware)
+    shutil.copytree(pristine, fresh, symlinks=True, ignore=no_firmware,
+                    copy_function=shutil.copy)
     fresh.rename(tree)
 
 

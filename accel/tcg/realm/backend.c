@@ -204,7 +204,7 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
         return -1;
     }
     next_base = pe.x[2];
-    if (next_base >= BIT_ULL(realm_tcg.config->ipa_bits - 1)) {
+    if (!next_base) {
         first_rec = part + 1;
     }
     return pe.x[1];

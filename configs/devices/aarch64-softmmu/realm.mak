@@ -15,6 +15,3 @@ CONFIG_VHOST_VSOCK=y
 CONFIG_VIRTIO_BALLOON=y
 CONFIG_VIRTIO_SERIAL=y
 CONFIG_VIRTIO_SCSI=y
-# Upstream's tests of the virt board's ACPI tables use these.
-CONFIG_NVDIMM=y
-CONFIG_PXB=y

@@ -31,6 +31,7 @@ typedef struct Arrival {
     uint64_t pa;                /* from the host; then: where it is */
     const uint8_t *data;        /* its tags follow, with MTE */
     bool mapped;                /* by this call */
+    RttRipas ripas;             /* before that */
 } Arrival;
 
 typedef struct Import {
@@ -106,18 +107,19 @@ static uint64_t check_place(const Import *im, Arrival *page)
         return RMI_SUCCESS;
     }
     page->mapped = true;
+    page->ripas = walk.ripas;
     return page->pa % RMM_GRANULE_SIZE == 0 &&
            granule_state(im->c->rmm, page->pa) == GRANULE_DELEGATED ?
            RMI_SUCCESS : RMI_ERROR_INPUT;
 }
 
-/* Undo rtt_import_data; the RIPAS does not matter before the commit */
+/* Undo rtt_import_data */
 static void unmap(Import *im, const Arrival *page)
 {
     RttWalk walk;
 
     rtt_walk(im->c->realm, page->ipa, RTT_PAGE_LEVEL, &walk);
-    desc_exchange(walk.entry, desc_unassigned(RTT_EMPTY));
+    desc_exchange(walk.entry, desc_unassigned(page->ripas));
     granule_release(im->c->rmm, page->pa, GRANULE_DATA);
 }
 

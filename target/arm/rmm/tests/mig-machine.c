@@ -53,6 +53,11 @@ static void op_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
 
     g_assert_cmpuint(base, <, top);
     g_atomic_int_inc(&m->invalidations);
+    if (m->in_realm) {
+        /* Whoever walked before this has also finished its access */
+        g_rw_lock_writer_lock(m->in_realm);
+        g_rw_lock_writer_unlock(m->in_realm);
+    }
 }
 
 static void op_random(void *opaque, void *buf, size_t len)

@@ -45,6 +45,7 @@ typedef struct Machine {
     uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
     bool refuse_context;
     gint invalidations;
+    GRWLock *in_realm;          /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */
 } Machine;
 

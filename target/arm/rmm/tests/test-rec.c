@@ -24,6 +24,9 @@ static void set_up(Fixture *f, gconstpointer data)
 
 static void tear_down(Fixture *f, gconstpointer data)
 {
+    if (f->pe.world == RMM_WORLD_REALM) {
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
     fake_machine_free(f->m);
 }
 
@@ -618,15 +621,23 @@ static void frozen_realms_refuse_the_host(Fixture *f, gconstpointer data)
     fake_realm_destroy(f->m, &f->r);
 }
 
+typedef struct Runner {
+    Fixture *f;
+    RmmPe pe;
+    unsigned rec;
+} Runner;
+
 static gpointer run_one(gpointer opaque)
 {
-    Fixture *f = opaque;
+    uint64_t args[] = { 0, 0x10000 };
+    Runner *r = opaque;
     unsigned i;
 
     for (i = 0; i < 5000; i++) {
-        fake_enter(f->m, &f->pe, &f->r, 0);
-        CALL(f, RSI_IPA_STATE_GET, 0, 0x10000);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        fake_enter(r->f->m, &r->pe, &r->f->r, r->rec);
+        g_assert_cmphex(fake_call_pe(r->f->m, &r->pe, RSI_IPA_STATE_GET,
+                                     args, 2), ==, RSI_SUCCESS);
+        rmm_interrupt(r->f->m->rmm, &r->pe);
     }
     return NULL;
 }
@@ -634,14 +645,13 @@ static gpointer run_one(gpointer opaque)
 static void recs_of_one_realm_run_side_by_side(Fixture *f,
                                                gconstpointer data)
 {
-    Fixture two = *f;
+    Runner a = { .f = f, .rec = 0 }, b = { .f = f, .rec = 1 };
     GThread *t;
 
     cpu_on(f, 1);
     CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], PSCI_SUCCESS);
-    two.r.rec[0] = f->r.rec[1];         /* and its run page, NS_RUN(0) */
-    t = g_thread_new("rec", run_one, &two);
-    run_one(f);
+    t = g_thread_new("rec", run_one, &a);
+    run_one(&b);
     g_thread_join(t);
 }
 

@@ -353,18 +353,35 @@ static void concurrent_walkers_lose_no_dirty_mark(Fixture *f,
     }
 }
 
-/* Tables and pages come and go under a walker that must never be misled. */
+/*
+ * A walker that is slow between finding a table and reading it: long enough
+ * for the host to take the table away.
+ */
 typedef struct Walker {
     Fixture *f;
+    GThread *thread;
     uint64_t ipa;
     gint stop;
 } Walker;
+
+static void *(*fast_granule)(void *opaque, uint64_t pa);
+static uint64_t slow_table;
+static _Thread_local bool is_walker;
+
+static void *slow_granule(void *opaque, uint64_t pa)
+{
+    if (is_walker && pa == slow_table) {
+        g_usleep(20);
+    }
+    return fast_granule(opaque, pa);
+}
 
 static gpointer walk_forever(gpointer opaque)
 {
     Walker *k = opaque;
     RmmTranslation t;
 
+    is_walker = true;
     while (!g_atomic_int_get(&k->stop)) {
         switch (walk(k->f, k->ipa, RMM_ACCESS_WRITE, &t)) {
         case RMM_FAULT_NONE:
@@ -378,24 +395,62 @@ static gpointer walk_forever(gpointer opaque)
     return NULL;
 }
 
+static void start_walker(Walker *k)
+{
+    k->thread = g_thread_new("walker", walk_forever, k);
+}
+
+static void stop_walker(Walker *k)
+{
+    g_atomic_int_set(&k->stop, 1);
+    g_thread_join(k->thread);
+}
+
 static void a_table_is_wiped_after_its_last_walker(Fixture *f,
                                                    gconstpointer data)
 {
-    uint64_t l3 = fake_granule(f->m), ipa = 8 * MIB, top;
+    uint64_t ipa = 8 * MIB, rd = f->r.rd, top;
     Walker k = { .f = f, .ipa = ipa };
-    GThread *t;
     unsigned i;
 
+    slow_table = fake_granule(f->m);
+    fast_granule = f->m->ops.granule;
+    f->m->rmm->ops.granule = slow_granule;
     rtt_set_ripas_import(f->realm, ipa, ipa + 2 * MIB, RTT_RAM, &top);
-    t = g_thread_new("walker", walk_forever, &k);
-    for (i = 0; i < 3000; i++) {
-        g_assert_cmphex(fake_call(f->m, RMI_RTT_CREATE, f->r.rd, l3, ipa, 3),
-                        ==, RMI_SUCCESS);
-        g_assert_cmphex(fake_call(f->m, RMI_RTT_DESTROY, f->r.rd, ipa, 3),
-                        ==, RMI_SUCCESS);
+    start_walker(&k);
+    for (i = 0; i < 500; i++) {
+        g_assert_cmphex(fake_call(f->m, RMI_RTT_CREATE, rd, slow_table, ipa,
+                                  3), ==, RMI_SUCCESS);
+        g_usleep(10);
+        g_assert_cmphex(fake_call(f->m, RMI_RTT_DESTROY, rd, ipa, 3), ==,
+                        RMI_SUCCESS);
     }
-    g_atomic_int_set(&k.stop, 1);
-    g_thread_join(t);
+    stop_walker(&k);
+}
+
+/* Its mark comes too late, or in time, but never to another descriptor. */
+static void a_walker_does_not_bring_a_page_back(Fixture *f,
+                                                gconstpointer data)
+{
+    uint64_t pa = fake_granule(f->m), ipa = 0x30000, taken, top;
+    Walker k = { .f = f, .ipa = ipa };
+    unsigned i;
+
+    start_walker(&k);
+    for (i = 0; i < 20000; i++) {
+        RttWalk w;
+
+        rtt_set_ripas_import(f->realm, ipa, ipa + 0x1000, RTT_RAM, &top);
+        g_assert_cmphex(fake_call(f->m, RMI_DATA_CREATE_UNKNOWN, f->r.rd, pa,
+                                  ipa), ==, RMI_SUCCESS);
+        rtt_collect_dirty(f->realm, ipa, ipa + 0x1000, NULL, NULL);
+        rtt_take_pending(f->realm, ipa, &taken);
+        g_assert_cmphex(fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, ipa), ==,
+                        RMI_SUCCESS);
+        rtt_walk(f->realm, ipa, RTT_PAGE_LEVEL, &w);
+        g_assert_cmphex(w.desc, ==, 0x40);
+    }
+    stop_walker(&k);
 }
 
 static void walks_are_fast(Fixture *f, gconstpointer data)
@@ -431,6 +486,7 @@ int main(int argc, char **argv)
     TEST(the_rmm_writing_for_the_realm_makes_dirty);
     TEST(concurrent_walkers_lose_no_dirty_mark);
     TEST(a_table_is_wiped_after_its_last_walker);
+    TEST(a_walker_does_not_bring_a_page_back);
     if (g_test_perf()) {
         TEST(walks_are_fast);
     }
