@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 BUILD ?= build
-# Options for ./configure, as in: make CONFIGURE='--enable-sanitizers'
+# Options for ./configure, as in: make CONFIGURE='--enable-sanitizers'. Without
+# any, those of the last ./configure hold.
 CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib bench patches deps
@@ -13,7 +14,9 @@ build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
 
 configure: deps
-	@./configure --build-dir=$(BUILD) $(CONFIGURE)
+	@if [ -z '$(CONFIGURE)' ] && [ -x $(BUILD)/reconfigure ]; \
+	then $(BUILD)/reconfigure; \
+	else ./configure --build-dir=$(BUILD) $(CONFIGURE); fi
 
 run: build
 	@scripts/realm-demo

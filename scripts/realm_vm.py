@@ -5,6 +5,7 @@ All options that a test guest needs are in guest_arguments().
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import atexit
 import base64
 import collections
 import os
@@ -20,9 +21,6 @@ from realm_qmp import Qmp, QmpError
 TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BUILD = os.path.join(TOP, 'build')
 REALM = 'rme0'
-# No option ROM: the guest does not boot from the network.
-NETWORK = ['-netdev', 'user,id=net0',
-           '-device', 'virtio-net-pci,netdev=net0,romfile=']
 
 
 class VmError(Exception):
@@ -54,22 +52,39 @@ def shell_word(command):
     return 'realm.cmd=' + base64.b64encode(command.encode()).decode()
 
 
+def network_arguments(backend='user'):
+    """A network device; the guest has 10.0.2.15, its peer is 10.0.2.2.
+    No option ROM: the guest does not boot from the network."""
+    return ['-netdev', f'{backend},id=net0',
+            '-device', 'virtio-net-pci,netdev=net0,romfile=']
+
+
+def disk_arguments(path):
+    """A disk, /dev/vda in the guest."""
+    return ['-drive', f'file={path},format=raw,if=none,id=disk0',
+            '-device', 'virtio-blk-pci,drive=disk0']
+
+
 def guest_arguments(realm=True, cpus=4, memory='1G', mte=True, append='',
-                    network=False, migratable=True):
-    """QEMU's arguments for the test guest, as a Realm or an ordinary guest."""
+                    network=False, migratable=True, properties=''):
+    """QEMU's arguments for the test guest, as a Realm or an ordinary guest.
+    network: False, True or the type and options of a -netdev.
+    properties: more properties of rme-guest, as in 'a=b,c=d'."""
     on = {True: 'on', False: 'off'}
     machine = f'virt,gic-version=3,mte={on[mte]}'
     arguments = []
     if realm:
         machine += f',confidential-guest-support={REALM}'
         arguments += ['-object', f'rme-guest,id={REALM},'
-                                 f'migration={on[migratable]},mte={on[mte]}']
+                                 f'migration={on[migratable]},mte={on[mte]}'
+                                 + (properties and f',{properties}')]
     return arguments + [
         '-M', machine, '-cpu', 'max', '-smp', str(cpus), '-m', str(memory),
         '-kernel', guest_file('Image'),
         '-initrd', guest_file('initramfs.cpio'),
         '-append', f'console=ttyAMA0 {append}'.strip(),
-    ] + (NETWORK if network else ['-nic', 'none'])
+    ] + (network_arguments('user' if network is True else network)
+         if network else ['-nic', 'none'])
 
 
 class Console:
@@ -146,7 +161,10 @@ class Console:
 class Vm:
     """One QEMU process with a QMP socket and a console.
 
-    Use it in a with statement: the process never outlives the block."""
+    Use it in a with statement: the process never outlives the block, nor
+    this program."""
+
+    running = set()
 
     def __init__(self, name, arguments, folder, log=None):
         self.name = name
@@ -165,6 +183,7 @@ class Vm:
         except OSError as err:
             raise VmError(f'starting {command[0]}: {err.strerror}; build it, '
                           'or set QEMU_PROGRAM') from err
+        Vm.running.add(self)
         threading.Thread(target=self._read_errors, daemon=True).start()
         self.console = Console(self, self.process.stdout, self.process.stdin)
         self._qmp = None
@@ -219,6 +238,7 @@ class Vm:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        Vm.running.discard(self)
         if self._qmp:
             self._qmp.close()
             self._qmp = None
@@ -228,6 +248,12 @@ class Vm:
 
     def __exit__(self, *_):
         self.stop()
+
+
+@atexit.register
+def stop_all():
+    for vm in list(Vm.running):
+        vm.stop()
 
 
 def incoming(arguments):

@@ -123,6 +123,7 @@ RealmMigrationStats *qmp_query_realm_migration(Error **errp)
     stats->bundles = stat64_get(&c->bundles);
     stats->bytes = stat64_get(&c->bytes);
     stats->rounds = stat64_get(&c->rounds);
-    stats->remaining_pages = stat64_get(&c->remaining_pages);
+    stats->remaining = stat64_get(&c->remaining);
+    stats->total = stat64_get(&c->total);
     return stats;
 }

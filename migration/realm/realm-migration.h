@@ -26,7 +26,8 @@
 #define REALM_SECTION_VERSION 1
 
 typedef struct RealmMigrationCounters {
-    Stat64 private_pages, tag_pages, bundles, bytes, rounds, remaining_pages;
+    Stat64 private_pages, tag_pages, bundles, bytes, rounds;
+    Stat64 remaining, total;    /* bytes of private memory */
 } RealmMigrationCounters;
 
 extern RealmMigrationCounters realm_migration_counters;

@@ -27,7 +27,8 @@ void realm_migration_counters_reset(void)
     stat64_set(&c->bundles, 0);
     stat64_set(&c->bytes, 0);
     stat64_set(&c->rounds, 0);
-    stat64_set(&c->remaining_pages, 0);
+    stat64_set(&c->remaining, 0);
+    stat64_set(&c->total, 0);
 }
 
 void realm_migration_count(size_t size, unsigned pages)

@@ -24,6 +24,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "io/channel-file.h"
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "system/runstate.h"
@@ -130,6 +131,12 @@ static void send_blob(QEMUFile *f, RealmRecordType type, size_t size,
     realm_migration_count(size, pages);
 }
 
+static void set_remaining(uint64_t pages)
+{
+    source.remaining = pages;
+    stat64_set(&realm_migration_counters.remaining, pages * REALM_PAGE_SIZE);
+}
+
 static bool start_round(Error **errp)
 {
     int64_t n = realm_backend()->collect_dirty(source.pages, errp);
@@ -137,11 +144,33 @@ static bool start_round(Error **errp)
     if (n < 0) {
         return false;
     }
-    source.remaining = n;
     source.cursor = 0;
+    set_remaining(n);
     stat64_add(&realm_migration_counters.rounds, 1);
-    stat64_set(&realm_migration_counters.remaining_pages, n);
     trace_realm_source_round(n);
+    return true;
+}
+
+/*
+ * A file can be loaded more than once, so that the Realm would run more than
+ * once, and from an old state.
+ */
+static bool check_destination(QEMUFile *f, Error **errp)
+{
+    Object *ioc = OBJECT(qemu_file_get_ioc(f));
+    struct stat st;
+
+    if (runstate_check(RUN_STATE_SAVE_VM)) {
+        error_setg(errp, "Realm: it cannot be saved to a snapshot; "
+                   "migrate it to another QEMU instead");
+        return false;
+    }
+    if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_FILE) &&
+        fstat(QIO_CHANNEL_FILE(ioc)->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        error_setg(errp, "Realm: it cannot be saved to a file; "
+                   "migrate it to another QEMU instead");
+        return false;
+    }
     return true;
 }
 
@@ -149,24 +178,24 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     ssize_t size;
 
-    if (!runstate_check(RUN_STATE_SAVE_VM)) {
-        realm_migration_counters_reset();
-        alloc_buffers();
-        size = realm_backend()->export_begin(source.buf, errp);
-        if (size < 0) {
-            return -EINVAL;
-        }
-        source.active = true;
-        send_blob(f, REALM_RECORD_STATE, size, 0);
-        if (!start_round(errp)) {
-            return -EINVAL;
-        }
-        realm_record_put(f, REALM_RECORD_END, NULL, 0);
-        return 0;
+    if (!check_destination(f, errp)) {
+        return -EPERM;
     }
-    error_setg(errp, "Realm: it cannot be saved to a snapshot, since it could "
-               "be started from there more than once; migrate it instead");
-    return -EPERM;
+    realm_migration_counters_reset();
+    alloc_buffers();
+    size = realm_backend()->export_begin(source.buf, errp);
+    if (size < 0) {
+        return -EINVAL;
+    }
+    source.active = true;
+    send_blob(f, REALM_RECORD_STATE, size, 0);
+    if (!start_round(errp)) {
+        return -EINVAL;
+    }
+    stat64_set(&realm_migration_counters.total,
+               source.remaining * REALM_PAGE_SIZE);
+    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    return 0;
 }
 
 /* The next pages of the round, at most limits.max_pages. */
@@ -186,8 +215,7 @@ static unsigned next_pages(uint64_t *pages)
         clear_bit(page, source.pages);
         pages[n++] = page;
     }
-    source.remaining -= n;
-    stat64_set(&realm_migration_counters.remaining_pages, source.remaining);
+    set_remaining(source.remaining - n);
     return n;
 }
 

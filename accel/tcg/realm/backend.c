@@ -329,6 +329,17 @@ static void leave_recs(void)
     }
 }
 
+/* QEMU is about to let the vCPUs run: they must not (realm_has_work). */
+static void park_vcpus(void)
+{
+    CPUState *cs;
+
+    leave_recs();
+    CPU_FOREACH(cs) {
+        cs->halted = 1;
+    }
+}
+
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     Error *err = NULL;
@@ -345,7 +356,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
                           "its migration and does not run here again.\n");
     }
     error_report_err(err);
-    leave_recs();
+    park_vcpus();
     qemu_system_vmstop_request_prepare();
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
 }

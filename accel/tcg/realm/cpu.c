@@ -152,15 +152,31 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
     return abort_access(cs, out, addr, access, mmu_idx, size, probe, ra, walk);
 }
 
+static bool rec_runs(CPUState *cs)
+{
+    return realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_REALM;
+}
+
+/*
+ * A vCPU whose REC is not entered executes nothing: it is halted, and
+ * nothing wakes it up.
+ */
+static bool realm_has_work(CPUState *cs)
+{
+    return rec_runs(cs) && arm_sysemu_ops->has_work(cs);
+}
+
+static bool realm_cpu_exec_halt(CPUState *cs)
+{
+    return arm_ops->cpu_exec_halt(cs) && rec_runs(cs);
+}
+
 /* Hand the SMC that @cs executed to the RMM, and take what it answers. */
 static void smc(CPUState *cs)
 {
     CPUARMState *env = &ARM_CPU(cs)->env;
     RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
 
-    if (pe->world != RMM_WORLD_REALM) {
-        return; /* the REC is off: nothing of it runs any more */
-    }
     trace_realm_cpu_smc(cs->cpu_index, env->xregs[0], env->xregs[1],
                         env->xregs[2]);
     memcpy(pe->x, env->xregs, sizeof(pe->x));
@@ -172,14 +188,20 @@ static void smc(CPUState *cs)
     if (pe->world == RMM_WORLD_REALM) {
         memcpy(env->xregs, pe->x, sizeof(pe->x));
         env->pc = pe->pc;
+    } else {
+        cs->halted = 1;
     }
 }
 
+/* The SMC instruction is not behind the vCPU until this has run. */
 static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
 {
     BQL_LOCK_GUARD();
 
-    smc(cs);
+    if (rec_runs(cs)) {
+        ARM_CPU(cs)->env.pc += 4;
+        smc(cs);
+    }
 }
 
 static void realm_do_interrupt(CPUState *cs)
@@ -187,10 +209,18 @@ static void realm_do_interrupt(CPUState *cs)
     if (cs->exception_index != EXCP_SMC) {
         arm_ops->do_interrupt(cs);
     } else if (ARM_CPU(cs)->env.xregs[0] == RSI_IPA_STATE_SET) {
-        /* Pages change hands: no other vCPU may be using them meanwhile. */
+        /*
+         * Pages change hands: no other vCPU may be using them meanwhile.  If
+         * the machine stops before that, the instruction is executed again.
+         */
+        ARM_CPU(cs)->env.pc -= 4;
         async_safe_run_on_cpu(cs, smc_exclusive, RUN_ON_CPU_NULL);
     } else {
         smc(cs);
+        if (cs->halted) {
+            cs->exception_index = EXCP_HLT;
+            cpu_loop_exit(cs);
+        }
     }
 }
 
@@ -282,6 +312,7 @@ static void wrap_debug(CPUClass *cc)
 
     arm_sysemu_ops = cc->sysemu_ops;
     ops = *arm_sysemu_ops;
+    ops.has_work = realm_has_work;
     ops.get_phys_page_attrs_debug = realm_get_phys_page_attrs_debug;
     ops.write_elf64_note = realm_write_elf64_note;
     ops.legacy_vmsd = NULL; /* the RMM seals this state (context.c) */
@@ -303,6 +334,7 @@ void realm_cpu_class_init(const char *cpu_type)
     ops = *arm_ops;
     ops.tlb_fill_align = realm_tlb_fill;
     ops.do_interrupt = realm_do_interrupt;
+    ops.cpu_exec_halt = realm_cpu_exec_halt;
     cc->tcg_ops = &ops;
 
     wrap_debug(cc);

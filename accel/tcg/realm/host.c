@@ -409,7 +409,8 @@ void realm_host_handle_exit(CPUState *cs)
         answer_host_call(run);
         break;
     }
-    if (again) {
-        realm_host_enter(cs, &error_warn);
+    if (again && !realm_host_enter(cs, &error_warn)) {
+        qemu_system_vmstop_request_prepare();
+        qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
     }
 }

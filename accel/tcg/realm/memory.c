@@ -30,6 +30,7 @@
 #include "qemu/units.h"
 #include "exec/ram_addr.h"
 #include "exec/address-spaces.h"
+#include "exec/exec-all.h"
 #include "hw/boards.h"
 #include "realm-tcg.h"
 
@@ -187,8 +188,13 @@ void realm_memory_discard_shared(uint64_t base, uint64_t top)
     discard(current_machine->ram->ram_block, base, top);
 }
 
+/* Code that was translated from there must not run again. */
 void realm_memory_discard_private(uint64_t base, uint64_t top)
 {
+    ram_addr_t start = memory_region_get_ram_addr(&mem.ram) +
+                       (base - mem.config->ram_base);
+
+    tb_invalidate_phys_range(start, start + (top - base) - 1);
     discard(mem.ram.ram_block, base, top);
 }
 

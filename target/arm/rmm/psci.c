@@ -116,11 +116,14 @@ static uint64_t psci_features(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     return i >= 0 && calls[i].feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }
 
+/* Where to wake up, and with what, is nothing that the host needs. */
 static uint64_t psci_cpu_suspend(RmmPe *pe, RmmRec *rec,
                                  const uint64_t arg[4])
 {
+    const uint64_t shown[4] = { arg[0] };
+
     pe->x[0] = PSCI_SUCCESS;            /* what the Realm sees afterwards */
-    exit_psci(pe, arg);
+    exit_psci(pe, shown);
     return 0;
 }
 

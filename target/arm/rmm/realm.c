@@ -124,13 +124,18 @@ static bool params_supported(const RmmPlatform *p,
 }
 
 /* The start tables fit the IPA width, and @rd is none of them. */
-static bool params_tables_ok(const RmiRealmParams *params, uint64_t rd)
+static bool params_tables_ok(const RmmPlatform *p,
+                             const RmiRealmParams *params, uint64_t rd)
 {
     int64_t level = params->rtt_level_start;
     uint64_t bytes = (uint64_t)params->rtt_num_start * RMM_GRANULE_SIZE;
     unsigned tables;
 
     if (level < 0 || level > RTT_PAGE_LEVEL) {
+        return false;
+    }
+    /* Level 0 needs a machine with at least 44 bits of PA (Arm ARM, SL0). */
+    if (level == 0 && p->ipa_bits < 44) {
         return false;
     }
     tables = rtt_num_start((uint8_t)params->s2sz, level);
@@ -233,7 +238,8 @@ static uint64_t create_checked(Rmm *rmm, uint64_t rd,
     RmmRealm *realm;
 
     if (!params_supported(&rmm->platform, params) ||
-        !params_tables_ok(params, rd) || !lock_granules(rmm, rd, params)) {
+        !params_tables_ok(&rmm->platform, params, rd) ||
+        !lock_granules(rmm, rd, params)) {
         return RMI_ERROR_INPUT;
     }
     if (!vmid_reserve(rmm, params->vmid)) {

@@ -231,8 +231,8 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
     if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
         return RMI_ERROR_REC;
     }
-    /* No exit of this model can be finished by emulation. */
-    if (enter->flags & RMI_ENTER_EMUL_MMIO) {
+    /* No exit of this model is an abort that the host could finish. */
+    if (enter->flags & (RMI_ENTER_EMUL_MMIO | RMI_ENTER_INJECT_SEA)) {
         return RMI_ERROR_REC;
     }
     return RMI_SUCCESS;

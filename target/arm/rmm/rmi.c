@@ -181,12 +181,12 @@ static uint64_t rmi_psci_complete(RmiCall *c)
 static uint64_t rmi_data_create(RmiCall *c)
 {
     uint64_t rd = c->in[1], data = c->in[2], ipa = c->in[3];
-    uint64_t src = c->in[4], flags = c->in[5] & RMI_DATA_MEASURE;
+    uint64_t src = c->in[4], flags = c->in[5];
     uint8_t buf[RMM_GRANULE_SIZE];
     RmmRealm *realm;
     uint64_t result;
 
-    if (src % RMM_GRANULE_SIZE ||
+    if (flags > RMI_DATA_MEASURE || src % RMM_GRANULE_SIZE ||
         !rmm_read_ns(c->rmm, buf, src, sizeof(buf))) {
         return RMI_ERROR_INPUT;
     }

@@ -214,7 +214,7 @@ static uint64_t rsi_host_call(RmmPe *pe, RmmRec *rec, uint64_t *x)
     if (result != RSI_SUCCESS || pe->world == RMM_WORLD_HOST) {
         return result;
     }
-    exit.imm = (uint16_t)call.imm;
+    exit.imm = (uint32_t)call.imm;      /* the slot, not the 16 bits in use */
     memcpy(exit.gprs, call.gprs, sizeof(exit.gprs));
     rec->host_call_ipa = ipa;
     rec->pending = REC_PENDING_HOST_CALL;

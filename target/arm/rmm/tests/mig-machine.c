@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "mig-machine.h"
 #include "rmm-internal.h"
@@ -173,6 +174,16 @@ void machine_add_rec(Machine *m, unsigned index)
                          NS_BITMAP), ==, RMI_SUCCESS);
 }
 
+/* Not from malloc: most of it is never touched */
+static void *pages_new(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    g_assert_true(p != MAP_FAILED);
+    return p;
+}
+
 Machine *machine_new(const MachineParams *params)
 {
     static gint seed;
@@ -184,8 +195,8 @@ Machine *machine_new(const MachineParams *params)
 
     m->params = *params;
     m->ns_size = (MIG_MAX_STREAMS + 1) * NS_STRIDE;
-    m->ns = g_malloc0(m->ns_size);
-    m->granules = g_malloc(params->granules * RMM_GRANULE_SIZE);
+    m->ns = pages_new(m->ns_size);
+    m->granules = pages_new(params->granules * RMM_GRANULE_SIZE);
     m->tags = g_malloc(params->granules * RMM_TAG_BYTES);
     m->next_granule = MACHINE_GRANULES;
     m->tables = g_hash_table_new(NULL, NULL);
@@ -205,8 +216,8 @@ void machine_free(Machine *m)
     g_hash_table_unref(m->tables);
     g_mutex_clear(&m->lock);
     g_rand_free(m->rand);
-    g_free(m->ns);
-    g_free(m->granules);
+    munmap(m->ns, m->ns_size);
+    munmap(m->granules, m->params.granules * RMM_GRANULE_SIZE);
     g_free(m->tags);
     g_free(m);
 }

@@ -116,6 +116,8 @@ static void entry_is_refused(Fixture *f, gconstpointer data)
     page->enter.gicv3_hcr = 0;
     page->enter.flags = RMI_ENTER_EMUL_MMIO;
     fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
+    page->enter.flags = RMI_ENTER_INJECT_SEA;
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
     page->enter.flags = 0;
     /* Not active. */
     fresh = fake_realm_new(f->m);
@@ -283,7 +285,7 @@ static void a_host_call_goes_out_and_comes_back(Fixture *f,
     RmiRecRun *run = fake_run(f->m, 0);
     unsigned i;
 
-    call->imm = 0x31234;
+    call->imm = 0x500031234;
     for (i = 0; i < 31; i++) {
         call->gprs[i] = 1000 + i;
         run->enter.gprs[i] = 2000 + i;
@@ -291,14 +293,14 @@ static void a_host_call_goes_out_and_comes_back(Fixture *f,
     fake_enter(f->m, &f->pe, &f->r, 0);
     CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x100);
     assert_exited(f, RMI_EXIT_HOST_CALL);
-    g_assert_cmphex(run->exit.imm, ==, 0x1234);
+    g_assert_cmphex(run->exit.imm, ==, 0x31234);
     g_assert_cmphex(run->exit.gprs[30], ==, 1030);
     fake_enter(f->m, &f->pe, &f->r, 0);
     g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
     g_assert_cmphex(f->pe.x[1], ==, IPA_BUFFER + 0x100);
     g_assert_cmphex(call->gprs[0], ==, 2000);
     g_assert_cmphex(call->gprs[30], ==, 2030);
-    g_assert_cmphex(call->imm, ==, 0x31234);
+    g_assert_cmphex(call->imm, ==, 0x500031234);
     fake_refused(f->m, CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x80),
                  RSI_ERROR_INPUT);
     fake_refused(f->m, CALL(f, RSI_HOST_CALL, IPA_NO_RAM), RSI_ERROR_INPUT);
@@ -569,6 +571,7 @@ static void cpu_suspend_comes_back_with_success(Fixture *f,
     assert_exited(f, RMI_EXIT_PSCI);
     g_assert_cmphex(fake_run(f->m, 0)->exit.gprs[0], ==,
                     PSCI_FID_CPU_SUSPEND);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.gprs[2], ==, 0);
     fake_enter(f->m, &f->pe, &f->r, 0);
     g_assert_cmphex(f->pe.x[0], ==, PSCI_SUCCESS);
     g_assert_cmphex(f->pe.pc, ==, 0x1004);

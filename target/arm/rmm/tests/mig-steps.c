@@ -1,0 +1,247 @@
+/*
+ * Steps of a migration between two machines, for tests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "granule.h"
+#include "mig-steps.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+#include "session.h"
+
+/* ---- machines and what is in them ---- */
+
+uint64_t page_ipa(unsigned i, unsigned n)
+{
+    return i == n - 1 ? MACHINE_RAM_TOP - RMM_GRANULE_SIZE :
+           (i < n / 2 ? 0 : 4ull << 20) + i * (uint64_t)RMM_GRANULE_SIZE;
+}
+
+GRand *rand_new(void)
+{
+    return g_rand_new_with_seed(g_test_rand_int());
+}
+
+Machine *source_new(const MachineParams *params, unsigned pages)
+{
+    Machine *m = machine_new(params);
+    GRand *rand = rand_new();
+
+    for (unsigned i = 0; i < pages; i++) {
+        machine_add_page(m, page_ipa(i, pages));
+        machine_scribble(m, page_ipa(i, pages), rand);
+    }
+    for (unsigned i = 0; i < params->num_recs; i++) {
+        RmmRec *rec = machine_rec(m, i);
+
+        for (int r = 0; r < 31; r++) {
+            rec->x[r] = g_rand_int(rand) | (uint64_t)g_rand_int(rand) << 32;
+        }
+        rec->pc = g_rand_int(rand);
+        rec->runnable = i != 1;
+        for (int b = 0; b < MACHINE_CONTEXT; b++) {
+            m->contexts[i][b] = g_rand_int(rand);
+        }
+    }
+    machine_activate(m);
+    g_rand_free(rand);
+    return m;
+}
+
+static void checksum(GChecksum *sum, const void *data, size_t len)
+{
+    g_checksum_update(sum, data, len);
+}
+
+char *snapshot(Machine *m)
+{
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+    MigSession *s = session_of(realm);
+    char *text;
+
+    checksum(sum, &realm->state, sizeof(realm->state));
+    checksum(sum, realm->measurement, sizeof(realm->measurement));
+    for (uint32_t i = 0; i < realm->num_recs; i++) {
+        checksum(sum, realm->recs[i], sizeof(RmmRec));
+    }
+    checksum(sum, &s->phase, sizeof(s->phase));
+    checksum(sum, s->recs, sizeof(s->recs));
+    checksum(sum, &s->runs->len, sizeof(s->runs->len));
+    checksum(sum, s->key, sizeof(s->key));
+    checksum(sum, &s->used_offers->len, sizeof(s->used_offers->len));
+    if (s->phase != MIG_IDLE) {
+        checksum(sum, &s->epoch, sizeof(s->epoch));
+    }
+    for (int i = 0; i < MIG_MAX_STREAMS; i++) {
+        checksum(sum, &s->streams[i].counter, sizeof(uint64_t));
+    }
+    realm_unlock(realm);
+    for (uint64_t pa = MACHINE_GRANULES; pa < m->next_granule;
+         pa += RMM_GRANULE_SIZE) {
+        GranuleState state = granule_state(m->rmm, pa);
+        uint64_t n = (pa - MACHINE_GRANULES) / RMM_GRANULE_SIZE;
+
+        checksum(sum, &state, sizeof(state));
+        checksum(sum, m->granules + n * RMM_GRANULE_SIZE, RMM_GRANULE_SIZE);
+        checksum(sum, m->tags + n * RMM_TAG_BYTES, RMM_TAG_BYTES);
+    }
+    checksum(sum, m->contexts, sizeof(m->contexts));
+    text = g_strdup(g_checksum_get_string(sum));
+    g_checksum_free(sum);
+    return text;
+}
+
+void same_page(Machine *a, Machine *b, uint64_t ipa)
+{
+    uint8_t *ta, *tb;
+    uint8_t *pa = machine_page(a, ipa, false, &ta);
+    uint8_t *pb = machine_page(b, ipa, false, &tb);
+
+    g_assert_nonnull(pa);
+    g_assert_nonnull(pb);
+    g_assert_cmpmem(pa, RMM_GRANULE_SIZE, pb, RMM_GRANULE_SIZE);
+    if (a->params.flags & RMI_REALM_MTE) {
+        g_assert_cmpmem(ta, RMM_TAG_BYTES, tb, RMM_TAG_BYTES);
+    }
+}
+
+void same_recs(Machine *a, Machine *b)
+{
+    for (unsigned i = 0; i < a->params.num_recs; i++) {
+        RmmRec *ra = machine_rec(a, i), *rb = machine_rec(b, i);
+
+        g_assert_cmpmem(ra->x, sizeof(ra->x), rb->x, sizeof(rb->x));
+        g_assert_cmphex(ra->pc, ==, rb->pc);
+        g_assert_true(ra->runnable == rb->runnable);
+        g_assert_cmpint(ra->pending, ==, rb->pending);
+        g_assert_cmphex(ra->host_call_ipa, ==, rb->host_call_ipa);
+        g_assert_cmpmem(&ra->ripas, sizeof(ra->ripas), &rb->ripas,
+                        sizeof(rb->ripas));
+        g_assert_cmpmem(a->contexts[i], MACHINE_CONTEXT, b->contexts[i],
+                        MACHINE_CONTEXT);
+    }
+}
+
+static void write_map(void *opaque, uint64_t ipa, uint64_t bytes,
+                      RttHipas hipas, RttRipas ripas)
+{
+    g_string_append_printf(opaque, "%#lx+%#lx %d%s\n", (unsigned long)ipa,
+                           (unsigned long)bytes, ripas,
+                           hipas == RTT_ASSIGNED ? " page" : "");
+}
+
+char *ripas_map(Machine *m)
+{
+    GString *text = g_string_new(NULL);
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+
+    rtt_for_each_ripas(realm, 0, MACHINE_TOP, write_map, text);
+    realm_unlock(realm);
+    return g_string_free(text, FALSE);
+}
+
+void same_realm(Machine *a, Machine *b)
+{
+    g_autofree char *map_a = ripas_map(a), *map_b = ripas_map(b);
+    RmmRealm *ra = realm_ref(realm_lock(a->rmm, a->rd)), *rb;
+
+    realm_unlock(ra);
+    rb = realm_ref(realm_lock(b->rmm, b->rd));
+    realm_unlock(rb);
+    g_assert_cmpmem(ra->measurement, sizeof(ra->measurement),
+                    rb->measurement, sizeof(rb->measurement));
+    realm_unref(ra);
+    realm_unref(rb);
+    g_assert_cmpstr(map_a, ==, map_b);
+    same_recs(a, b);
+    for (uint64_t ipa = 0; ipa < MACHINE_RAM_TOP; ipa += RMM_GRANULE_SIZE) {
+        if (machine_page(a, ipa, false, NULL)) {
+            same_page(a, b, ipa);
+        }
+    }
+}
+
+/* ---- one migration, in steps ---- */
+
+void step_take(Machine *dst, Record *record)
+{
+    g_assert_nonnull(record);
+    OK(machine_receive(dst, record));
+    g_byte_array_unref(record);
+}
+
+void step_connect(Machine *src, Machine *dst)
+{
+    Record *begin;
+
+    OK(machine_connect(src, dst, &begin));
+    step_take(dst, begin);
+}
+
+typedef struct Worker {
+    Machine *src, *dst;
+    const GArray *ipas;
+    unsigned stream, streams, bundle;
+} Worker;
+
+/* Every streams-th bundle of a round, there and back */
+static void *work(void *opaque)
+{
+    Worker *w = opaque;
+
+    for (guint i = w->stream * w->bundle; i < w->ipas->len;
+         i += w->streams * w->bundle) {
+        step_take(w->dst,
+             machine_send_pages(w->src, &g_array_index(w->ipas, uint64_t, i),
+                                MIN(w->bundle, w->ipas->len - i), w->stream));
+    }
+    return NULL;
+}
+
+unsigned step_round(Machine *src, Machine *dst, unsigned streams,
+                           unsigned bundle)
+{
+    GArray *ipas = machine_collect(src);
+    unsigned n = ipas->len;
+    GThread *threads[MIG_MAX_STREAMS];
+    Worker w[MIG_MAX_STREAMS];
+
+    for (unsigned i = 0; i < streams; i++) {
+        w[i] = (Worker) { src, dst, ipas, i, streams, bundle };
+        threads[i] = g_thread_new("stream", work, &w[i]);
+    }
+    for (unsigned i = 0; i < streams; i++) {
+        g_thread_join(threads[i]);
+    }
+    g_array_unref(ipas);
+    return n;
+}
+
+void step_epoch(Machine *src, Machine *dst)
+{
+    uint64_t result;
+
+    step_take(dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
+}
+
+void step_finish(Machine *src, Machine *dst)
+{
+    GPtrArray *records;
+
+    OK(MIG(src, MIG_PAUSE));
+    step_epoch(src, dst);
+    step_round(src, dst, 1, 64);
+    records = machine_final_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        g_assert_cmphex(MIG(dst, MIG_IMPORT_COMMIT), ==,
+                        REFUSED(MIG_CAUSE_START_MISSING));
+        OK(machine_receive(dst, records->pdata[i]));
+    }
+    g_ptr_array_unref(records);
+    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    g_assert_cmpint(machine_state(src), ==, REALM_EXPORTED);
+    g_assert_cmpint(machine_state(dst), ==, REALM_ACTIVE);
+}

@@ -1,0 +1,275 @@
+/*
+ * What comes altered, late, twice or not at all is refused
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "granule.h"
+#include "mig-oracle.h"
+#include "mig-steps.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+#include "session.h"
+
+/* ---- attacks on the way ---- */
+
+enum { ATTACK_PAGES = 6, ATTACK_RECS = 2 };
+
+/*
+ * All records of one migration: begin; per epoch two memory bundles on
+ * stream 0, one on stream 1, a token; state, RECs, start.
+ */
+static GPtrArray *all_records(Machine *src, Record *begin)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_byte_array_unref), *end;
+    uint64_t ipas[ATTACK_PAGES], result;
+    GRand *rand = rand_new();
+
+    g_ptr_array_add(all, begin);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        for (int i = 0; i < ATTACK_PAGES; i++) {
+            ipas[i] = page_ipa(i, ATTACK_PAGES);
+            machine_scribble(src, ipas[i], rand);
+        }
+        if (epoch == 1) {
+            OK(MIG(src, MIG_PAUSE));
+        }
+        g_array_unref(machine_collect(src));
+        for (int i = 0; i < 3; i++) {
+            g_ptr_array_add(all, machine_send_pages(src, ipas + i * 2, 2,
+                                                    i / 2));
+        }
+        g_ptr_array_add(all, machine_export(src, MIG_EXPORT_EPOCH, 0,
+                                            &result));
+    }
+    end = machine_final_records(src);
+    for (guint i = 0; i < end->len; i++) {
+        g_ptr_array_add(all, g_byte_array_ref(end->pdata[i]));
+    }
+    g_ptr_array_unref(end);
+    g_rand_free(rand);
+    return all;
+}
+
+enum { REC_BEGIN, REC_MEM, REC_MEM_2, REC_MEM_S1, REC_EPOCH, REC_MEM_E2,
+       REC_MEM_E2_2, REC_MEM_E2_S1, REC_EPOCH_E2, REC_REALM, REC_REC,
+       REC_REC_2, REC_START, NUM_RECORDS };
+
+typedef struct Attack {
+    enum { FLIP, CUT, GROW, DROP, TWICE, SWAP, REPLACE, RESTREAM } kind;
+    unsigned record;
+    size_t at;                  /* byte; or the other record */
+} Attack;
+
+/* Apply it to the list of what the destination gets */
+static void apply(GPtrArray *all, const Attack *a)
+{
+    Record *r = all->pdata[a->record];
+    uint8_t zero = 0;
+
+    switch (a->kind) {
+    case FLIP:
+        r->data[a->at] ^= 1 << a->at % 8;
+        break;
+    case CUT:
+        g_byte_array_set_size(r, r->len - a->at);
+        break;
+    case GROW:
+        g_byte_array_append(r, &zero, 1);
+        break;
+    case DROP:
+        g_ptr_array_remove_index(all, a->record);
+        break;
+    case TWICE:
+        g_ptr_array_insert(all, a->record, g_byte_array_ref(r));
+        break;
+    case SWAP:
+        all->pdata[a->record] = all->pdata[a->at];
+        all->pdata[a->at] = r;
+        break;
+    case REPLACE:
+        g_byte_array_unref(r);
+        all->pdata[a->record] = g_byte_array_ref(all->pdata[a->at]);
+        break;
+    case RESTREAM:
+        r->data[offsetof(MigHeader, stream)] = a->at;
+        break;
+    }
+}
+
+/* What the destination says in the end; *@state is then its Realm's */
+static uint64_t attack(const Attack *a, int *state)
+{
+    static MachineParams params;
+    Machine *src, *dst;
+    Record *begin;
+    GPtrArray *all;
+    uint64_t result = RMI_SUCCESS;
+
+    params = machine_defaults;
+    params.num_recs = ATTACK_RECS;
+    params.granules = 60;
+    src = source_new(&params, ATTACK_PAGES);
+    dst = machine_new(&params);
+    OK(machine_connect(src, dst, &begin));
+    all = all_records(src, begin);
+    g_assert_cmpuint(all->len, ==, NUM_RECORDS);
+    if (a) {
+        apply(all, a);
+    }
+    for (guint i = 0; i < all->len && result == RMI_SUCCESS; i++) {
+        result = machine_receive(dst, all->pdata[i]);
+    }
+    if (result == RMI_SUCCESS) {
+        result = MIG(dst, MIG_IMPORT_COMMIT);
+    }
+    *state = machine_state(dst);
+    if (*state == REALM_FAILED) {
+        g_assert_cmphex(MIG(dst, MIG_IMPORT_COMMIT), ==,
+                        REFUSED(MIG_CAUSE_STATE));
+        g_assert_cmphex(machine_receive(dst, all->pdata[0]), ==,
+                        REFUSED(MIG_CAUSE_STATE));
+    }
+    g_ptr_array_unref(all);
+    machine_free(src);
+    machine_free(dst);
+    return result;
+}
+
+static void test_the_unattacked_migration_succeeds(void)
+{
+    int state;
+
+    OK(attack(NULL, &state));
+    g_assert_cmpint(state, ==, REALM_ACTIVE);
+}
+
+static void refused(Attack a)
+{
+    int state;
+    uint64_t result = attack(&a, &state);
+
+    if (result == RMI_SUCCESS || state == REALM_ACTIVE) {
+        g_test_message("attack %d on record %u at %zu", a.kind, a.record,
+                       a.at);
+        g_test_fail();
+    }
+    if (RMI_INDEX(result) >= MIG_CAUSE_FINAL) {
+        g_assert_cmpint(state, ==, REALM_FAILED);
+    }
+}
+
+static size_t record_size(unsigned record)
+{
+    const size_t page = MIG_PAGE_BYTES;
+
+    switch (record) {
+    case REC_BEGIN:
+        return MIG_BEGIN_SIZE;
+    case REC_EPOCH:
+    case REC_EPOCH_E2:
+    case REC_START:
+        return 0x30 + 16;
+    case REC_REALM:
+        return 0x30 + 0x140 + 16;
+    case REC_REC:
+    case REC_REC_2:
+        return 0x30 + 0x140 + MACHINE_CONTEXT + 16;
+    default:
+        return 0x30 + 2 * (8 + page) + 16;
+    }
+}
+
+static void test_a_flipped_byte_anywhere_is_refused(void)
+{
+    for (unsigned r = 0; r < NUM_RECORDS; r++) {
+        size_t size = record_size(r), step = size / 12;
+
+        for (size_t at = 0; at < 0x40; at++) {
+            refused((Attack) { FLIP, r, at });
+        }
+        for (size_t at = 0x40; at < size; at += step) {
+            refused((Attack) { FLIP, r, at });
+        }
+        refused((Attack) { FLIP, r, size - 1 });
+        refused((Attack) { FLIP, r, size - 16 });
+    }
+}
+
+static void test_a_record_that_is_cut_or_grows_is_refused(void)
+{
+    for (unsigned r = 0; r < NUM_RECORDS; r++) {
+        refused((Attack) { CUT, r, 1 });
+        refused((Attack) { CUT, r, 16 });
+        refused((Attack) { CUT, r, record_size(r) - 0x30 });
+        refused((Attack) { CUT, r, record_size(r) - 1 });
+        refused((Attack) { CUT, r, record_size(r) });
+        refused((Attack) { GROW, r, 0 });
+    }
+}
+
+static void test_a_dropped_or_repeated_record_is_refused(void)
+{
+    for (unsigned r = 0; r < NUM_RECORDS; r++) {
+        refused((Attack) { DROP, r, 0 });
+        if (r != REC_START) {   /* by then all is said, and it was refused */
+            refused((Attack) { TWICE, r, 0 });
+        }
+    }
+}
+
+static void test_records_in_another_order_are_refused(void)
+{
+    for (unsigned r = 0; r < NUM_RECORDS; r++) {
+        for (unsigned q = r + 1; q < NUM_RECORDS; q++) {
+            bool free_order =
+                (r >= REC_MEM && q <= REC_MEM_S1 && q == REC_MEM_S1 &&
+                 r == REC_MEM_2) ||
+                (r == REC_MEM_E2_2 && q == REC_MEM_E2_S1);
+
+            if (!free_order) {
+                refused((Attack) { SWAP, r, q });
+            }
+        }
+    }
+}
+
+static void test_streams_may_overtake_each_other_inside_an_epoch(void)
+{
+    int state;
+
+    OK(attack(&(Attack) { SWAP, REC_MEM_2, REC_MEM_S1 }, &state));
+    g_assert_cmpint(state, ==, REALM_ACTIVE);
+}
+
+static void test_a_record_in_the_place_of_another_is_refused(void)
+{
+    for (unsigned r = 0; r < NUM_RECORDS; r++) {
+        for (unsigned q = 0; q < NUM_RECORDS; q++) {
+            if (r != q) {
+                refused((Attack) { REPLACE, r, q });
+            }
+        }
+        if (r != REC_BEGIN) {
+            refused((Attack) { RESTREAM, r, 3 });
+        }
+    }
+}
+
+#define TEST(name) g_test_add_func("/mig-hostile/" #name, test_##name)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    TEST(the_unattacked_migration_succeeds);
+    TEST(a_flipped_byte_anywhere_is_refused);
+    TEST(a_record_that_is_cut_or_grows_is_refused);
+    TEST(a_dropped_or_repeated_record_is_refused);
+    TEST(records_in_another_order_are_refused);
+    TEST(streams_may_overtake_each_other_inside_an_epoch);
+    TEST(a_record_in_the_place_of_another_is_refused);
+    g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);
+    return g_test_run();
+}

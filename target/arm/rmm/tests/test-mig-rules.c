@@ -1,0 +1,441 @@
+/*
+ * What each side refuses, and that a refusal changes nothing
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "granule.h"
+#include "mig-oracle.h"
+#include "mig-steps.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+#include "session.h"
+
+/* ---- what the source refuses ---- */
+
+static void test_pages_leave_once_per_epoch_and_only_if_collected(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    GRand *rand = rand_new();
+    uint64_t ipa = 0;
+
+    step_connect(src, dst);
+    /* Not collected: nothing leaves, and the counter stays */
+    g_assert_null(machine_send_pages(src, &ipa, 1, 0));
+    g_array_unref(machine_collect(src));
+    step_take(dst, machine_send_pages(src, &ipa, 1, 0));
+    g_assert_null(machine_send_pages(src, &ipa, 1, 0));
+    machine_scribble(src, 0, rand);
+    g_assert_null(machine_send_pages(src, &ipa, 1, 0));
+    REFUSES(src, MIG(src, MIG_COLLECT_DIRTY, 0, MACHINE_TOP, NS_BITMAP),
+            REFUSED(MIG_CAUSE_SAME_EPOCH));
+    step_epoch(src, dst);
+    g_array_unref(machine_collect(src));
+    step_take(dst, machine_send_pages(src, &ipa, 1, 0));
+    g_rand_free(rand);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_collecting_invalidates_once(void)
+{
+    Machine *src = source_new(&machine_defaults, 40);
+    Machine *dst = machine_new(&machine_defaults);
+    gint before;
+
+    step_connect(src, dst);
+    before = src->invalidations;
+    g_array_unref(machine_collect(src));
+    g_assert_cmpint(src->invalidations, ==, before + 1);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_no_start_token_while_anything_is_missing(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    GRand *rand = rand_new();
+    GArray *ipas;
+    uint64_t result;
+
+#define START MIG(src, MIG_EXPORT_START, NS_BLOB(0), 4096)
+    step_connect(src, dst);
+    REFUSES(src, START, REFUSED(MIG_CAUSE_STATE));
+    step_round(src, dst, 1, 64);
+    machine_scribble(src, 0, rand);
+    OK(MIG(src, MIG_PAUSE));
+    REFUSES(src, START, REFUSED(MIG_CAUSE_REALM_MISSING));
+    step_take(dst, machine_export(src, MIG_EXPORT_REALM, 0, &result));
+    REFUSES(src, MIG(src, MIG_EXPORT_REALM, NS_BLOB(0), 65536, 0),
+            REFUSED(MIG_CAUSE_REALM_PART));
+    for (unsigned i = 0; i < MACHINE_RECS; i++) {
+        REFUSES(src, START, REFUSED(MIG_CAUSE_REC_MISSING));
+        step_take(dst, machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
+        REFUSES(src, MIG(src, MIG_EXPORT_REC, src->recs[i], NS_BLOB(0),
+                         65536 * 2), REFUSED(MIG_CAUSE_REC_REPEATED));
+    }
+    /* Dirty; then collected, but not sent */
+    REFUSES(src, START, REFUSED(MIG_CAUSE_PAGES_DIRTY));
+    step_epoch(src, dst);
+    ipas = machine_collect(src);
+    g_assert_cmpuint(ipas->len, ==, 1);
+    REFUSES(src, START, REFUSED(MIG_CAUSE_PAGES_DIRTY));
+    step_take(dst, machine_send_pages(src, (uint64_t *)ipas->data, 1, 0));
+    step_take(dst, machine_export(src, MIG_EXPORT_START, 0, &result));
+    REFUSES(src, START, REFUSED(MIG_CAUSE_STATE));
+    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    same_realm(src, dst);
+#undef START
+    g_array_unref(ipas);
+    g_rand_free(rand);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_a_paused_realm_keeps_its_pages_and_recs(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+
+    step_connect(src, dst);
+    OK(MIG(src, MIG_PAUSE));
+    g_assert_cmphex(SMC(src, RMI_DATA_DESTROY, src->rd, 0), !=, RMI_SUCCESS);
+    g_assert_cmphex(SMC(src, RMI_REC_DESTROY, src->recs[0]), !=, RMI_SUCCESS);
+    g_assert_cmphex(SMC(src, RMI_DATA_CREATE_UNKNOWN, src->rd,
+                        machine_granule(src), 0x10000), !=, RMI_SUCCESS);
+    g_assert_cmphex(SMC(src, RMI_REC_ENTER, src->recs[0], NS_BITMAP), !=,
+                    RMI_SUCCESS);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_bad_arguments_change_nothing(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    const uint64_t nowhere = 0x1000, granule = MACHINE_GRANULES;
+    uint64_t *list;
+
+    REFUSES(dst, MIG(dst, MIG_OFFER, nowhere, 4096), RMI_ERROR_INPUT);
+    REFUSES(dst, MIG(dst, MIG_OFFER, granule, 4096), RMI_ERROR_INPUT);
+    REFUSES(dst, MIG(dst, MIG_OFFER, NS_BLOB(0), 16), RMI_ERROR_INPUT);
+    REFUSES(src, MIG(src, MIG_ACCEPT, nowhere, sizeof(MigHello)),
+            RMI_ERROR_INPUT);
+    step_connect(src, dst);
+    list = machine_ns(src, NS_LIST(0));
+    list[0] = 0;
+    list[1] = 0x1234;
+#define COLLECT(...) MIG(src, MIG_COLLECT_DIRTY, __VA_ARGS__)
+    REFUSES(src, COLLECT(0, 0, NS_BITMAP), RMI_ERROR_INPUT);
+    REFUSES(src, COLLECT(1, MACHINE_TOP, NS_BITMAP), RMI_ERROR_INPUT);
+    REFUSES(src, COLLECT(0, MACHINE_TOP + 4096, NS_BITMAP), RMI_ERROR_INPUT);
+    g_array_unref(machine_collect(src));
+    REFUSES(src, COLLECT(0, MACHINE_TOP, nowhere), RMI_ERROR_INPUT);
+#define EXPORT(...) MIG(src, MIG_EXPORT_MEMORY, __VA_ARGS__)
+    REFUSES(src, EXPORT(NS_LIST(0), 0, NS_BLOB(0), MIG_MAX_BUNDLE, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(src, EXPORT(NS_LIST(0), 513, NS_BLOB(0), MIG_MAX_BUNDLE, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(src, EXPORT(NS_LIST(0), 2, NS_BLOB(0), MIG_MAX_BUNDLE, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(src, EXPORT(nowhere, 1, NS_BLOB(0), MIG_MAX_BUNDLE, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(src, EXPORT(NS_LIST(0), 1, NS_BLOB(0), 4096, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(src, EXPORT(NS_LIST(0), 1, NS_BLOB(0), MIG_MAX_BUNDLE, 16),
+            RMI_ERROR_INPUT);
+    /* The page is taken, cannot be handed over, and is put back */
+    REFUSES(src, EXPORT(NS_LIST(0), 1, nowhere, MIG_MAX_BUNDLE, 0),
+            RMI_ERROR_INPUT);
+    REFUSES(dst, MIG(dst, MIG_IMPORT, nowhere, 64), RMI_ERROR_INPUT);
+    REFUSES(dst, MIG(dst, MIG_IMPORT_MEMORY, nowhere, 64, NS_LIST(0), 1),
+            RMI_ERROR_INPUT);
+    g_assert_cmphex(SMC(dst, MIG_FID_BASE + MIG_NUM_CALLS, dst->rd), ==,
+                    SMCCC_NOT_SUPPORTED);
+    g_assert_cmphex(SMC(dst, MIG_FID_BASE + MIG_PAUSE, nowhere), ==,
+                    RMI_ERROR_INPUT);
+#undef COLLECT
+#undef EXPORT
+    step_epoch(src, dst);
+    step_round(src, dst, 1, 64);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(dst);
+}
+
+/* Every call in a phase that does not have it */
+static void test_calls_out_of_phase_change_nothing(void)
+{
+    static const unsigned calls[] = {
+        MIG_EXPORT_BEGIN, MIG_COLLECT_DIRTY, MIG_EXPORT_MEMORY,
+        MIG_EXPORT_EPOCH, MIG_PAUSE, MIG_EXPORT_REALM, MIG_EXPORT_REC,
+        MIG_EXPORT_START, MIG_EXPORT_ABORT, MIG_IMPORT, MIG_IMPORT_MEMORY,
+        MIG_IMPORT_COMMIT, MIG_IMPORT_ABORT,
+    };
+    Machine *idle = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        REFUSES(idle, MIG(idle, calls[i], NS_BLOB(0), 4096, NS_BLOB(0), 4096,
+                          1), REFUSED(MIG_CAUSE_STATE));
+    }
+    OK(MIG(dst, MIG_OFFER, NS_BLOB(0), 4096));
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        if (calls[i] < MIG_IMPORT || calls[i] == MIG_IMPORT_MEMORY ||
+            calls[i] == MIG_IMPORT_COMMIT) {
+            REFUSES(dst, MIG(dst, calls[i], NS_BLOB(0), 4096, NS_BLOB(0),
+                             4096, 1), REFUSED(MIG_CAUSE_STATE));
+        }
+    }
+    machine_free(idle);
+    machine_free(dst);
+}
+
+/* ---- what the destination's host has to put right ---- */
+
+static void test_a_missing_table_or_granule_can_be_put_right(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    uint64_t ipas[2] = { 0, RMM_GRANULE_SIZE }, *granules;
+    uint64_t out[3], used;
+    Record *record;
+
+    step_connect(src, dst);
+    g_array_unref(machine_collect(src));
+    record = machine_send_pages(src, ipas, 2, 0);
+    memcpy(machine_ns(dst, NS_BLOB(0)), record->data, record->len);
+    granules = machine_ns(dst, NS_LIST(0));
+    granules[0] = machine_granule(dst);
+    granules[1] = machine_granule(dst);
+#define IMPORT MIG_OUT(dst, out, MIG_IMPORT_MEMORY, NS_BLOB(0), record->len, \
+                       NS_LIST(0), 2)
+    REFUSES(dst, IMPORT, RMI_RESULT(RMI_ERROR_RTT, 1));
+    machine_table(dst, 0);
+    /* Not delegated; then the same twice */
+    used = granules[1];
+    granules[1] = 0;
+    REFUSES(dst, IMPORT, RMI_ERROR_INPUT);
+    g_assert_cmphex(out[0], ==, RMM_GRANULE_SIZE);
+    granules[1] = granules[0];
+    REFUSES(dst, IMPORT, RMI_ERROR_INPUT);
+    g_assert_cmphex(out[0], ==, RMM_GRANULE_SIZE);
+    granules[1] = used;
+    REFUSES(dst, MIG(dst, MIG_IMPORT_MEMORY, NS_BLOB(0), record->len,
+                     NS_LIST(0), 1), RMI_ERROR_INPUT);
+    OK(IMPORT);
+#undef IMPORT
+    same_page(src, dst, 0);
+    same_page(src, dst, RMM_GRANULE_SIZE);
+    g_byte_array_unref(record);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_commit_names_the_table_that_is_missing(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    const uint64_t hole = 100ull << 20;
+    GPtrArray *records;
+    uint64_t out[3], top;
+    RmmRealm *realm;
+
+    machine_table(src, hole);
+    realm = realm_lock(src->rmm, src->rd);
+    OK(rtt_set_ripas(realm, hole + 0x3000, hole + 0x4000, RTT_EMPTY, true,
+                     &top));
+    realm_unlock(realm);
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    OK(MIG(src, MIG_PAUSE));
+    records = machine_final_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        OK(machine_receive(dst, records->pdata[i]));
+    }
+    REFUSES(dst, MIG_OUT(dst, out, MIG_IMPORT_COMMIT),
+            RMI_RESULT(RMI_ERROR_RTT, 2));
+    g_assert_cmphex(out[0], ==, hole + 0x3000);
+    machine_table(dst, out[0]);
+    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    same_realm(src, dst);
+    g_ptr_array_unref(records);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_a_rec_that_the_host_adds_late_stops_the_commit(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    GPtrArray *records;
+
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    OK(MIG(src, MIG_PAUSE));
+    records = machine_final_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        OK(machine_receive(dst, records->pdata[i]));
+    }
+    machine_add_rec(dst, MACHINE_RECS);
+    REFUSES(dst, MIG(dst, MIG_IMPORT_COMMIT), REFUSED(MIG_CAUSE_REC_EXTRA));
+    g_assert_cmpint(machine_state(dst), ==, REALM_IMPORT);
+    g_ptr_array_unref(records);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_pages_that_the_host_put_there_before_do_not_stay(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+
+    /* RAM that no page of the source covers, and RIPAS EMPTY where one is */
+    machine_add_page(dst, 0x80000);
+    machine_add_page(dst, 0);
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    g_assert_null(machine_page(dst, 0x80000, false, NULL));
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_the_host_takes_no_page_from_a_realm_that_arrives(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    REFUSES(dst, RMI_STATUS(SMC(dst, RMI_DATA_DESTROY, dst->rd, 0)),
+            RMI_ERROR_REALM);
+    REFUSES(dst, RMI_STATUS(SMC(dst, RMI_REALM_ACTIVATE, dst->rd)),
+            RMI_ERROR_REALM);
+    REFUSES(dst, RMI_STATUS(SMC(dst, RMI_REC_ENTER, dst->recs[0],
+                                NS_BITMAP)), RMI_ERROR_REALM);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_a_machine_that_refuses_a_context_fails_the_import(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Record *record;
+    uint64_t result;
+
+    dst->refuse_context = true;
+    step_connect(src, dst);
+    OK(MIG(src, MIG_PAUSE));
+    record = machine_export(src, MIG_EXPORT_REC, src->recs[0], &result);
+    g_assert_cmphex(machine_receive(dst, record), ==,
+                    REFUSED(MIG_CAUSE_CONTEXT_REFUSED));
+    g_assert_cmpint(machine_state(dst), ==, REALM_FAILED);
+    g_byte_array_unref(record);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void no_secret_left(Machine *m)
+{
+    static const uint8_t zero[CRYPTO_KEY_SIZE];
+    MigSession *s = machine_session(m);
+
+    g_assert_cmpmem(s->key, sizeof(s->key), zero, sizeof(zero));
+    g_assert_cmpmem(s->secret, sizeof(s->secret), zero, sizeof(zero));
+    for (int i = 0; i < MIG_MAX_STREAMS; i++) {
+        g_assert_null(s->streams[i].aead);
+        g_assert_null(s->streams[i].scratch);
+    }
+}
+
+static void test_every_end_of_a_session_wipes_its_keys(void)
+{
+    for (int end = 0; end < 4; end++) {
+        Machine *src = source_new(&machine_defaults, 4);
+        Machine *dst = machine_new(&machine_defaults);
+        Record *bad = g_byte_array_new();
+
+        step_connect(src, dst);
+        step_round(src, dst, 2, 2);
+        switch (end) {
+        case 0:
+            step_finish(src, dst);
+            break;
+        case 1:
+            OK(MIG(src, MIG_EXPORT_ABORT));
+            OK(MIG(dst, MIG_IMPORT_ABORT));
+            break;
+        case 2:
+            OK(MIG(src, MIG_EXPORT_ABORT));
+            g_byte_array_set_size(bad, 64);
+            g_assert_cmphex(machine_receive(dst, bad), ==,
+                            REFUSED(MIG_CAUSE_FORMAT));
+            break;
+        default:
+            OK(MIG(src, MIG_EXPORT_ABORT));
+            g_byte_array_set_size(bad, 64);
+            memset(bad->data, 0, 64);
+            bad->data[6] = MIG_TYPE_MEMORY;
+            g_assert_cmphex(machine_receive(dst, bad), ==,
+                            REFUSED(MIG_CAUSE_FORMAT));
+            break;
+        }
+        g_assert_cmpint(machine_state(dst), ==,
+                        end ? REALM_FAILED : REALM_ACTIVE);
+        no_secret_left(src);
+        no_secret_left(dst);
+        g_byte_array_unref(bad);
+        machine_free(src);
+        machine_free(dst);
+    }
+}
+
+static void test_an_aborted_import_is_final(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    uint64_t result;
+    Record *token;
+
+    step_connect(src, dst);
+    OK(MIG(dst, MIG_IMPORT_ABORT));
+    g_assert_cmpint(machine_state(dst), ==, REALM_FAILED);
+    token = machine_export(src, MIG_EXPORT_EPOCH, 0, &result);
+    REFUSES(dst, machine_receive(dst, token), REFUSED(MIG_CAUSE_STATE));
+    REFUSES(dst, MIG(dst, MIG_IMPORT_COMMIT), REFUSED(MIG_CAUSE_STATE));
+    REFUSES(dst, MIG(dst, MIG_OFFER, NS_BLOB(0), 4096),
+            REFUSED(MIG_CAUSE_STATE));
+    g_byte_array_unref(token);
+    machine_free(src);
+    machine_free(dst);
+}
+
+#define TEST(name) g_test_add_func("/mig-rules/" #name, test_##name)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    TEST(pages_leave_once_per_epoch_and_only_if_collected);
+    TEST(collecting_invalidates_once);
+    TEST(no_start_token_while_anything_is_missing);
+    TEST(a_paused_realm_keeps_its_pages_and_recs);
+    TEST(bad_arguments_change_nothing);
+    TEST(calls_out_of_phase_change_nothing);
+    TEST(a_missing_table_or_granule_can_be_put_right);
+    TEST(commit_names_the_table_that_is_missing);
+    TEST(a_rec_that_the_host_adds_late_stops_the_commit);
+    TEST(pages_that_the_host_put_there_before_do_not_stay);
+    TEST(the_host_takes_no_page_from_a_realm_that_arrives);
+    TEST(a_machine_that_refuses_a_context_fails_the_import);
+    TEST(every_end_of_a_session_wipes_its_keys);
+    TEST(an_aborted_import_is_final);
+    g_test_add_func("/mig-rules/no_iv_is_used_twice", oracle_check);
+    return g_test_run();
+}
