@@ -95,9 +95,10 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     if (!backend) {
         return;
     }
-    blob = qbase64_decode(offer, -1, &size, errp);
+    blob = qbase64_decode(offer, -1, &size, NULL);
     if (!blob) {
-        error_prepend(errp, "Realm: the offer is not base64: ");
+        error_setg(errp, "Realm: the offer is not base64; use what "
+                   "realm-migration-offer returned");
         return;
     }
     backend->migration_limits(&limits);

@@ -30,6 +30,17 @@ RmeGuest *rme_guest(void)
     return the_guest;
 }
 
+/* The Realm is what the options said when its machine was created. */
+static bool may_change(Error **errp)
+{
+    if (phase_check(PHASE_MACHINE_INITIALIZED)) {
+        error_setg(errp, "rme-guest: a Realm is created with its machine; "
+                   "give the property on the command line");
+        return false;
+    }
+    return true;
+}
+
 static char *rme_guest_get_rpv(Object *obj, Error **errp)
 {
     RmeGuest *guest = RME_GUEST(obj);
@@ -43,9 +54,13 @@ static void rme_guest_set_rpv(Object *obj, const char *value, Error **errp)
     g_autofree uint8_t *rpv = NULL;
     size_t size = 0;
 
-    rpv = qbase64_decode(value, -1, &size, errp);
+    if (!may_change(errp)) {
+        return;
+    }
+    rpv = qbase64_decode(value, -1, &size, NULL);
     if (!rpv) {
-        error_prepend(errp, "rme-guest: personalization-value is not base64: ");
+        error_setg(errp, "rme-guest: personalization-value is not base64; "
+                   "give base64 of exactly %d bytes", REALM_RPV_SIZE);
         return;
     }
     if (size != REALM_RPV_SIZE) {
@@ -63,7 +78,9 @@ static int rme_guest_get_algorithm(Object *obj, Error **errp)
 
 static void rme_guest_set_algorithm(Object *obj, int value, Error **errp)
 {
-    RME_GUEST(obj)->config.measurement_algorithm = value;
+    if (may_change(errp)) {
+        RME_GUEST(obj)->config.measurement_algorithm = value;
+    }
 }
 
 static bool rme_guest_get_migration(Object *obj, Error **errp)
@@ -73,7 +90,9 @@ static bool rme_guest_get_migration(Object *obj, Error **errp)
 
 static void rme_guest_set_migration(Object *obj, bool value, Error **errp)
 {
-    RME_GUEST(obj)->config.migration = value;
+    if (may_change(errp)) {
+        RME_GUEST(obj)->config.migration = value;
+    }
 }
 
 static bool rme_guest_get_mte(Object *obj, Error **errp)
@@ -83,7 +102,9 @@ static bool rme_guest_get_mte(Object *obj, Error **errp)
 
 static void rme_guest_set_mte(Object *obj, bool value, Error **errp)
 {
-    RME_GUEST(obj)->config.mte = value;
+    if (may_change(errp)) {
+        RME_GUEST(obj)->config.mte = value;
+    }
 }
 
 /* Give the machine a property value that the user can still override. */
