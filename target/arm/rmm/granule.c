@@ -1,10 +1,9 @@
 /*
  * Granules: states, locks and wiping (see granule.h)
  *
- * A granule is one byte: its state, and the lock bit.  The bytes stand in
- * leaves for 16 GiB each, made when the first granule of one is asked for;
- * the operating system gives them memory page by page, so metadata costs
- * 1/4096 of what is delegated.
+ * A granule is one byte: its state, and the lock bit.  The bytes are found
+ * by PA through two levels of pointers, each made when the first granule
+ * below it is asked for, so metadata costs 1/4096 of what is delegated.
  *
  * Lock rule: none but the granule's own bit, taken by compare-and-swap.
  *
@@ -38,34 +37,61 @@ bool granule_transition_allowed(GranuleState from, GranuleState to)
            (transitions[from] >> to & 1);
 }
 
-static uint8_t *leaf_get(uint8_t **slot)
-{
-    uint8_t *leaf = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-    uint8_t *fresh;
+/* PA: 51:39 a pointer to, 38:26 a pointer to, 25:12 the byte. */
+#define PA_BITS   52
+#define TOP_SHIFT 39
+#define MID_SHIFT 26
+#define MID_COUNT ((size_t)1 << (TOP_SHIFT - MID_SHIFT))
+#define LEAF_SIZE ((size_t)1 << (MID_SHIFT - RMM_GRANULE_SHIFT))
 
-    if (leaf) {
-        return leaf;
+_Static_assert(PA_BITS - TOP_SHIFT == GRANULE_TOP_BITS, "Rmm.granules");
+
+/* What @slot points to; @size zero bytes if nothing yet. */
+static void *child_get(void **slot, size_t size)
+{
+    void *child = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    void *fresh;
+
+    if (child) {
+        return child;
     }
-    fresh = g_malloc0((size_t)1 << (GRANULE_LEAF_BITS - RMM_GRANULE_SHIFT));
-    if (__atomic_compare_exchange_n(slot, &leaf, fresh, false,
+    fresh = g_malloc0(size);
+    if (__atomic_compare_exchange_n(slot, &child, fresh, false,
                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         return fresh;
     }
     g_free(fresh);              /* another thread was first */
-    return leaf;
+    return child;
+}
+
+void granule_free_all(Rmm *rmm)
+{
+    size_t i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(rmm->granules); i++) {
+        void **mid = rmm->granules[i];
+
+        for (j = 0; mid && j < MID_COUNT; j++) {
+            g_free(mid[j]);
+        }
+        g_free(mid);
+    }
 }
 
 /* The state byte of @pa, or NULL if it is no granule. */
 static uint8_t *granule_byte(Rmm *rmm, uint64_t pa)
 {
-    uint64_t number = (pa & ((1ull << GRANULE_LEAF_BITS) - 1))
-                      >> RMM_GRANULE_SHIFT;
+    void **mid;
+    uint8_t *leaf;
 
-    if (pa % RMM_GRANULE_SIZE || pa >> GRANULE_PA_BITS ||
+    if (pa % RMM_GRANULE_SIZE || pa >> PA_BITS ||
         !rmm->ops.granule(rmm->opaque, pa)) {
         return NULL;
     }
-    return leaf_get(&rmm->granules[pa >> GRANULE_LEAF_BITS]) + number;
+    mid = child_get(&rmm->granules[pa >> TOP_SHIFT],
+                    MID_COUNT * sizeof(*mid));
+    leaf = child_get(&mid[pa >> MID_SHIFT & (MID_COUNT - 1)], LEAF_SIZE);
+    return &leaf[pa >> RMM_GRANULE_SHIFT & (LEAF_SIZE - 1)];
 }
 
 bool granule_lock(Rmm *rmm, uint64_t pa, GranuleState state)

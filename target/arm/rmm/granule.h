@@ -66,6 +66,9 @@ void granule_wipe(Rmm *rmm, uint64_t pa);
 /* Give an object's granule back: lock, wipe, DELEGATED, unlock. */
 void granule_release(Rmm *rmm, uint64_t pa, GranuleState from);
 
+/* Free all metadata; nobody uses a granule any more. */
+void granule_free_all(Rmm *rmm);
+
 /* RMI_GRANULE_DELEGATE and UNDELEGATE; return the RMI result word. */
 uint64_t granule_delegate(Rmm *rmm, uint64_t pa);
 uint64_t granule_undelegate(Rmm *rmm, uint64_t pa);

@@ -27,16 +27,14 @@ typedef struct WalkerStripe {
     char pad[64 - sizeof(gint)];
 } WalkerStripe;
 
-/* Granule states: 16 GiB of PA a leaf, 52 bits of PA in all (granule.c). */
-#define GRANULE_LEAF_BITS 34
-#define GRANULE_PA_BITS   52
+#define GRANULE_TOP_BITS 13
 
 struct Rmm {
     RmmOps ops;
     void *opaque;
     RmmPlatform platform;
 
-    uint8_t **granules;                 /* leaves, made when first needed */
+    void *granules[1 << GRANULE_TOP_BITS];      /* private to granule.c */
 
     GMutex lock;                        /* covers the three below */
     GHashTable *realms;                 /* PA of RD -> RmmRealm */

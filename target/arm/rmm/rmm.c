@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "granule.h"
 #include "rmm-internal.h"
 
 static void table_realm_unref(gpointer realm)
@@ -31,8 +32,6 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     rmm->ops = *ops;
     rmm->opaque = opaque;
     rmm->platform = *platform;
-    rmm->granules = g_new0(uint8_t *,
-                           1 << (GRANULE_PA_BITS - GRANULE_LEAF_BITS));
     g_mutex_init(&rmm->lock);
     rmm->realms = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                         table_realm_unref);
@@ -45,18 +44,13 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
 /* No other thread is inside, and no PE is in the Realm world. */
 void rmm_free(Rmm *rmm)
 {
-    size_t i;
-
     if (!rmm) {
         return;
     }
     g_hash_table_destroy(rmm->recs);
     g_hash_table_destroy(rmm->realms);
     g_hash_table_destroy(rmm->vmids);
-    for (i = 0; i < 1u << (GRANULE_PA_BITS - GRANULE_LEAF_BITS); i++) {
-        g_free(rmm->granules[i]);
-    }
-    g_free(rmm->granules);
+    granule_free_all(rmm);
     g_mutex_clear(&rmm->lock);
     g_free(rmm);
 }

@@ -364,15 +364,17 @@ uint64_t machine_connect(Machine *src, Machine *dst, Record **begin)
 GArray *machine_collect(Machine *m)
 {
     GArray *ipas = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    const uint8_t *bits = machine_ns(m, NS_BITMAP);
+    const uint64_t *bits = machine_ns(m, NS_BITMAP);
     uint64_t out[3];
 
     g_assert_cmpuint(MIG_OUT(m, out, MIG_COLLECT_DIRTY, 0, MACHINE_TOP,
                              NS_BITMAP), ==, RMI_SUCCESS);
-    for (uint64_t ipa = 0; ipa < MACHINE_TOP; ipa += RMM_GRANULE_SIZE) {
-        uint64_t n = ipa / RMM_GRANULE_SIZE;
+    for (uint64_t n = 0; n < MACHINE_TOP / RMM_GRANULE_SIZE; n++) {
+        uint64_t ipa = n * RMM_GRANULE_SIZE;
 
-        if (bits[n / 8] >> n % 8 & 1) {
+        if (n % 64 == 0 && bits[n / 64] == 0) {
+            n += 63;
+        } else if (bits[n / 64] >> n % 64 & 1) {
             g_array_append_val(ipas, ipa);
         }
     }
