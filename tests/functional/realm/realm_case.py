@@ -1,0 +1,117 @@
+"""What the tests of whole Realms share.
+
+Every QEMU belongs to a test, or to a class of tests, and ends with it.  What
+guests print on their consoles is in the test's base.log.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from qemu_test import QemuSystemTest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / 'scripts'))
+
+from realm_qmp import Migration, MigrationError, QmpError  # noqa: E402
+from realm_vm import (Vm, VmError, guest_arguments, incoming,  # noqa: E402
+                      stop_all, temporary_folder)
+
+BOOT_SECONDS = 120
+MIGRATION_SECONDS = 120
+
+
+def end_at_once(number, _):
+    """Meson ends a test that takes too long; its guests end with it."""
+    stop_all()
+    os._exit(128 + number)
+
+
+def wait_until(condition, what, timeout=30):
+    """Waits until condition() is true, and returns its value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not in {timeout} s: {what}')
+        time.sleep(0.02)
+
+
+class RealmTest(QemuSystemTest):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        os.environ['QEMU_PROGRAM'] = os.environ['QEMU_TEST_QEMU_BINARY']
+        guest = Path(os.environ['QEMU_BUILD_ROOT'], 'guest')
+        os.environ.setdefault('GUEST_DIR', str(guest))
+        signal.signal(signal.SIGTERM, end_at_once)
+        cls.folder = cls.enterClassContext(temporary_folder())
+        cls.started = 0
+
+    def path(self, name):
+        """A file for this test, deleted with the class; short enough for a
+        socket."""
+        return os.path.join(self.folder, name)
+
+    def start(self, arguments, shared=False):
+        """Starts QEMU; it lives as long as the test, or as the class."""
+        cls = type(self)
+        cls.started += 1
+        name = f'vm{cls.started}'
+        self.log.debug('%s: %s', name, ' '.join(arguments))
+        enter = cls.enterClassContext if shared else self.enterContext
+        vm = enter(Vm(name, arguments, self.folder))
+        log = logging.getLogger('qemu-test')
+        vm.console.watcher = lambda line: log.debug('%s| %s', name, line)
+        return vm
+
+    def boot(self, arguments, shared=False):
+        """Starts a guest and waits until its shell takes commands."""
+        vm = self.start(arguments, shared)
+        vm.console.wait_for('^guest: ready', BOOT_SECONDS)
+        return vm
+
+    def migrate(self, source, arguments, shared=False, **options):
+        """Moves a Realm to a new QEMU; returns that, and what was measured.
+        The source's QEMU is left."""
+        dest = self.start(incoming(arguments), shared)
+        options.setdefault('timeout', MIGRATION_SECONDS)
+        uri = f'unix:{self.path(dest.name)}'
+        report = Migration(source.qmp, dest.qmp, uri, **options).run()
+        self.log.debug('%s moved to %s: %s', source.name, dest.name, report)
+        return dest, report
+
+    def guest(self, vm, command, timeout=60):
+        """Runs a command in the guest that has to succeed; returns its
+        output as a text."""
+        status, lines = vm.console.run(command, timeout)
+        text = '\n'.join(lines)
+        self.assertEqual(status, 0, f'{command}: {text}')
+        return text
+
+    def assert_goes_on(self, vm):
+        """The guest runs, in fact and in QEMU's opinion."""
+        self.assertEqual(vm.qmp.cmd('query-status')['status'], 'running')
+        self.assertEqual(self.guest(vm, 'echo goes on'), 'goes on')
+
+    def assert_refused(self, message, function, *args, **kwargs):
+        """A QMP command, or a migration, fails; the message is one line and
+        matches."""
+        with self.assertRaisesRegex((QmpError, MigrationError),
+                                    message) as caught:
+            function(*args, **kwargs)
+        self.assertNotIn('\n', str(caught.exception))
+        self.log.debug('as expected: %s', caught.exception)
+        return str(caught.exception)
+
+
+__all__ = ['BOOT_SECONDS', 'MIGRATION_SECONDS', 'Migration', 'MigrationError',
+           'QmpError', 'RealmTest', 'VmError', 'guest_arguments', 'incoming',
+           'wait_until']

@@ -1,0 +1,139 @@
+"""Stands between the two sides of a migration, and records or alters.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import os
+import socket
+import struct
+import threading
+
+MAGIC, VERSION = 0x4d4c4552, 1          # target/arm/rmm/mig-abi.h
+IMMUTABLE, REC, MEMORY, EPOCH, START = 0, 2, 16, 32, 33
+HEADER = struct.Struct('<IHBBIHHQQIIQ')
+
+
+class CutHere(Exception):
+    """The stream ends with .data."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = bytes(data)
+
+
+class InBundle:
+    """A change in the middle of the body of the n-th bundle of a type."""
+
+    def __init__(self, kind, number=1):
+        self.begin = struct.pack('<IHB', MAGIC, VERSION, kind)
+        self.left = number
+        self.held = bytearray()
+        self.done = False
+
+    def __call__(self, data):
+        """Takes a piece of the stream, b'' at its end; returns what goes on."""
+        self.held += data
+        if self.done or not data:
+            return self.pass_on(len(self.held))
+        searched = 0
+        while True:
+            at = self.held.find(self.begin, searched)
+            if at < 0:
+                return self.pass_on(max(searched,
+                                        len(self.held) - HEADER.size))
+            if len(self.held) < at + HEADER.size:
+                return self.pass_on(at)
+            searched = at + 1
+            header = HEADER.unpack_from(self.held, at)
+            size, entries = header[4], header[10] * 8
+            if self.left > 1:
+                self.left -= 1
+            elif len(self.held) < at + size:
+                return self.pass_on(at)         # not whole yet
+            else:
+                self.done = True
+                self.change(at + (HEADER.size + entries + size) // 2)
+                return self.pass_on(len(self.held))
+
+    def pass_on(self, count):
+        data = bytes(self.held[:count])
+        del self.held[:count]
+        return data
+
+
+class Flip(InBundle):
+    def change(self, position):
+        self.held[position] ^= 1
+
+
+class Cut(InBundle):
+    def change(self, position):
+        self.done = True
+        raise CutHere(self.held[:position])
+
+
+class Relay:
+    """Listens at a path, and passes what comes on to another path.  Use it
+    in a with statement."""
+
+    def __init__(self, listen, connect, change=None):
+        self.uri = f'unix:{listen}'
+        self.change = change or (lambda data: data)
+        self.recorded = bytearray()             # what the source sent
+        self._target = connect
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(listen)
+        self._listener.listen(1)
+        self._path = listen
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            source, _ = self._listener.accept()
+        except OSError:
+            return                              # closed before it was used
+        with source, socket.socket(socket.AF_UNIX) as dest:
+            try:
+                dest.connect(self._target)
+                self._pump(source, dest)
+            except OSError:
+                pass                            # one side has gone: so do we
+
+    def _pump(self, source, dest):
+        back = threading.Thread(target=self._watch, args=(dest, source),
+                                daemon=True)
+        back.start()
+        data = True
+        while data:
+            data = source.recv(1 << 20)
+            self.recorded += data
+            try:
+                dest.sendall(self.change(data))
+            except CutHere as cut:
+                dest.sendall(cut.data)
+                return
+        dest.shutdown(socket.SHUT_WR)
+        back.join()
+
+    @staticmethod
+    def _watch(dest, source):
+        """The destination says nothing; when it goes, the source hears it."""
+        try:
+            while dest.recv(4096):
+                pass
+            source.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        os.unlink(self._path)
+
+    def wait(self):
+        """Until all has been passed on."""
+        self._thread.join(60)

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""A stock kernel runs as a Realm, and the Realm is what was asked for.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from realm_case import RealmTest, guest_arguments, wait_until
+from realm_vm import disk_arguments
+
+MIB = 1 << 20
+
+
+class Answer(BaseHTTPRequestHandler):
+    """A web server of one page."""
+
+    page = os.urandom(300000)
+
+    def do_GET(self):                           # pylint: disable=invalid-name
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(self.page)))
+        self.end_headers()
+        self.wfile.write(self.page)
+
+    def log_message(self, *_):                  # pylint: disable=W0221
+        pass
+
+
+class Boot(RealmTest):
+
+    def test_linux_runs_on_one_cpu_without_tags(self):
+        vm = self.boot(guest_arguments(
+            cpus=1, memory='512M', mte=False, migratable=False,
+            properties='measurement-algorithm=sha256'))
+        vm.console.wait_for('RME: Using RSI version 1.0')
+        vm.console.wait_for('guest: realm=yes mte=no cpus=1 rsi=1.0 '
+                            'cca-report=yes')
+        info = vm.qmp.cmd('query-realm')
+        self.assertEqual(info['measurement-algorithm'], 'sha256')
+        self.assertEqual(len(bytes.fromhex(info['rim'])), 32)
+        self.assertFalse(info['migration'] or info['mte'])
+
+    def test_linux_runs_on_four_cpus_with_tags_disk_and_network(self):
+        disk = self.path('disk')
+        pattern = os.urandom(2 * MIB)
+        with open(disk, 'wb') as file:
+            file.write(pattern + bytes(2 * MIB))
+        vm = self.boot(guest_arguments(cpus=4, network=True)
+                       + disk_arguments(disk))
+        vm.console.wait_for('RME: Using RSI version 1.0')
+        vm.console.wait_for('guest: realm=yes mte=yes cpus=4 rsi=1.0 '
+                            'cca-report=yes net=yes disk=yes')
+        self.guest(vm, 'realm-check --selftest')
+        self.check_disk(vm, disk, pattern)
+        self.check_network(vm)
+
+    def check_disk(self, vm, disk, pattern):
+        """The guest copies what it reads to the second half of the disk."""
+        copy = 'dd if=/dev/vda bs=64k count=32 of=/dev/vda seek=32 ' \
+               'conv=fsync 2>/dev/null'
+        self.guest(vm, copy)
+        with open(disk, 'rb') as file:
+            self.assertEqual(file.read()[2 * MIB:], pattern)
+
+    def check_network(self, vm):
+        """The guest fetches a page from the host, and puts it on its disk."""
+        with HTTPServer(('127.0.0.1', 0), Answer) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f'http://10.0.2.2:{server.server_port}/page'
+            self.guest(vm, f'wget -q -O /tmp/page {url}')
+            server.shutdown()
+        self.guest(vm, 'dd if=/tmp/page of=/dev/vda conv=fsync 2>/dev/null')
+        with open(self.path('disk'), 'rb') as file:
+            self.assertTrue(file.read().startswith(Answer.page))
+
+
+class Measurement(RealmTest):
+    """The initial measurement says what the Realm is; it is known as soon as
+    the machine runs."""
+
+    def rim(self, **options):
+        options = {'cpus': 1, 'memory': '512M', **options}
+        with self.start(guest_arguments(**options)) as vm:
+            def measured():
+                return vm.qmp.cmd('query-realm').get('rim')
+            return wait_until(measured, 'a measurement')
+
+    def test_same_command_line_gives_same_measurement(self):
+        self.assertEqual(self.rim(), self.rim())
+
+    def test_whatever_the_realm_sees_changes_the_measurement(self):
+        rims = {what: self.rim(**options) for what, options in {
+            'as before': {},
+            'migration': {'migratable': False},
+            'tags': {'mte': False},
+            'kernel command line': {'append': 'quiet'},
+            'memory': {'memory': '768M'},
+            'CPUs': {'cpus': 2},
+            'hash': {'properties': 'measurement-algorithm=sha256'},
+        }.items()}
+        for what, rim in rims.items():
+            others = [r for w, r in rims.items() if w != what]
+            self.assertNotIn(rim, others, what)
+
+    def test_personalization_does_not_change_the_measurement(self):
+        value = 'personalization-value=' + 'A' * 84 + 'AQ=='
+        self.assertEqual(self.rim(), self.rim(properties=value))
+
+
+if __name__ == '__main__':
+    RealmTest.main()

@@ -1,0 +1,511 @@
+/*
+ * Options and commands of a Realm: what is refused, and what is not
+ *
+ * Purpose: every option that a Realm cannot have ends the program with exit
+ * status 1 and one line that names the option and the remedy, before anything
+ * runs; every command that does not fit is refused in the same words, and the
+ * machine goes on.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "libqtest.h"
+
+#define MACHINE "-machine virt,confidential-guest-support=rme0"
+#define OBJECT " -object rme-guest,id=rme0"
+#define REALM MACHINE OBJECT
+
+/* Seconds after which a program that should have ended is killed. */
+#define LIMIT 60
+
+/* @args, which stand for an error about @option that proposes @remedy. */
+typedef struct BadOptions {
+    const char *claim;
+    const char *args;
+    const char *option;
+    const char *remedy;
+} BadOptions;
+
+#define BYTES_63 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
+                 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define BYTES_64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g" \
+                 "ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="
+
+static const BadOptions bad_options[] = {
+    { "an-object-that-no-machine-uses",
+      "-machine virt" OBJECT,
+      "rme-guest", "add confidential-guest-support=rme0 to -machine virt" },
+    { "an-object-beside-another-machine",
+      "-machine none" OBJECT,
+      "rme-guest", "add confidential-guest-support=rme0 to -machine virt" },
+    { "two-objects",
+      REALM " -object rme-guest,id=rme1",
+      "rme-guest", "give only one" },
+    { "secure",
+      MACHINE ",secure=on" OBJECT,
+      "EL3", "leave secure=on out" },
+    { "virtualization",
+      MACHINE ",virtualization=on" OBJECT,
+      "EL2", "leave virtualization=on out" },
+    { "gicv2",
+      MACHINE ",gic-version=2" OBJECT,
+      "GIC", "use gic-version=3" },
+    { "an-aarch32-cpu",
+      REALM " -cpu cortex-a15",
+      "cortex-a15", "use -cpu max" },
+    { "dtb-randomness",
+      MACHINE ",dtb-randomness=on" OBJECT,
+      "device tree", "leave dtb-randomness=on out" },
+    { "memory-tags-without-the-extension",
+      MACHINE ",mte=on" OBJECT,
+      "mte=on", "add mte=on to rme-guest" },
+    { "the-tag-extension-without-memory-tags",
+      REALM ",mte=on",
+      "mte=on", "add mte=on to -machine" },
+    { "a-cpu-with-too-few-address-bits",
+      REALM " -cpu cortex-a53",
+      "41 bits", "use -cpu max, less memory, or highmem=off" },
+    { "more-memory-than-the-address-bits-allow",
+      MACHINE ",memory-backend=ram" OBJECT " -cpu cortex-a72 -m 9T "
+      "-object memory-backend-ram,id=ram,size=9T,reserve=off",
+      "45 bits", "use -cpu max, less memory, or highmem=off" },
+    { "memory-that-grows",
+      REALM " -m 128M,slots=2,maxmem=1G",
+      "cannot grow", "leave maxmem and slots out of -m" },
+    { "memory-of-numa-nodes",
+      REALM " -m 128M -object memory-backend-ram,id=m0,size=128M "
+      "-numa node,memdev=m0",
+      "one block of memory", "leave memdev out of -numa" },
+    { "a-personalization-value-that-is-no-base64",
+      REALM ",personalization-value=%%%",
+      "personalization-value is not base64", "exactly 64 bytes" },
+    { "an-empty-personalization-value",
+      REALM ",personalization-value=",
+      "personalization-value has 0 bytes", "exactly 64 bytes" },
+    { "a-personalization-value-of-63-bytes",
+      REALM ",personalization-value=" BYTES_63,
+      "personalization-value has 63 bytes", "exactly 64 bytes" },
+    { "a-personalization-value-of-65-bytes",
+      REALM ",personalization-value=" BYTES_63 "AAA=",
+      "personalization-value has 65 bytes", "exactly 64 bytes" },
+    { "an-unknown-measurement-algorithm",
+      REALM ",measurement-algorithm=md5",
+      "measurement-algorithm", "md5" },
+};
+
+/* In the child, kept by exec: nothing of it outlives the limit. */
+static void end_in_time(gpointer unused)
+{
+    alarm(LIMIT);
+}
+
+/*
+ * Run the program to its end; return what it wrote to standard error.  On
+ * its standard output a monitor would greet, if the machine came to life.
+ */
+static char *run_to_failure(const char *args)
+{
+    g_autofree char *line = g_strdup_printf(
+        "%s -nodefaults -display none -accel tcg -qmp stdio %s",
+        getenv("QTEST_QEMU_BINARY"), args);
+    g_autofree char *out = NULL;
+    g_auto(GStrv) argv = NULL;
+    char *err = NULL;
+    int status;
+
+    g_assert_true(g_shell_parse_argv(line, NULL, &argv, NULL));
+    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH,
+                               end_in_time, NULL, &out, &err, &status, NULL));
+    g_test_message("%s", err);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_cmpstr(out, ==, "");
+    return err;
+}
+
+/* One line, @text has in it. */
+static void check_text(const char *text, const char *option,
+                       const char *remedy)
+{
+    const char *newline = strchr(text, '\n');
+
+    g_assert_true(!newline || !newline[1]);
+    g_assert_nonnull(strstr(text, option));
+    g_assert_nonnull(strstr(text, remedy));
+}
+
+static void check_refused(const char *args, const char *option,
+                          const char *remedy)
+{
+    g_autofree char *err = run_to_failure(args);
+
+    g_assert_nonnull(strchr(err, '\n'));
+    check_text(err, option, remedy);
+}
+
+static void test_bad_options(const void *opaque)
+{
+    const BadOptions *bad = opaque;
+
+    check_refused(bad->args, bad->option, bad->remedy);
+}
+
+/* An existing file with something in it, as large as a flash bank. */
+static char *flash_image(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("realm-flash-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, 64 * 1024 * 1024), ==, 0);
+    close(fd);
+    return path;
+}
+
+static void test_flash(const void *format)
+{
+    g_autofree char *path = flash_image();
+    g_autofree char *flash = g_strdup_printf("%s%s", (const char *)format,
+                                             path);
+    g_autofree char *args = g_strdup_printf(REALM " %s", flash);
+
+    check_refused(args, "cannot start from flash",
+                  "use -kernel instead of -bios or pflash");
+    unlink(path);
+}
+
+/* qtest's own accelerator runs no CPU, so it runs no Realm. */
+static void test_accelerator(void)
+{
+    g_autofree char *line = g_strdup_printf(
+        "%s -nodefaults -display none -accel qtest " REALM,
+        getenv("QTEST_QEMU_BINARY"));
+    g_autofree char *err = NULL;
+    int status;
+
+    g_assert_true(g_spawn_command_line_sync(line, NULL, &err, &status, NULL));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    check_text(err, "accelerator", "use -accel tcg");
+}
+
+/* Machines with a life: what they answer. */
+
+static QTestState *start(const char *args)
+{
+    return qtest_initf("-accel tcg -nodefaults %s", args);
+}
+
+/* The command that @...  formats is refused about @option, with @remedy. */
+#define CHECK_REFUSES(qts, option, remedy, ...)                         \
+    do {                                                                \
+        QDict *error_ = qtest_qmp_assert_failure_ref(qts, __VA_ARGS__); \
+        check_text(qdict_get_str(error_, "desc"), option, remedy);      \
+        qobject_unref(error_);                                          \
+    } while (0)
+
+static QDict *query_realm(QTestState *qts)
+{
+    return qtest_qmp_assert_success_ref(qts, "{'execute': 'query-realm'}");
+}
+
+static char *get_property(QTestState *qts, const char *name)
+{
+    QDict *reply = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                             "{'path': %s, 'property': %s}}",
+                             g_str_equal(name, "gic-version") ? "/machine"
+                             : "/objects/rme0", name);
+    char *value = g_strdup(qdict_get_str(reply, "return"));
+
+    qobject_unref(reply);
+    return value;
+}
+
+static void test_defaults(void)
+{
+    QTestState *qts = start("-S " REALM);
+    QDict *info = query_realm(qts);
+    g_autofree char *gic = get_property(qts, "gic-version");
+
+    g_assert_cmpint(qdict_get_int(info, "ipa-width"), ==, 41);
+    g_assert_cmpstr(qdict_get_str(info, "measurement-algorithm"), ==,
+                    "sha512");
+    g_assert_cmpstr(qdict_get_str(info, "backend"), ==, "tcg");
+    g_assert_false(qdict_get_bool(info, "migration"));
+    g_assert_false(qdict_get_bool(info, "mte"));
+    g_assert_cmpstr(gic, ==, "3");
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+/* What the user may choose is what the Realm gets. */
+static void test_choices(void)
+{
+    QTestState *qts = start("-S " MACHINE ",gic-version=3,mte=on,highmem=off"
+                            OBJECT ",migration=on,mte=on,"
+                            "measurement-algorithm=sha256,"
+                            "personalization-value=" BYTES_64);
+    QDict *info = query_realm(qts);
+    g_autofree char *rpv = get_property(qts, "personalization-value");
+    g_autofree char *algorithm = get_property(qts, "measurement-algorithm");
+
+    g_assert_cmpint(qdict_get_int(info, "ipa-width"), <, 41);
+    g_assert_true(qdict_get_bool(info, "migration"));
+    g_assert_true(qdict_get_bool(info, "mte"));
+    g_assert_cmpstr(qdict_get_str(info, "measurement-algorithm"), ==,
+                    "sha256");
+    g_assert_cmpstr(algorithm, ==, "sha256");
+    g_assert_cmpstr(rpv, ==, BYTES_64);
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+/* The measurement of a machine, which exists as soon as it has run. */
+static char *rim(const char *args)
+{
+    QTestState *qts = start(args);
+    QDict *info = query_realm(qts);
+    char *value = g_strdup(qdict_get_str(info, "rim"));
+
+    qobject_unref(info);
+    qtest_quit(qts);
+    return value;
+}
+
+static void test_measured(void)
+{
+    g_autofree char *plain = rim(REALM);
+    g_autofree char *again = rim(REALM);
+    g_autofree char *migration = rim(REALM ",migration=on");
+    g_autofree char *tags = rim(MACHINE ",mte=on" OBJECT ",mte=on");
+    g_autofree char *sha256 = rim(REALM ",measurement-algorithm=sha256");
+    g_autofree char *rpv = rim(REALM ",personalization-value=" BYTES_64);
+
+    g_assert_cmpint(strlen(plain), ==, 2 * 64);
+    g_assert_cmpint(strlen(sha256), ==, 2 * 32);
+    g_assert_cmpstr(plain, ==, again);
+    g_assert_cmpstr(plain, !=, migration);
+    g_assert_cmpstr(plain, !=, tags);
+    /* The value tells Realms of equal measurement apart. */
+    g_assert_cmpstr(plain, ==, rpv);
+}
+
+static void test_no_measurement_before_start(void)
+{
+    QTestState *qts = start("-S " REALM);
+    QDict *info = query_realm(qts);
+
+    g_assert_false(qdict_haskey(info, "rim"));
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+static void test_object_at_run_time(void)
+{
+    QTestState *qts = start("-S -machine virt");
+
+    CHECK_REFUSES(qts, "rme-guest", "give the object on the command line",
+                  "{'execute': 'object-add', 'arguments':"
+                  " {'qom-type': 'rme-guest', 'id': 'rme0'}}");
+    qtest_quit(qts);
+
+    qts = start("-S " REALM);
+    CHECK_REFUSES(qts, "rme-guest", "give only one",
+                  "{'execute': 'object-add', 'arguments':"
+                  " {'qom-type': 'rme-guest', 'id': 'rme1'}}");
+    CHECK_REFUSES(qts, "rme0", "is in use",
+                  "{'execute': 'object-del', 'arguments': {'id': 'rme0'}}");
+    qobject_unref(query_realm(qts));
+    qtest_quit(qts);
+}
+
+static void test_fixed_properties(void)
+{
+    QTestState *qts = start("-S " REALM);
+    QDict *info;
+
+    CHECK_REFUSES(qts, "rme-guest", "on the command line",
+                  "{'execute': 'qom-set', 'arguments': {'path':"
+                  " '/objects/rme0', 'property': 'migration',"
+                  " 'value': true}}");
+    CHECK_REFUSES(qts, "rme-guest", "on the command line",
+                  "{'execute': 'qom-set', 'arguments': {'path':"
+                  " '/objects/rme0', 'property': 'personalization-value',"
+                  " 'value': %s}}", BYTES_64);
+    info = query_realm(qts);
+    g_assert_false(qdict_get_bool(info, "migration"));
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+static void test_no_realm(void)
+{
+    static const char *const commands[] = {
+        "query-realm", "query-realm-migration", "realm-migration-offer",
+    };
+    QTestState *qts = start("-S -machine virt");
+
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
+                      "{'execute': %s}", commands[i]);
+    }
+    CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': 'AAAA'}}");
+    qtest_quit(qts);
+}
+
+#define MIGRATE "{'execute': 'migrate'," \
+                " 'arguments': {'uri': 'exec:cat >/dev/null'}}"
+
+static void check_running(QTestState *qts)
+{
+    QDict *status = qtest_qmp_assert_success_ref(
+        qts, "{'execute': 'query-status'}");
+
+    g_assert_true(qdict_get_bool(status, "running"));
+    qobject_unref(status);
+}
+
+static void test_migration_off(void)
+{
+    QTestState *qts = start(REALM);
+
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  MIGRATE);
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': 'AAAA'}}");
+    check_running(qts);
+    qtest_quit(qts);
+
+    qts = start(REALM " -incoming defer");
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  "{'execute': 'realm-migration-offer'}");
+    qtest_quit(qts);
+}
+
+static void test_no_offer(void)
+{
+    QTestState *qts = start(REALM ",migration=on");
+
+    CHECK_REFUSES(qts, "no destination was accepted",
+                  "give realm-migration-accept the offer", MIGRATE);
+    CHECK_REFUSES(qts, "does not wait for a migration",
+                  "start the destination with -incoming defer",
+                  "{'execute': 'realm-migration-offer'}");
+    check_running(qts);
+    qtest_quit(qts);
+}
+
+static void check_no_offer(QTestState *qts, const char *offer,
+                           const char *what, const char *remedy)
+{
+    CHECK_REFUSES(qts, what, remedy,
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': %s}}", offer);
+    CHECK_REFUSES(qts, "no destination was accepted",
+                  "realm-migration-offer", MIGRATE);
+}
+
+static void test_bad_offers(void)
+{
+    QTestState *qts = start(REALM ",migration=on");
+    g_autofree uint8_t *bytes = g_malloc0(4 << 20);
+    g_autofree char *long_offer = g_base64_encode(bytes, 4 << 20);
+    g_autofree char *zero_offer = g_base64_encode(bytes, 128);
+    const char *remedy = "use what realm-migration-offer returned";
+
+    check_no_offer(qts, "%%%", "not base64", remedy);
+    check_no_offer(qts, "", "no offer", remedy);
+    check_no_offer(qts, "AAAA", "no offer", remedy);
+    check_no_offer(qts, zero_offer, "no offer", remedy);
+    check_no_offer(qts, long_offer, "offer", "at most");
+    check_running(qts);
+    qtest_quit(qts);
+}
+
+static void test_offer_before_start(void)
+{
+    QTestState *qts = start("-S " REALM ",migration=on");
+
+    check_no_offer(qts, "AAAA", "does not exist yet", "start the machine");
+    qtest_quit(qts);
+}
+
+static char *make_offer(QTestState *destination)
+{
+    QDict *reply = qtest_qmp_assert_success_ref(
+        destination, "{'execute': 'realm-migration-offer'}");
+    char *offer = g_strdup(qdict_get_str(reply, "offer"));
+
+    qobject_unref(reply);
+    return offer;
+}
+
+static void test_one_offer_one_acceptance(void)
+{
+    QTestState *source = start(REALM ",migration=on");
+    QTestState *destination = start(REALM ",migration=on -incoming defer");
+    g_autofree char *offer = make_offer(destination);
+
+    CHECK_REFUSES(destination, "cannot make an offer", "Realm",
+                  "{'execute': 'realm-migration-offer'}");
+    qtest_qmp_assert_success(source, "{'execute': 'realm-migration-accept',"
+                             " 'arguments': {'offer': %s}}", offer);
+    CHECK_REFUSES(source, "cannot accept the offer", "offer was",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': %s}}", offer);
+    check_running(source);
+    qtest_quit(source);
+    qtest_quit(destination);
+}
+
+static void add_refusals(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(bad_options); i++) {
+        const BadOptions *bad = &bad_options[i];
+        g_autofree char *name = g_strdup_printf("/realm/options/refuse-%s",
+                                                bad->claim);
+
+        qtest_add_data_func(name, bad, test_bad_options);
+    }
+    qtest_add_data_func("/realm/options/refuse-bios", "-bios ", test_flash);
+    qtest_add_data_func("/realm/options/refuse-pflash-0",
+                        "-drive if=pflash,unit=0,format=raw,file=",
+                        test_flash);
+    qtest_add_data_func("/realm/options/refuse-pflash-1",
+                        "-drive if=pflash,unit=1,format=raw,file=",
+                        test_flash);
+    qtest_add_func("/realm/options/refuse-an-accelerator-without-realms",
+                   test_accelerator);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    add_refusals();
+    qtest_add_func("/realm/options/defaults-are-a-realm", test_defaults);
+    qtest_add_func("/realm/options/choices-are-obeyed", test_choices);
+    qtest_add_func("/realm/options/extensions-are-measured", test_measured);
+    qtest_add_func("/realm/options/no-measurement-before-the-first-start",
+                   test_no_measurement_before_start);
+    qtest_add_func("/realm/commands/refuse-an-object-at-run-time",
+                   test_object_at_run_time);
+    qtest_add_func("/realm/commands/refuse-new-properties-of-a-realm",
+                   test_fixed_properties);
+    qtest_add_func("/realm/commands/refuse-without-a-realm", test_no_realm);
+    qtest_add_func("/realm/commands/refuse-migration-of-migration-off",
+                   test_migration_off);
+    qtest_add_func("/realm/commands/refuse-migration-without-an-offer",
+                   test_no_offer);
+    qtest_add_func("/realm/commands/refuse-what-is-no-offer",
+                   test_bad_offers);
+    qtest_add_func("/realm/commands/refuse-an-offer-before-the-first-start",
+                   test_offer_before_start);
+    qtest_add_func("/realm/commands/refuse-a-second-offer-or-acceptance",
+                   test_one_offer_one_acceptance);
+    return g_test_run();
+}
