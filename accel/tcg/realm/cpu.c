@@ -24,6 +24,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/qemu-print.h"
 #include "accel/tcg/cpu-ops.h"
+#include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
 #include "exec/gdbstub.h"
@@ -303,6 +304,8 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     arm_realize(dev, errp);
     if (!*errp) {
         drop_gdb_coprocessors(CPU(dev));
+        /* Not what the CPU accesses, but what the monitor shows as its view. */
+        CPU(dev)->as = &address_space_memory;
     }
 }
 

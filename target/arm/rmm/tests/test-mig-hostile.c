@@ -258,6 +258,159 @@ static void test_a_record_in_the_place_of_another_is_refused(void)
     }
 }
 
+/* ---- each check for itself: others might catch the attack too ---- */
+
+static void refused_because(Attack a, MigCause cause)
+{
+    int state;
+
+    g_assert_cmphex(attack(&a, &state), ==, REFUSED(cause));
+    g_assert_cmpint(state, ==, REALM_FAILED);
+}
+
+static void test_attacks_are_refused_for_their_own_reason(void)
+{
+    refused_because((Attack) { FLIP, REC_BEGIN, 0x60 }, MIG_CAUSE_FORMAT);
+    refused_because((Attack) { FLIP, REC_BEGIN, 0x20 },
+                    MIG_CAUSE_AUTHENTICATION);
+    refused_because((Attack) { FLIP, REC_MEM, 0x50 },
+                    MIG_CAUSE_AUTHENTICATION);
+    refused_because((Attack) { DROP, REC_MEM, 0 }, MIG_CAUSE_ORDER);
+    refused_because((Attack) { TWICE, REC_REC, 0 }, MIG_CAUSE_ORDER);
+    /* The token of the first epoch overtakes a bundle of stream 1 */
+    refused_because((Attack) { SWAP, REC_MEM_S1, REC_EPOCH },
+                    MIG_CAUSE_TOTAL);
+    refused_because((Attack) { DROP, REC_MEM_S1, 0 }, MIG_CAUSE_TOTAL);
+    /* Stream 1 goes on while the epoch does not */
+    refused_because((Attack) { SWAP, REC_EPOCH, REC_MEM_E2_S1 },
+                    MIG_CAUSE_EPOCH);
+}
+
+typedef struct Lie {
+    Machine *src, *dst;
+    uint64_t ipa;
+} Lie;
+
+/* A Realm of one page that is paused, with nothing sent after begin */
+static Lie lie_new(void)
+{
+    Lie l = { .src = source_new(&machine_defaults, 1),
+              .dst = machine_new(&machine_defaults),
+              .ipa = page_ipa(0, 1) };
+
+    step_connect(l.src, l.dst);
+    OK(MIG(l.src, MIG_PAUSE));
+    g_array_unref(machine_collect(l.src));
+    return l;
+}
+
+static uint64_t lie_end(Lie *l)
+{
+    GPtrArray *records = machine_final_records(l->src);
+    uint64_t result = RMI_SUCCESS;
+
+    for (guint i = 0; i < records->len && result == RMI_SUCCESS; i++) {
+        result = machine_receive(l->dst, records->pdata[i]);
+    }
+    if (result == RMI_SUCCESS) {
+        result = MIG(l->dst, MIG_IMPORT_COMMIT);
+    }
+    g_assert_cmpint(machine_state(l->dst), !=, REALM_ACTIVE);
+    g_ptr_array_unref(records);
+    machine_free(l->src);
+    machine_free(l->dst);
+    return result;
+}
+
+static void test_a_bundle_dropped_after_the_last_token_stops_the_start(void)
+{
+    Lie l = lie_new();
+
+    g_byte_array_unref(machine_send_pages(l.src, &l.ipa, 1, 1));
+    g_assert_cmphex(lie_end(&l), ==, REFUSED(MIG_CAUSE_TOTAL));
+}
+
+/* What no source does; the destination does not rely on that */
+static void test_a_page_that_never_came_stops_the_commit(void)
+{
+    Lie l = lie_new();
+    RmmRealm *realm = realm_lock(l.src->rmm, l.src->rd);
+    uint64_t pa;
+
+    g_assert_true(rtt_take_pending(realm, l.ipa, &pa));
+    realm_unlock(realm);
+    machine_table(l.dst, l.ipa);
+    g_assert_cmphex(lie_end(&l), ==, REFUSED(MIG_CAUSE_PAGE_MISSING));
+}
+
+static void lie_at_start(bool realm_missing)
+{
+    Lie l = lie_new();
+    MigSession *s = machine_session(l.src);
+    Record *start;
+    uint64_t result;
+
+    step_take(l.dst, machine_send_pages(l.src, &l.ipa, 1, 1));
+    if (realm_missing) {
+        s->next_base = MACHINE_TOP;
+        for (unsigned i = 0; i < MACHINE_RECS; i++) {
+            step_take(l.dst, machine_export(l.src, MIG_EXPORT_REC,
+                                            l.src->recs[i], &result));
+        }
+    } else {
+        step_take(l.dst, machine_export(l.src, MIG_EXPORT_REALM, 0, &result));
+        s->num_recs = MACHINE_RECS;
+    }
+    start = machine_export(l.src, MIG_EXPORT_START, 0, &result);
+    OK(result);
+    g_assert_cmphex(machine_receive(l.dst, start), ==,
+                    REFUSED(MIG_CAUSE_INCOMPLETE));
+    g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
+    g_byte_array_unref(start);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
+static void test_a_start_token_without_map_or_recs_is_refused(void)
+{
+    lie_at_start(true);
+    lie_at_start(false);
+}
+
+static void test_a_rec_comes_once(void)
+{
+    Lie l = lie_new();
+    Record *again;
+    uint64_t result;
+
+    step_take(l.dst, machine_export(l.src, MIG_EXPORT_REC, l.src->recs[1],
+                                    &result));
+    machine_session(l.src)->recs[1] = 0;
+    again = machine_export(l.src, MIG_EXPORT_REC, l.src->recs[1], &result);
+    g_assert_cmphex(machine_receive(l.dst, again), ==,
+                    REFUSED(MIG_CAUSE_REC_UNKNOWN));
+    g_byte_array_unref(again);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
+static void test_tags_whose_length_tells_something_are_refused(void)
+{
+    Lie l = lie_new();
+    uint8_t *tags;
+    Record *record;
+
+    machine_page(l.src, l.ipa, false, &tags);
+    memset(tags, 0, RMM_TAG_BYTES);
+    machine_session(l.src)->compact = true;
+    record = machine_send_pages(l.src, &l.ipa, 1, 0);
+    g_assert_cmphex(machine_receive(l.dst, record), ==,
+                    REFUSED(MIG_CAUSE_FORMAT));
+    g_byte_array_unref(record);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
 #define TEST(name) g_test_add_func("/mig-hostile/" #name, test_##name)
 
 int main(int argc, char **argv)
@@ -270,6 +423,12 @@ int main(int argc, char **argv)
     TEST(records_in_another_order_are_refused);
     TEST(streams_may_overtake_each_other_inside_an_epoch);
     TEST(a_record_in_the_place_of_another_is_refused);
+    TEST(attacks_are_refused_for_their_own_reason);
+    TEST(a_bundle_dropped_after_the_last_token_stops_the_start);
+    TEST(a_page_that_never_came_stops_the_commit);
+    TEST(a_start_token_without_map_or_recs_is_refused);
+    TEST(a_rec_comes_once);
+    TEST(tags_whose_length_tells_something_are_refused);
     g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);
     return g_test_run();
 }
