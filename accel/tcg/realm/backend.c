@@ -292,11 +292,24 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     return mig_call(&pe, "import memory", errp);
 }
 
+/* Where the Realm's map is finer than our tables, the RMM wants a table. */
 static bool commit(Error **errp)
 {
-    RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
+    ERRP_GUARD();
 
-    return mig_call(&pe, "start here", errp);
+    for (;;) {
+        RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
+
+        if (mig_call(&pe, "start here", errp)) {
+            return true;
+        }
+        if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT ||
+            realm_host_create_tables(pe.x[1]) != RMI_SUCCESS) {
+            return false;
+        }
+        error_free(*errp);
+        *errp = NULL;
+    }
 }
 
 /* A vCPU whose REC the RMM does not let run does not run. */

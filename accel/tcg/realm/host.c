@@ -399,6 +399,9 @@ void realm_host_handle_exit(CPUState *cs)
 
     memset(&run->enter, 0, sizeof(run->enter));
     switch (run->exit.exit_reason) {
+    case RMI_EXIT_SYNC: /* a buffer of the Realm's has no page yet */
+        realm_host_donate((run->exit.hpfar & ~0xfull) << 8);
+        break;
     case RMI_EXIT_RIPAS_CHANGE:
         change_ripas(vcpu, &run->exit);
         break;

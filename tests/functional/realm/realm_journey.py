@@ -10,7 +10,7 @@ from realm_case import RealmTest, guest_arguments
 from realm_vm import verdict
 
 # One line a sample; two neighbours are taken on any two CPUs.
-SAMPLE = '(while sleep 0.02; do realm-check --clock; done) > /tmp/clock &'
+SAMPLE = '{ while sleep 0.02; do realm-check --clock; done > /tmp/clock & }'
 JUDGE = r"""awk -F'[= ]' '
     { step = $3 - last; if (NR > 1 && step < 0) back++;
       if (NR > 1 && step > longest) longest = step; last = $3 }

@@ -24,6 +24,19 @@ GRand *rand_new(void)
     return g_rand_new_with_seed(g_test_rand_int());
 }
 
+/* Measurements that the destination has to learn, too */
+static void fill_measurements(Machine *m, GRand *rand)
+{
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+
+    for (int slot = 0; slot < MEASUREMENT_SLOTS; slot++) {
+        for (int b = 0; b < 32; b++) {
+            realm->measurement[slot][b] = g_rand_int(rand);
+        }
+    }
+    realm_unlock(realm);
+}
+
 Machine *source_new(const MachineParams *params, unsigned pages)
 {
     Machine *m = machine_new(params);
@@ -46,6 +59,7 @@ Machine *source_new(const MachineParams *params, unsigned pages)
         }
     }
     machine_activate(m);
+    fill_measurements(m, rand);
     g_rand_free(rand);
     return m;
 }
