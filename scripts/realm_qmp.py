@@ -185,6 +185,7 @@ class Migration:
     def __init__(self, source, dest, uri, plain=False, bandwidth=0,
                  downtime=None, timeout=None, progress=None):
         self.source, self.dest, self.uri = source, dest, uri
+        self.source_uri = uri           # differs if there is a relay between
         self.plain = plain
         self.bandwidth = bandwidth      # bytes/s; 0: unlimited
         self.downtime = downtime        # ms; None: QEMU's own limit
@@ -226,7 +227,7 @@ class Migration:
             offer = self.dest.cmd('realm-migration-offer')['offer']
             self.source.cmd('realm-migration-accept', offer=offer)
         self.dest.cmd('migrate-incoming', uri=self.uri, exit_on_error=False)
-        self.source.cmd('migrate', uri=self.uri)
+        self.source.cmd('migrate', uri=self.source_uri)
         self.started = True
 
     def poll(self):

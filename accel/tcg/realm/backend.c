@@ -296,6 +296,7 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
 static bool commit(Error **errp)
 {
     ERRP_GUARD();
+    uint64_t last = UINT64_MAX;
 
     for (;;) {
         RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
@@ -303,10 +304,11 @@ static bool commit(Error **errp)
         if (mig_call(&pe, "start here", errp)) {
             return true;
         }
-        if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT ||
+        if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT || pe.x[1] == last ||
             realm_host_create_tables(pe.x[1]) != RMI_SUCCESS) {
             return false;
         }
+        last = pe.x[1];
         error_free(*errp);
         *errp = NULL;
     }

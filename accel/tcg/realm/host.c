@@ -273,10 +273,11 @@ bool realm_host_donate(uint64_t ipa)
                         RMM_ACCESS_READ, &found) != RMM_FAULT_UNASSIGNED) {
         return true;
     }
-    if (realm_host_create_tables(ipa) != RMI_SUCCESS ||
-        !realm_host_delegate(ipa)) {
+    if (realm_host_create_tables(ipa) != RMI_SUCCESS) {
         return false;
     }
+    /* A page that an import dropped is delegated already. */
+    realm_host_delegate(ipa);
     realm_host_call(&pe);
     trace_realm_host_donate(ipa, pe.x[0]);
     return pe.x[0] == RMI_SUCCESS;

@@ -11,7 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
-#include "libqtest.h"
+#include "tests/qtest/libqtest.h"
 
 #define MACHINE "-machine virt,confidential-guest-support=rme0"
 #define OBJECT " -object rme-guest,id=rme0"
@@ -102,13 +102,13 @@ static void end_in_time(gpointer unused)
 }
 
 /*
- * Run the program to its end; return what it wrote to standard error.  On
- * its standard output a monitor would greet, if the machine came to life.
+ * Run the program to its end; return what it wrote to standard error.  If
+ * the machine had run, a trace line would be there as well.
  */
 static char *run_to_failure(const char *args)
 {
     g_autofree char *line = g_strdup_printf(
-        "%s -nodefaults -display none -accel tcg -qmp stdio %s",
+        "%s -nodefaults -display none -accel tcg -trace vm_state_notify %s",
         getenv("QTEST_QEMU_BINARY"), args);
     g_autofree char *out = NULL;
     g_auto(GStrv) argv = NULL;

@@ -377,6 +377,21 @@ static void test_a_start_token_without_map_or_recs_is_refused(void)
     lie_at_start(false);
 }
 
+static void test_a_record_of_another_epoch_is_refused(void)
+{
+    Lie l = lie_new();
+    Record *record;
+    uint64_t result;
+
+    machine_session(l.src)->epoch++;
+    record = machine_export(l.src, MIG_EXPORT_REALM, 0, &result);
+    g_assert_cmphex(machine_receive(l.dst, record), ==,
+                    REFUSED(MIG_CAUSE_EPOCH));
+    g_byte_array_unref(record);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
 static void test_a_rec_comes_once(void)
 {
     Lie l = lie_new();
@@ -427,6 +442,7 @@ int main(int argc, char **argv)
     TEST(a_bundle_dropped_after_the_last_token_stops_the_start);
     TEST(a_page_that_never_came_stops_the_commit);
     TEST(a_start_token_without_map_or_recs_is_refused);
+    TEST(a_record_of_another_epoch_is_refused);
     TEST(a_rec_comes_once);
     TEST(tags_whose_length_tells_something_are_refused);
     g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);

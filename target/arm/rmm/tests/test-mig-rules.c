@@ -73,7 +73,8 @@ static void test_no_start_token_while_anything_is_missing(void)
             REFUSED(MIG_CAUSE_REALM_PART));
     for (unsigned i = 0; i < MACHINE_RECS; i++) {
         REFUSES(src, START, REFUSED(MIG_CAUSE_REC_MISSING));
-        step_take(dst, machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
+        step_take(dst,
+                  machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
         REFUSES(src, MIG(src, MIG_EXPORT_REC, src->recs[i], NS_BLOB(0),
                          65536 * 2), REFUSED(MIG_CAUSE_REC_REPEATED));
     }

@@ -457,7 +457,8 @@ static void map_arrives(uint64_t buffer)
     } while (base);
     g_assert_true((parts > 5) == (buffer < 1024));
     for (unsigned i = 0; i < MACHINE_RECS; i++) {
-        step_take(dst, machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
+        step_take(dst,
+                  machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
     }
     step_take(dst, machine_export(src, MIG_EXPORT_START, 0, &result));
     OK(MIG(dst, MIG_IMPORT_COMMIT));

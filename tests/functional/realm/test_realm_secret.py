@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Nothing that the host can look at shows a Realm's memory or registers.
+
+The same looks find everything in an ordinary guest, and find what a Realm
+shares, so they would find what leaks.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import os
+import re
+import struct
+
+from realm_case import RealmTest, guest_arguments, incoming, wait_until
+from realm_case import Migration, MIGRATION_SECONDS
+from realm_gdb import Gdb
+from realm_relay import Relay
+from realm_vm import disk_arguments
+
+MIB = 1 << 20
+RAM_BASE, RAM_SIZE = 1 << 30, 256 * MIB
+SHARED_BIT = 1 << 40
+PAGE = 4096
+NT_PRSTATUS, NT_FPREGSET = 1, 2
+
+# A shell whose variable holds the marker, and which never leaves its CPU: so
+# a debugger finds its addresses in the CPU's current translation.
+BUSY = "sh -c 'M={}; M=$M{}; echo busy: $$; while :; do :; done' &"
+
+
+def marker():
+    """A text, and its reverse, which the guest is told: so the text itself
+    is only where the guest puts it."""
+    text = 'marker-' + os.urandom(12).hex()
+    return text.encode(), text[::-1]
+
+
+def register_notes(path):
+    """The contents of the notes about registers in a dump."""
+    with open(path, 'rb') as file:
+        header = file.read(64)
+        offset, = struct.unpack_from('<Q', header, 32)
+        size, count = struct.unpack_from('<HH', header, 54)
+        file.seek(offset)
+        for number in range(count):
+            file.seek(offset + number * size)
+            kind, _, at, _, _, length = struct.unpack('<IIQQQQ', file.read(40))
+            if kind == 4:                       # PT_NOTE
+                file.seek(at)
+                yield from notes(file.read(length))
+
+
+def notes(data):
+    at = 0
+    while at + 12 <= len(data):
+        name, size, kind = struct.unpack_from('<III', data, at)
+        at += 12 + (name + 3 & ~3)
+        if kind == NT_PRSTATUS:
+            yield 'general', data[at + 112:at + 112 + 34 * 8]
+        elif kind == NT_FPREGSET:
+            yield 'floating point', data[at:at + size]
+        at += size + 3 & ~3
+
+
+class Looks:
+    """Everything that the host has to look into a guest."""
+
+    def __init__(self, test, vm):
+        self.test, self.vm = test, vm
+
+    def pmemsave(self, base=RAM_BASE):
+        path = self.test.path('pmemsave')
+        self.vm.qmp.cmd('pmemsave', val=base, size=RAM_SIZE, filename=path)
+        with open(path, 'rb') as file:
+            return file.read()
+
+    def dump(self):
+        path = self.test.path('dump')
+        self.vm.qmp.cmd('dump-guest-memory', paging=False,
+                        protocol=f'file:{path}')
+        with open(path, 'rb') as file:
+            return file.read(), dict(register_notes(path))
+
+    def memory(self):
+        """All physical memory, seen in every way: name to contents."""
+        return {'pmemsave': self.pmemsave(),
+                'pmemsave of the shared alias':
+                self.pmemsave(SHARED_BIT | RAM_BASE),
+                'dump-guest-memory': self.dump()[0]}
+
+    def gdb(self):
+        path = self.test.path(f'{self.vm.name}.gdb')
+        if not os.path.exists(path):
+            self.vm.qmp.hmp(f'gdbserver unix:{path},server=on,wait=off')
+        return Gdb(path)
+
+    def memsave(self, address, size):
+        path = self.test.path('memsave')
+        open(path, 'wb').close()
+        self.vm.qmp.try_cmd('memsave', val=address, size=size, filename=path)
+        with open(path, 'rb') as file:
+            return file.read()
+
+
+class Secret(RealmTest):
+
+    def arguments(self, realm):
+        disk = self.path('disk')
+        with open(disk, 'ab') as file:
+            file.truncate(MIB)
+        return (guest_arguments(realm=realm, cpus=1, memory='256M')
+                + disk_arguments(disk))
+
+    def put_private_marker(self, vm):
+        """Returns the marker and the physical address of a page with it."""
+        text, reverse = marker()
+        vm.console.send(f'realm-check --marker-private {reverse} &')
+        vm.console.wait_for('marker-private: ready')
+        # The pages are the only locked memory of that process.
+        where = self.guest(vm, 'pid=$(pidof realm-check); '
+                               "awk '/-/ { at = $1 } "
+                               '/^Locked: *[1-9]/ { print at }\' '
+                               '/proc/$pid/smaps')
+        page = int(where.split('-')[0], 16) // PAGE
+        entry = self.guest(vm, 'dd if=/proc/$(pidof realm-check)/pagemap bs=8 '
+                               f'skip={page} count=1 2>/dev/null '
+                               '| od -An -tx8')
+        return text, (int(entry, 16) & (1 << 55) - 1) * PAGE
+
+    def put_shared_marker(self, vm):
+        text, reverse = marker()
+        self.guest(vm, f'realm-check --marker-shared /dev/vda {reverse}')
+        return text
+
+    def put_busy_marker(self, vm):
+        """Returns the marker and where it is for the program on the CPU."""
+        text, _ = marker()
+        half = len(text) // 2
+        start = vm.console.mark()
+        vm.console.send(BUSY.format(text[:half].decode(),
+                                    text[half:].decode()))
+        pid = vm.console.wait_for(r'^busy: (\d+)', after=start)[1]
+        heap = self.guest(vm, f'grep heap /proc/{pid}/maps')
+        begin, end = re.match('([0-9a-f]+)-([0-9a-f]+)', heap).groups()
+        return text, int(begin, 16), int(end, 16)
+
+    def look_with_gdb(self, looks, physical, busy):
+        """What a debugger sees at a physical address, and of the busy
+        program, until that is what happens to run."""
+        text, begin, end = busy
+        for _ in range(5):
+            with looks.gdb() as gdb:
+                gdb.physical(True)
+                by_address = gdb.read(physical, PAGE)
+                gdb.physical(False)
+                by_program = gdb.read(begin, end - begin)
+                registers = gdb.registers()
+            by_program += looks.memsave(begin, end - begin)
+            if text in by_program:
+                break
+        return by_address, by_program, registers
+
+    def shown_registers(self, vm):
+        """The numbers in `info registers`, while the guest runs."""
+        text = vm.qmp.hmp('info registers -a')
+        return [number for number in re.findall(r'=\s*([0-9a-f]{8,})', text)
+                if int(number, 16)]
+
+    def test_every_look_finds_the_memory_of_an_ordinary_guest(self):
+        vm = self.boot(self.arguments(realm=False))
+        looks = Looks(self, vm)
+        private, physical = self.put_private_marker(vm)
+        busy = self.put_busy_marker(vm)
+        self.assertTrue(private in looks.pmemsave())
+        contents, registers = looks.dump()
+        self.assertTrue(private in contents)
+        self.assertTrue(any(registers['general']))
+        by_address, by_program, registers = self.look_with_gdb(looks, physical,
+                                                               busy)
+        self.assertIn(private, by_address)
+        self.assertTrue(busy[0] in by_program)
+        self.assertTrue(any(registers))
+        self.assertTrue(self.shown_registers(vm))
+
+    def test_no_look_finds_private_memory_of_a_realm(self):
+        arguments = self.arguments(realm=True)
+        source = self.boot(arguments)
+        private, physical = self.put_private_marker(source)
+        shared = self.put_shared_marker(source)
+        busy = self.put_busy_marker(source)
+        self.check_looks(source, private, shared, physical, busy)
+
+        dest, stream = self.migrate_recorded(source, arguments)
+        self.assertFalse(private in stream or busy[0] in stream)
+        self.assertTrue(shared in stream)
+        self.check_memory(Looks(self, source), [private, busy[0]], shared)
+        source.stop()
+        self.check_looks(dest, private, shared, physical, busy)
+
+    def migrate_recorded(self, source, arguments):
+        """Migrates through a relay; returns the destination and all bytes
+        that went over the wire."""
+        dest = self.start(incoming(arguments))
+        path = self.path('stream')
+        with Relay(self.path('relay'), path) as relay:
+            migration = Migration(source.qmp, dest.qmp, f'unix:{path}',
+                                  timeout=MIGRATION_SECONDS)
+            migration.source_uri = relay.uri
+            migration.run()
+            relay.wait()
+        return dest, bytes(relay.recorded)
+
+    def check_looks(self, vm, private, shared, physical, busy):
+        looks = Looks(self, vm)
+        self.check_memory(looks, [private, busy[0]], shared)
+        by_address, by_program, registers = self.look_with_gdb(looks, physical,
+                                                               busy)
+        self.assertNotIn(private, by_address)
+        self.assertFalse(busy[0] in by_program)
+        self.assertEqual(registers, bytes(len(registers)))
+        self.assertEqual(self.shown_registers(vm), [])
+        wait_until(lambda: vm.qmp.cmd('query-status')['running'],
+                   'the guest goes on after the debugger has gone')
+
+    def check_memory(self, looks, private, shared):
+        for name, contents in looks.memory().items():
+            for secret in private:
+                self.assertFalse(secret in contents, name)
+            self.assertTrue(shared in contents, name)
+        at = RAM_BASE + looks.pmemsave().index(shared)
+        with looks.gdb() as gdb:
+            gdb.physical(True)
+            self.assertEqual(gdb.read(at, len(shared)), shared)
+        for name, contents in looks.dump()[1].items():
+            self.assertEqual(contents, bytes(len(contents)), name)
+
+
+if __name__ == '__main__':
+    RealmTest.main()
