@@ -29,6 +29,7 @@ static const char *const causes[] = {
     [MIG_CAUSE_REALM_MISSING] = "its state is not exported completely",
     [MIG_CAUSE_REC_MISSING] = "a REC is not exported",
     [MIG_CAUSE_REC_REPEATED] = "a REC is exported twice",
+    [MIG_CAUSE_REC_EXTRA] = "a REC was created after the import",
     [MIG_CAUSE_CONTEXT] = "the registers of a vCPU are not available",
     [MIG_CAUSE_CIPHER] = "the cryptography library failed",
     [MIG_CAUSE_PAGE_MISSING] = "a page never came",
