@@ -8,7 +8,7 @@ BUILD ?= build
 CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib bench patches deps
-.PHONY: help clean distclean
+.PHONY: guest help clean distclean
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -18,7 +18,10 @@ configure: deps
 	then $(BUILD)/reconfigure; \
 	else ./configure --build-dir=$(BUILD) $(CONFIGURE); fi
 
-run: build
+guest: deps
+	@tests/guest/build
+
+run: build guest
 	@scripts/realm-demo
 
 check: deps
@@ -31,7 +34,7 @@ check-lib: deps
 	@test -f build/lib/build.ninja || meson setup build/lib
 	@ninja -C build/lib test
 
-bench: build
+bench: build guest
 	@tests/bench/run
 
 patches: configure
