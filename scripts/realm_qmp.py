@@ -191,6 +191,7 @@ class Migration:
         self.downtime = downtime        # ms; None: QEMU's own limit
         self.timeout = timeout          # s
         self.progress = progress or NoProgress()
+        self.offer = None
         self.samples = []
         self.started = False
 
@@ -224,8 +225,8 @@ class Migration:
             parameters['downtime-limit'] = self.downtime
         self.source.cmd('migrate-set-parameters', **parameters)
         if not self.plain:
-            offer = self.dest.cmd('realm-migration-offer')['offer']
-            self.source.cmd('realm-migration-accept', offer=offer)
+            self.offer = self.dest.cmd('realm-migration-offer')['offer']
+            self.source.cmd('realm-migration-accept', offer=self.offer)
         self.dest.cmd('migrate-incoming', uri=self.uri, exit_on_error=False)
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True

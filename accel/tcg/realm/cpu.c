@@ -178,8 +178,7 @@ static void smc(CPUState *cs)
     CPUARMState *env = &ARM_CPU(cs)->env;
     RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
 
-    trace_realm_cpu_smc(cs->cpu_index, env->xregs[0], env->xregs[1],
-                        env->xregs[2]);
+    trace_realm_cpu_smc(cs->cpu_index, env->xregs[0]);
     memcpy(pe->x, env->xregs, sizeof(pe->x));
     pe->pc = env->pc;
     realm_host_call(pe);
@@ -205,11 +204,17 @@ static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
     }
 }
 
+/* The identifier as the RMM decodes it (SMCCC 1.3, section 2.5.1). */
+static uint64_t smc_fid(CPUState *cs)
+{
+    return ARM_CPU(cs)->env.xregs[0] & ~(uint64_t)SMCCC_SVE_HINT;
+}
+
 static void realm_do_interrupt(CPUState *cs)
 {
     if (cs->exception_index != EXCP_SMC) {
         arm_ops->do_interrupt(cs);
-    } else if (ARM_CPU(cs)->env.xregs[0] == RSI_IPA_STATE_SET) {
+    } else if (smc_fid(cs) == RSI_IPA_STATE_SET) {
         /*
          * Pages change hands: no other vCPU may be using them meanwhile.  If
          * the machine stops before that, the instruction is executed again.

@@ -50,10 +50,20 @@ class RealmTest(QemuSystemTest):
         super().setUpClass()
         os.environ['QEMU_PROGRAM'] = os.environ['QEMU_TEST_QEMU_BINARY']
         guest = Path(os.environ['QEMU_BUILD_ROOT'], 'guest')
-        os.environ.setdefault('GUEST_DIR', str(guest))
+        if guest.exists():
+            os.environ.setdefault('GUEST_DIR', str(guest))
         signal.signal(signal.SIGTERM, end_at_once)
         cls.folder = cls.enterClassContext(temporary_folder())
         cls.started = 0
+
+    def setUp(self):
+        super().setUp()
+        self.vms = []                           # those that this test started
+
+    def tearDown(self):
+        for vm in self.vms:
+            self.log.debug('%s said: %s', vm.name, vm.errors())
+        super().tearDown()
 
     def path(self, name):
         """A file for this test, deleted with the class; short enough for a
@@ -70,6 +80,7 @@ class RealmTest(QemuSystemTest):
         vm = enter(Vm(name, arguments, self.folder))
         log = logging.getLogger('qemu-test')
         vm.console.watcher = lambda line: log.debug('%s| %s', name, line)
+        self.vms.append(vm)
         return vm
 
     def boot(self, arguments, shared=False):

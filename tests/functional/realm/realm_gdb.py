@@ -60,4 +60,5 @@ class Gdb:
         try:
             self.ask('D')
         finally:
+            self._stream.close()
             self._socket.close()

@@ -9,7 +9,7 @@ import struct
 import threading
 
 MAGIC, VERSION = 0x4d4c4552, 1          # target/arm/rmm/mig-abi.h
-IMMUTABLE, REC, MEMORY, EPOCH, START = 0, 2, 16, 32, 33
+REC, MEMORY, START = 2, 16, 33
 HEADER = struct.Struct('<IHBBIHHQQIIQ')
 
 
@@ -101,9 +101,8 @@ class Relay:
                 pass                            # one side has gone: so do we
 
     def _pump(self, source, dest):
-        back = threading.Thread(target=self._watch, args=(dest, source),
-                                daemon=True)
-        back.start()
+        threading.Thread(target=self._watch, args=(dest, source),
+                         daemon=True).start()
         data = True
         while data:
             data = source.recv(1 << 20)
@@ -112,9 +111,8 @@ class Relay:
                 dest.sendall(self.change(data))
             except CutHere as cut:
                 dest.sendall(cut.data)
-                return
-        dest.shutdown(socket.SHUT_WR)
-        back.join()
+                break
+        dest.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def _watch(dest, source):

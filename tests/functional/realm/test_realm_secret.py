@@ -25,7 +25,7 @@ NT_PRSTATUS, NT_FPREGSET = 1, 2
 
 # A shell whose variable holds the marker, and which never leaves its CPU: so
 # a debugger finds its addresses in the CPU's current translation.
-BUSY = "sh -c 'M={}; M=$M{}; echo busy: $$; while :; do :; done' &"
+BUSY = "sh -c 'M={}; M=${{M}}{}; echo busy: $$; while :; do :; done' &"
 
 
 def marker():
@@ -197,6 +197,14 @@ class Secret(RealmTest):
         source.stop()
         self.check_looks(dest, private, shared, physical, busy)
 
+    def test_dump_of_a_realm_shows_no_registers(self):
+        vm = self.start(self.arguments(realm=True))
+        vm.console.wait_for('RME: Using RSI')
+        registers = Looks(self, vm).dump()[1]
+        self.assertEqual(set(registers), {'general', 'floating point'})
+        for name, contents in registers.items():
+            self.assertEqual(contents, bytes(len(contents)), name)
+
     def migrate_recorded(self, source, arguments):
         """Migrates through a relay; returns the destination and all bytes
         that went over the wire."""
@@ -215,6 +223,7 @@ class Secret(RealmTest):
         self.check_memory(looks, [private, busy[0]], shared)
         by_address, by_program, registers = self.look_with_gdb(looks, physical,
                                                                busy)
+        self.assertEqual(len(by_address), PAGE)
         self.assertNotIn(private, by_address)
         self.assertFalse(busy[0] in by_program)
         self.assertEqual(registers, bytes(len(registers)))
@@ -231,8 +240,6 @@ class Secret(RealmTest):
         with looks.gdb() as gdb:
             gdb.physical(True)
             self.assertEqual(gdb.read(at, len(shared)), shared)
-        for name, contents in looks.dump()[1].items():
-            self.assertEqual(contents, bytes(len(contents)), name)
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ typedef enum ServantOp {
     SERVANT_STORE_BYTE,         /* 8 bits at X0 = X1 */
 } ServantOp;
 
-/* A new address of an array is 0x200 further on: exceptions come there. */
+/* Where exceptions come to, from the start of the payload, which is VBAR. */
 #define SERVANT_VECTOR 0x200
 
 static const uint32_t servant_code[] = {

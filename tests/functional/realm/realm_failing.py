@@ -1,0 +1,105 @@
+"""What the tests of failing migrations share: one Realm for all of them.
+
+It has to survive each failure.  Most tests end by moving it on, with a
+program in it that checks its memory.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+from realm_case import (Migration, RealmTest, guest_arguments, incoming,
+                        wait_until)
+from realm_relay import Relay
+
+MIB = 1 << 20
+SMALL = {'cpus': 2, 'memory': '384M', 'append': 'realm.check=16,2,4'}
+ENDED = ('failed', 'completed', 'cancelled')
+
+
+class FailureTest(RealmTest):
+
+    realm = whole = None
+
+    def source(self):
+        """The Realm, wherever it is now."""
+        cls = type(self)
+        if cls.realm is None:
+            cls.realm = self.boot(guest_arguments(**SMALL), shared=True)
+            cls.realm.console.wait_for('realm-check: start')
+        return cls.realm
+
+    def destination(self, **options):
+        return self.start(incoming(guest_arguments(**{**SMALL, **options})))
+
+    def setUp(self):
+        super().setUp()
+        # A Realm that a failed test broke is not used again.
+        type(self).realm = type(self).whole
+        type(self).whole = None
+
+    def tearDown(self):
+        result = self._outcome.result
+        if self not in [test for test, _ in result.errors + result.failures]:
+            type(self).whole = self.realm
+        super().tearDown()
+
+    def assert_moves_on(self):
+        """The source runs on, and a later migration of it works."""
+        source = self.source()
+        self.assert_goes_on(source)
+        type(self).realm, _ = self.migrate(
+            source, guest_arguments(**SMALL), shared=True)
+        source.stop()
+        self.assert_goes_on(self.realm)
+        line = self.realm.console.wait_for(
+            'realm-check: t=.*', after=self.realm.console.mark())[0]
+        self.assertIn(' wrong_bytes=0 wrong_tags=0', line)
+
+    def migration(self, dest, **options):
+        return Migration(self.source().qmp, dest.qmp,
+                         f'unix:{self.path(dest.name)}', timeout=60, **options)
+
+    def start_slowly(self, dest):
+        """A migration that is well in its first round, and stays there."""
+        migration = self.migration(dest, bandwidth=16 * MIB)
+        migration.start()
+        qmp = self.source().qmp
+        wait_until(lambda: qmp.cmd('query-migrate')['status'] == 'active' and
+                   qmp.cmd('query-realm-migration')['private-pages'] > 1000,
+                   'pages are moved')
+        self.assertFalse(migration.poll())
+        return migration
+
+    def send(self, dest, offer):
+        """Sends the Realm to @dest under an offer that may not be its own;
+        that has to fail."""
+        source = self.source().qmp
+        source.cmd('realm-migration-accept', offer=offer)
+        uri = f'unix:{self.path(dest.name)}'
+        dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
+        source.cmd('migrate', uri=uri)
+        self.assertEqual(self.wait_for_end(), 'failed')
+
+    def wait_for_end(self):
+        """Until the source's migration has ended; returns how."""
+        def status():
+            now = self.source().qmp.cmd('query-migrate').get('status')
+            return now if now in ENDED else None
+        return wait_until(status, 'the migration ends')
+
+    def assert_never_runs(self, dest):
+        """A destination with a failed migration cannot be made to run."""
+        wait_until(lambda: dest.qmp.cmd('query-migrate').get('status')
+                   == 'failed', 'the destination says that it failed')
+        dest.qmp.try_cmd('cont')
+        self.assertFalse(dest.qmp.cmd('query-status')['running'])
+        self.assertEqual(dest.console.lines, [])
+
+    def assert_fails(self, message, dest, change=None):
+        """A migration to @dest fails, for a reason that its error names."""
+        migration = self.migration(dest)
+        with Relay(self.path('relay'), self.path(dest.name), change) as relay:
+            migration.source_uri = relay.uri
+            self.assert_refused('migration failed', migration.run)
+        self.assert_never_runs(dest)
+        self.assertRegex('\n'.join(dest.errors()), message)
+        self.assert_goes_on(self.source())

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""What is refused before anything of a Realm has moved, and why.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+from realm_case import guest_arguments, incoming, wait_until
+from realm_failing import MIB, SMALL, FailureTest
+
+
+class Refused(FailureTest):
+    def test_migration_needs_an_accepted_offer(self):
+        self.assert_refused('realm-migration-accept', self.source().qmp.cmd,
+                            'migrate', uri='unix:/nowhere')
+        self.assert_goes_on(self.source())
+
+    def test_realm_created_with_migration_off_stays(self):
+        stays = self.start(guest_arguments(cpus=1, memory='384M',
+                                           migratable=False))
+        wait_until(lambda: 'rim' in stays.qmp.cmd('query-realm'), 'it runs')
+        self.assert_refused('migration=on', stays.qmp.cmd, 'migrate',
+                            uri='unix:/nowhere')
+        offer = self.destination().qmp.cmd('realm-migration-offer')['offer']
+        self.assert_refused('migration=on', stays.qmp.cmd,
+                            'realm-migration-accept', offer=offer)
+        self.assertTrue(stays.qmp.cmd('query-status')['running'])
+
+    def test_offer_serves_one_migration(self):
+        migration = self.start_slowly(self.destination())
+        migration.cancel()
+        source = self.source().qmp
+        self.assert_refused('realm-migration-accept', source.cmd, 'migrate',
+                            uri='unix:/nowhere')
+        self.assert_refused('offer was used before', source.cmd,
+                            'realm-migration-accept', offer=migration.offer)
+        self.assert_moves_on()
+
+    def test_offer_of_a_lost_destination_does_not_block_the_next(self):
+        dest = self.destination()
+        offer = dest.qmp.cmd('realm-migration-offer')['offer']
+        dest.stop()
+        source = self.source().qmp
+        source.cmd('realm-migration-accept', offer=offer)
+        source.cmd('migrate', uri=f'unix:{self.path("nowhere")}')
+        self.assertEqual(self.wait_for_end(), 'failed')
+        self.assert_moves_on()
+
+    def test_offer_that_is_none_is_refused(self):
+        for offer, message in (('no!', 'not base64'), ('AAAA', 'no offer'),
+                               ('', 'no offer'), ('A' * 172, 'no offer')):
+            self.assert_refused(message, self.source().qmp.cmd,
+                                'realm-migration-accept', offer=offer)
+        self.assert_goes_on(self.source())
+
+    def test_offer_takes_a_waiting_realm(self):
+        for arguments, message in (
+                (incoming(guest_arguments(realm=False, memory='384M')),
+                 'not a Realm.*rme-guest'),
+                (guest_arguments(**SMALL), '-incoming defer')):
+            vm = self.start(arguments)
+            self.assert_refused(message, vm.qmp.cmd, 'realm-migration-offer')
+            vm.stop()
+
+    def test_realm_is_saved_neither_to_a_snapshot_nor_to_a_file(self):
+        qmp = self.source().qmp
+        self.assertIn('Realm', self.snapshot_error())
+        dest = self.destination()
+        offer = dest.qmp.cmd('realm-migration-offer')['offer']
+        qmp.cmd('realm-migration-accept', offer=offer)
+        qmp.try_cmd('migrate', uri=f'file:{self.path("file")}')
+        self.assertEqual(self.wait_for_end(), 'failed')
+        self.assertRegex(qmp.cmd('query-migrate')['error-desc'],
+                         'Realm: .*file')
+        self.assert_moves_on()
+
+    def snapshot_error(self):
+        """Tries snapshot-save to a new qcow2; returns what it says."""
+        qmp = self.source().qmp
+        path = self.path('qcow2')
+        open(path, 'wb').close()
+        qmp.cmd('blockdev-add', node_name='file', driver='file', filename=path)
+        self.job('blockdev-create', options={
+            'driver': 'qcow2', 'file': 'file', 'size': 512 * MIB})
+        qmp.cmd('blockdev-add', node_name='disk', driver='qcow2', file='file')
+        error = self.job('snapshot-save', tag='x', vmstate='disk',
+                         devices=['disk'])
+        for name in 'disk', 'file':
+            qmp.cmd('blockdev-del', node_name=name)
+        return error
+
+    def job(self, command, **arguments):
+        """Runs a job; returns its error, if any."""
+        qmp = self.source().qmp
+        qmp.cmd(command, job_id='job', **arguments)
+
+        def ended():
+            return [job for job in qmp.cmd('query-jobs')
+                    if job['status'] == 'concluded']
+        error = wait_until(ended, f'{command} ends')[0].get('error')
+        qmp.cmd('job-dismiss', id='job')
+        return error
+
+    def test_what_cannot_carry_a_realm_is_refused(self):
+        qmp = self.source().qmp
+        for name in 'postcopy-ram', 'xbzrle', 'multifd', 'release-ram':
+            self.log.info('with %s', name)
+            def switch(on, name=name):
+                qmp.cmd('migrate-set-capabilities', capabilities=[
+                    {'capability': name, 'state': on}])
+            switch(True)
+            self.assert_refused(f'Realm: {name} ', qmp.cmd, 'migrate',
+                                uri='unix:/nowhere')
+            switch(False)
+        self.assert_goes_on(self.source())
+
+
+if __name__ == '__main__':
+    FailureTest.main()

@@ -1,0 +1,516 @@
+/*
+ * The "realm" section of the migration stream, both halves
+ *
+ * Purpose: source.c, destination.c, section.c and start.c between a fake
+ * migration and a fake backend that is strict about its callers: every page
+ * arrives in its last version, the Realm has one owner at any time, whatever
+ * fails is reported and leaves a source that can migrate again.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/module.h"
+#include "qapi/qapi-types-migration.h"
+#include "io/channel-buffer.h"
+#include "io/channel-file.h"
+#include "migration/migration-stats.h"
+#include "migration/realm/realm-migration.h"
+#include "migration/realm/record.h"
+#include "fake-backend.h"
+#include "fake-migration.h"
+
+static RealmConfig config = {
+    .migration = true,
+    .ipa_bits = 41,
+    .ram_base = 0x40000000,
+    .ram_size = FAKE_PAGES * REALM_PAGE_SIZE,
+    .num_cpus = 1,
+};
+
+/* A stream that is being written, and how many parts the section has there. */
+typedef struct Stream {
+    QIOChannelBuffer *buffer;
+    QEMUFile *f;
+    unsigned parts;
+} Stream;
+
+static const SaveVMHandlers *handlers(void)
+{
+    return fake_migration.handlers;
+}
+
+static void reset(void)
+{
+    fake_reset();
+    config.migration = true;
+    fake_migration.capability = NULL;
+    fake_migration.savevm = false;
+    g_clear_pointer(&fake_migration.error, g_free);
+    migration_rate_set(RATE_LIMIT_DISABLED);
+    assert(fake_backend.accept(NULL, 0, &error_abort));
+}
+
+static void stream_open(Stream *stream)
+{
+    stream->buffer = qio_channel_buffer_new(0);
+    stream->f = qemu_file_new_output(QIO_CHANNEL(stream->buffer));
+    stream->parts = 0;
+    fake_migration_state(MIGRATION_STATUS_ACTIVE, stream->f);
+}
+
+static void stream_close(Stream *stream)
+{
+    qemu_fclose(stream->f);
+    object_unref(OBJECT(stream->buffer));
+}
+
+static uint64_t pending(void)
+{
+    uint64_t precopy = 0, postcopy = 0;
+
+    handlers()->state_pending_exact(NULL, &precopy, &postcopy);
+    g_assert_cmpint(postcopy, ==, 0);
+    return precopy;
+}
+
+static bool part(Stream *stream, int result)
+{
+    stream->parts++;
+    return result >= 0 && !qemu_file_get_error(stream->f);
+}
+
+static bool iterate(Stream *stream)
+{
+    migration_rate_reset();
+    return part(stream, handlers()->save_live_iterate(stream->f, NULL));
+}
+
+static bool setup(Stream *stream)
+{
+    Error *err = NULL;
+
+    if (handlers()->save_setup(stream->f, NULL, &err)) {
+        fake_migration.error = g_strdup(error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    return part(stream, 0);
+}
+
+/* Rounds while the guest writes to one page less each time. */
+static bool rounds(Stream *stream)
+{
+    for (unsigned writes = FAKE_PAGES - 2; writes; writes--) {
+        for (unsigned i = 0; i < writes; i++) {
+            fake_write(i);
+        }
+        do {
+            if (!iterate(stream)) {
+                return false;
+            }
+        } while (pending() && stream->parts % 3);
+        if (qemu_file_get_error(stream->f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool complete(Stream *stream)
+{
+    int ret = handlers()->save_live_complete_precopy(stream->f, NULL);
+
+    return part(stream, ret) &&
+        !vmstate_save_state(stream->f, fake_migration.last,
+                            fake_migration.last_opaque, NULL) &&
+        !qemu_fflush(stream->f);
+}
+
+static void finish(Stream *stream, bool ok)
+{
+    fake_migration_state(ok ? MIGRATION_STATUS_COMPLETED
+                            : MIGRATION_STATUS_FAILED, NULL);
+    handlers()->save_cleanup(NULL);
+}
+
+static bool save(Stream *stream)
+{
+    bool ok = setup(stream) && rounds(stream);
+
+    if (ok) {
+        fake_write(0);
+        fake_write(FAKE_PAGES - 1);     /* for the first time */
+        ok = complete(stream);
+    }
+    finish(stream, ok);
+    return ok;
+}
+
+/* What a destination says to the first @size bytes of what was written. */
+static bool load(Stream *stream, size_t size)
+{
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
+    bool ok = true;
+    QEMUFile *f;
+
+    memcpy(buffer->data, stream->buffer->data, size);
+    buffer->usage = size;
+    f = qemu_file_new_input(QIO_CHANNEL(buffer));
+    for (unsigned i = 0; i < stream->parts && ok; i++) {
+        ok = !handlers()->load_state(f, NULL, REALM_SECTION_VERSION);
+        g_assert_false(fake_destination.committed);
+    }
+    ok = ok && !vmstate_load_state(f, fake_migration.last,
+                                   fake_migration.last_opaque, 1);
+    qemu_fclose(f);
+    object_unref(OBJECT(buffer));
+    return ok;
+}
+
+static void check_arrived(void)
+{
+    g_assert_true(fake_destination.committed);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_STARTED);
+    g_assert_cmpmem(fake_source.version, sizeof(fake_source.version),
+                    fake_destination.version,
+                    sizeof(fake_destination.version));
+}
+
+static void check_moves(void)
+{
+    Stream stream;
+
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+static void test_moves(void)
+{
+    reset();
+    check_moves();
+    g_assert_cmpint(fake_source.aborts, ==, 0);
+    g_assert_null(fake_migration.error);
+}
+
+static void test_rate(void)
+{
+    Stream stream;
+
+    reset();
+    migration_rate_set(100);    /* 10 bytes a time: one bundle */
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    for (unsigned bundles = 1; bundles <= 3; bundles++) {
+        g_assert_cmpint(pending(), >, 0);
+        g_assert_true(iterate(&stream));
+        g_assert_cmpint(fake_source.bundles, ==, bundles);
+    }
+    g_assert_cmpint(pending(), ==, 0);
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+/* The vCPUs are stopped while a round is on its way. */
+static void test_stopped_within_a_round(void)
+{
+    Stream stream;
+
+    reset();
+    migration_rate_set(100);
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_true(iterate(&stream));
+    fake_write(1);                      /* sent */
+    fake_write(FAKE_PAGES - 2);         /* not yet sent */
+    fake_write(FAKE_PAGES - 1);         /* not in the round */
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+/* Nothing is sent for pages that the guest gave up meanwhile. */
+static void test_given_up(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    memset(fake_source.version, 0, sizeof(fake_source.version));
+    g_assert_true(iterate(&stream));
+    g_assert_cmpint(pending(), ==, 0);
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_cmpint(fake_source.bundles, ==, 0);
+    g_assert_cmpint(fake_source.epochs, ==, 0);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+static void test_counters(void)
+{
+    RealmMigrationCounters *c = &realm_migration_counters;
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_cmpint(stat64_get(&c->total), ==,
+                    (FAKE_PAGES - 1) * REALM_PAGE_SIZE);
+    g_assert_cmpint(stat64_get(&c->remaining), ==, stat64_get(&c->total));
+    g_assert_cmpint(stat64_get(&c->rounds), ==, 1);
+    g_assert_true(iterate(&stream));
+    g_assert_cmpint(stat64_get(&c->private_pages), ==, FAKE_PAGES - 1);
+    g_assert_cmpint(stat64_get(&c->remaining), ==, 0);
+    g_assert_cmpint(stat64_get(&c->tag_pages), ==, 0);
+    g_assert_cmpint(stat64_get(&c->bundles), ==, 1 + fake_source.bundles);
+    finish(&stream, false);
+    stream_close(&stream);
+}
+
+/* A step that fails is told, ends the session once, and is not the end. */
+static void test_step_fails(const void *step)
+{
+    bool opened = !g_str_equal(step, "export_begin");
+    Stream stream;
+
+    reset();
+    fake_failing = step;
+    stream_open(&stream);
+    g_assert_false(save(&stream));
+    g_assert_nonnull(fake_migration.error);
+    g_assert_nonnull(strstr(fake_migration.error, step));
+    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_cmpint(fake_source.aborts, ==, opened);
+    stream_close(&stream);
+
+    fake_failing = NULL;
+    fake_backend.accept(NULL, 0, &error_abort);
+    check_moves();
+}
+
+/* The vCPUs are started again before the clean-up comes. */
+static void test_runs_on(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_true(iterate(&stream));
+    g_assert_cmpint(handlers()->save_live_complete_precopy(stream.f, NULL),
+                    ==, 0);
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    fake_write(0);
+    finish(&stream, false);
+    g_assert_cmpint(fake_source.aborts, ==, 1);
+    stream_close(&stream);
+}
+
+static void check_not_prepared(const char *reason)
+{
+    Error *err = NULL;
+
+    g_assert_cmpint(handlers()->save_prepare(NULL, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), reason));
+    error_free(err);
+}
+
+static void test_prepare(void)
+{
+    reset();
+    g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
+    config.migration = false;
+    check_not_prepared("give rme-guest migration=on");
+
+    reset();
+    fake_source.phase = FAKE_IDLE;
+    check_not_prepared("realm-migration-accept");
+}
+
+static void test_capability(const void *name)
+{
+    reset();
+    fake_migration.capability = name;
+    check_not_prepared(name);
+    check_not_prepared("turn it off");
+}
+
+static void test_snapshot(void)
+{
+    Error *err = NULL;
+    Stream stream;
+
+    reset();
+    fake_migration.savevm = true;
+    stream_open(&stream);
+    g_assert_cmpint(handlers()->save_setup(stream.f, NULL, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), "snapshot"));
+    error_free(err);
+    finish(&stream, false);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_ACCEPTED);
+    stream_close(&stream);
+}
+
+/* What can be loaded twice would be two Realms. */
+static void test_file(void)
+{
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("realm-stream-XXXXXX", &path, NULL);
+    QIOChannelFile *file = qio_channel_file_new_fd(fd);
+    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(file));
+    Error *err = NULL;
+
+    reset();
+    g_assert_cmpint(handlers()->save_setup(f, NULL, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), "file"));
+    error_free(err);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_ACCEPTED);
+    qemu_fclose(f);
+    object_unref(OBJECT(file));
+    unlink(path);
+}
+
+/* Wherever the stream ends, the destination does not run the Realm. */
+static void test_truncated(void)
+{
+    Stream stream;
+    size_t size;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    size = stream.buffer->usage;
+    for (size_t cut = 0; cut < size; cut += cut < 64 ? 1 : 23) {
+        memset(&fake_destination, 0, sizeof(fake_destination));
+        g_assert_false(load(&stream, cut));
+        g_assert_false(fake_destination.committed);
+    }
+    stream_close(&stream);
+}
+
+/* Load a section of one part that consists of @size bytes. */
+static bool load_bytes(const void *bytes, size_t size)
+{
+    Stream stream = { .buffer = qio_channel_buffer_new(size), .parts = 1 };
+    bool ok;
+
+    memcpy(stream.buffer->data, bytes, size);
+    stream.buffer->usage = size;
+    ok = load(&stream, size);
+    object_unref(OBJECT(stream.buffer));
+    return ok;
+}
+
+static void test_too_large(void)
+{
+    uint8_t bytes[REALM_RECORD_HEADER_SIZE + 2 * FAKE_MAX_BLOB] = { 0 };
+
+    reset();
+    stw_be_p(bytes, REALM_RECORD_STATE);
+    stl_be_p(bytes + 4, FAKE_MAX_BLOB + 1);
+    g_assert_false(load_bytes(bytes, sizeof(bytes)));
+    g_assert_nonnull(strstr(fake_migration.error, "malformed record"));
+    g_assert_false(fake_destination.dead);      /* never saw it */
+}
+
+/* The backend asserts that nothing follows what it refused. */
+static void test_refused_blob(void)
+{
+    uint8_t bytes[2 * (REALM_RECORD_HEADER_SIZE + 8)] = { 0 };
+
+    reset();
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *record = bytes + i * sizeof(bytes) / 2;
+
+        stw_be_p(record, REALM_RECORD_MEMORY);
+        stl_be_p(record + 4, 8);
+    }
+    g_assert_false(load_bytes(bytes, sizeof(bytes)));
+    g_assert_true(fake_destination.dead);
+    g_assert_nonnull(strstr(fake_migration.error,
+                            "memory record of 8 bytes"));
+}
+
+static void test_start_too_large(void)
+{
+    uint8_t bytes[REALM_RECORD_HEADER_SIZE + 4 + 256] = { 0 };
+
+    reset();
+    stl_be_p(bytes + REALM_RECORD_HEADER_SIZE, 257);
+    g_assert_false(load_bytes(bytes, sizeof(bytes)));
+    g_assert_nonnull(strstr(fake_migration.error, "at most 256"));
+    g_assert_false(fake_destination.dead);
+    g_assert_false(fake_destination.committed);
+}
+
+static void add_failures(void)
+{
+    static const char *const steps[] = {
+        "export_begin", "collect_dirty", "export_memory", "export_epoch",
+        "pause", "export_state", "export_start",
+    };
+    static const char *const capabilities[] = {
+        "postcopy-ram", "background-snapshot", "x-colo", "mapped-ram",
+        "xbzrle", "multifd", "x-ignore-shared", "release-ram", "a cpr mode",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/realm/source/survive-a-failed-%s", steps[i]);
+
+        g_test_add_data_func(name, steps[i], test_step_fails);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/realm/source/refuse-%s", capabilities[i]);
+
+        g_test_add_data_func(g_strdelimit(name, " ", '-'), capabilities[i],
+                             test_capability);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    module_call_init(MODULE_INIT_QOM);
+    g_test_init(&argc, &argv, NULL);
+    realm_backend_set(&fake_backend, &config);
+
+    g_test_add_func("/realm/section/every-page-arrives-in-its-last-version",
+                    test_moves);
+    g_test_add_func("/realm/source/the-rate-limit-holds", test_rate);
+    g_test_add_func("/realm/source/a-round-on-its-way-is-finished",
+                    test_stopped_within_a_round);
+    g_test_add_func("/realm/source/nothing-is-sent-for-pages-given-up",
+                    test_given_up);
+    g_test_add_func("/realm/source/progress-is-counted", test_counters);
+    g_test_add_func("/realm/source/running-on-ends-the-session",
+                    test_runs_on);
+    g_test_add_func("/realm/source/refuse-without-policy-or-offer",
+                    test_prepare);
+    g_test_add_func("/realm/source/refuse-snapshots", test_snapshot);
+    g_test_add_func("/realm/source/refuse-files", test_file);
+    add_failures();
+    g_test_add_func("/realm/destination/a-truncated-stream-never-commits",
+                    test_truncated);
+    g_test_add_func("/realm/destination/refuse-a-record-over-the-maximum",
+                    test_too_large);
+    g_test_add_func("/realm/destination/a-refused-blob-is-the-last",
+                    test_refused_blob);
+    g_test_add_func("/realm/destination/refuse-a-start-token-over-the-maximum",
+                    test_start_too_large);
+    return g_test_run();
+}
