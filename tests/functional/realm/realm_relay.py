@@ -62,13 +62,16 @@ class InBundle:
 
 
 class Flip(InBundle):
+    """Another bit there."""
+
     def change(self, position):
         self.held[position] ^= 1
 
 
 class Cut(InBundle):
+    """The stream ends there."""
+
     def change(self, position):
-        self.done = True
         raise CutHere(self.held[:position])
 
 
