@@ -3,8 +3,8 @@
  *
  * Purpose: one section of the migration stream relays what the source's
  * backend exports to the destination's.  source.c and destination.c are its
- * two halves, section.c registers them, start.c is the last word of the
- * stream, qmp.c the commands.
+ * two halves, section.c registers them, config.c is the first word of the
+ * stream, start.c the last, qmp.c the commands.
  *
  * Invariants: blobs are opaque; this folder includes nothing of an
  * accelerator.
@@ -59,7 +59,10 @@ bool realm_source_active(void);
 /* destination.c */
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
 
-/* start.c: register the last section of the stream. */
+/* config.c: register the first section of the stream. */
+void realm_config_register(void);
+
+/* start.c: register the last two sections of the stream. */
 void realm_start_register(void);
 
 #endif

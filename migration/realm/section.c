@@ -79,6 +79,7 @@ void realm_migration_init(void)
     }
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
+    realm_config_register();
     realm_start_register();
     qemu_add_vm_change_state_handler_prio(vm_state_changed, NULL, FIRST);
 }

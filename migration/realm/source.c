@@ -102,6 +102,11 @@ int realm_source_prepare(void *opaque, Error **errp)
     if (!check_capabilities(errp)) {
         return -EINVAL;
     }
+    if (!migrate_return_path()) {
+        error_setg(errp, "Realm: the destination has to confirm what it "
+                   "loaded; turn the capability return-path on");
+        return -EINVAL;
+    }
     if (!realm_backend()->accepted()) {
         error_setg(errp, "Realm: no destination was accepted; give "
                    "realm-migration-accept the offer that "

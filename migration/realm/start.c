@@ -1,14 +1,23 @@
 /*
- * Live migration of Realms: the start token, last word of the stream
+ * Live migration of Realms: readiness and start token, the end of the stream
  *
- * Purpose: after the start token only the destination runs the Realm.  It
- * is a section of its own that is saved after all devices, so that whatever
- * fails before it leaves the source able to go on.
+ * Purpose: after the start token only the destination runs the Realm.  So
+ * the token is the last word of the stream, and before it the destination
+ * has to confirm that it has loaded everything else: whatever fails until
+ * then leaves the source able to go on.
+ *
+ *     source                          destination
+ *     realm-ready  --------------->   all of the stream so far is loaded
+ *                  <---------------   switchover ack, on the return path
+ *     realm-start (token)  ------->   import, commit
+ *
+ * QEMU's message for "go ahead with the switchover" serves as confirmation;
+ * where the capability switchover-ack is on, QEMU used it up by then.
  *
  * Invariants: the destination commits only with this section, and cannot
  * run a vCPU before.
  *
- * Lock rule: BQL.
+ * Lock rule: BQL; switchover_acked is set by the return path's thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,12 +25,17 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "migration/migration.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
 #include "realm-migration.h"
+#include "trace.h"
 
 #define MAX_TOKEN 256
+
+/* The guest stands still meanwhile; more is a destination that hangs. */
+#define READY_TIMEOUT_MS 30000
 
 typedef struct RealmStart {
     uint32_t size;
@@ -37,6 +51,50 @@ static int report(Error *err)
     return -EINVAL;
 }
 
+static int realm_ready_pre_save(void *opaque)
+{
+    qatomic_set(&migrate_get_current()->switchover_acked, false);
+    return 0;
+}
+
+static int realm_ready_post_load(void *opaque, int version_id)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    Error *err = NULL;
+
+    if (!mis->to_src_file || migrate_send_rp_switchover_ack(mis)) {
+        error_setg(&err, "realm-ready section: cannot answer the source; "
+                   "turn its capability return-path on");
+        return report(err);
+    }
+    return 0;
+}
+
+/* Wait until the destination has loaded all that was sent so far. */
+static bool wait_ready(Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+    int64_t begin = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    qemu_fflush(s->to_dst_file);
+    while (!qatomic_read(&s->switchover_acked)) {
+        if (migrate_has_error(s) || qemu_file_get_error(s->to_dst_file)) {
+            error_setg(errp, "Realm: the destination did not load it; "
+                       "see its log");
+            return false;
+        }
+        if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin >
+            READY_TIMEOUT_MS) {
+            error_setg(errp, "Realm: the destination did not answer within "
+                       "%d ms", READY_TIMEOUT_MS);
+            return false;
+        }
+        g_usleep(100);
+    }
+    trace_realm_start_ready(qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin);
+    return true;
+}
+
 static int realm_start_pre_save(void *opaque)
 {
     RealmStart *start = opaque;
@@ -45,6 +103,9 @@ static int realm_start_pre_save(void *opaque)
     Error *err = NULL;
     ssize_t size;
 
+    if (!wait_ready(&err)) {
+        return report(err);
+    }
     realm_backend()->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
     size = realm_backend()->export_start(buf, &err);
@@ -75,6 +136,17 @@ static int realm_start_post_load(void *opaque, int version_id)
     return 0;
 }
 
+static const VMStateDescription vmstate_realm_ready = {
+    .name = "realm-ready",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = realm_ready_pre_save,
+    .post_load = realm_ready_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static const VMStateDescription vmstate_realm_start = {
     .name = "realm-start",
     .version_id = 1,
@@ -91,6 +163,7 @@ static const VMStateDescription vmstate_realm_start = {
 /* Sections are saved in the order of registration: so register last. */
 static void machine_done(Notifier *notifier, void *unused)
 {
+    vmstate_register(NULL, 0, &vmstate_realm_ready, &the_start);
     vmstate_register(NULL, 0, &vmstate_realm_start, &the_start);
 }
 

@@ -90,6 +90,14 @@ static void migration_limits(RealmMigrationLimits *limits)
     limits->max_pages = MIG_MAX_PAGES;
 }
 
+static bool export_abort(Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
+
+    realm_tcg.accepted = false;
+    return mig_call(&pe, "give up its migration", errp);
+}
+
 static bool accept_offer(const void *offer, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
@@ -98,6 +106,10 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     if (!rd()) {
         error_setg(errp, "Realm: it does not exist yet; start the machine "
                    "before accepting an offer");
+        return false;
+    }
+    /* One that no migration has used gives way to a new one. */
+    if (realm_tcg.accepted && !export_abort(errp)) {
         return false;
     }
     return realm_tcg.accepted = mig_call(&pe, "accept the offer", errp);
@@ -220,13 +232,6 @@ static ssize_t export_start(void *buf, Error **errp)
     }
     realm_tcg.left = true;
     return pe.x[1];
-}
-
-static bool export_abort(Error **errp)
-{
-    RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
-
-    return mig_call(&pe, "give up its migration", errp);
 }
 
 static ssize_t make_offer(void *buf, Error **errp)

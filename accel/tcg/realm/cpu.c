@@ -24,6 +24,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/qemu-print.h"
 #include "accel/tcg/cpu-ops.h"
+#include "elf.h"
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -237,22 +238,26 @@ static hwaddr realm_get_phys_page_attrs_debug(CPUState *cs, vaddr addr,
     return -1;
 }
 
-/* Registers in a dump are zero: they are the Realm's. */
+/*
+ * Registers in a dump are zero: they are the Realm's.  Arm's code calls the
+ * writer once for each note, head and name (20 bytes) included.
+ */
+static WriteCoreDumpFunction dump_writer;
+
+static int write_blank_note(const void *note, size_t size, void *opaque)
+{
+    const size_t head = sizeof(Elf64_Nhdr) + 8;
+    g_autofree uint8_t *blank = g_malloc0(size);
+
+    memcpy(blank, note, MIN(head, size));
+    return dump_writer(blank, size, opaque);
+}
+
 static int realm_write_elf64_note(WriteCoreDumpFunction f, CPUState *cs,
                                   int cpuid, DumpState *s)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
-    g_autofree CPUARMState *saved = g_memdup2(env, sizeof(*env));
-    int ret;
-
-    memset(env->xregs, 0, sizeof(env->xregs));
-    env->pc = 0;
-    memset(env->vfp.zregs, 0, sizeof(env->vfp.zregs));
-    memset(env->vfp.pregs, 0, sizeof(env->vfp.pregs));
-    ret = arm_sysemu_ops->write_elf64_note(f, cs, cpuid, s);
-    memcpy(env, saved, sizeof(*env));
-    explicit_bzero(saved, sizeof(*saved));
-    return ret;
+    dump_writer = f;
+    return arm_sysemu_ops->write_elf64_note(write_blank_note, cs, cpuid, s);
 }
 
 static int realm_gdb_read_register(CPUState *cs, GByteArray *buf, int reg)

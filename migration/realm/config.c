@@ -1,0 +1,105 @@
+/*
+ * Live migration of Realms: what source and destination must have in common
+ *
+ * Purpose: the first section of the stream, so that a destination that was
+ * started with other options says which ones, before RAM arrives.  This is
+ * for the user: what counts is compared again, under seal, by the RMM.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "migration/migration.h"
+#include "migration/vmstate.h"
+#include "realm-migration.h"
+
+typedef struct RealmWireConfig {
+    uint64_t ram_size;
+    uint32_t num_cpus;
+    uint8_t ipa_bits;
+    uint8_t measurement_algorithm;
+    uint8_t mte;
+    uint8_t rpv[REALM_RPV_SIZE];
+} RealmWireConfig;
+
+static RealmWireConfig wire;
+
+static void fill(RealmWireConfig *c)
+{
+    const RealmConfig *config = realm_config();
+
+    *c = (RealmWireConfig) {
+        .ram_size = config->ram_size,
+        .num_cpus = config->num_cpus,
+        .ipa_bits = config->ipa_bits,
+        .measurement_algorithm = config->measurement_algorithm,
+        .mte = config->mte,
+    };
+    memcpy(c->rpv, config->rpv, REALM_RPV_SIZE);
+}
+
+/* Which option the two differ in; NULL if they agree. */
+static const char *difference(const RealmWireConfig *a,
+                              const RealmWireConfig *b)
+{
+    return a->ram_size != b->ram_size ? "-m" :
+           a->num_cpus != b->num_cpus ? "-smp" :
+           a->mte != b->mte ? "mte of -machine and rme-guest" :
+           a->ipa_bits != b->ipa_bits ? "-machine (the IPA width)" :
+           a->measurement_algorithm != b->measurement_algorithm
+               ? "measurement-algorithm of rme-guest" :
+           memcmp(a->rpv, b->rpv, REALM_RPV_SIZE)
+               ? "personalization-value of rme-guest" : NULL;
+}
+
+static int realm_config_pre_save(void *opaque)
+{
+    fill(opaque);
+    return 0;
+}
+
+static int realm_config_post_load(void *opaque, int version_id)
+{
+    RealmWireConfig own;
+    const char *option;
+    Error *err = NULL;
+
+    fill(&own);
+    option = difference(opaque, &own);
+    if (!option) {
+        return 0;
+    }
+    error_setg(&err, "Realm: source and destination differ in %s; start the "
+               "destination with the options of the source", option);
+    migrate_set_error(migrate_get_current(), err);
+    error_report_err(err);
+    return -EINVAL;
+}
+
+static const VMStateDescription vmstate_realm_config = {
+    .name = "realm-config",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .early_setup = true,
+    .priority = MIG_PRI_MAX - 1, /* before "ram" */
+    .pre_save = realm_config_pre_save,
+    .post_load = realm_config_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(ram_size, RealmWireConfig),
+        VMSTATE_UINT32(num_cpus, RealmWireConfig),
+        VMSTATE_UINT8(ipa_bits, RealmWireConfig),
+        VMSTATE_UINT8(measurement_algorithm, RealmWireConfig),
+        VMSTATE_UINT8(mte, RealmWireConfig),
+        VMSTATE_BUFFER(rpv, RealmWireConfig),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+void realm_config_register(void)
+{
+    vmstate_register(NULL, 0, &vmstate_realm_config, &wire);
+}
