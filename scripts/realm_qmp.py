@@ -227,6 +227,9 @@ class Migration:
         if not self.plain:
             self.offer = self.dest.cmd('realm-migration-offer')['offer']
             self.source.cmd('realm-migration-accept', offer=self.offer)
+            # The destination confirms what it has loaded.
+            self.source.cmd('migrate-set-capabilities', capabilities=[
+                {'capability': 'return-path', 'state': True}])
         self.dest.cmd('migrate-incoming', uri=self.uri, exit_on_error=False)
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True

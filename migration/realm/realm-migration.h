@@ -53,8 +53,8 @@ void realm_source_cleanup(void *opaque);
 /* Give a migration that did not end well up, so that the Realm runs on. */
 void realm_source_abort(void);
 
-/* Whether the source half has an open session. */
-bool realm_source_active(void);
+/* The machine is about to run: a session that has paused it is over. */
+void realm_source_resume(void);
 
 /* destination.c */
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
@@ -64,5 +64,8 @@ void realm_config_register(void);
 
 /* start.c: register the last two sections of the stream. */
 void realm_start_register(void);
+
+/* Keep them the last two, whatever was plugged in meanwhile. */
+void realm_start_move_last(void);
 
 #endif

@@ -47,8 +47,8 @@ void realm_migration_count(size_t size, unsigned pages)
  */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
-    if (running && realm_source_active()) {
-        realm_source_abort();
+    if (running) {
+        realm_source_resume();
     }
 }
 
@@ -73,9 +73,7 @@ void realm_migration_init(void)
     if (!realm_config()->migration) {
         error_setg(&blocker, "Realm: it was created with migration=off; "
                    "give rme-guest migration=on");
-        migrate_add_blocker_modes(&blocker, &error_fatal, MIG_MODE_NORMAL,
-                                  MIG_MODE_CPR_REBOOT, MIG_MODE_CPR_TRANSFER,
-                                  -1);
+        migrate_add_blocker(&blocker, &error_fatal);
     }
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);

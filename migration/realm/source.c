@@ -26,14 +26,15 @@
 #include "qemu/main-loop.h"
 #include "io/channel-file.h"
 #include "migration/migration.h"
+#include "migration/channel-block.h"
 #include "migration/options.h"
-#include "system/runstate.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
 
 static struct {
     bool active;                /* a session is open */
+    bool paused;                /* and no vCPU may run */
     bool epoch_due;             /* pages were sent since the last token */
     RealmMigrationLimits limits;
     unsigned long *pages;       /* bitmap: to be exported */
@@ -51,9 +52,11 @@ static uint64_t page_bytes(void)
     return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
 }
 
-bool realm_source_active(void)
+void realm_source_resume(void)
 {
-    return source.active;
+    if (source.paused) {
+        realm_source_abort();
+    }
 }
 
 /* Report @err (freed) as the reason why the migration fails. */
@@ -79,6 +82,7 @@ static bool check_capabilities(Error **errp)
         { migrate_multifd(), "multifd" },
         { migrate_ignore_shared(), "x-ignore-shared" },
         { migrate_release_ram(), "release-ram" },
+        { migrate_rdma(), "rdma" },
         { migrate_mode() != MIG_MODE_NORMAL, "a cpr mode" },
     };
 
@@ -94,11 +98,7 @@ static bool check_capabilities(Error **errp)
 
 int realm_source_prepare(void *opaque, Error **errp)
 {
-    if (!realm_config()->migration) {
-        error_setg(errp, "Realm: it was created with migration=off; "
-                   "give rme-guest migration=on");
-        return -EPERM;
-    }
+    realm_start_move_last();
     if (!check_capabilities(errp)) {
         return -EINVAL;
     }
@@ -165,13 +165,14 @@ static bool check_destination(QEMUFile *f, Error **errp)
     Object *ioc = OBJECT(qemu_file_get_ioc(f));
     struct stat st;
 
-    if (runstate_check(RUN_STATE_SAVE_VM)) {
+    if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_BLOCK)) {
         error_setg(errp, "Realm: it cannot be saved to a snapshot; "
                    "migrate it to another QEMU instead");
         return false;
     }
     if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_FILE) &&
-        fstat(QIO_CHANNEL_FILE(ioc)->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        fstat(QIO_CHANNEL_FILE(ioc)->fd, &st) == 0 &&
+        (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
         error_setg(errp, "Realm: it cannot be saved to a file; "
                    "migrate it to another QEMU instead");
         return false;
@@ -280,8 +281,7 @@ void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
 {
     Error *err = NULL;
 
-    /* A round in progress has to end before the next one can begin. */
-    if (source.active && source.remaining == 0) {
+    if (source.active) {
         bql_lock();
         if (!next_round(&err)) {
             fail(migrate_get_current()->to_dst_file, err);
@@ -339,6 +339,7 @@ int realm_source_complete(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
+    source.paused = true;
     if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
         !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
         return fail(f, err);
@@ -355,12 +356,14 @@ void realm_source_abort(void)
         error_report_err(err);
     }
     source.active = false;
+    source.paused = false;
 }
 
 void realm_source_cleanup(void *opaque)
 {
     if (migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) {
         source.active = false;
+        source.paused = false;
     }
     realm_source_abort();
     source.remaining = 0;

@@ -160,11 +160,23 @@ static const VMStateDescription vmstate_realm_start = {
     }
 };
 
-/* Sections are saved in the order of registration: so register last. */
-static void machine_done(Notifier *notifier, void *unused)
+/* Sections are saved in the order of registration. */
+static void register_sections(void)
 {
     vmstate_register(NULL, 0, &vmstate_realm_ready, &the_start);
     vmstate_register(NULL, 0, &vmstate_realm_start, &the_start);
+}
+
+void realm_start_move_last(void)
+{
+    vmstate_unregister(NULL, &vmstate_realm_ready, &the_start);
+    vmstate_unregister(NULL, &vmstate_realm_start, &the_start);
+    register_sections();
+}
+
+static void machine_done(Notifier *notifier, void *unused)
+{
+    register_sections();
 }
 
 void realm_start_register(void)

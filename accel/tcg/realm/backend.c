@@ -15,6 +15,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "hw/boards.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
@@ -79,9 +80,18 @@ static void add_image(uint64_t base, uint64_t size)
     }
 }
 
+static bool exists(Error **errp)
+{
+    if (!realm_tcg.built) {
+        error_setg(errp, "Realm: it does not exist yet; start the machine "
+                   "first");
+    }
+    return realm_tcg.built;
+}
+
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
 {
-    return rd() ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
+    return realm_tcg.built ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
 }
 
 static void migration_limits(RealmMigrationLimits *limits)
@@ -103,9 +113,7 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
                         realm_memory_window(0, offer, size), size } };
 
-    if (!rd()) {
-        error_setg(errp, "Realm: it does not exist yet; start the machine "
-                   "before accepting an offer");
+    if (!exists(errp)) {
         return false;
     }
     /* One that no migration has used gives way to a new one. */
@@ -125,10 +133,11 @@ static ssize_t export_begin(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
                         max_blob() } };
 
-    realm_tcg.accepted = false;
     if (!mig_call(&pe, "begin its migration", errp)) {
+        export_abort(NULL);
         return -1;
     }
+    realm_tcg.accepted = false;
     return pe.x[1];
 }
 
@@ -199,25 +208,23 @@ static ssize_t export_rec(unsigned n, void *buf, Error **errp)
 /* First the Realm's own state and its map, then the RECs. */
 static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
-    static uint64_t next_base;
-    static unsigned first_rec;
     RmmPe pe;
 
     if (part == 0) {
-        next_base = 0;
-        first_rec = 0;
+        realm_tcg.next_base = 0;
+        realm_tcg.first_rec = 0;
     }
-    if (first_rec) {
-        return export_rec(part - first_rec, buf, errp);
+    if (realm_tcg.first_rec) {
+        return export_rec(part - realm_tcg.first_rec, buf, errp);
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REALM), rd(), blob_window(buf),
-                          max_blob(), next_base } };
+                          max_blob(), realm_tcg.next_base } };
     if (!mig_call(&pe, "export its state", errp)) {
         return -1;
     }
-    next_base = pe.x[2];
-    if (!next_base) {
-        first_rec = part + 1;
+    realm_tcg.next_base = pe.x[2];
+    if (!realm_tcg.next_base) {
+        realm_tcg.first_rec = part + 1;
     }
     return pe.x[1];
 }
@@ -238,7 +245,7 @@ static ssize_t make_offer(void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (!rd() && !realm_host_build_empty(errp)) {
+    if (!realm_tcg.built && !realm_host_build_empty(errp)) {
         return -1;
     }
     pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
@@ -251,6 +258,11 @@ static bool import_blob(const void *blob, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
                         realm_memory_window(0, blob, size), size } };
 
+    if (!realm_tcg.built) {
+        error_setg(errp, "Realm: this destination has made no offer; "
+                   "use realm-migration-offer before the migration");
+        return false;
+    }
     return mig_call(&pe, "import its state", errp);
 }
 
@@ -283,6 +295,10 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     size_t n = mig_peek_entries(blob, size, ipas);
     RmmPe pe;
 
+    /*
+     * Taken before what realm_host_donate takes after the BQL: no vCPU of a
+     * destination runs, and imports change no translation.
+     */
     QEMU_LOCK_GUARD(&realm_tcg.donate_lock);
     for (size_t i = 0; i < n; i++) {
         if (!prepare_page(ipas[i], &granules[i], errp)) {
@@ -303,6 +319,9 @@ static bool commit(Error **errp)
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
+    if (!realm_contexts_apply(errp)) {
+        return false;
+    }
     for (;;) {
         RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
 
@@ -325,9 +344,9 @@ static bool enter_recs(Error **errp)
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        if (ARM_CPU(cs)->power_state == PSCI_ON &&
-            realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_HOST &&
-            !realm_host_enter(cs, errp)) {
+        if (ARM_CPU(cs)->power_state != PSCI_ON) {
+            cs->halted = 1;
+        } else if (!realm_host_entered(cs) && !realm_host_enter(cs, errp)) {
             return false;
         }
     }
@@ -368,12 +387,12 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
         leave_recs();
         return;
     }
-    if ((rd() || realm_host_build(&err)) && enter_recs(&err)) {
-        return;
-    }
     if (realm_tcg.left) {
-        error_append_hint(&err, "The Realm has left for the destination of "
-                          "its migration and does not run here again.\n");
+        error_setg(&err, "Realm: it has left for the destination of its "
+                   "migration and does not run here again; end this machine");
+    } else if ((realm_tcg.built || realm_host_build(&err)) &&
+               enter_recs(&err)) {
+        return;
     }
     error_report_err(err);
     park_vcpus();
@@ -381,19 +400,24 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
 }
 
-/* A Realm is built once: a reset of its machine is its end. */
-static void machine_reset(void *opaque)
+/*
+ * A Realm is built once: a reset of its machine is its end, and nothing of
+ * the machine is reset, so that no loader writes into it.
+ */
+static void machine_reset(MachineState *machine, ResetType type)
 {
-    if (rd()) {
+    if (realm_tcg.rd) {
         error_report("Realm: a Realm cannot be reset; the machine ends");
         qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+    } else {
+        qemu_devices_reset(type);
     }
 }
 
 static const RmmPlatform platform = {
     .ipa_bits = 48,
-    .num_bps = 1,
-    .num_wps = 1,
+    .num_bps = 15,              /* all that the architecture can have */
+    .num_wps = 15,
     .sha512 = true,
     .mte = true,
     .migration = true,
@@ -410,7 +434,8 @@ static bool create(const RealmConfig *config, Error **errp)
     realm_tcg.images = g_array_new(false, false, sizeof(RealmImage));
     qemu_mutex_init(&realm_tcg.donate_lock);
     realm_cpu_class_init(config->cpu_type);
-    qemu_register_reset(machine_reset, NULL);
+    assert(!MACHINE_GET_CLASS(current_machine)->reset);
+    MACHINE_GET_CLASS(current_machine)->reset = machine_reset;
     qemu_add_vm_change_state_handler(vm_state_changed, NULL);
     return true;
 }

@@ -60,16 +60,56 @@ bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
                         size_t size)
 {
     CPUState *cs = realm_cpu_by_mpidr(mpidr);
+    RealmVcpu *vcpu;
+
+    if (!cs) {
+        return false;
+    }
+    vcpu = &realm_tcg.vcpus[cs->cpu_index];
+    if (vcpu->context) {
+        return false;
+    }
+    vcpu->context = g_memdup2(buf, size);
+    vcpu->context_size = size;
+    return true;
+}
+
+static bool apply(CPUState *cs, const void *context, size_t size)
+{
     g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
     QEMUFile *file;
     bool ok;
 
-    memcpy(channel->data, buf, size);
+    memcpy(channel->data, context, size);
     channel->usage = size;
     file = qemu_file_new_input(QIO_CHANNEL(channel));
-    ok = cs && vmstate_load_state(file, &vmstate_arm_cpu, cs,
-                                  vmstate_arm_cpu.version_id) == 0;
+    ok = vmstate_load_state(file, &vmstate_arm_cpu, cs,
+                            vmstate_arm_cpu.version_id) == 0;
     explicit_bzero(channel->data, size);
     qemu_fclose(file);
+    return ok;
+}
+
+bool realm_contexts_apply(Error **errp)
+{
+    CPUState *cs;
+    bool ok = true;
+
+    CPU_FOREACH(cs) {
+        RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
+
+        if (!vcpu->context) {
+            continue;
+        }
+        ok = ok && apply(cs, vcpu->context, vcpu->context_size);
+        /* Arrived in the open, and the RMM knows of no exception. */
+        cs->exception_index = -1;
+        explicit_bzero(vcpu->context, vcpu->context_size);
+        g_clear_pointer(&vcpu->context, g_free);
+    }
+    if (!ok) {
+        error_setg(errp, "Realm: this machine cannot load the registers of a "
+                   "vCPU; use the -cpu of the source");
+    }
     return ok;
 }

@@ -42,6 +42,7 @@
 static const TCGCPUOps *arm_ops;
 static const struct SysemuCPUOps *arm_sysemu_ops;
 static DeviceRealize arm_realize;
+static void (*arm_set_pc)(CPUState *cs, vaddr value);
 static int (*arm_gdb_read_register)(CPUState *cs, GByteArray *buf, int reg);
 
 static void do_flush(CPUState *cs, run_on_cpu_data unused)
@@ -51,7 +52,9 @@ static void do_flush(CPUState *cs, run_on_cpu_data unused)
 
 /*
  * No vCPU uses an old translation when this returns.  Where all other vCPUs
- * are excluded, they are outside of guest code until it is over.
+ * are excluded, they are outside of guest code until it is over.  Where the
+ * machine is stopped, they flush before they run; waiting for them would
+ * give the BQL up, which a migration about to complete must keep.
  */
 void realm_cpu_flush_all(void)
 {
@@ -65,7 +68,11 @@ void realm_cpu_flush_all(void)
         return;
     }
     CPU_FOREACH(cs) {
-        run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
+        if (runstate_is_running()) {
+            run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
+        } else {
+            async_run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
+        }
     }
 }
 
@@ -73,7 +80,7 @@ void realm_cpu_flush_all(void)
 static G_NORETURN void stop_destroyed(CPUState *cs, uint64_t ipa, uintptr_t ra)
 {
     error_report_once("Realm: vCPU %d needs the page at 0x%" PRIx64
-                      ", which was destroyed; the Realm cannot go on",
+                      ", which is gone; the Realm cannot go on",
                       cs->cpu_index, ipa);
     qemu_system_vmstop_request_prepare();
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
@@ -154,23 +161,18 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
     return abort_access(cs, out, addr, access, mmu_idx, size, probe, ra, walk);
 }
 
-static bool rec_runs(CPUState *cs)
-{
-    return realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_REALM;
-}
-
 /*
  * A vCPU whose REC is not entered executes nothing: it is halted, and
  * nothing wakes it up.
  */
 static bool realm_has_work(CPUState *cs)
 {
-    return rec_runs(cs) && arm_sysemu_ops->has_work(cs);
+    return realm_host_entered(cs) && arm_sysemu_ops->has_work(cs);
 }
 
 static bool realm_cpu_exec_halt(CPUState *cs)
 {
-    return arm_ops->cpu_exec_halt(cs) && rec_runs(cs);
+    return arm_ops->cpu_exec_halt(cs) && realm_host_entered(cs);
 }
 
 /* Hand the SMC that @cs executed to the RMM, and take what it answers. */
@@ -199,7 +201,7 @@ static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
 {
     BQL_LOCK_GUARD();
 
-    if (rec_runs(cs)) {
+    if (realm_host_entered(cs)) {
         ARM_CPU(cs)->env.pc += 4;
         smc(cs);
     }
@@ -222,6 +224,8 @@ static void realm_do_interrupt(CPUState *cs)
          */
         ARM_CPU(cs)->env.pc -= 4;
         async_safe_run_on_cpu(cs, smc_exclusive, RUN_ON_CPU_NULL);
+        cs->exception_index = EXCP_INTERRUPT; /* no interrupt before that */
+        cpu_loop_exit(cs);
     } else {
         smc(cs);
         if (cs->halted) {
@@ -274,6 +278,14 @@ static int realm_gdb_write_register(CPUState *cs, uint8_t *buf, int reg)
     return 0;
 }
 
+/* The debugger's "continue at"; vCPUs themselves come here for PSCI. */
+static void realm_set_pc(CPUState *cs, vaddr value)
+{
+    if (!realm_tcg.built || current_cpu) {
+        arm_set_pc(cs, value);
+    }
+}
+
 static void realm_dump_state(CPUState *cs, FILE *f, int flags)
 {
     qemu_fprintf(f, "CPU#%d: the registers of a Realm are not available\n",
@@ -285,6 +297,22 @@ static void hide_mte(ARMCPU *cpu)
 {
     cpu->isar.id_aa64pfr1 = FIELD_DP64(cpu->isar.id_aa64pfr1, ID_AA64PFR1,
                                        MTE, 0);
+}
+
+/*
+ * What the Realm is created without (host.c: no SVE, no PMU), and what no
+ * Realm has (SME).
+ */
+static void hide_features(DeviceState *dev)
+{
+    static const char *const names[] = { "sve", "sme", "pmu" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (object_property_find(OBJECT(dev), names[i])) {
+            object_property_set_bool(OBJECT(dev), names[i], false,
+                                     &error_abort);
+        }
+    }
 }
 
 /* FP, SVE and system registers are read by functions of their own. */
@@ -311,6 +339,7 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     } else {
         hide_mte(cpu);
     }
+    hide_features(dev);
     arm_realize(dev, errp);
     if (!*errp) {
         drop_gdb_coprocessors(CPU(dev));
@@ -335,6 +364,8 @@ static void wrap_debug(CPUClass *cc)
     cc->gdb_read_register = realm_gdb_read_register;
     cc->gdb_write_register = realm_gdb_write_register;
     cc->dump_state = realm_dump_state;
+    arm_set_pc = cc->set_pc;
+    cc->set_pc = realm_set_pc;
 }
 
 void realm_cpu_class_init(const char *cpu_type)

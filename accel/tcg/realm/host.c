@@ -20,6 +20,8 @@
 #include "system/runstate.h"
 #include "target/arm/arm-powerctl.h"
 #include "target/arm/cpu.h"
+#include "target/arm/cpu-features.h"
+#include "target/arm/kvm-consts.h"
 #include "realm-tcg.h"
 #include "trace.h"
 
@@ -85,26 +87,29 @@ uint64_t realm_host_create_tables(uint64_t ipa)
     return result;
 }
 
-/* Apply RMI call @fid (INIT_RIPAS or SET_RIPAS) to all of [@base, @top). */
-static uint64_t for_range(uint64_t fid, uint64_t rec, uint64_t base,
+/*
+ * Apply RMI call @fid (INIT_RIPAS or SET_RIPAS) to [*@base, @top); *@base is
+ * how far that went.
+ */
+static uint64_t for_range(uint64_t fid, uint64_t rec, uint64_t *base,
                           uint64_t top)
 {
     unsigned level;
 
-    while (base < top) {
+    while (*base < top) {
         RmmPe pe = { .x = { fid, realm_tcg.rd } };
         uint64_t *arg = &pe.x[2];
 
         if (fid == RMI_RTT_SET_RIPAS) {
             *arg++ = rec;
         }
-        arg[0] = base;
+        arg[0] = *base;
         arg[1] = top;
         realm_host_call(&pe);
         if (pe.x[0] == RMI_SUCCESS) {
-            base = pe.x[1];
+            *base = pe.x[1];
         } else if (wants_table(pe.x[0], &level)) {
-            uint64_t result = create_table(base, level + 1);
+            uint64_t result = create_table(*base, level + 1);
 
             if (result) {
                 return result;
@@ -125,6 +130,7 @@ static int start_level(uint8_t ipa_bits)
 static bool create_realm(const RealmConfig *config, Error **errp)
 {
     g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
+    ARMCPU *cpu = ARM_CPU(first_cpu);
     int level = start_level(config->ipa_bits);
     unsigned tables = BIT(MAX(config->ipa_bits - (48 - 9 * level), 0));
     uint64_t rd = new_granules(1);
@@ -135,8 +141,8 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     params->flags = (config->migration ? RMI_REALM_MIGRATION : 0) |
                     (config->mte ? RMI_REALM_MTE : 0);
     params->s2sz = config->ipa_bits;
-    params->num_bps = 1;
-    params->num_wps = 1;
+    params->num_bps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, BRPS);
+    params->num_wps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, WRPS);
     params->hash_algo = config->measurement_algorithm ==
         RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? RMI_HASH_SHA_256
                                                : RMI_HASH_SHA_512;
@@ -181,8 +187,10 @@ static bool create_recs(Error **errp)
             return false;
         }
     }
-    return rmm_stage2(realm_tcg.rmm, realm_tcg.vcpus[0].rec,
-                      &realm_tcg.stage2);
+    realm_tcg.built = rmm_stage2(realm_tcg.rmm, realm_tcg.vcpus[0].rec,
+                                 &realm_tcg.stage2);
+    assert(realm_tcg.built);
+    return true;
 }
 
 static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
@@ -241,14 +249,22 @@ static bool activate(Error **errp)
     return !failed("to activate the Realm", pe.x[0], errp);
 }
 
+static bool never_tried(Error **errp)
+{
+    if (realm_tcg.rd) {
+        error_setg(errp, "Realm: it could not be built before; "
+                   "start the machine again");
+    }
+    return !realm_tcg.rd;
+}
+
 bool realm_host_build(Error **errp)
 {
     const RealmConfig *config = realm_tcg.config;
-    uint64_t top = config->ram_base + config->ram_size;
+    uint64_t base = config->ram_base, top = base + config->ram_size;
 
-    if (!create_realm(config, errp) ||
-        failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, config->ram_base, top),
-               errp) ||
+    if (!never_tried(errp) || !create_realm(config, errp) ||
+        failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, &base, top), errp) ||
         !create_image_pages(errp) || !create_recs(errp) || !activate(errp)) {
         return false;
     }
@@ -259,7 +275,8 @@ bool realm_host_build(Error **errp)
 
 bool realm_host_build_empty(Error **errp)
 {
-    return create_realm(realm_tcg.config, errp) && create_recs(errp);
+    return never_tried(errp) && create_realm(realm_tcg.config, errp) &&
+           create_recs(errp);
 }
 
 bool realm_host_donate(uint64_t ipa)
@@ -283,36 +300,53 @@ bool realm_host_donate(uint64_t ipa)
     return pe.x[0] == RMI_SUCCESS;
 }
 
-/* Take back the granules of [@base, @top), which has RIPAS EMPTY now. */
+/*
+ * Take back the granules of [@base, @top), which has RIPAS EMPTY now.  All
+ * vCPUs are excluded, so it is enough to make them see it at the end.
+ */
 static void reclaim(uint64_t base, uint64_t top)
 {
     while (base < top) {
         RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_tcg.rd, base } };
 
-        realm_host_call(&pe);
+        realm_host_call_unsynced(&pe);
         if (pe.x[0] == RMI_SUCCESS) {
             RmmPe undelegate = { .x = { RMI_GRANULE_UNDELEGATE, pe.x[1] } };
 
-            realm_host_call(&undelegate);
+            realm_host_call_unsynced(&undelegate);
             realm_memory_discard_private(pe.x[1], pe.x[1] + REALM_PAGE_SIZE);
         } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT || pe.x[2] <= base) {
-            return;
+            break;
         }
         base = pe.x[2];
     }
+    realm_host_sync();
 }
 
-static void change_ripas(RealmVcpu *vcpu, const RmiRecExit *exit)
+/*
+ * Only what the board has as RAM can be the Realm's; everything else is
+ * refused, or the tables for it would be without bound.
+ */
+static void change_ripas(RealmVcpu *vcpu, RmiRecRun *run)
 {
-    uint64_t result = for_range(RMI_RTT_SET_RIPAS, vcpu->rec,
-                                exit->ripas_base, exit->ripas_top);
+    const RealmConfig *config = realm_tcg.config;
+    const RmiRecExit *exit = &run->exit;
+    uint64_t reached = exit->ripas_base;
+    uint64_t result;
 
-    trace_realm_host_change_ripas(exit->ripas_base, exit->ripas_top,
+    if (exit->ripas_base < config->ram_base ||
+        exit->ripas_top > config->ram_base + config->ram_size) {
+        run->enter.flags = RMI_ENTER_RIPAS_REJECT;
+        return;
+    }
+    result = for_range(RMI_RTT_SET_RIPAS, vcpu->rec, &reached,
+                       exit->ripas_top);
+    trace_realm_host_change_ripas(exit->ripas_base, reached,
                                   exit->ripas_value, result);
     if (exit->ripas_value == RMI_RIPAS_EMPTY) {
-        reclaim(exit->ripas_base, exit->ripas_top);
+        reclaim(exit->ripas_base, reached);
     } else {
-        realm_memory_discard_shared(exit->ripas_base, exit->ripas_top);
+        realm_memory_discard_shared(exit->ripas_base, reached);
     }
 }
 
@@ -325,17 +359,28 @@ static uint64_t complete_psci(RealmVcpu *calling, RealmVcpu *target)
     return pe.x[0];
 }
 
+/* A REC that cannot be entered leaves nothing to be run: stop all. */
+static void enter_or_stop(CPUState *cs)
+{
+    Error *err = NULL;
+
+    if (!realm_host_enter(cs, &err)) {
+        error_report_err(err);
+        qemu_system_vmstop_request_prepare();
+        qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+    }
+}
+
 static void cpu_on(RealmVcpu *calling, const RmiRecExit *exit)
 {
     CPUState *cs = realm_cpu_by_mpidr(exit->gprs[1]);
-    bool was_on = cs && ARM_CPU(cs)->power_state != PSCI_OFF;
 
     if (!cs || complete_psci(calling, &realm_tcg.vcpus[cs->cpu_index]) ||
-        was_on) {
+        realm_host_entered(cs)) {
         return;
     }
     arm_set_cpu_on(exit->gprs[1], exit->gprs[2], exit->gprs[3], 1, true);
-    realm_host_enter(cs, &error_warn);
+    enter_or_stop(cs);
 }
 
 static void affinity_info(RealmVcpu *calling, const RmiRecExit *exit)
@@ -350,24 +395,27 @@ static void affinity_info(RealmVcpu *calling, const RmiRecExit *exit)
 /* True if the REC can be entered again. */
 static bool handle_psci(CPUState *cs, RealmVcpu *vcpu, const RmiRecExit *exit)
 {
-    trace_realm_host_psci(cs->cpu_index, exit->gprs[0], exit->gprs[1]);
-    switch ((uint32_t)exit->gprs[0] & ~BIT(30)) {
-    case PSCI_FID_32(3):
+    trace_realm_host_psci(cs->cpu_index, exit->gprs[0]);
+    switch ((uint32_t)exit->gprs[0]) {
+    case QEMU_PSCI_0_2_FN_CPU_ON:
+    case QEMU_PSCI_0_2_FN64_CPU_ON:
         cpu_on(vcpu, exit);
         return true;
-    case PSCI_FID_32(4):
+    case QEMU_PSCI_0_2_FN_AFFINITY_INFO:
+    case QEMU_PSCI_0_2_FN64_AFFINITY_INFO:
         affinity_info(vcpu, exit);
         return true;
-    case PSCI_FID_32(1): /* CPU_SUSPEND: waking up at once is allowed */
+    case QEMU_PSCI_0_2_FN_CPU_SUSPEND:
+    case QEMU_PSCI_0_2_FN64_CPU_SUSPEND: /* waking up at once is allowed */
         return true;
-    case PSCI_FID_SYSTEM_OFF:
+    case QEMU_PSCI_0_2_FN_SYSTEM_OFF:
         qemu_system_shutdown_request(SHUTDOWN_CAUSE_GUEST_SHUTDOWN);
         break;
-    case PSCI_FID_SYSTEM_RESET: /* a Realm does not start twice */
+    case QEMU_PSCI_0_2_FN_SYSTEM_RESET: /* a Realm does not start twice */
         qemu_system_shutdown_request(SHUTDOWN_CAUSE_GUEST_RESET);
         break;
     }
-    arm_set_cpu_off(realm_cpu_mpidr(cs));
+    ARM_CPU(cs)->power_state = PSCI_OFF;
     return false;
 }
 
@@ -376,6 +424,11 @@ static void answer_host_call(RmiRecRun *run)
 {
     memcpy(run->enter.gprs, run->exit.gprs, sizeof(run->enter.gprs));
     run->enter.gprs[0] = SMCCC_NOT_SUPPORTED;
+}
+
+bool realm_host_entered(CPUState *cs)
+{
+    return realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_REALM;
 }
 
 bool realm_host_enter(CPUState *cs, Error **errp)
@@ -404,7 +457,7 @@ void realm_host_handle_exit(CPUState *cs)
         realm_host_donate((run->exit.hpfar & ~0xfull) << 8);
         break;
     case RMI_EXIT_RIPAS_CHANGE:
-        change_ripas(vcpu, &run->exit);
+        change_ripas(vcpu, run);
         break;
     case RMI_EXIT_PSCI:
         again = handle_psci(cs, vcpu, &run->exit);
@@ -413,8 +466,7 @@ void realm_host_handle_exit(CPUState *cs)
         answer_host_call(run);
         break;
     }
-    if (again && !realm_host_enter(cs, &error_warn)) {
-        qemu_system_vmstop_request_prepare();
-        qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+    if (again) {
+        enter_or_stop(cs);
     }
 }

@@ -137,13 +137,23 @@ const RmmOps *realm_memory_ops(void)
     return &ops;
 }
 
-void realm_host_call(RmmPe *pe)
+void realm_host_call_unsynced(RmmPe *pe)
 {
     rmm_call(realm_tcg.rmm, pe);
+}
+
+void realm_host_sync(void)
+{
     if (flush_due) {
         flush_due = false;
         realm_cpu_flush_all();
     }
+}
+
+void realm_host_call(RmmPe *pe)
+{
+    realm_host_call_unsynced(pe);
+    realm_host_sync();
 }
 
 uint64_t realm_memory_window(unsigned window, const void *host, size_t size)
@@ -178,7 +188,8 @@ static void discard(RAMBlock *block, uint64_t base, uint64_t top)
     uint64_t start = MAX(base, config->ram_base);
     uint64_t end = MIN(top, config->ram_base + config->ram_size);
 
-    if (start < end && !ram_block_discard_is_disabled()) {
+    if (start < end && qemu_ram_pagesize(block) == REALM_PAGE_SIZE &&
+        !ram_block_discard_is_disabled()) {
         ram_block_discard_range(block, start - config->ram_base, end - start);
     }
 }
@@ -265,7 +276,7 @@ static bool init_tags(const RealmConfig *config, Error **errp)
  * most 16, aligned), and for every vCPU a REC; rounded up generously, since
  * memory that is not used is not there.
  */
-static void init_tables(const RealmConfig *config)
+static bool init_tables(const RealmConfig *config, Error **errp)
 {
     uint64_t granules = config->ram_size / (2 * MiB) +
                         config->ram_size / GiB + 128 +
@@ -273,17 +284,21 @@ static void init_tables(const RealmConfig *config)
 
     mem.tables_size = granules * REALM_PAGE_SIZE;
     mem.tables = qemu_anon_ram_alloc(mem.tables_size, NULL, false, true);
+    if (!mem.tables) {
+        error_setg(errp, "rme-guest: no %zu bytes of memory for the Realm's "
+                   "tables; use less memory", mem.tables_size);
+        return false;
+    }
     mem.ns_pages = qemu_memalign(REALM_PAGE_SIZE,
                                  config->num_cpus * REALM_PAGE_SIZE);
     memset(mem.ns_pages, 0, config->num_cpus * REALM_PAGE_SIZE);
+    return true;
 }
 
 bool realm_memory_init(const RealmConfig *config, Error **errp)
 {
     mem.config = config;
-    if (!init_ram(config, errp) || (config->mte && !init_tags(config, errp))) {
-        return false;
-    }
-    init_tables(config);
-    return true;
+    return init_ram(config, errp) &&
+           (!config->mte || init_tags(config, errp)) &&
+           init_tables(config, errp);
 }

@@ -31,18 +31,23 @@ typedef struct RealmVcpu {
     RmmPe pe;
     uint64_t rec;               /* PA */
     uint64_t run;               /* PA of the Non-secure run page */
+    void *context;              /* imported, not applied yet */
+    size_t context_size;
 } RealmVcpu;
 
 typedef struct RealmTcg {
     const RealmConfig *config;
     Rmm *rmm;
     uint64_t rd;                /* PA; 0 while there is no Realm */
+    bool built;                 /* the Realm is complete */
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */
     GArray *images;             /* of RealmImage */
     QemuMutex donate_lock;      /* one donor at a time */
     bool accepted;              /* an offer waits for its migration */
     bool left;                  /* the destination has the start token */
+    uint64_t next_base;         /* export_state: where its map goes on, */
+    unsigned first_rec;         /* and the part that is the first REC */
 } RealmTcg;
 
 typedef struct RealmImage {
@@ -88,8 +93,14 @@ void realm_memory_discard_private(uint64_t base, uint64_t top);
 
 /* host.c */
 
-/* A call from the host to the RMM, and what that leaves for a host to do. */
+/*
+ * A call from the host to the RMM.  What that makes of translations is seen
+ * by all vCPUs when realm_host_call returns; after realm_host_call_unsynced,
+ * when realm_host_sync has returned.
+ */
 void realm_host_call(RmmPe *pe);
+void realm_host_call_unsynced(RmmPe *pe);
+void realm_host_sync(void);
 
 /* Build the Realm from the images, or an empty one to import into. */
 bool realm_host_build(Error **errp);
@@ -113,6 +124,9 @@ void realm_host_handle_exit(CPUState *cs);
 /* Enter the REC of @cs; the PE is in the Realm world if that worked. */
 bool realm_host_enter(CPUState *cs, Error **errp);
 
+/* Whether the REC of @cs is entered. */
+bool realm_host_entered(CPUState *cs);
+
 /* cpu.c */
 void realm_cpu_class_init(const char *cpu_type);
 void realm_cpu_flush_all(void);
@@ -124,8 +138,14 @@ const char *realm_cause(unsigned cause);
 
 /* context.c */
 size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size);
+
+/*
+ * Keep a context until realm_contexts_apply: a CPU's state refers to clocks,
+ * which arrive with the devices.
+ */
 bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
                         size_t size);
+bool realm_contexts_apply(Error **errp);
 CPUState *realm_cpu_by_mpidr(uint64_t mpidr);
 uint64_t realm_cpu_mpidr(CPUState *cs);
 

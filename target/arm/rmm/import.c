@@ -115,9 +115,11 @@ static uint64_t answer_offer(MigCall *c, const MigHello *answer)
     MigSession *s = c->s;
     bool ok;
 
-    if (!session_hello_valid(answer, sizeof(*answer), MIG_TYPE_SESSION) ||
-        memcmp(answer->peer_nonce, s->offer_nonce, sizeof(s->offer_nonce))) {
+    if (!session_hello_valid(answer, sizeof(*answer), MIG_TYPE_SESSION)) {
         return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (memcmp(answer->peer_nonce, s->offer_nonce, sizeof(s->offer_nonce))) {
+        return mig_refuse(MIG_CAUSE_AUTHENTICATION);
     }
     /* The offer serves this one session header, whatever comes of it */
     ok = session_derive(s, s->secret, answer->public_key, answer);
