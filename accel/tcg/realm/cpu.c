@@ -30,7 +30,7 @@
 #include "exec/exec-all.h"
 #include "exec/gdbstub.h"
 #include "hw/core/sysemu-cpu-ops.h"
-#include "hw/qdev-core.h"
+#include "hw/qdev-properties.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
@@ -301,18 +301,27 @@ static void hide_mte(ARMCPU *cpu)
 
 /*
  * What the Realm is created without (host.c: no SVE, no PMU), and what no
- * Realm has (SME).
+ * Realm has (SME).  Refused if the user asked for it with -cpu.
  */
-static void hide_features(DeviceState *dev)
+static bool hide_features(Object *cpu, Error **errp)
 {
     static const char *const names[] = { "sve", "sme", "pmu" };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (object_property_find(OBJECT(dev), names[i])) {
-            object_property_set_bool(OBJECT(dev), names[i], false,
-                                     &error_abort);
+        const char *name = names[i];
+
+        if (!object_property_find(cpu, name)) {
+            continue;
         }
+        if (qdev_find_global_prop(cpu, name) &&
+            object_property_get_bool(cpu, name, NULL)) {
+            error_setg(errp, "rme-guest: a Realm under TCG has no %s; "
+                       "leave %s=on out of -cpu", name, name);
+            return false;
+        }
+        object_property_set_bool(cpu, name, false, &error_abort);
     }
+    return true;
 }
 
 /* FP, SVE and system registers are read by functions of their own. */
@@ -339,7 +348,9 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     } else {
         hide_mte(cpu);
     }
-    hide_features(dev);
+    if (!hide_features(OBJECT(dev), errp)) {
+        return;
+    }
     arm_realize(dev, errp);
     if (!*errp) {
         drop_gdb_coprocessors(CPU(dev));
