@@ -17,7 +17,7 @@
 #ifndef SYSTEM_REALM_BACKEND_H
 #define SYSTEM_REALM_BACKEND_H
 
-#include "qapi/qapi-types-realm.h"
+#include "qapi/qapi-types-rme-guest.h"
 
 #define REALM_RPV_SIZE 64
 #define REALM_MEASUREMENT_SIZE 64

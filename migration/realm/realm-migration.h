@@ -65,6 +65,9 @@ void realm_config_register(void);
 /* start.c: register the last two sections of the stream. */
 void realm_start_register(void);
 
+/* How long the source waits for the answer; only tests change it. */
+extern unsigned realm_start_limit_ms;
+
 /* Keep them the last two, whatever was plugged in meanwhile. */
 void realm_start_move_last(void);
 

@@ -35,7 +35,7 @@
 #define MAX_TOKEN 256
 
 /* The guest stands still meanwhile; more is a destination that hangs. */
-#define READY_TIMEOUT_MS 30000
+unsigned realm_start_limit_ms = 30000;
 
 typedef struct RealmStart {
     uint32_t size;
@@ -84,9 +84,9 @@ static bool wait_ready(Error **errp)
             return false;
         }
         if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin >
-            READY_TIMEOUT_MS) {
+            realm_start_limit_ms) {
             error_setg(errp, "Realm: the destination did not answer within "
-                       "%d ms", READY_TIMEOUT_MS);
+                       "%u ms", realm_start_limit_ms);
             return false;
         }
         g_usleep(100);

@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "tests/qtest/libqtest.h"
 
 #define MACHINE "-machine virt,confidential-guest-support=rme0"
@@ -55,6 +56,15 @@ static const BadOptions bad_options[] = {
     { "an-aarch32-cpu",
       REALM " -cpu cortex-a15",
       "cortex-a15", "use -cpu max" },
+    { "sve-of-a-cpu",
+      REALM " -cpu max,sve=on",
+      "no sve", "leave sve=on out of -cpu" },
+    { "sme-of-a-cpu",
+      REALM " -cpu max,sme=on",
+      "no sme", "leave sme=on out of -cpu" },
+    { "a-pmu-of-a-cpu",
+      REALM " -cpu neoverse-n1,pmu=on",
+      "no pmu", "leave pmu=on out of -cpu" },
     { "dtb-randomness",
       MACHINE ",dtb-randomness=on" OBJECT,
       "device tree", "leave dtb-randomness=on out" },
@@ -260,6 +270,57 @@ static void test_choices(void)
     qtest_quit(qts);
 }
 
+/* Is @feature of every vCPU @on? */
+static void check_feature(QTestState *qts, const char *feature, bool on)
+{
+    QDict *reply = qtest_qmp(qts, "{'execute': 'query-cpus-fast'}");
+    const QList *cpus = qdict_get_qlist(reply, "return");
+    const QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(cpus, entry) {
+        QDict *cpu = qobject_to(QDict, qlist_entry_obj(entry));
+        QDict *value = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments':"
+                                 " {'path': %s, 'property': %s}}",
+                                 qdict_get_str(cpu, "qom-path"), feature);
+
+        g_assert_true(qdict_get_bool(value, "return") == on);
+        qobject_unref(value);
+    }
+    qobject_unref(reply);
+}
+
+static void check_features(const char *args, bool on)
+{
+    static const char *const features[] = { "sve", "sme", "pmu" };
+    QTestState *qts = start(args);
+
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        check_feature(qts, features[i], on);
+    }
+    qtest_quit(qts);
+}
+
+static void test_cpu_features(void)
+{
+    check_features("-S -machine virt -cpu max -smp 2", true);
+    check_features("-S " REALM " -cpu max -smp 2", false);
+    check_features("-S " REALM " -smp 2", false);
+}
+
+/* What -cpu says of other features, and what it leaves out, is obeyed. */
+static void test_cpu_choices(void)
+{
+    QTestState *qts = start("-S " REALM " -cpu max,pauth=off,lpa2=off");
+
+    check_feature(qts, "pauth", false);
+    check_feature(qts, "sve", false);
+    qtest_quit(qts);
+
+    check_features("-S " REALM " -cpu max,sve=off,sme=off,pmu=off", false);
+    qtest_quit(start("-S " REALM " -cpu max,sve256=off"));
+    qtest_quit(start("-S " REALM " -cpu cortex-a72,pmu=off"));
+}
+
 /* The measurement of a machine, which exists as soon as it has run. */
 static char *rim(const char *args)
 {
@@ -385,9 +446,31 @@ static void test_migration_off(void)
     qtest_quit(qts);
 }
 
-static void test_no_offer(void)
+/* A machine that may migrate, as far as QEMU's own settings go. */
+static QTestState *start_source(const char *args)
+{
+    QTestState *qts = start(args);
+
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-capabilities',"
+                             " 'arguments': {'capabilities': ["
+                             " {'capability': 'return-path',"
+                             "  'state': true}]}}");
+    return qts;
+}
+
+static void test_no_return_path(void)
 {
     QTestState *qts = start(REALM ",migration=on");
+
+    CHECK_REFUSES(qts, "has to confirm what it loaded",
+                  "turn the capability return-path on", MIGRATE);
+    check_running(qts);
+    qtest_quit(qts);
+}
+
+static void test_no_offer(void)
+{
+    QTestState *qts = start_source(REALM ",migration=on");
 
     CHECK_REFUSES(qts, "no destination was accepted",
                   "give realm-migration-accept the offer", MIGRATE);
@@ -410,7 +493,7 @@ static void check_no_offer(QTestState *qts, const char *offer,
 
 static void test_bad_offers(void)
 {
-    QTestState *qts = start(REALM ",migration=on");
+    QTestState *qts = start_source(REALM ",migration=on");
     const uint8_t bytes[128] = { 0 };
     g_autofree char *zero_offer = g_base64_encode(bytes, sizeof(bytes));
     const char *remedy = "use what realm-migration-offer returned";
@@ -426,7 +509,7 @@ static void test_bad_offers(void)
 static void test_long_offer(void)
 {
     const size_t size = 65536;
-    QTestState *qts = start("-S " REALM ",migration=on");
+    QTestState *qts = start_source("-S " REALM ",migration=on");
     g_autofree uint8_t *bytes = g_malloc0(size);
     g_autofree char *offer = g_base64_encode(bytes, size);
 
@@ -436,7 +519,7 @@ static void test_long_offer(void)
 
 static void test_offer_before_start(void)
 {
-    QTestState *qts = start("-S " REALM ",migration=on");
+    QTestState *qts = start_source("-S " REALM ",migration=on");
 
     check_no_offer(qts, "AAAA", "does not exist yet", "start the machine");
     qtest_quit(qts);
@@ -497,6 +580,10 @@ int main(int argc, char **argv)
     add_refusals();
     qtest_add_func("/realm/options/defaults-are-a-realm", test_defaults);
     qtest_add_func("/realm/options/choices-are-obeyed", test_choices);
+    qtest_add_func("/realm/options/cpus-have-no-sve-sme-or-pmu",
+                   test_cpu_features);
+    qtest_add_func("/realm/options/explicit-cpu-features-are-accepted",
+                   test_cpu_choices);
     qtest_add_func("/realm/options/extensions-are-measured", test_measured);
     qtest_add_func("/realm/options/no-measurement-before-the-first-start",
                    test_no_measurement_before_start);
@@ -507,6 +594,8 @@ int main(int argc, char **argv)
     qtest_add_func("/realm/commands/refuse-without-a-realm", test_no_realm);
     qtest_add_func("/realm/commands/refuse-migration-of-migration-off",
                    test_migration_off);
+    qtest_add_func("/realm/commands/refuse-migration-without-return-path",
+                   test_no_return_path);
     qtest_add_func("/realm/commands/refuse-migration-without-an-offer",
                    test_no_offer);
     qtest_add_func("/realm/commands/refuse-what-is-no-offer",

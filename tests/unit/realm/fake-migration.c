@@ -16,6 +16,7 @@
 
 FakeMigration fake_migration;
 static MigrationState the_migration;
+static MigrationIncomingState the_incoming;
 
 void fake_migration_state(int state, QEMUFile *f)
 {
@@ -30,8 +31,37 @@ MigrationState *migrate_get_current(void)
 
 void migrate_set_error(MigrationState *s, const Error *error)
 {
-    g_free(fake_migration.error);
-    fake_migration.error = g_strdup(error_get_pretty(error));
+    if (!fake_migration.error) {
+        fake_migration.error = g_strdup(error_get_pretty(error));
+    }
+}
+
+bool migrate_has_error(MigrationState *s)
+{
+    if (fake_migration.meanwhile) {
+        fake_migration.meanwhile();
+    }
+    return fake_migration.error;
+}
+
+MigrationIncomingState *migration_incoming_get_current(void)
+{
+    return &the_incoming;
+}
+
+void fake_migration_answer(void)
+{
+    the_migration.switchover_acked = true;
+}
+
+int migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
+{
+    assert(mis->to_src_file);
+    if (fake_migration.broken_return_path) {
+        return -EIO;
+    }
+    fake_migration_answer();
+    return 0;
 }
 
 int register_savevm_live(const char *idstr, uint32_t instance_id,
@@ -43,15 +73,66 @@ int register_savevm_live(const char *idstr, uint32_t instance_id,
     return 0;
 }
 
+/* As QEMU: by priority, and in the order of registration where it is equal. */
 int vmstate_register_with_alias_id(VMStateIf *obj, uint32_t instance_id,
                                    const VMStateDescription *vmsd,
                                    void *base, int alias_id,
                                    int required_for_version, Error **errp)
 {
-    assert(!fake_migration.last);
-    fake_migration.last = vmsd;
-    fake_migration.last_opaque = base;
+    FakeDevice *devices = fake_migration.devices;
+    unsigned i = fake_migration.num_devices++;
+
+    assert(i < FAKE_MAX_DEVICES);
+    for (; i && devices[i - 1].vmsd->priority < vmsd->priority; i--) {
+        devices[i] = devices[i - 1];
+    }
+    devices[i] = (FakeDevice) { vmsd, base };
     return 0;
+}
+
+void vmstate_unregister(VMStateIf *obj, const VMStateDescription *vmsd,
+                        void *opaque)
+{
+    FakeDevice *devices = fake_migration.devices;
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < fake_migration.num_devices; i++) {
+        if (devices[i].vmsd != vmsd || devices[i].opaque != opaque) {
+            devices[left++] = devices[i];
+        }
+    }
+    fake_migration.num_devices = left;
+}
+
+bool fake_migration_save(QEMUFile *f, bool setup)
+{
+    for (unsigned i = 0; i < fake_migration.num_devices; i++) {
+        FakeDevice *device = &fake_migration.devices[i];
+
+        if (device->vmsd->early_setup == setup &&
+            vmstate_save_state(f, device->vmsd, device->opaque, NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fake_migration_load(QEMUFile *f, bool setup, const char *until)
+{
+    the_incoming.to_src_file = fake_migration.no_return_path ? NULL : f;
+    for (unsigned i = 0; i < fake_migration.num_devices; i++) {
+        FakeDevice *device = &fake_migration.devices[i];
+
+        if (until && g_str_equal(device->vmsd->name, until)) {
+            break;
+        }
+        if (device->vmsd->early_setup == setup &&
+            vmstate_load_state(f, device->vmsd, device->opaque,
+                               device->vmsd->version_id)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The machine is as good as done. */
@@ -67,10 +148,9 @@ VMChangeStateEntry *qemu_add_vm_change_state_handler_prio(
     return NULL;
 }
 
-bool runstate_check(RunState state)
+bool migrate_return_path(void)
 {
-    return state == (fake_migration.savevm ? RUN_STATE_SAVE_VM
-                                           : RUN_STATE_RUNNING);
+    return !fake_migration.no_return_path;
 }
 
 MigMode migrate_mode(void)
@@ -93,3 +173,4 @@ CAPABILITY(migrate_xbzrle, "xbzrle")
 CAPABILITY(migrate_multifd, "multifd")
 CAPABILITY(migrate_ignore_shared, "x-ignore-shared")
 CAPABILITY(migrate_release_ram, "release-ram")
+CAPABILITY(migrate_rdma, "rdma")

@@ -14,22 +14,42 @@
 #include "migration/vmstate.h"
 #include "system/runstate.h"
 
+#define FAKE_MAX_DEVICES 8
+
+typedef struct FakeDevice {
+    const VMStateDescription *vmsd;
+    void *opaque;
+} FakeDevice;
+
 typedef struct FakeMigration {
-    /* Registered by the section. */
+    /* Registered; devices are in the order in which QEMU saves them. */
     const SaveVMHandlers *handlers;
-    const VMStateDescription *last;     /* the section after all devices */
-    void *last_opaque;
+    FakeDevice devices[FAKE_MAX_DEVICES];
+    unsigned num_devices;
     VMChangeStateHandler *vm_changed;
 
     /* Answers. */
     const char *capability;             /* the one that is on, or NULL */
-    bool savevm;
-    char *error;                        /* set by the section, or NULL */
+    bool no_return_path, broken_return_path;
+    char *error;                        /* the first one, or NULL */
+
+    /* Called whenever the source looks whether the migration failed. */
+    void (*meanwhile)(void);
 } FakeMigration;
 
 extern FakeMigration fake_migration;
 
 /* Set the state of the migration, and the file that it writes to. */
 void fake_migration_state(int state, QEMUFile *f);
+
+/* The message of the return path that says: go ahead. */
+void fake_migration_answer(void);
+
+/*
+ * Save or load devices: those of the setup or those of the completion; from
+ * the one named @until on (if not NULL) none.
+ */
+bool fake_migration_save(QEMUFile *f, bool setup);
+bool fake_migration_load(QEMUFile *f, bool setup, const char *until);
 
 #endif

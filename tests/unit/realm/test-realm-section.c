@@ -1,10 +1,10 @@
 /*
  * The "realm" section of the migration stream, both halves
  *
- * Purpose: source.c, destination.c, section.c and start.c between a fake
- * migration and a fake backend that is strict about its callers: every page
- * arrives in its last version, the Realm has one owner at any time, whatever
- * fails is reported and leaves a source that can migrate again.
+ * Purpose: source.c, destination.c, section.c, config.c and start.c between a
+ * fake migration and a fake backend that is strict about its callers: every
+ * page arrives in its last version, the Realm has one owner at any time,
+ * whatever fails is reported and leaves a source that can migrate again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,19 +16,24 @@
 #include "qapi/qapi-types-migration.h"
 #include "io/channel-buffer.h"
 #include "io/channel-file.h"
+#include "migration/channel-block.h"
+#include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/realm/realm-migration.h"
 #include "migration/realm/record.h"
 #include "fake-backend.h"
 #include "fake-migration.h"
 
-static RealmConfig config = {
+static const RealmConfig default_config = {
     .migration = true,
+    .measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA256,
     .ipa_bits = 41,
     .ram_base = 0x40000000,
     .ram_size = FAKE_PAGES * REALM_PAGE_SIZE,
     .num_cpus = 1,
 };
+
+static RealmConfig config;
 
 /* A stream that is being written, and how many parts the section has there. */
 typedef struct Stream {
@@ -42,15 +47,25 @@ static const SaveVMHandlers *handlers(void)
     return fake_migration.handlers;
 }
 
+/* Nothing fails from now on, and another destination is accepted. */
+static void try_again(void)
+{
+    fake_failing = NULL;
+    memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_migration.capability = NULL;
+    fake_migration.no_return_path = fake_migration.broken_return_path = false;
+    fake_migration.meanwhile = fake_migration_answer;
+    g_clear_pointer(&fake_migration.error, g_free);
+    realm_start_limit_ms = 30000;
+    migration_rate_set(RATE_LIMIT_DISABLED);
+    assert(fake_backend.accept(NULL, 0, &error_abort));
+}
+
 static void reset(void)
 {
     fake_reset();
-    config.migration = true;
-    fake_migration.capability = NULL;
-    fake_migration.savevm = false;
-    g_clear_pointer(&fake_migration.error, g_free);
-    migration_rate_set(RATE_LIMIT_DISABLED);
-    assert(fake_backend.accept(NULL, 0, &error_abort));
+    config = default_config;
+    try_again();
 }
 
 static void stream_open(Stream *stream)
@@ -67,6 +82,16 @@ static void stream_close(Stream *stream)
     object_unref(OBJECT(stream->buffer));
 }
 
+static uint64_t estimate(void)
+{
+    uint64_t precopy = 0, postcopy = 0;
+
+    handlers()->state_pending_estimate(NULL, &precopy, &postcopy);
+    g_assert_cmpint(postcopy, ==, 0);
+    return precopy;
+}
+
+/* An exact estimate. */
 static uint64_t pending(void)
 {
     uint64_t precopy = 0, postcopy = 0;
@@ -92,6 +117,9 @@ static bool setup(Stream *stream)
 {
     Error *err = NULL;
 
+    if (!fake_migration_save(stream->f, true)) {
+        return false;
+    }
     if (handlers()->save_setup(stream->f, NULL, &err)) {
         fake_migration.error = g_strdup(error_get_pretty(err));
         error_free(err);
@@ -123,9 +151,7 @@ static bool complete(Stream *stream)
 {
     int ret = handlers()->save_live_complete_precopy(stream->f, NULL);
 
-    return part(stream, ret) &&
-        !vmstate_save_state(stream->f, fake_migration.last,
-                            fake_migration.last_opaque, NULL) &&
+    return part(stream, ret) && fake_migration_save(stream->f, false) &&
         !qemu_fflush(stream->f);
 }
 
@@ -149,25 +175,33 @@ static bool save(Stream *stream)
     return ok;
 }
 
-/* What a destination says to the first @size bytes of what was written. */
-static bool load(Stream *stream, size_t size)
+/*
+ * What a destination says to the first @size bytes of what was written, up
+ * to the section @until (all if NULL).
+ */
+static bool load_until(Stream *stream, size_t size, const char *until)
 {
     QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
-    bool ok = true;
     QEMUFile *f;
+    bool ok;
 
     memcpy(buffer->data, stream->buffer->data, size);
     buffer->usage = size;
     f = qemu_file_new_input(QIO_CHANNEL(buffer));
+    ok = fake_migration_load(f, true, until);
     for (unsigned i = 0; i < stream->parts && ok; i++) {
         ok = !handlers()->load_state(f, NULL, REALM_SECTION_VERSION);
         g_assert_false(fake_destination.committed);
     }
-    ok = ok && !vmstate_load_state(f, fake_migration.last,
-                                   fake_migration.last_opaque, 1);
+    ok = ok && fake_migration_load(f, false, until);
     qemu_fclose(f);
     object_unref(OBJECT(buffer));
     return ok;
+}
+
+static bool load(Stream *stream, size_t size)
+{
+    return load_until(stream, size, NULL);
 }
 
 static void check_arrived(void)
@@ -190,6 +224,13 @@ static void check_moves(void)
     stream_close(&stream);
 }
 
+/* After a migration that failed. */
+static void check_moves_now(void)
+{
+    try_again();
+    check_moves();
+}
+
 static void test_moves(void)
 {
     reset();
@@ -207,7 +248,7 @@ static void test_rate(void)
     stream_open(&stream);
     g_assert_true(setup(&stream));
     for (unsigned bundles = 1; bundles <= 3; bundles++) {
-        g_assert_cmpint(pending(), >, 0);
+        g_assert_cmpint(estimate(), >, 0);
         g_assert_true(iterate(&stream));
         g_assert_cmpint(fake_source.bundles, ==, bundles);
     }
@@ -232,6 +273,34 @@ static void test_stopped_within_a_round(void)
     fake_write(1);                      /* sent */
     fake_write(FAKE_PAGES - 2);         /* not yet sent */
     fake_write(FAKE_PAGES - 1);         /* not in the round */
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+/* QEMU decides by it whether the rest is little enough to stop the guest. */
+static void test_exact(void)
+{
+    const uint64_t page = REALM_PAGE_SIZE;
+    Stream stream;
+
+    reset();
+    migration_rate_set(100);
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_true(iterate(&stream));
+    fake_write(0);                      /* sent */
+    fake_write(FAKE_PAGES - 1);         /* not in the round */
+    g_assert_cmpint(estimate() / page, ==, FAKE_PAGES - 1 - FAKE_MAX_PAGES);
+    g_assert_cmpint(pending() / page, ==, FAKE_PAGES + 1 - FAKE_MAX_PAGES);
+    g_assert_cmpint(estimate(), ==, pending());
+    g_assert_cmpint(fake_source.epochs, ==, 1);
+
+    migration_rate_set(RATE_LIMIT_DISABLED);
+    g_assert_true(iterate(&stream));
+    g_assert_cmpint(pending(), ==, 0);
     g_assert_true(complete(&stream));
     finish(&stream, true);
     g_assert_true(load(&stream, stream.buffer->usage));
@@ -296,9 +365,48 @@ static void test_step_fails(const void *step)
     g_assert_cmpint(fake_source.aborts, ==, opened);
     stream_close(&stream);
 
-    fake_failing = NULL;
-    fake_backend.accept(NULL, 0, &error_abort);
-    check_moves();
+    check_moves_now();
+}
+
+/* The user stops and continues the guest while it migrates. */
+static void test_stop_and_cont(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_true(iterate(&stream));
+    fake_migration.vm_changed(NULL, false, RUN_STATE_PAUSED);
+    g_assert_cmpint(pending(), ==, 0);
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_OPEN);
+    g_assert_true(rounds(&stream));
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_cmpint(fake_source.aborts, ==, 0);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+/* Not only the first round can fail. */
+static void test_round_fails(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_true(iterate(&stream));
+    fake_failing = "collect_dirty";
+    pending();
+    g_assert_true(qemu_file_get_error(stream.f));
+    g_assert_nonnull(strstr(fake_migration.error, "collect_dirty"));
+    finish(&stream, false);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    stream_close(&stream);
+    check_moves_now();
 }
 
 /* The vCPUs are started again before the clean-up comes. */
@@ -333,12 +441,12 @@ static void test_prepare(void)
 {
     reset();
     g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
-    config.migration = false;
-    check_not_prepared("give rme-guest migration=on");
-
-    reset();
     fake_source.phase = FAKE_IDLE;
     check_not_prepared("realm-migration-accept");
+
+    reset();
+    fake_migration.no_return_path = true;
+    check_not_prepared("turn the capability return-path on");
 }
 
 static void test_capability(const void *name)
@@ -349,20 +457,31 @@ static void test_capability(const void *name)
     check_not_prepared("turn it off");
 }
 
+/* The channel of a snapshot, by its name only. */
+static void register_snapshots(void)
+{
+    static const TypeInfo info = {
+        .name = TYPE_QIO_CHANNEL_BLOCK,
+        .parent = TYPE_QIO_CHANNEL_BUFFER,
+    };
+
+    type_register_static(&info);
+}
+
 static void test_snapshot(void)
 {
+    Object *snapshot = object_new(TYPE_QIO_CHANNEL_BLOCK);
+    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(snapshot));
     Error *err = NULL;
-    Stream stream;
 
     reset();
-    fake_migration.savevm = true;
-    stream_open(&stream);
-    g_assert_cmpint(handlers()->save_setup(stream.f, NULL, &err), <, 0);
+    g_assert_cmpint(handlers()->save_setup(f, NULL, &err), <, 0);
     g_assert_nonnull(strstr(error_get_pretty(err), "snapshot"));
     error_free(err);
-    finish(&stream, false);
+    handlers()->save_cleanup(NULL);
     g_assert_cmpint(fake_source.phase, ==, FAKE_ACCEPTED);
-    stream_close(&stream);
+    qemu_fclose(f);
+    object_unref(snapshot);
 }
 
 /* What can be loaded twice would be two Realms. */
@@ -405,13 +524,16 @@ static void test_truncated(void)
 /* Load a section of one part that consists of @size bytes. */
 static bool load_bytes(const void *bytes, size_t size)
 {
-    Stream stream = { .buffer = qio_channel_buffer_new(size), .parts = 1 };
+    Stream stream = { .parts = 1 };
     bool ok;
 
-    memcpy(stream.buffer->data, bytes, size);
-    stream.buffer->usage = size;
-    ok = load(&stream, size);
-    object_unref(OBJECT(stream.buffer));
+    stream.buffer = qio_channel_buffer_new(0);
+    stream.f = qemu_file_new_output(QIO_CHANNEL(stream.buffer));
+    g_assert_true(fake_migration_save(stream.f, true));
+    qemu_put_buffer(stream.f, bytes, size);
+    qemu_fflush(stream.f);
+    ok = load(&stream, stream.buffer->usage);
+    stream_close(&stream);
     return ok;
 }
 
@@ -457,6 +579,227 @@ static void test_start_too_large(void)
     g_assert_false(fake_destination.committed);
 }
 
+/* What differs in the configuration of a destination, and what it is called. */
+typedef struct Difference {
+    RealmConfig config;
+    const char *option;
+} Difference;
+
+static void test_difference(const void *opaque);
+
+/* Add the test; the caller changes the configuration. */
+static RealmConfig *add_difference(const char *claim, const char *option)
+{
+    static Difference differences[7];
+    static unsigned used;
+    g_autofree char *name = g_strdup_printf("/realm/config/name-%s", claim);
+    Difference *d = &differences[used++];
+
+    assert(used <= ARRAY_SIZE(differences));
+    d->config = default_config;
+    d->option = option;
+    g_test_add_data_func(name, d, test_difference);
+    return &d->config;
+}
+
+static void test_difference(const void *opaque)
+{
+    const Difference *d = opaque;
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    config = d->config;
+    g_assert_false(load(&stream, stream.buffer->usage));
+    g_assert_nonnull(strstr(fake_migration.error, d->option));
+    g_assert_nonnull(strstr(fake_migration.error, "options of the source"));
+    g_assert_false(fake_destination.begun);     /* nothing came so far */
+    stream_close(&stream);
+}
+
+/* What is not compared, and not sent, may differ. */
+static void test_equal_options(void)
+{
+    Stream stream;
+
+    reset();
+    config.mte = true;
+    config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    memset(config.rpv, 0xa5, sizeof(config.rpv));
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    config.cpu_type = "another";
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+static void add_differences(void)
+{
+    const char *rpv = "personalization-value of rme-guest";
+
+    add_difference("ram-size", "in -m;")->ram_size += REALM_PAGE_SIZE;
+    add_difference("number-of-vcpus", "in -smp;")->num_cpus++;
+    add_difference("memory-tags", "mte of -machine")->mte = true;
+    add_difference("ipa-width", "the IPA width")->ipa_bits--;
+    add_difference("measurement-algorithm", "measurement-algorithm of rme")
+        ->measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    add_difference("personalization-value-at-its-begin", rpv)->rpv[0] = 1;
+    add_difference("personalization-value-at-its-end", rpv)
+        ->rpv[REALM_RPV_SIZE - 1] = 1;
+}
+
+static Stream *waiting;         /* the one whose source waits */
+
+/* A destination that loads all that has come, and thereby answers. */
+static void load_and_answer(void)
+{
+    g_assert_cmpint(fake_source.phase, ==, FAKE_PAUSED);
+    g_assert_cmpint(fake_source.parts, ==, FAKE_STATE_PARTS);
+    g_assert_true(load_until(waiting, waiting->buffer->usage, "realm-start"));
+    g_assert_false(fake_destination.started);
+    fake_migration.meanwhile = NULL;    /* once is enough */
+}
+
+static void test_token_after_answer(void)
+{
+    Stream stream;
+
+    reset();
+    waiting = &stream;
+    fake_migration.meanwhile = load_and_answer;
+    fake_migration_answer();            /* one of before does not count */
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    g_assert_null(fake_migration.meanwhile);
+    memset(&fake_destination, 0, sizeof(fake_destination));
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
+/* The start token is not made, and the Realm can migrate afterwards. */
+static void check_not_started(const char *reason)
+{
+    Stream stream;
+
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_false(complete(&stream));
+    g_assert_cmpint(fake_source.phase, ==, FAKE_PAUSED);
+    g_assert_nonnull(strstr(fake_migration.error, reason));
+    finish(&stream, false);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_false(load(&stream, stream.buffer->usage));
+    g_assert_false(fake_destination.started);
+    stream_close(&stream);
+
+    check_moves_now();
+}
+
+static void test_no_answer(void)
+{
+    reset();
+    fake_migration.meanwhile = NULL;
+    realm_start_limit_ms = 20;
+    check_not_started("did not answer within 20 ms");
+}
+
+static void waits_on(void)
+{
+    g_assert_not_reached();
+}
+
+static void destination_lost(void)
+{
+    g_autoptr(Error) err = NULL;
+
+    fake_migration.meanwhile = waits_on;
+    error_setg(&err, "the destination is lost");
+    migrate_set_error(migrate_get_current(), err);
+}
+
+static void test_lost_destination(void)
+{
+    reset();
+    fake_migration.meanwhile = destination_lost;
+    check_not_started("the destination is lost");
+}
+
+static void stream_broken(void)
+{
+    fake_migration.meanwhile = waits_on;
+    qemu_file_set_error(migrate_get_current()->to_dst_file, -EPIPE);
+}
+
+static void test_broken_stream(void)
+{
+    reset();
+    fake_migration.meanwhile = stream_broken;
+    check_not_started("did not load it");
+}
+
+static void check_cannot_answer(void)
+{
+    Stream stream;
+
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    g_assert_false(load(&stream, stream.buffer->usage));
+    g_assert_nonnull(strstr(fake_migration.error, "capability return-path on"));
+    g_assert_false(fake_destination.started);
+    stream_close(&stream);
+}
+
+static void test_cannot_answer(void)
+{
+    reset();
+    fake_migration.no_return_path = true;
+    check_cannot_answer();
+
+    reset();
+    fake_migration.broken_return_path = true;
+    check_cannot_answer();
+}
+
+static const char *device_name(unsigned i)
+{
+    return fake_migration.devices[i].vmsd->name;
+}
+
+static void test_order(void)
+{
+    static const VMStateField nothing[] = { VMSTATE_END_OF_LIST() };
+    static const VMStateDescription plugged = {
+        .name = "plugged",
+        .version_id = 1,
+        .fields = nothing,
+    }, early = {
+        .name = "early",
+        .version_id = 1,
+        .priority = MIG_PRI_GICV3,
+        .fields = nothing,
+    };
+    static int opaque;
+
+    reset();
+    vmstate_register(NULL, 0, &plugged, &opaque);
+    vmstate_register(NULL, 0, &early, &opaque);
+    for (unsigned times = 0; times < 2; times++) {
+        g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
+        g_assert_cmpint(fake_migration.num_devices, ==, 5);
+        g_assert_cmpstr(device_name(0), ==, "realm-config");
+        g_assert_cmpstr(device_name(1), ==, "early");
+        g_assert_cmpstr(device_name(2), ==, "plugged");
+        g_assert_cmpstr(device_name(3), ==, "realm-ready");
+        g_assert_cmpstr(device_name(4), ==, "realm-start");
+    }
+    check_moves();
+    vmstate_unregister(NULL, &plugged, &opaque);
+    vmstate_unregister(NULL, &early, &opaque);
+}
+
 static void add_failures(void)
 {
     static const char *const steps[] = {
@@ -465,7 +808,8 @@ static void add_failures(void)
     };
     static const char *const capabilities[] = {
         "postcopy-ram", "background-snapshot", "x-colo", "mapped-ram",
-        "xbzrle", "multifd", "x-ignore-shared", "release-ram", "a cpr mode",
+        "xbzrle", "multifd", "x-ignore-shared", "release-ram", "rdma",
+        "a cpr mode",
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -486,7 +830,9 @@ static void add_failures(void)
 int main(int argc, char **argv)
 {
     module_call_init(MODULE_INIT_QOM);
+    register_snapshots();
     g_test_init(&argc, &argv, NULL);
+    config = default_config;
     realm_backend_set(&fake_backend, &config);
 
     g_test_add_func("/realm/section/every-page-arrives-in-its-last-version",
@@ -497,13 +843,33 @@ int main(int argc, char **argv)
     g_test_add_func("/realm/source/nothing-is-sent-for-pages-given-up",
                     test_given_up);
     g_test_add_func("/realm/source/progress-is-counted", test_counters);
-    g_test_add_func("/realm/source/running-on-ends-the-session",
+    g_test_add_func("/realm/source/an-exact-estimate-has-what-was-written",
+                    test_exact);
+    g_test_add_func("/realm/source/survive-a-later-round-that-fails",
+                    test_round_fails);
+    g_test_add_func("/realm/source/stop-and-cont-keep-the-session",
+                    test_stop_and_cont);
+    g_test_add_func("/realm/source/running-on-after-the-pause-ends-it",
                     test_runs_on);
-    g_test_add_func("/realm/source/refuse-without-policy-or-offer",
+    g_test_add_func("/realm/source/refuse-without-offer-or-return-path",
                     test_prepare);
     g_test_add_func("/realm/source/refuse-snapshots", test_snapshot);
     g_test_add_func("/realm/source/refuse-files", test_file);
     add_failures();
+    g_test_add_func("/realm/config/accept-equal-options", test_equal_options);
+    add_differences();
+    g_test_add_func("/realm/start/the-token-is-made-after-the-answer",
+                    test_token_after_answer);
+    g_test_add_func("/realm/start/no-token-without-an-answer-in-time",
+                    test_no_answer);
+    g_test_add_func("/realm/start/no-token-for-a-lost-destination",
+                    test_lost_destination);
+    g_test_add_func("/realm/start/no-token-into-a-broken-stream",
+                    test_broken_stream);
+    g_test_add_func("/realm/start/refuse-to-load-what-cannot-be-answered",
+                    test_cannot_answer);
+    g_test_add_func("/realm/start/the-last-whatever-was-plugged-in",
+                    test_order);
     g_test_add_func("/realm/destination/a-truncated-stream-never-commits",
                     test_truncated);
     g_test_add_func("/realm/destination/refuse-a-record-over-the-maximum",
