@@ -46,7 +46,7 @@ deps:
 help:
 	@echo 'make              build $(BUILD)/qemu-system-aarch64'
 	@echo 'make run          boot a Realm, live-migrate it, print what happened'
-	@echo 'make check        every check; check-quick: what takes no guest'
+	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'

@@ -19,7 +19,8 @@ class QmpError(Exception):
 class Qmp:
     """Connection to a QMP socket; events are kept in a list."""
 
-    def __init__(self, path, timeout=30):
+    # QEMU answers nothing while a Realm waits for its destination: 30 s.
+    def __init__(self, path, timeout=60):
         self.path = path
         self.events = []
         self._buffer = b''

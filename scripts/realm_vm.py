@@ -116,7 +116,7 @@ class Console:
         with self._lock:
             return len(self.lines)
 
-    def wait_for(self, pattern, timeout=60, after=0):
+    def wait_for(self, pattern, timeout=120, after=0):
         """Waits for a line that matches; returns the match object."""
         deadline = time.monotonic() + timeout
         regex = re.compile(pattern)
@@ -143,7 +143,7 @@ class Console:
             raise VmError(f'{self._vm.name}: sending {line!r} to the '
                           f'console: {err}{self._vm.last_words()}') from err
 
-    def run(self, command, timeout=60):
+    def run(self, command, timeout=120):
         """Runs a shell command; returns (exit status, lines of output).
         The progress lines of realm-check are left out."""
         start = self.mark()
@@ -195,7 +195,7 @@ class Vm:
     @property
     def qmp(self):
         """The QMP connection, made at first use."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._qmp:
             try:
                 self._qmp = Qmp(self.qmp_path)

@@ -39,7 +39,10 @@ void realm_migration_count(size_t size, unsigned pages);
 /* section.c: called once, when the machine becomes a Realm. */
 void realm_migration_init(void);
 
-/* source.c: see SaveVMHandlers for when each is called, and its result. */
+/* source.c: whether a Realm may be sent through @f, to another QEMU. */
+bool realm_source_check_channel(QEMUFile *f, Error **errp);
+
+/* See SaveVMHandlers for when each is called, and its result. */
 int realm_source_prepare(void *opaque, Error **errp);
 int realm_source_setup(QEMUFile *f, void *opaque, Error **errp);
 void realm_source_pending_estimate(void *opaque, uint64_t *must_precopy,

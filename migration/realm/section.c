@@ -12,6 +12,8 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "migration/blocker.h"
+#include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "realm-migration.h"
@@ -52,6 +54,18 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     }
 }
 
+/* Before QEMU looks for a return path, which a file does not have. */
+static int migration_event(NotifierWithReturn *notifier, MigrationEvent *e,
+                           Error **errp)
+{
+    if (e->type == MIG_EVENT_PRECOPY_SETUP &&
+        !realm_source_check_channel(migrate_get_current()->to_dst_file,
+                                    errp)) {
+        return -EPERM;
+    }
+    return 0;
+}
+
 static const SaveVMHandlers realm_handlers = {
     .save_prepare = realm_source_prepare,
     .save_setup = realm_source_setup,
@@ -69,6 +83,7 @@ static const SaveVMHandlers realm_handlers = {
 void realm_migration_init(void)
 {
     static Error *blocker;
+    static NotifierWithReturn notifier;
 
     if (!realm_config()->migration) {
         error_setg(&blocker, "Realm: it was created with migration=off; "
@@ -77,6 +92,7 @@ void realm_migration_init(void)
     }
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
+    migration_add_notifier(&notifier, migration_event);
     realm_config_register();
     realm_start_register();
     qemu_add_vm_change_state_handler_prio(vm_state_changed, NULL, FIRST);

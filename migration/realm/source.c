@@ -102,15 +102,15 @@ int realm_source_prepare(void *opaque, Error **errp)
     if (!check_capabilities(errp)) {
         return -EINVAL;
     }
-    if (!migrate_return_path()) {
-        error_setg(errp, "Realm: the destination has to confirm what it "
-                   "loaded; turn the capability return-path on");
-        return -EINVAL;
-    }
     if (!realm_backend()->accepted()) {
         error_setg(errp, "Realm: no destination was accepted; give "
                    "realm-migration-accept the offer that "
                    "realm-migration-offer makes on the destination");
+        return -EINVAL;
+    }
+    if (!migrate_return_path()) {
+        error_setg(errp, "Realm: the destination has to confirm what it "
+                   "loaded; turn the capability return-path on");
         return -EINVAL;
     }
     return 0;
@@ -160,7 +160,7 @@ static bool start_round(Error **errp)
  * A file can be loaded more than once, so that the Realm would run more than
  * once, and from an old state.
  */
-static bool check_destination(QEMUFile *f, Error **errp)
+bool realm_source_check_channel(QEMUFile *f, Error **errp)
 {
     Object *ioc = OBJECT(qemu_file_get_ioc(f));
     struct stat st;
@@ -184,7 +184,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     ssize_t size;
 
-    if (!check_destination(f, errp)) {
+    if (!realm_source_check_channel(f, errp)) {
         return -EPERM;
     }
     realm_migration_counters_reset();

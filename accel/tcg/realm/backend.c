@@ -408,7 +408,8 @@ static void machine_reset(MachineState *machine, ResetType type)
 {
     if (realm_tcg.rd) {
         error_report("Realm: a Realm cannot be reset; the machine ends");
-        qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+        qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
+                                               EXIT_FAILURE);
     } else {
         qemu_devices_reset(type);
     }

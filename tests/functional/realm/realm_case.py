@@ -31,7 +31,7 @@ def end_at_once(number, _):
     os._exit(128 + number)
 
 
-def wait_until(condition, what, timeout=30):
+def wait_until(condition, what, timeout=60):
     """Waits until condition() is true, and returns its value."""
     deadline = time.monotonic() + timeout
     while True:
@@ -99,7 +99,7 @@ class RealmTest(QemuSystemTest):
         self.log.debug('%s moved to %s: %s', source.name, dest.name, report)
         return dest, report
 
-    def guest(self, vm, command, timeout=60):
+    def guest(self, vm, command, timeout=120):
         """Runs a command in the guest that has to succeed; returns its
         output as a text."""
         status, lines = vm.console.run(command, timeout)

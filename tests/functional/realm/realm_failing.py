@@ -6,8 +6,8 @@ program in it that checks its memory.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
-from realm_case import (Migration, RealmTest, guest_arguments, incoming,
-                        wait_until)
+from realm_case import (MIGRATION_SECONDS, Migration, RealmTest,
+                        guest_arguments, incoming, wait_until)
 from realm_relay import Relay
 
 MIB = 1 << 20
@@ -27,8 +27,9 @@ class FailureTest(RealmTest):
             cls.realm.console.wait_for('realm-check: start')
         return cls.realm
 
-    def destination(self, **options):
-        return self.start(incoming(guest_arguments(**{**SMALL, **options})))
+    def destination(self, shared=False, **options):
+        return self.start(incoming(guest_arguments(**{**SMALL, **options})),
+                          shared)
 
     def setUp(self):
         super().setUp()
@@ -44,23 +45,28 @@ class FailureTest(RealmTest):
 
     def assert_moves_on(self):
         """The source runs on, and a later migration of it works."""
-        source = self.source()
-        self.assert_goes_on(source)
-        type(self).realm, _ = self.migrate(
-            source, guest_arguments(**SMALL), shared=True)
-        source.stop()
-        self.assert_goes_on(self.realm)
-        line = self.realm.console.wait_for(
-            'realm-check: t=.*', after=self.realm.console.mark())[0]
+        self.assert_goes_on(self.source())
+        dest, _ = self.migrate(self.source(), guest_arguments(**SMALL),
+                               shared=True)
+        self.assert_moved_to(dest)
+
+    def assert_moved_to(self, dest):
+        """The Realm goes on here, with all of its memory."""
+        self.source().stop()
+        type(self).realm = dest
+        self.assert_goes_on(dest)
+        line = dest.console.wait_for('realm-check: t=.*',
+                                     after=dest.console.mark())[0]
         self.assertIn(' wrong_bytes=0 wrong_tags=0', line)
 
     def migration(self, dest, **options):
         return Migration(self.source().qmp, dest.qmp,
-                         f'unix:{self.path(dest.name)}', timeout=60, **options)
+                         f'unix:{self.path(dest.name)}',
+                         timeout=MIGRATION_SECONDS, **options)
 
     def start_slowly(self, dest):
         """A migration that is well in its first round, and stays there."""
-        migration = self.migration(dest, bandwidth=16 * MIB)
+        migration = self.migration(dest, bandwidth=8 * MIB)
         migration.start()
         qmp = self.source().qmp
         wait_until(lambda: qmp.cmd('query-migrate')['status'] == 'active' and
@@ -69,22 +75,30 @@ class FailureTest(RealmTest):
         self.assertFalse(migration.poll())
         return migration
 
+    def switch(self, capability, on):
+        self.source().qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': capability, 'state': on}])
+
+    def accept(self, offer):
+        """The source is ready to migrate under an offer."""
+        self.source().qmp.cmd('realm-migration-accept', offer=offer)
+        self.switch('return-path', True)
+
     def send(self, dest, offer):
         """Sends the Realm to @dest under an offer that may not be its own;
-        that has to fail."""
-        source = self.source().qmp
-        source.cmd('realm-migration-accept', offer=offer)
+        returns how that ends."""
+        self.accept(offer)
         uri = f'unix:{self.path(dest.name)}'
         dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
-        source.cmd('migrate', uri=uri)
-        self.assertEqual(self.wait_for_end(), 'failed')
+        self.source().qmp.cmd('migrate', uri=uri)
+        return self.wait_for_end()
 
     def wait_for_end(self):
         """Until the source's migration has ended; returns how."""
         def status():
             now = self.source().qmp.cmd('query-migrate').get('status')
             return now if now in ENDED else None
-        return wait_until(status, 'the migration ends')
+        return wait_until(status, 'the migration ends', MIGRATION_SECONDS)
 
     def assert_never_runs(self, dest):
         """A destination with a failed migration cannot be made to run."""
@@ -95,11 +109,13 @@ class FailureTest(RealmTest):
         self.assertEqual(dest.console.lines, [])
 
     def assert_fails(self, message, dest, change=None):
-        """A migration to @dest fails, for a reason that its error names."""
+        """A migration to @dest fails, for a reason that its error names; the
+        source goes on."""
         migration = self.migration(dest)
         with Relay(self.path('relay'), self.path(dest.name), change) as relay:
             migration.source_uri = relay.uri
             self.assert_refused('migration failed', migration.run)
+        self.assertTrue(change is None or change.done)
         self.assert_never_runs(dest)
         self.assertRegex('\n'.join(dest.errors()), message)
         self.assert_goes_on(self.source())

@@ -14,7 +14,7 @@ class Gdb:
 
     def __init__(self, path):
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(30)
+        self._socket.settimeout(120)
         self._socket.connect(path)
         self._stream = self._socket.makefile('rb')
         self.ask('?')

@@ -21,22 +21,24 @@ JUDGE = r"""awk -F'[= ]' '
 class Clocks:
     """What the guest's clocks show at a moment of the host's."""
 
-    def __init__(self, text):
-        found = re.search(r'monotonic=(\S+) realtime=(\S+)', text)
+    def __init__(self, ask):
+        begin = time.monotonic()
+        found = re.search(r'monotonic=(\S+) realtime=(\S+)', ask())
         self.monotonic, self.realtime = map(float, found.groups())
         self.host = time.monotonic()
+        self.late = self.host - begin           # by so much at most
 
 
 class JourneyTest(RealmTest):
 
     def clocks(self, vm):
-        return Clocks(self.guest(vm, 'realm-check --clock'))
+        return Clocks(lambda: self.guest(vm, 'realm-check --clock'))
 
     def journey(self, migrations, cpus, check):
         """Takes a Realm, at work, through so many migrations."""
         arguments = guest_arguments(cpus=cpus, append=f'realm.check={check}')
         vm = self.boot(arguments)
-        vm.console.wait_for('realm-check: start .* mte=yes', 60)
+        vm.console.wait_for('realm-check: start .* mte=yes')
         self.guest(vm, SAMPLE)
         before, paused = self.clocks(vm), 0
         for _ in range(migrations):
@@ -47,7 +49,7 @@ class JourneyTest(RealmTest):
             self.assertGreater(report['realm']['private-pages'], 10000)
             self.assertGreater(report['realm']['tag-pages'], 0)
             # It goes on to verify what came.
-            vm.console.wait_for('realm-check: t=', 60, vm.console.mark())
+            vm.console.wait_for('realm-check: t=', after=vm.console.mark())
         self.check_clocks(vm, before, self.clocks(vm), paused)
         ok, line = verdict(vm.console)
         self.log.info('%s', line)
@@ -59,10 +61,11 @@ class JourneyTest(RealmTest):
         passed = after.monotonic - before.monotonic
         elapsed = after.host - before.host
         # A guest's clock stands still while it is moved, else it goes on.
-        self.assertAlmostEqual(passed, elapsed - paused, delta=2 + paused)
+        self.assertAlmostEqual(passed, elapsed - paused, delta=2 + paused
+                               + before.late + after.late)
         self.assertAlmostEqual(after.realtime - before.realtime, passed,
-                               delta=0.1)
+                               delta=1)
         found = self.guest(vm, JUDGE)
         self.log.info('%s', found)
         self.assertRegex(found, r'^samples=\d{2,} back=0 longest=')
-        self.assertLess(float(found.split('=')[-1]), 5)
+        self.assertLess(float(found.split('=')[-1]), 20)

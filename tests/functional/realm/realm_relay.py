@@ -9,7 +9,7 @@ import struct
 import threading
 
 MAGIC, VERSION = 0x4d4c4552, 1          # target/arm/rmm/mig-abi.h
-REC, MEMORY, START = 2, 16, 33
+STATE, REC, MEMORY, START = 1, 2, 16, 33
 HEADER = struct.Struct('<IHBBIHHQQIIQ')
 
 
@@ -19,6 +19,13 @@ class CutHere(Exception):
     def __init__(self, data):
         super().__init__()
         self.data = bytes(data)
+
+
+def begun(data, text):
+    """How many bytes at the end may be the beginning of a text.  No more may
+    be held back: the source waits for answers to what it has sent."""
+    return next(n for n in range(len(text) - 1, -1, -1)
+                if data.endswith(text[:n]))
 
 
 class InBundle:
@@ -39,8 +46,8 @@ class InBundle:
         while True:
             at = self.held.find(self.begin, searched)
             if at < 0:
-                return self.pass_on(max(searched,
-                                        len(self.held) - HEADER.size))
+                return self.pass_on(len(self.held)
+                                    - begun(self.held, self.begin))
             if len(self.held) < at + HEADER.size:
                 return self.pass_on(at)
             searched = at + 1
@@ -75,9 +82,39 @@ class Cut(InBundle):
         raise CutHere(self.held[:position])
 
 
+class Replace:
+    """Other bytes at a place in a section, the first time that it comes."""
+
+    def __init__(self, section, offset, new):
+        self.name = bytes([len(section)]) + section.encode()
+        # Behind the name: instance and version, 4 bytes each.
+        self.offset, self.new = len(self.name) + 8 + offset, new
+        self.held = bytearray()
+        self.done = False
+
+    def __call__(self, data):
+        """As InBundle's."""
+        self.held += data
+        at = self.held.find(self.name)
+        count = at + self.offset + len(self.new)
+        if not self.done and data:
+            if at < 0:
+                count = len(self.held) - begun(self.held, self.name)
+            elif len(self.held) < count:
+                count = at
+            else:
+                self.held[count - len(self.new):count] = self.new
+                self.done = True
+        if self.done or not data:
+            count = len(self.held)
+        data = bytes(self.held[:count])
+        del self.held[:count]
+        return data
+
+
 class Relay:
-    """Listens at a path, and passes what comes on to another path.  Use it
-    in a with statement."""
+    """Listens at a path, and passes what comes on to another path, and the
+    answers back.  Use it in a with statement."""
 
     def __init__(self, listen, connect, change=None):
         self.uri = f'unix:{listen}'
@@ -104,7 +141,7 @@ class Relay:
                 pass                            # one side has gone: so do we
 
     def _pump(self, source, dest):
-        threading.Thread(target=self._watch, args=(dest, source),
+        threading.Thread(target=self._pump_back, args=(dest, source),
                          daemon=True).start()
         data = True
         while data:
@@ -118,11 +155,11 @@ class Relay:
         dest.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
-    def _watch(dest, source):
-        """The destination says nothing; when it goes, the source hears it."""
+    def _pump_back(dest, source):
+        """What the destination says; when it goes, the source hears it."""
         try:
-            while dest.recv(4096):
-                pass
+            while data := dest.recv(4096):
+                source.sendall(data)
             source.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass

@@ -5,11 +5,20 @@ the Realm, and until the very end that is the source.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
-from realm_case import (Migration, MigrationError, QmpError, guest_arguments,
-                        incoming, wait_until)
+import base64
+import struct
+
+from realm_case import (MIGRATION_SECONDS, Migration, MigrationError, QmpError,
+                        guest_arguments, incoming, wait_until)
 from realm_failing import SMALL, FailureTest
-from realm_relay import MEMORY, REC, START, Cut, Flip, Relay
+from realm_relay import (MEMORY, REC, START, STATE, Cut, Flip, Relay,
+                         Replace)
 from realm_vm import VmError, verdict
+
+RPV = b'\1' * 64
+OTHER_RPV = {'properties': 'personalization-value='
+                           + base64.b64encode(RPV).decode()}
+SHA256 = {'properties': 'measurement-algorithm=sha256'}
 
 
 class Interrupted(FailureTest):
@@ -41,30 +50,65 @@ class Interrupted(FailureTest):
             self.log.info('with %s', type(change).__name__)
             self.assert_fails(f'realm section: {message}',
                               self.destination(), change)
-            self.assertTrue(change.done)
         self.assert_moves_on()
+
+    def test_stop_and_cont_do_not_end_a_migration(self):
+        dest = self.destination(shared=True)
+        migration = self.start_slowly(dest)
+        qmp = self.source().qmp
+        qmp.cmd('stop')
+        self.assertFalse(migration.poll())
+        self.assertEqual(qmp.cmd('query-status')['status'], 'paused')
+        qmp.cmd('cont')
+        self.assert_goes_on(self.source())
+        self.assertFalse(migration.poll())
+        qmp.cmd('migrate-set-parameters', max_bandwidth=0)
+        wait_until(migration.poll, 'the migration ends', MIGRATION_SECONDS)
+        migration.wait_for_destination()
+        self.assert_moved_to(dest)
+
+    def test_paused_realm_moves_and_stays_paused(self):
+        self.source().qmp.cmd('stop')
+        dest, _ = self.migrate(self.source(), guest_arguments(**SMALL),
+                               shared=True)
+        self.assertEqual(dest.qmp.cmd('query-status')['status'], 'paused')
+        self.assertEqual(dest.console.lines, [])
+        dest.qmp.cmd('cont')
+        self.assert_moved_to(dest)
 
     def test_stream_for_another_destination_is_refused(self):
         dest, other = self.destination(), self.destination()
         dest.qmp.cmd('realm-migration-offer')
-        self.send(dest, other.qmp.cmd('realm-migration-offer')['offer'])
+        offer = other.qmp.cmd('realm-migration-offer')['offer']
+        self.assertEqual(self.send(dest, offer), 'failed')
         self.assert_never_runs(dest)
         self.assertRegex('\n'.join(dest.errors()), 'sealed for this offer')
         self.assert_moves_on()
 
     def test_destination_has_to_be_the_same_machine(self):
-        rpv = 'personalization-value=' + 'A' * 84 + 'AQ=='
-        for message, options in {
-                'personalization-value differs': {'properties': rpv},
-                'measurement-algorithm differs': {
-                    'properties': 'measurement-algorithm=sha256'},
-                'numbers of vCPUs differ': {'cpus': 1},
-                # Shared memory and its tags are noticed first, by upstream.
-                'mach-virt.tag|mte differs': {'mte': False},
-                'Size mismatch: mach-virt.ram': {'memory': '512M'},
+        for option, options in {
+                'personalization-value of rme-guest': OTHER_RPV,
+                'measurement-algorithm of rme-guest': SHA256,
+                '-smp': {'cpus': 1},
+                'mte of -machine and rme-guest': {'mte': False},
+                '-m': {'memory': '512M'},
         }.items():
             self.log.info('with %s', options)
-            self.assert_fails(message, self.destination(**options))
+            self.assert_fails(f'source and destination differ in {option}; '
+                              'start the destination with the options',
+                              self.destination(**options))
+        self.assert_moves_on()
+
+    def test_who_hides_a_difference_from_qemu_meets_the_rmm(self):
+        for message, options, offset, value in (
+                ('personalization-value differs', OTHER_RPV, 15, RPV),
+                ('measurement-algorithm differs', SHA256, 13, b'\0'),
+                ('numbers of vCPUs differ', {'cpus': 1}, 8,
+                 struct.pack('>I', 1))):
+            self.log.info('with %s', options)
+            self.assert_fails(f'realm section: .*{message}',
+                              self.destination(**options),
+                              Replace('realm-config', offset, value))
         self.assert_moves_on()
 
     def test_ordinary_guest_never_starts_in_a_realm(self):
@@ -73,7 +117,7 @@ class Interrupted(FailureTest):
         dest.qmp.cmd('realm-migration-offer')
         migration = Migration(ordinary.qmp, dest.qmp,
                               f'unix:{self.path(dest.name)}', plain=True,
-                              timeout=60)
+                              timeout=MIGRATION_SECONDS)
         self.assert_refused('migration failed', migration.run)
         self.assert_never_runs(dest)
         # A Realm takes registers from its RMM only.
@@ -82,7 +126,8 @@ class Interrupted(FailureTest):
     def test_realm_never_starts_in_an_ordinary_guest(self):
         dest = self.start(incoming(guest_arguments(**SMALL, realm=False)))
         other = self.destination()
-        self.send(dest, other.qmp.cmd('realm-migration-offer')['offer'])
+        offer = other.qmp.cmd('realm-migration-offer')['offer']
+        self.assertEqual(self.send(dest, offer), 'failed')
         self.assertFalse(dest.qmp.cmd('query-status')['running'])
         self.assert_moves_on()
 
@@ -91,13 +136,13 @@ class Last(FailureTest):
     """The end of a migration, and what is behind it."""
 
     def assert_does_not_run_again(self, vm):
+        said = []
         try:
             vm.qmp.cmd('cont')
         except QmpError as err:
-            said = str(err)
-        else:
-            said = ' '.join(wait_until(vm.errors, 'QEMU says why'))
-        self.assertRegex(said, 'has left for the destination')
+            said = [str(err)]                   # or QEMU tried it already
+        wait_until(lambda: 'it has left for the destination'
+                   in ' '.join(said + vm.errors()), 'QEMU says why')
         wait_until(lambda: not vm.qmp.cmd('query-status')['running'],
                    'the source stays stopped')
         self.assert_silent(vm)
@@ -118,23 +163,30 @@ class Last(FailureTest):
         self.assertTrue(ok, line)
         type(self).realm = None
 
-    def test_altered_last_records_start_no_second_copy(self):
-        for kind in REC, START:
-            self.log.info('with %s', kind)
-            source, dest = self.source(), self.destination()
-            change = Flip(kind)
-            migration = self.migration(dest)
-            path = self.path(dest.name)
-            with Relay(self.path('relay'), path, change) as relay:
-                migration.source_uri = relay.uri
-                self.assert_refused('realm.* section: ', migration.run)
-            self.assertTrue(change.done)
-            self.assert_never_runs(dest)
-            if source.qmp.cmd('query-status')['running']:
-                self.assert_moves_on()
-            else:
-                self.assert_does_not_run_again(source)
-                type(self).realm = None
+    def test_altered_last_records_leave_the_source_running(self):
+        for change, message in {
+                Flip(STATE): 'sealed',
+                Flip(REC): 'sealed',
+                Flip(REC, 2): 'sealed',
+                Cut(REC, 2): 'the stream ends within a state record',
+        }.items():
+            self.log.info('with %s of %s', type(change).__name__,
+                          change.begin)
+            self.assert_fails(f'realm section: .*{message}',
+                              self.destination(), change)
+        self.assert_moves_on()
+
+    def test_altered_start_token_starts_no_second_copy(self):
+        source, dest = self.source(), self.destination()
+        change = Flip(START)
+        migration = self.migration(dest)
+        with Relay(self.path('relay'), self.path(dest.name), change) as relay:
+            migration.source_uri = relay.uri
+            self.assert_refused('realm-start section: ', migration.run)
+        self.assertTrue(change.done)
+        self.assert_never_runs(dest)
+        self.assert_does_not_run_again(source)
+        type(self).realm = None
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ class Conversation:
         self.error = None
         self._ending = False
         self._socket = socket.create_connection(('127.0.0.1', port))
-        self._socket.settimeout(30)
+        self._socket.settimeout(120)
         self._thread = threading.Thread(target=self._talk, daemon=True)
         self._thread.start()
 
@@ -55,7 +55,7 @@ class Conversation:
         """Whether at least so much is said after this moment."""
         goal = self.count + 640
         wait_until(lambda: self.error or self.count >= goal,
-                   'answers from the guest')
+                   'answers from the guest', 120)
         return self.error is None
 
     def end(self):

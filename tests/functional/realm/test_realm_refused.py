@@ -11,9 +11,27 @@ from realm_failing import MIB, SMALL, FailureTest
 class Refused(FailureTest):
 
     def test_migration_needs_an_accepted_offer(self):
+        self.switch('return-path', True)
         self.assert_refused('realm-migration-accept', self.source().qmp.cmd,
                             'migrate', uri='unix:/nowhere')
         self.assert_goes_on(self.source())
+
+    def test_migration_needs_the_return_path(self):
+        dest = self.destination(shared=True)
+        offer = dest.qmp.cmd('realm-migration-offer')['offer']
+        self.accept(offer)
+        self.switch('return-path', False)
+        self.assert_refused('turn the capability return-path on',
+                            self.source().qmp.cmd, 'migrate',
+                            uri='unix:/nowhere')
+        self.assert_goes_on(self.source())
+        # The offer is not used up.
+        self.switch('return-path', True)
+        uri = f'unix:{self.path(dest.name)}'
+        dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
+        self.source().qmp.cmd('migrate', uri=uri)
+        self.assertEqual(self.wait_for_end(), 'completed')
+        self.assert_moved_to(dest)
 
     def test_realm_created_with_migration_off_stays(self):
         stays = self.start(guest_arguments(cpus=1, memory='384M',
@@ -38,13 +56,20 @@ class Refused(FailureTest):
 
     def test_offer_of_a_lost_destination_does_not_block_the_next(self):
         dest = self.destination()
-        offer = dest.qmp.cmd('realm-migration-offer')['offer']
+        self.accept(dest.qmp.cmd('realm-migration-offer')['offer'])
         dest.stop()
-        source = self.source().qmp
-        source.cmd('realm-migration-accept', offer=offer)
-        source.cmd('migrate', uri=f'unix:{self.path("nowhere")}')
+        self.source().qmp.cmd('migrate', uri=f'unix:{self.path("nowhere")}')
         self.assertEqual(self.wait_for_end(), 'failed')
         self.assert_moves_on()
+
+    def test_offer_that_was_not_used_gives_way_to_the_next(self):
+        lost, dest = self.destination(), self.destination(shared=True)
+        first = lost.qmp.cmd('realm-migration-offer')['offer']
+        self.accept(first)
+        lost.stop()
+        offer = dest.qmp.cmd('realm-migration-offer')['offer']
+        self.assertEqual(self.send(dest, offer), 'completed')
+        self.assert_moved_to(dest)
 
     def test_offer_that_is_none_is_refused(self):
         for offer, message in (('no!', 'not base64'), ('AAAA', 'no offer'),
@@ -62,20 +87,40 @@ class Refused(FailureTest):
             self.assert_refused(message, vm.qmp.cmd, 'realm-migration-offer')
             vm.stop()
 
-    def test_realm_is_saved_neither_to_a_snapshot_nor_to_a_file(self):
+    def test_realm_is_not_saved_to_a_file(self):
         qmp = self.source().qmp
-        self.assertIn('Realm', self.snapshot_error())
-        dest = self.destination()
-        offer = dest.qmp.cmd('realm-migration-offer')['offer']
-        qmp.cmd('realm-migration-accept', offer=offer)
-        qmp.try_cmd('migrate', uri=f'file:{self.path("file")}')
+        self.accept(self.destination().qmp.cmd('realm-migration-offer')
+                    ['offer'])
+        qmp.cmd('migrate', uri=f'file:{self.path("file")}')
         self.assertEqual(self.wait_for_end(), 'failed')
         self.assertRegex(qmp.cmd('query-migrate')['error-desc'],
                          'Realm: .*file')
         self.assert_moves_on()
 
-    def snapshot_error(self):
-        """Tries snapshot-save to a new qcow2; returns what it says."""
+    def assert_no_snapshot(self):
+        """Neither as it is, nor as soon as it may migrate."""
+        for error in self.snapshot_errors():
+            self.assertIn('Realm: ', error)
+        self.accept(self.destination().qmp.cmd('realm-migration-offer')
+                    ['offer'])
+        for error in self.snapshot_errors():
+            self.assertIn('Realm: it cannot be saved to a snapshot', error)
+
+    def test_realm_is_not_saved_to_a_snapshot(self):
+        self.assert_no_snapshot()
+        self.assert_moves_on()
+
+    def test_paused_realm_is_not_saved_to_a_snapshot(self):
+        qmp = self.source().qmp
+        qmp.cmd('stop')
+        self.assert_no_snapshot()
+        self.assertEqual(qmp.cmd('query-status')['status'], 'paused')
+        qmp.cmd('cont')
+        self.assert_moves_on()
+
+    def snapshot_errors(self):
+        """Tries savevm and snapshot-save to a new qcow2; returns what they
+        say."""
         qmp = self.source().qmp
         path = self.path('qcow2')
         open(path, 'wb').close()
@@ -83,11 +128,12 @@ class Refused(FailureTest):
         self.job('blockdev-create', options={
             'driver': 'qcow2', 'file': 'file', 'size': 512 * MIB})
         qmp.cmd('blockdev-add', node_name='disk', driver='qcow2', file='file')
-        error = self.job('snapshot-save', tag='x', vmstate='disk',
-                         devices=['disk'])
+        errors = [qmp.hmp('savevm x'),
+                  self.job('snapshot-save', tag='x', vmstate='disk',
+                           devices=['disk'])]
         for name in 'disk', 'file':
             qmp.cmd('blockdev-del', node_name=name)
-        return error
+        return errors
 
     def job(self, command, **arguments):
         """Runs a job; returns its error, if any."""
@@ -100,10 +146,6 @@ class Refused(FailureTest):
         error = wait_until(ended, f'{command} ends')[0].get('error')
         qmp.cmd('job-dismiss', id='job')
         return error
-
-    def switch(self, name, on):
-        self.source().qmp.cmd('migrate-set-capabilities', capabilities=[
-            {'capability': name, 'state': on}])
 
     def test_what_cannot_carry_a_realm_is_refused(self):
         for name in 'postcopy-ram', 'xbzrle', 'multifd', 'release-ram':

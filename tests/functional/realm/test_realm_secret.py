@@ -12,7 +12,7 @@ import re
 import struct
 
 from realm_case import RealmTest, guest_arguments, incoming, wait_until
-from realm_case import Migration, MIGRATION_SECONDS
+from realm_case import BOOT_SECONDS, MIGRATION_SECONDS, Migration
 from realm_gdb import Gdb
 from realm_relay import Relay
 from realm_vm import disk_arguments
@@ -199,7 +199,7 @@ class Secret(RealmTest):
 
     def test_dump_of_a_realm_shows_no_registers(self):
         vm = self.start(self.arguments(realm=True))
-        vm.console.wait_for('RME: Using RSI')
+        vm.console.wait_for('RME: Using RSI', BOOT_SECONDS)
         registers = Looks(self, vm).dump()[1]
         self.assertEqual(set(registers), {'general', 'floating point'})
         for name, contents in registers.items():

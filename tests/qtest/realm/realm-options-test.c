@@ -446,31 +446,9 @@ static void test_migration_off(void)
     qtest_quit(qts);
 }
 
-/* A machine that may migrate, as far as QEMU's own settings go. */
-static QTestState *start_source(const char *args)
-{
-    QTestState *qts = start(args);
-
-    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-capabilities',"
-                             " 'arguments': {'capabilities': ["
-                             " {'capability': 'return-path',"
-                             "  'state': true}]}}");
-    return qts;
-}
-
-static void test_no_return_path(void)
-{
-    QTestState *qts = start(REALM ",migration=on");
-
-    CHECK_REFUSES(qts, "has to confirm what it loaded",
-                  "turn the capability return-path on", MIGRATE);
-    check_running(qts);
-    qtest_quit(qts);
-}
-
 static void test_no_offer(void)
 {
-    QTestState *qts = start_source(REALM ",migration=on");
+    QTestState *qts = start(REALM ",migration=on");
 
     CHECK_REFUSES(qts, "no destination was accepted",
                   "give realm-migration-accept the offer", MIGRATE);
@@ -493,7 +471,7 @@ static void check_no_offer(QTestState *qts, const char *offer,
 
 static void test_bad_offers(void)
 {
-    QTestState *qts = start_source(REALM ",migration=on");
+    QTestState *qts = start(REALM ",migration=on");
     const uint8_t bytes[128] = { 0 };
     g_autofree char *zero_offer = g_base64_encode(bytes, sizeof(bytes));
     const char *remedy = "use what realm-migration-offer returned";
@@ -509,7 +487,7 @@ static void test_bad_offers(void)
 static void test_long_offer(void)
 {
     const size_t size = 65536;
-    QTestState *qts = start_source("-S " REALM ",migration=on");
+    QTestState *qts = start("-S " REALM ",migration=on");
     g_autofree uint8_t *bytes = g_malloc0(size);
     g_autofree char *offer = g_base64_encode(bytes, size);
 
@@ -519,7 +497,7 @@ static void test_long_offer(void)
 
 static void test_offer_before_start(void)
 {
-    QTestState *qts = start_source("-S " REALM ",migration=on");
+    QTestState *qts = start("-S " REALM ",migration=on");
 
     check_no_offer(qts, "AAAA", "does not exist yet", "start the machine");
     qtest_quit(qts);
@@ -594,8 +572,6 @@ int main(int argc, char **argv)
     qtest_add_func("/realm/commands/refuse-without-a-realm", test_no_realm);
     qtest_add_func("/realm/commands/refuse-migration-of-migration-off",
                    test_migration_off);
-    qtest_add_func("/realm/commands/refuse-migration-without-return-path",
-                   test_no_return_path);
     qtest_add_func("/realm/commands/refuse-migration-without-an-offer",
                    test_no_offer);
     qtest_add_func("/realm/commands/refuse-what-is-no-offer",

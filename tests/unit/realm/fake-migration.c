@@ -64,6 +64,11 @@ int migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
     return 0;
 }
 
+void migration_add_notifier(NotifierWithReturn *notify,
+                            MigrationNotifyFunc func)
+{
+}
+
 int register_savevm_live(const char *idstr, uint32_t instance_id,
                          int version_id, const SaveVMHandlers *ops,
                          void *opaque)
