@@ -48,6 +48,8 @@ static const char *const causes[] = {
         "use the -cpu of the source",
     [MIG_CAUSE_REC_UNKNOWN] =
         "the record is for a vCPU that is not here, or came before",
+    [MIG_CAUSE_OTHER_OFFER] =
+        "the source answers another offer; give it the one made here",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =

@@ -119,7 +119,7 @@ static uint64_t answer_offer(MigCall *c, const MigHello *answer)
         return mig_refuse(MIG_CAUSE_FORMAT);
     }
     if (memcmp(answer->peer_nonce, s->offer_nonce, sizeof(s->offer_nonce))) {
-        return mig_refuse(MIG_CAUSE_AUTHENTICATION);
+        return mig_refuse(MIG_CAUSE_OTHER_OFFER);
     }
     /* The offer serves this one session header, whatever comes of it */
     ok = session_derive(s, s->secret, answer->public_key, answer);

@@ -96,6 +96,7 @@ typedef enum MigCause {
     MIG_CAUSE_INCOMPLETE,       /* start token without RECs or Realm state */
     MIG_CAUSE_CONTEXT_REFUSED,  /* this machine cannot load the context */
     MIG_CAUSE_REC_UNKNOWN,      /* no REC with this MPIDR, or it came before */
+    MIG_CAUSE_OTHER_OFFER,      /* the session answers another offer */
     /* How the Realm at the destination differs */
     MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
     MIG_CAUSE_DIFFERENT_START_LEVEL,

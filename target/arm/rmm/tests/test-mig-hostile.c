@@ -270,7 +270,8 @@ static void refused_because(Attack a, MigCause cause)
 
 static void test_attacks_are_refused_for_their_own_reason(void)
 {
-    refused_because((Attack) { FLIP, REC_BEGIN, 0x60 }, MIG_CAUSE_FORMAT);
+    refused_because((Attack) { FLIP, REC_BEGIN, 0x60 },
+                    MIG_CAUSE_OTHER_OFFER);
     refused_because((Attack) { FLIP, REC_BEGIN, 0x20 },
                     MIG_CAUSE_AUTHENTICATION);
     refused_because((Attack) { FLIP, REC_MEM, 0x50 },
