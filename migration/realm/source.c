@@ -11,8 +11,8 @@
  *     complete   pause; last round; map, RECs
  *     (start.c)  start token, after all devices
  *
- * Invariants: `pages` has exactly the pages known to be to export; a page is
- * sent at most once in an epoch.
+ * Invariants: from `cursor` on, `pages` has the pages known to be to export;
+ * a page is sent at most once in an epoch.
  *
  * Lock rule: realm-migration.h.
  *
@@ -40,7 +40,7 @@ static struct {
     unsigned long *pages;       /* bitmap: to be exported */
     uint64_t num_pages;         /* bits in it */
     uint64_t remaining;         /* bits set in it */
-    uint64_t cursor;            /* no bit below is set */
+    uint64_t cursor;            /* where in the bitmap the round is */
     uint8_t *buf;               /* limits.max_blob bytes */
     uint8_t *token;             /* epoch token that waits to be sent */
     size_t token_size;
@@ -204,24 +204,25 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     return 0;
 }
 
-/* The next pages of the round, at most limits.max_pages. */
+/*
+ * The next pages of the round, at most limits.max_pages.  The bitmap ends the
+ * round, whatever the backend's count was.
+ */
 static unsigned next_pages(uint64_t *pages)
 {
+    uint64_t page = source.cursor;
     unsigned n = 0;
 
     while (n < source.limits.max_pages) {
-        uint64_t page = find_next_bit(source.pages, source.num_pages,
-                                      source.cursor);
-
-        source.cursor = page + 1;
+        page = find_next_bit(source.pages, source.num_pages, page);
         if (page >= source.num_pages) {
-            source.cursor = page;
             break;
         }
-        clear_bit(page, source.pages);
-        pages[n++] = page;
+        pages[n++] = page++;
     }
-    set_remaining(source.remaining - n);
+    source.cursor = page;
+    set_remaining(page < source.num_pages && source.remaining > n
+                  ? source.remaining - n : 0);
     return n;
 }
 
