@@ -35,6 +35,7 @@ void rec_unref(RmmRec *rec)
 {
     if (g_atomic_int_dec_and_test(&rec->refs)) {
         realm_unref(rec->realm);
+        attest_clear(&rec->attest);
         g_free(rec);
     }
 }

@@ -20,6 +20,7 @@
 #ifndef RMM_REC_H
 #define RMM_REC_H
 
+#include "attest.h"
 #include "realm.h"
 
 /* What the Realm asked for and the next REC_ENTER has to finish. */
@@ -53,6 +54,7 @@ typedef struct RmmRec {
         uint8_t value;          /* RMI_RIPAS_EMPTY or RAM */
         bool change_destroyed;
     } ripas;
+    RmmAttest attest;
 } RmmRec;
 
 /* MPIDR and index (RMM 1.0, B4.4.22); MPIDR bits outside are an error. */

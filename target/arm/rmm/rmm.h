@@ -16,7 +16,7 @@
  * Lock rule: any thread may call any function at any time, unless its
  * comment says otherwise.  rmm_stage2_walk takes no lock.  The order in
  * which the library takes its own locks stands in lock.h.  RmmOps functions
- * are called with library locks held and must not call the library.
+ * may be called with library locks held and must not call the library.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,8 +34,17 @@
 #define RMM_MAX_RECS 512
 /* Largest processor context (RmmOps.context_save), in bytes */
 #define RMM_MAX_CONTEXT (256 * 1024)
+/* Largest private key (RmmOps.key), in bytes */
+#define RMM_MAX_KEY 512
 
 typedef struct Rmm Rmm;
+
+/* The keys that sign attestation tokens. */
+typedef enum RmmKey {
+    RMM_KEY_REALM_ATTESTATION,  /* RAK: signs what is said of a Realm */
+    RMM_KEY_PLATFORM,           /* signs what is said of the RMM, and the RAK */
+    RMM_KEYS
+} RmmKey;
 
 typedef struct RmmOps {
     /*
@@ -81,6 +90,13 @@ typedef struct RmmOps {
     /* Take back a context; false if this machine cannot. */
     bool (*context_load)(void *opaque, uint64_t mpidr,
                          const void *buf, size_t size);
+
+    /*
+     * May be NULL.  Write private key @which, on P-384 and in DER (PKCS #8 or
+     * SEC 1), to @buf.  Returns its size, at most @size, or 0 if there is
+     * none: then Realms get no attestation tokens.  Called without locks.
+     */
+    size_t (*key)(void *opaque, RmmKey which, void *buf, size_t size);
 } RmmOps;
 
 /* What a platform offers; RMI_FEATURES reports it. */

@@ -16,6 +16,7 @@
 #include "measurement.h"
 #include "rmm-internal.h"
 #include "rtt.h"
+#include "token.h"
 
 /* @x is X0 to X30.  Returns X0, which does not matter after an exit. */
 typedef uint64_t RsiFn(RmmPe *pe, RmmRec *rec, uint64_t *x);
@@ -111,20 +112,6 @@ static uint64_t rsi_measurement_extend(RmmPe *pe, RmmRec *rec, uint64_t *x)
 }
 
 /*
- * No tokens yet: the model has no platform key.  Realms are told that making
- * one failed, which B5.3.2 allows, so CONTINUE always comes without INIT.
- */
-static uint64_t rsi_token_init(RmmPe *pe, RmmRec *rec, uint64_t *x)
-{
-    return RSI_ERROR_UNKNOWN;
-}
-
-static uint64_t rsi_token_continue(RmmPe *pe, RmmRec *rec, uint64_t *x)
-{
-    return RSI_ERROR_STATE;
-}
-
-/*
  * Copy @len bytes to or from the Realm's memory at @ipa, within one granule.
  * RSI_SUCCESS, or RSI_ERROR_INPUT for RIPAS EMPTY; or else the REC has
  * exited, since only the host can help.
@@ -152,6 +139,39 @@ static uint64_t copy_realm(RmmPe *pe, RmmRec *rec, uint64_t ipa, bool write,
 static bool buffer_ok(const RmmRec *rec, uint64_t ipa, uint64_t align)
 {
     return ipa % align == 0 && ipa < realm_protected_top(rec->realm);
+}
+
+/* B5.3.2: the claims are those of this moment. */
+static uint64_t rsi_token_init(RmmPe *pe, RmmRec *rec, uint64_t *x)
+{
+    if (!attest_init(&rec->attest, rec->realm, &x[1])) {
+        return RSI_ERROR_UNKNOWN;
+    }
+    x[1] = TOKEN_MAX_SIZE;
+    return RSI_SUCCESS;
+}
+
+/* B5.3.1; a piece that did not reach the Realm is still the next one. */
+static uint64_t rsi_token_continue(RmmPe *pe, RmmRec *rec, uint64_t *x)
+{
+    uint64_t ipa = x[1], offset = x[2], result;
+    size_t size = x[3];
+    const void *piece;
+
+    if (!buffer_ok(rec, ipa, RMM_GRANULE_SIZE) ||
+        offset >= RMM_GRANULE_SIZE || size > RMM_GRANULE_SIZE - offset) {
+        return RSI_ERROR_INPUT;
+    }
+    if (rec->attest.state != ATTEST_READING) {
+        return RSI_ERROR_STATE;
+    }
+    piece = attest_piece(&rec->attest, &size);
+    result = copy_realm(pe, rec, ipa + offset, true, (void *)piece, size);
+    if (result != RSI_SUCCESS || pe->world == RMM_WORLD_HOST) {
+        return result;
+    }
+    x[1] = size;
+    return attest_advance(&rec->attest, size) ? RSI_INCOMPLETE : RSI_SUCCESS;
 }
 
 static uint64_t rsi_realm_config(RmmPe *pe, RmmRec *rec, uint64_t *x)

@@ -1,0 +1,45 @@
+/*
+ * CCA attestation tokens: claims to CBOR (RMM 1.0, A7.2)
+ *
+ * Purpose: a token is two signed maps of claims.  The realm token is about
+ * the Realm and signed with the Realm attestation key (RAK); the platform
+ * token is about what runs the RMM, signed with the platform key, and bound
+ * to the realm token by the hash of the RAK.
+ *
+ *   399({ 44234: platform token, 44241: realm token })
+ *
+ * Invariants:
+ * - The platform token names a model as its implementation and no secured
+ *   life cycle, so that no verifier takes it for hardware.
+ * - Maps are encoded deterministically (RFC 8949, 4.2): the same claims and
+ *   keys give the same bytes, apart from the two signatures.
+ *
+ * Lock rule: no locks.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_TOKEN_H
+#define RMM_TOKEN_H
+
+#include "cose.h"
+#include "realm.h"
+
+#define TOKEN_CHALLENGE_SIZE 64
+/* No token is larger. */
+#define TOKEN_MAX_SIZE 4096
+
+/* What the implementation id says, padded with zeros to 32 bytes. */
+#define TOKEN_IMPLEMENTATION "QEMU RMM model, not hardware"
+
+typedef struct TokenClaims {
+    uint8_t challenge[TOKEN_CHALLENGE_SIZE];
+    uint8_t rpv[64];
+    uint8_t hash_algo;          /* RMI_HASH_* */
+    uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
+} TokenClaims;
+
+/* NULL if GnuTLS could not sign. */
+GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
+                   const CoseKey *platform);
+
+#endif
