@@ -429,6 +429,7 @@ static bool create(const RealmConfig *config, Error **errp)
     if (!realm_memory_init(config, errp)) {
         return false;
     }
+    realm_keys_init();
     realm_tcg.config = config;
     realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
     realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);

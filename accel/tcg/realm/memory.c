@@ -132,6 +132,7 @@ const RmmOps *realm_memory_ops(void)
         .random = random_bytes,
         .context_save = realm_context_save,
         .context_load = realm_context_load,
+        .key = realm_key,
     };
 
     return &ops;

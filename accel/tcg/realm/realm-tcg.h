@@ -136,6 +136,12 @@ void realm_cpu_flush_all(void);
 /* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
 const char *realm_cause(unsigned cause);
 
+/* keys.c */
+
+/* Read the keys of attestation tokens, or make them; warn if there are none. */
+void realm_keys_init(void);
+size_t realm_key(void *opaque, RmmKey which, void *buf, size_t size);
+
 /* context.c */
 size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size);
 

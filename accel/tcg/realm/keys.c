@@ -1,0 +1,253 @@
+/*
+ * The TCG backend for Realms: the keys that sign attestation tokens
+ *
+ * Purpose: an installation's two private keys, made on first use and kept in
+ * $XDG_STATE_HOME/qemu-realm/ (~/.local/state/qemu-realm/), with the public
+ * half of the platform key beside them for verifiers.
+ *
+ * Invariants:
+ * - Nobody but the owner can read a private key: a file that others may
+ *   read is not used, and neither is one of somebody else.
+ * - A key is complete or not there: it gets its name when it is written, and
+ *   only if no other QEMU has been faster.
+ *
+ * Lock rule: read once under the BQL, and constant after that.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <gnutls/abstract.h>
+#include <gnutls/x509.h>
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "realm-tcg.h"
+
+static const char *const names[RMM_KEYS] = {
+    [RMM_KEY_REALM_ATTESTATION] = "realm-attestation.key",
+    [RMM_KEY_PLATFORM] = "platform.key",
+};
+
+static struct {
+    uint8_t der[RMM_MAX_KEY];
+    size_t size;
+} keys[RMM_KEYS];
+
+static char *state_folder(void)
+{
+    const char *state = g_getenv("XDG_STATE_HOME");
+
+    if (state && g_path_is_absolute(state)) {
+        return g_build_filename(state, "qemu-realm", NULL);
+    }
+    return g_build_filename(g_get_home_dir(), ".local", "state", "qemu-realm",
+                            NULL);
+}
+
+/* A new key on P-384 as PKCS #8; GnuTLS's result. */
+static int generate(gnutls_datum_t *der)
+{
+    gnutls_x509_privkey_t key;
+    int ret = gnutls_x509_privkey_init(&key);
+
+    if (ret < 0) {
+        return ret;
+    }
+    ret = gnutls_x509_privkey_generate(
+        key, GNUTLS_PK_ECDSA,
+        GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1), 0);
+    if (ret == 0) {
+        ret = gnutls_x509_privkey_export2_pkcs8(
+            key, GNUTLS_X509_FMT_DER, NULL, GNUTLS_PKCS_PLAIN, der);
+    }
+    gnutls_x509_privkey_deinit(key);
+    return ret;
+}
+
+/* Write @der to a new file with a name of its own, then call it @path. */
+static bool write_key(const char *path, const gnutls_datum_t *der,
+                      Error **errp)
+{
+    g_autofree char *temporary = g_strdup_printf("%s.XXXXXX", path);
+    /* O_EXCL is implied */
+    int fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, 0600);
+    bool ok;
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot create '%s'", temporary);
+        return false;
+    }
+    ok = qemu_write_full(fd, der->data, der->size) == der->size &&
+         fsync(fd) == 0;
+    ok &= close(fd) == 0;
+    /* Unlike rename, link fails if another QEMU has made one meanwhile. */
+    ok = ok && (link(temporary, path) == 0 || errno == EEXIST);
+    if (!ok) {
+        error_setg_errno(errp, errno, "cannot write '%s'", path);
+    }
+    unlink(temporary);
+    return ok;
+}
+
+static bool make_key(const char *path, Error **errp)
+{
+    gnutls_datum_t der = { NULL, 0 };
+    int ret = generate(&der);
+    bool ok;
+
+    if (ret < 0) {
+        error_setg(errp, "cannot make a key: %s", gnutls_strerror(ret));
+        return false;
+    }
+    ok = write_key(path, &der, errp);
+    gnutls_memset(der.data, 0, der.size);
+    gnutls_free(der.data);
+    return ok;
+}
+
+static bool read_key(int fd, const char *path, RmmKey which, Error **errp)
+{
+    struct stat st;
+    ssize_t size;
+
+    if (fstat(fd, &st) < 0) {
+        error_setg_errno(errp, errno, "cannot look at '%s'", path);
+        return false;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & (S_IRWXG | S_IRWXO))) {
+        error_setg(errp, "'%s' is not a file that its owner alone, and "
+                   "that is this user, can read", path);
+        return false;
+    }
+    size = st.st_size <= RMM_MAX_KEY
+           ? RETRY_ON_EINTR(read(fd, keys[which].der, RMM_MAX_KEY)) : 0;
+    if (size <= 0 || size != st.st_size) {
+        error_setg(errp, "'%s' holds no key; without it, a new one is made",
+                   path);
+        return false;
+    }
+    keys[which].size = size;
+    return true;
+}
+
+static int open_key(const char *path)
+{
+    return RETRY_ON_EINTR(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+                               O_NONBLOCK));
+}
+
+static bool load(const char *folder, RmmKey which, Error **errp)
+{
+    g_autofree char *path = g_build_filename(folder, names[which], NULL);
+    int fd = open_key(path);
+    bool ok;
+
+    if (fd < 0 && errno == ENOENT) {
+        if (!make_key(path, errp)) {
+            return false;
+        }
+        fd = open_key(path);
+    }
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot open '%s'", path);
+        return false;
+    }
+    ok = read_key(fd, path, which, errp);
+    close(fd);
+    return ok;
+}
+
+/* The public half of @private in PEM; GnuTLS's result. */
+static int export_public(gnutls_privkey_t private, gnutls_datum_t *pem)
+{
+    gnutls_pubkey_t public;
+    int ret = gnutls_pubkey_init(&public);
+
+    if (ret < 0) {
+        return ret;
+    }
+    ret = gnutls_pubkey_import_privkey(public, private, 0, 0);
+    if (ret == 0) {
+        ret = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_PEM, pem);
+    }
+    gnutls_pubkey_deinit(public);
+    return ret;
+}
+
+static int platform_public(gnutls_datum_t *pem)
+{
+    gnutls_datum_t der = { keys[RMM_KEY_PLATFORM].der,
+                           keys[RMM_KEY_PLATFORM].size };
+    gnutls_privkey_t private;
+    int ret = gnutls_privkey_init(&private);
+
+    if (ret < 0) {
+        return ret;
+    }
+    ret = gnutls_privkey_import_x509_raw(private, &der, GNUTLS_X509_FMT_DER,
+                                         NULL, 0);
+    if (ret == 0) {
+        ret = export_public(private, pem);
+    }
+    gnutls_privkey_deinit(private);
+    return ret;
+}
+
+/* For verifiers; written once. */
+static bool publish(const char *folder, Error **errp)
+{
+    g_autofree char *path = g_build_filename(folder, "platform.pub", NULL);
+    gnutls_datum_t pem = { NULL, 0 };
+    GError *err = NULL;
+    bool ok;
+    int ret;
+
+    if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+        return true;
+    }
+    ret = platform_public(&pem);
+    if (ret < 0) {
+        error_setg(errp, "platform key: %s", gnutls_strerror(ret));
+        return false;
+    }
+    ok = g_file_set_contents(path, (char *)pem.data, pem.size, &err);
+    if (!ok) {
+        error_setg(errp, "%s", err->message);
+        g_error_free(err);
+    }
+    gnutls_free(pem.data);
+    return ok;
+}
+
+static bool load_all(const char *folder, Error **errp)
+{
+    if (g_mkdir_with_parents(folder, 0700) < 0) {
+        error_setg_errno(errp, errno, "cannot create '%s'", folder);
+        return false;
+    }
+    for (int which = 0; which < RMM_KEYS; which++) {
+        if (!load(folder, which, errp)) {
+            return false;
+        }
+    }
+    return publish(folder, errp);
+}
+
+void realm_keys_init(void)
+{
+    g_autofree char *folder = state_folder();
+    Error *err = NULL;
+
+    if (!load_all(folder, &err)) {
+        warn_reportf_err(err, "Realm: no attestation tokens: ");
+        gnutls_memset(keys, 0, sizeof(keys));
+    }
+}
+
+size_t realm_key(void *opaque, RmmKey which, void *buf, size_t size)
+{
+    assert(size >= keys[which].size);
+    memcpy(buf, keys[which].der, keys[which].size);
+    return keys[which].size;
+}
