@@ -194,24 +194,30 @@ static int platform_public(gnutls_datum_t *pem)
     return ret;
 }
 
-/* For verifiers; written once. */
+static bool holds(const char *path, const gnutls_datum_t *wanted)
+{
+    g_autofree char *contents = NULL;
+    gsize size;
+
+    return g_file_get_contents(path, &contents, &size, NULL) &&
+           size == wanted->size && !memcmp(contents, wanted->data, size);
+}
+
+/* For verifiers; written once, and when the key is another. */
 static bool publish(const char *folder, Error **errp)
 {
     g_autofree char *path = g_build_filename(folder, "platform.pub", NULL);
     gnutls_datum_t pem = { NULL, 0 };
     GError *err = NULL;
+    int ret = platform_public(&pem);
     bool ok;
-    int ret;
 
-    if (g_file_test(path, G_FILE_TEST_EXISTS)) {
-        return true;
-    }
-    ret = platform_public(&pem);
     if (ret < 0) {
         error_setg(errp, "platform key: %s", gnutls_strerror(ret));
         return false;
     }
-    ok = g_file_set_contents(path, (char *)pem.data, pem.size, &err);
+    ok = holds(path, &pem) ||
+         g_file_set_contents(path, (char *)pem.data, pem.size, &err);
     if (!ok) {
         error_setg(errp, "%s", err->message);
         g_error_free(err);

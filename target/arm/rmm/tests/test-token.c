@@ -429,9 +429,11 @@ static void check_sum(uint8_t hash_algo, const char *wanted)
 static void the_bytes_are_those_of_earlier_versions(void)
 {
     check_sum(RMI_HASH_SHA_256,
-              "50caabc944c66621b1210f4a8e73c832b3fed5fa0793e745d4eeeda32a0f3382");
+              "50caabc944c66621b1210f4a8e73c832"
+              "b3fed5fa0793e745d4eeeda32a0f3382");
     check_sum(RMI_HASH_SHA_512,
-              "1035cb94c6de40f708c910bb7bc0a8fe4e17f62845fdaf00970a5bde76077795");
+              "1035cb94c6de40f708c910bb7bc0a8fe"
+              "4e17f62845fdaf00970a5bde76077795");
 }
 
 static void a_token_says_that_it_comes_from_a_model(void)
