@@ -232,8 +232,9 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
     if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
         return RMI_ERROR_REC;
     }
-    /* No exit of this model is an abort that the host could finish. */
-    if (enter->flags & (RMI_ENTER_EMUL_MMIO | RMI_ENTER_INJECT_SEA)) {
+    /* TF-RMM refuses a useless INJECT_SEA; the text leaves it open. */
+    if (((enter->flags & RMI_ENTER_EMUL_MMIO) && !rec->abort.emulatable) ||
+        ((enter->flags & RMI_ENTER_INJECT_SEA) && !rec->abort.unprotected)) {
         return RMI_ERROR_REC;
     }
     return RMI_SUCCESS;
@@ -287,15 +288,30 @@ static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
     }
 }
 
-static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa)
+/* The host's answer to the abort that the last exit was. */
+static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
+{
+    if (enter->flags & RMI_ENTER_INJECT_SEA) {
+        exception_inject_sea(pe, rec->abort.esr, rec->abort.far);
+    } else if (enter->flags & RMI_ENTER_EMUL_MMIO) {
+        exception_finish_mmio(pe, rec->abort.esr, enter->gprs[0]);
+    }
+    memset(&rec->abort, 0, sizeof(rec->abort));
+}
+
+static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
+                        const RmiRecEnter *enter)
 {
     g_atomic_int_inc(&rec->refs);       /* dropped by rec_exit */
     rec->running = true;
     rec->run_pa = run_pa;
+    rec->enter_flags = enter->flags;
     pe->rec = rec;
     pe->world = RMM_WORLD_REALM;
     memcpy(pe->x, rec->x, sizeof(pe->x));
     pe->pc = rec->pc;
+    pe->inject = (RmmInject) { 0 };
+    finish_abort(pe, rec, enter);
 }
 
 static uint64_t write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
@@ -316,7 +332,7 @@ static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     if (!finish_pending(rec, enter, &exit)) {
         return write_exit(rec->rmm, run_pa, &exit);
     }
-    enter_realm(pe, rec, run_pa);
+    enter_realm(pe, rec, run_pa, enter);
     return RMI_SUCCESS;
 }
 

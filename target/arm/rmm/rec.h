@@ -47,6 +47,13 @@ typedef struct RmmRec {
     bool turn_off;              /* PSCI CPU_OFF: not runnable from the exit */
     RecPending pending;
     uint64_t run_pa;            /* of the run page, while running */
+    uint64_t enter_flags;       /* RMI_ENTER_*, while running */
+    struct {                    /* what the last exit was, if an abort */
+        bool unprotected;       /* of data, at an unprotected IPA */
+        bool emulatable;        /* and the host can finish it */
+        uint64_t esr;
+        uint64_t far;
+    } abort;
     uint64_t host_call_ipa;     /* REC_PENDING_HOST_CALL */
     struct {                    /* REC_PENDING_RIPAS */
         uint64_t addr;          /* reached by the host so far */

@@ -53,6 +53,13 @@ void rmi_handle(Rmm *rmm, RmmPe *pe);
 void rsi_handle(Rmm *rmm, RmmPe *pe);
 void psci_handle(Rmm *rmm, RmmPe *pe);
 
+/*
+ * What the host answers to an abort with @esr at an unprotected IPA
+ * (exception.c): an external abort, or the emulation of the access.
+ */
+void exception_inject_sea(RmmPe *pe, uint64_t esr, uint64_t far);
+void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value);
+
 /* RMI_PSCI_COMPLETE. */
 uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
                        uint64_t status);

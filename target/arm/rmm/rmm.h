@@ -117,15 +117,30 @@ void rmm_free(Rmm *rmm);
 typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
 
 /*
+ * An exception that the Realm takes to EL1 before its next instruction.  The
+ * machine delivers it: ELR_EL1 is the PC, SPSR_EL1 and the vector are its
+ * own.  The exception class in @esr is that of one taken from EL1; a machine
+ * whose Realm was at EL0 clears bit 26 of an abort's.
+ */
+typedef struct RmmInject {
+    bool pending;           /* set by the library, cleared by the machine */
+    bool abort;             /* FAR_EL1 changes as well */
+    uint64_t esr;
+    uint64_t far;
+} RmmInject;
+
+/*
  * A processing element as the RMM sees it: the world it is in, and the
  * registers that calls read and write.  @rec is private to the library
- * (NULL in the host world).  Zero-initialise it; one thread at a time.
+ * (NULL in the host world).  @inject matters in the Realm world only.
+ * Zero-initialise it; one thread at a time.
  */
 typedef struct RmmPe {
     RmmWorld world;
     uint64_t x[31];
     uint64_t pc;
     void *rec;
+    RmmInject inject;
 } RmmPe;
 
 /*
@@ -134,7 +149,7 @@ typedef struct RmmPe {
  * From the host: an RMI call (or an extension call, rmm-abi.h).  The result
  * is in x[0] and up, and the PE stays in the host world; except that a
  * successful RMI_REC_ENTER puts it into the Realm world with the REC's
- * X0-X30 and PC.
+ * X0-X30 and PC, and with @inject if the host asked for an abort.
  *
  * From a Realm, with @pc the address behind the SMC: an RSI or PSCI call.
  * Either the PE stays in the Realm world with results in x[], or the REC
@@ -148,6 +163,27 @@ void rmm_call(Rmm *rmm, RmmPe *pe);
  * IRQ), with the Realm's X0-X30 and PC in @pe.
  */
 void rmm_interrupt(Rmm *rmm, RmmPe *pe);
+
+/* What takes a PE from a Realm to the RMM, other than an SMC. */
+typedef enum RmmExceptionKind {
+    RMM_EXCEPTION_SYNC, RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ
+} RmmExceptionKind;
+
+/* The registers are as in the Arm ARM, and matter for SYNC only. */
+typedef struct RmmSyndrome {
+    RmmExceptionKind kind;
+    uint64_t esr;           /* ESR_EL2 */
+    uint64_t far;           /* FAR_EL2 */
+    uint64_t hpfar;         /* HPFAR_EL2 */
+} RmmSyndrome;
+
+/*
+ * The PE took an exception from the Realm world, with the Realm's X0-X30 in
+ * @pe and in @pc the instruction that was not completed.  Either the REC
+ * exits, as after rmm_call; or the PE stays in the Realm world, where it
+ * goes on at @pc or takes @pe->inject first.
+ */
+void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *syndrome);
 
 /*
  * The initial measurement (RIM) of the Realm whose RD is at @rd, for its

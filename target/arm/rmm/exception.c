@@ -1,0 +1,258 @@
+/*
+ * Exceptions that a Realm takes to the RMM (RMM 1.0, A4.3.4 and A5.2.3)
+ *
+ * Purpose: rmm_exception.  It decides who has to do with an exception: the
+ * host (the REC exits), the Realm (an exception is injected), or nobody (the
+ * instruction is emulated here).
+ *
+ *   data abort    unprotected             host, may be emulated
+ *                 protected, EMPTY        Realm: external abort
+ *                 protected, otherwise    host, not emulated
+ *   fetch abort   unprotected or EMPTY    Realm: external abort
+ *                 protected, otherwise    host
+ *   either        beyond the IPA width    Realm: address size fault
+ *                 external                host
+ *   WFI, WFE      as the host asked at the entry
+ *   ID register   read as zero: the machine traps hidden ones only
+ *   the rest      Realm: undefined instruction
+ *
+ * Invariant: the host sees of an address and of registers only what the text
+ * grants it.
+ *
+ * Lock rule: the Realm's lock is held for the walk only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "rmm-internal.h"
+#include "rtt.h"
+
+/* ESR_ELx */
+#define ESR_EC(esr)     ((esr) >> 26 & 0x3f)
+#define ESR_EC_MASK     (0x3full << 26)
+#define EC_WFX          0x01
+#define EC_SYSREG       0x18
+#define EC_FETCH_ABORT  0x20
+#define EC_DATA_ABORT   0x24
+#define EC_SAME_EL      (1ull << 26)    /* added to either abort */
+#define ESR_IL          (1ull << 25)
+
+/* ISS of an abort; without ISV, bits 12:11 are SET. */
+#define ISS_ISV         (1ull << 24)
+#define ISS_SAS(esr)    ((esr) >> 22 & 3)
+#define ISS_SAS_MASK    (3ull << 22)
+#define ISS_SSE         (1ull << 21)
+#define ISS_SRT(esr)    ((esr) >> 16 & 31)
+#define ISS_SF          (1ull << 15)
+#define ISS_SET_MASK    (3ull << 11)
+#define ISS_FNV         (1ull << 10)
+#define ISS_EA          (1ull << 9)
+#define ISS_S1PTW       (1ull << 7)
+#define ISS_WNR         (1ull << 6)
+#define ISS_FSC_MASK    0x3full
+#define FSC_ADDRESS_SIZE_0 0x00ull
+#define FSC_EXTERNAL    0x10ull         /* 0x13 to 0x17 are on a walk */
+#define FSC_IS_EXTERNAL(esr) (((esr) & 0x38) == 0x10)
+
+/* What the host sees of an abort. */
+#define SHOWN_ABORT     (ESR_EC_MASK | ISS_SET_MASK | ISS_FNV | ISS_EA | \
+                         ISS_FSC_MASK)
+#define SHOWN_EMULATABLE (ESR_EC_MASK | ISS_ISV | ISS_SAS_MASK | ISS_SF | \
+                          ISS_EA | ISS_WNR | ISS_FSC_MASK)
+
+/* ISS of WFI and WFE: TI, and where WFIT and WFET have the timeout. */
+#define ISS_WFX_TI      3ull
+#define ISS_WFX_WFE     1ull
+#define ISS_WFX_TIMEOUT 2ull
+#define ISS_WFX_RN(esr) ((esr) >> 5 & 31)
+
+/* ISS of a system register access: reads of Op0 3, Op1 0, CRn 0, CRm 1-7. */
+#define ISS_SYSREG_READ 1ull
+#define ISS_SYSREG_RT(esr) ((esr) >> 5 & 31)
+#define ISS_SYSREG_CRM(esr) ((esr) >> 1 & 15)
+#define ISS_SYSREG_ID_MASK (3ull << 20 | 7ull << 14 | 15ull << 10)
+#define ISS_SYSREG_ID   (3ull << 20)
+
+#define HPFAR_FIPA      0xffffffffff0ull
+#define HPFAR_IPA(hpfar) (((hpfar) & HPFAR_FIPA) << 8)
+
+static uint64_t get_reg(const RmmPe *pe, unsigned n)
+{
+    return n < 31 ? pe->x[n] : 0;
+}
+
+static void inject(RmmPe *pe, uint64_t esr)
+{
+    pe->inject = (RmmInject) { .pending = true, .esr = esr };
+}
+
+static void inject_undefined(RmmPe *pe)
+{
+    inject(pe, ESR_IL);
+}
+
+/* The abort @esr goes on to EL1, with another reason. */
+static void inject_abort(RmmPe *pe, uint64_t esr, uint64_t far, uint64_t fsc)
+{
+    esr &= ~(ISS_FSC_MASK | ISS_EA | ISS_S1PTW);
+    inject(pe, (esr | EC_SAME_EL | fsc));
+    pe->inject.abort = true;
+    pe->inject.far = far;
+}
+
+void exception_inject_sea(RmmPe *pe, uint64_t esr, uint64_t far)
+{
+    inject_abort(pe, esr, far, FSC_EXTERNAL | ISS_EA);
+}
+
+/* Bits of an access: 8 to 64. */
+static unsigned access_bits(uint64_t esr)
+{
+    return 8u << ISS_SAS(esr);
+}
+
+static uint64_t low_bits(uint64_t value, unsigned bits)
+{
+    return bits == 64 ? value : value & ((1ull << bits) - 1);
+}
+
+/* A load gets @value from the host; a store is done. */
+void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value)
+{
+    unsigned bits = access_bits(esr);
+
+    pe->pc += 4;
+    if (esr & ISS_WNR || ISS_SRT(esr) == 31) {
+        return;
+    }
+    value = low_bits(value, bits);
+    if (esr & ISS_SSE && value >> (bits - 1)) {
+        value |= ~low_bits(UINT64_MAX, bits);
+    }
+    pe->x[ISS_SRT(esr)] = esr & ISS_SF ? value : (uint32_t)value;
+}
+
+/* The host may emulate it, or answer it with an external abort. */
+static void unprotected_data_abort(RmmPe *pe, const RmmSyndrome *s)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
+                        .far = s->far % RMM_GRANULE_SIZE,
+                        .hpfar = s->hpfar & HPFAR_FIPA };
+    RmmRec *rec = pe_rec(pe);
+
+    rec->abort.unprotected = true;
+    rec->abort.emulatable = s->esr & ISS_ISV;
+    rec->abort.esr = s->esr;
+    rec->abort.far = s->far;
+    if (rec->abort.emulatable) {
+        exit.esr = s->esr & SHOWN_EMULATABLE;
+        if (s->esr & ISS_WNR) {
+            exit.gprs[0] = low_bits(get_reg(pe, ISS_SRT(s->esr)),
+                                    access_bits(s->esr));
+        }
+    } else {
+        exit.esr = s->esr & (SHOWN_ABORT | ESR_IL);
+    }
+    rec_exit(pe, &exit);
+}
+
+static RttRipas ripas_at(RmmRealm *realm, uint64_t ipa)
+{
+    RttWalk walk;
+
+    g_mutex_lock(&realm->lock);
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    g_mutex_unlock(&realm->lock);
+    return walk.ripas;
+}
+
+static void exit_abort(RmmPe *pe, const RmmSyndrome *s, uint64_t hpfar)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
+                        .esr = s->esr & SHOWN_ABORT, .hpfar = hpfar };
+
+    rec_exit(pe, &exit);
+}
+
+static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
+{
+    RmmRealm *realm = pe_rec(pe)->realm;
+    uint64_t ipa = HPFAR_IPA(s->hpfar);
+    bool data = ESR_EC(s->esr) == EC_DATA_ABORT;
+
+    if (FSC_IS_EXTERNAL(s->esr)) {
+        exit_abort(pe, s, 0);
+    } else if (ipa >= realm_ipa_top(realm)) {
+        inject_abort(pe, s->esr, s->far, FSC_ADDRESS_SIZE_0);
+    } else if (ipa >= realm_protected_top(realm) && data) {
+        unprotected_data_abort(pe, s);
+    } else if (ipa >= realm_protected_top(realm) ||
+               ripas_at(realm, ipa) == RTT_EMPTY) {
+        exception_inject_sea(pe, s->esr, s->far);
+    } else {
+        exit_abort(pe, s, s->hpfar & HPFAR_FIPA);
+    }
+}
+
+/* Done without waiting if the host does not want to know. */
+static void handle_wfx(RmmPe *pe, uint64_t esr)
+{
+    uint64_t flag = esr & ISS_WFX_WFE ? RMI_ENTER_TRAP_WFE
+                                      : RMI_ENTER_TRAP_WFI;
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
+                        .esr = esr & (ESR_EC_MASK | ISS_WFX_TI) };
+
+    pe->pc += 4;
+    if (!(pe_rec(pe)->enter_flags & flag)) {
+        return;
+    }
+    if (esr & ISS_WFX_TIMEOUT) {
+        exit.gprs[0] = get_reg(pe, ISS_WFX_RN(esr));
+    }
+    rec_exit(pe, &exit);
+}
+
+static void handle_sysreg(RmmPe *pe, uint64_t esr)
+{
+    unsigned rt = ISS_SYSREG_RT(esr), crm = ISS_SYSREG_CRM(esr);
+
+    if (!(esr & ISS_SYSREG_READ) || crm < 1 || crm > 7 ||
+        (esr & ISS_SYSREG_ID_MASK) != ISS_SYSREG_ID) {
+        inject_undefined(pe);
+        return;
+    }
+    if (rt < 31) {
+        pe->x[rt] = 0;
+    }
+    pe->pc += 4;
+}
+
+static void handle_sync(RmmPe *pe, const RmmSyndrome *s)
+{
+    switch (ESR_EC(s->esr)) {
+    case EC_DATA_ABORT:
+    case EC_FETCH_ABORT:
+        handle_abort(pe, s);
+        break;
+    case EC_WFX:
+        handle_wfx(pe, s->esr);
+        break;
+    case EC_SYSREG:
+        handle_sysreg(pe, s->esr);
+        break;
+    default:
+        inject_undefined(pe);
+        break;
+    }
+}
+
+void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *s)
+{
+    RmiRecExit exit = { .exit_reason = s->kind == RMM_EXCEPTION_FIQ
+                                       ? RMI_EXIT_FIQ : RMI_EXIT_IRQ };
+
+    if (s->kind == RMM_EXCEPTION_SYNC) {
+        handle_sync(pe, s);
+    } else {
+        rec_exit(pe, &exit);
+    }
+}
