@@ -100,8 +100,12 @@ static bool params_supported(const RmmPlatform *p,
     uint8_t s2sz = params->s2sz;
     uint8_t ctrs = params->pmu_num_ctrs;
     uint8_t hash = params->hash_algo;
+    uint8_t sve_vl = params->sve_vl;
+    uint8_t most = flags & RMI_REALM_LPA2 ? p->ipa_bits
+                                          : MIN(p->ipa_bits, 48);
 
-    if (flags & (RMI_REALM_LPA2 | RMI_REALM_SVE)) {
+    if (((flags & RMI_REALM_LPA2) && !p->lpa2) ||
+        ((flags & RMI_REALM_SVE) && (!p->sve || sve_vl > p->sve_vl))) {
         return false;
     }
     if (((flags & RMI_REALM_MTE) && !p->mte) ||
@@ -109,7 +113,7 @@ static bool params_supported(const RmmPlatform *p,
         return false;
     }
     if ((flags & RMI_REALM_PMU) &&
-        (!p->pmu || ctrs == 0 || ctrs > p->pmu_num_ctrs)) {
+        (!p->pmu || ctrs > p->pmu_num_ctrs || (!ctrs && !p->pmu_hpmn0))) {
         return false;
     }
     /* Zero means one breakpoint, and is reserved. */
@@ -118,7 +122,7 @@ static bool params_supported(const RmmPlatform *p,
         (uint8_t)params->num_wps > p->num_wps) {
         return false;
     }
-    return s2sz >= 32 && s2sz <= p->ipa_bits &&
+    return s2sz >= 32 && s2sz <= most &&
            (hash == RMI_HASH_SHA_256 ||
             (hash == RMI_HASH_SHA_512 && p->sha512));
 }
@@ -131,11 +135,13 @@ static bool params_tables_ok(const RmmPlatform *p,
     uint64_t bytes = (uint64_t)params->rtt_num_start * RMM_GRANULE_SIZE;
     unsigned tables;
 
-    if (level < 0 || level > RTT_PAGE_LEVEL) {
+    bool lpa2 = params->flags & RMI_REALM_LPA2;
+
+    if (level < (lpa2 ? -1 : 0) || level > RTT_PAGE_LEVEL) {
         return false;
     }
     /* Level 0 needs a machine with at least 44 bits of PA (Arm ARM, SL0). */
-    if (level == 0 && p->ipa_bits < 44) {
+    if (level == 0 && p->ipa_bits < 44 && !lpa2) {
         return false;
     }
     tables = rtt_num_start((uint8_t)params->s2sz, level);
@@ -237,7 +243,9 @@ static uint64_t create_checked(Rmm *rmm, uint64_t rd,
 {
     RmmRealm *realm;
 
-    if (!params_supported(&rmm->platform, params) ||
+    if (params->vmid >> (rmm->platform.vmid_bits ? rmm->platform.vmid_bits
+                                                 : 16) & 0xffff ||
+        !params_supported(&rmm->platform, params) ||
         !params_tables_ok(&rmm->platform, params, rd) ||
         !lock_granules(rmm, rd, params)) {
         return RMI_ERROR_INPUT;

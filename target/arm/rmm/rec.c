@@ -108,7 +108,7 @@ static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
     return rec;
 }
 
-/* B4.3.12.2; the model needs no auxiliary granules. */
+/* B4.3.12.2 */
 static uint64_t create_check(const RmmRealm *realm, const RmiRecParams *params)
 {
     uint32_t index;
@@ -117,25 +117,89 @@ static uint64_t create_check(const RmmRealm *realm, const RmiRecParams *params)
         return RMI_ERROR_REALM;
     }
     if (!rec_mpidr_to_index(params->mpidr, &index) ||
-        index != realm->num_recs || params->num_aux != 0) {
+        index != realm->num_recs ||
+        params->num_aux != realm->rmm->platform.num_aux) {
         return RMI_ERROR_INPUT;
     }
     return RMI_SUCCESS;
+}
+
+static int compare_pa(const void *a, const void *b)
+{
+    uint64_t pa = *(const uint64_t *)a, pb = *(const uint64_t *)b;
+
+    return pa < pb ? -1 : pa > pb;
+}
+
+/* The granules that a REC is made of, in the order in which to lock them. */
+typedef struct RecGranules {
+    uint64_t pa[1 + 16];
+    unsigned num;
+} RecGranules;
+
+/* Lock all, or none; one that is named twice is refused. */
+static bool lock_granules(Rmm *rmm, RecGranules *g, uint64_t pa,
+                          const RmiRecParams *params)
+{
+    unsigned i;
+
+    g->num = 1 + params->num_aux;
+    g->pa[0] = pa;
+    memcpy(&g->pa[1], params->aux, params->num_aux * sizeof(g->pa[0]));
+    qsort(g->pa, g->num, sizeof(g->pa[0]), compare_pa);
+    for (i = 0; i < g->num; i++) {
+        if ((i && g->pa[i] == g->pa[i - 1]) ||
+            !granule_lock(rmm, g->pa[i], GRANULE_DELEGATED)) {
+            break;
+        }
+    }
+    if (i == g->num) {
+        return true;
+    }
+    while (i--) {
+        granule_unlock(rmm, g->pa[i]);
+    }
+    return false;
+}
+
+static void unlock_granules(Rmm *rmm, const RecGranules *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->num; i++) {
+        granule_unlock(rmm, g->pa[i]);
+    }
+}
+
+/* They become the REC's and are unlocked. */
+static void take_granules(RmmRec *rec, const RecGranules *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->num; i++) {
+        if (g->pa[i] == rec->pa) {
+            granule_unlock_transition(rec->rmm, rec->pa, GRANULE_REC);
+        } else {
+            rec->aux[rec->num_aux++] = g->pa[i];
+            granule_unlock_transition(rec->rmm, g->pa[i], GRANULE_REC_AUX);
+        }
+    }
 }
 
 static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
                               const RmiRecParams *params)
 {
     Rmm *rmm = realm->rmm;
+    RecGranules granules;
     uint64_t result;
     RmmRec *rec;
 
-    if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
+    if (!lock_granules(rmm, &granules, pa, params)) {
         return RMI_ERROR_INPUT;
     }
     result = create_check(realm, params);
     if (result != RMI_SUCCESS) {
-        granule_unlock(rmm, pa);
+        unlock_granules(rmm, &granules);
         return result;
     }
     rec = rec_new(realm, pa, params);
@@ -148,7 +212,7 @@ static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
     g_mutex_lock(&rmm->lock);
     g_hash_table_insert(rmm->recs, &rec->pa, rec);
     g_mutex_unlock(&rmm->lock);
-    granule_unlock_transition(rmm, pa, GRANULE_REC);
+    take_granules(rec, &granules);
     return RMI_SUCCESS;
 }
 
@@ -181,6 +245,16 @@ static uint64_t destroy_check(const RmmRec *rec)
                                               : RMI_ERROR_REALM;
 }
 
+static void release_granules(RmmRec *rec)
+{
+    unsigned i;
+
+    for (i = 0; i < rec->num_aux; i++) {
+        granule_release(rec->rmm, rec->aux[i], GRANULE_REC_AUX);
+    }
+    granule_release(rec->rmm, rec->pa, GRANULE_REC);
+}
+
 uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
 {
     RmmRec *rec = rec_lock(rmm, pa);
@@ -197,7 +271,7 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
         g_mutex_lock(&rmm->lock);
         g_hash_table_remove(rmm->recs, &rec->pa);
         g_mutex_unlock(&rmm->lock);
-        granule_release(rmm, pa, GRANULE_REC);
+        release_granules(rec);
     }
     rec_unlock(rec);
     return result;
@@ -212,7 +286,56 @@ uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count)
         return RMI_ERROR_INPUT;
     }
     realm_unlock(realm);
+    *count = rmm->platform.num_aux;
     return RMI_SUCCESS;
+}
+
+/* Bits of ICH_LR<n>_EL2 (Arm GIC architecture). */
+#define LR_VINTID(lr)   ((uint32_t)(lr))
+#define LR_PINTID       (0x1fffull << 32)
+#define LR_EOI          (1ull << 41)    /* within PINTID, if not HW */
+#define LR_PRIORITY     48
+#define LR_HW           (1ull << 61)
+#define LR_STATE(lr)    ((lr) >> 62)
+#define LR_RES0         (0xfull << 56 | 7ull << 45)
+
+/* SGI, PPI, SPI, LPI of 16 bits; no extended ranges. */
+static bool intid_ok(uint32_t intid)
+{
+    return intid < 1020 || (intid >= 8192 && intid <= 0xffff);
+}
+
+/* A4.5.1.1: what a list register that is in use may say. */
+static bool lr_ok(const RmmPlatform *p, uint64_t lr)
+{
+    uint64_t res0 = (0xffull >> p->gic_prio_bits) << LR_PRIORITY | LR_RES0;
+
+    return !(lr & (LR_HW | res0 | (LR_PINTID & ~LR_EOI))) &&
+           intid_ok(LR_VINTID(lr));
+}
+
+static bool gic_ok(const RmmPlatform *p, const RmiRecEnter *enter)
+{
+    const uint64_t *lr = enter->gicv3_lrs;
+    unsigned i, j;
+
+    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
+        return false;
+    }
+    for (i = 0; p->gic_prio_bits && i <= p->num_lrs; i++) {
+        if (!LR_STATE(lr[i])) {
+            continue;
+        }
+        for (j = 0; j < i; j++) {
+            if (LR_STATE(lr[j]) && LR_VINTID(lr[j]) == LR_VINTID(lr[i])) {
+                return false;
+            }
+        }
+        if (!lr_ok(p, lr[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* B4.3.14.2, in the order of the text. */
@@ -229,7 +352,7 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
     if (!rec->runnable || rec->pending == REC_PENDING_PSCI) {
         return RMI_ERROR_REC;
     }
-    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
+    if (!gic_ok(&rec->rmm->platform, enter)) {
         return RMI_ERROR_REC;
     }
     /* TF-RMM refuses a useless INJECT_SEA; the text leaves it open. */

@@ -41,6 +41,8 @@ typedef struct RmmRec {
     bool destroyed;             /* lost a race with REC_DESTROY */
     bool running;
     bool runnable;              /* PSCI: on */
+    uint64_t aux[16];           /* PAs, in ascending order */
+    unsigned num_aux;
 
     uint64_t x[31];
     uint64_t pc;

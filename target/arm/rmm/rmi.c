@@ -114,12 +114,18 @@ static uint64_t rmi_features(RmiCall *c)
     c->out[1] = (uint64_t)p->ipa_bits << RMI_FEATURE0_S2SZ_SHIFT |
                 (uint64_t)p->num_bps << RMI_FEATURE0_NUM_BPS_SHIFT |
                 (uint64_t)p->num_wps << RMI_FEATURE0_NUM_WPS_SHIFT |
+                (p->lpa2 ? RMI_FEATURE0_LPA2 : 0) |
                 RMI_FEATURE0_SHA_256 |
                 (p->sha512 ? RMI_FEATURE0_SHA_512 : 0) |
+                (uint64_t)p->num_lrs << RMI_FEATURE0_NUM_LRS_SHIFT |
                 (uint64_t)log2_of(RMM_MAX_RECS)
                 << RMI_FEATURE0_MAX_RECS_SHIFT |
                 (p->migration ? RMI_FEATURE0_MIGRATION : 0) |
                 (p->mte ? RMI_FEATURE0_MTE : 0);
+    if (p->sve) {
+        c->out[1] |= RMI_FEATURE0_SVE_EN |
+                     (uint64_t)p->sve_vl << RMI_FEATURE0_SVE_VL_SHIFT;
+    }
     if (p->pmu) {
         c->out[1] |= RMI_FEATURE0_PMU_EN | (uint64_t)p->pmu_num_ctrs
                      << RMI_FEATURE0_PMU_NUM_CTRS_SHIFT;

@@ -124,6 +124,8 @@
  */
 #define RMI_FEATURE0_S2SZ_SHIFT         0
 #define RMI_FEATURE0_LPA2               (1ull << 8)
+#define RMI_FEATURE0_SVE_EN             (1ull << 9)
+#define RMI_FEATURE0_SVE_VL_SHIFT       10
 #define RMI_FEATURE0_NUM_BPS_SHIFT      14
 #define RMI_FEATURE0_NUM_WPS_SHIFT      20
 #define RMI_FEATURE0_PMU_EN             (1ull << 26)

@@ -28,7 +28,8 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
 {
     Rmm *rmm = g_new0(Rmm, 1);
 
-    g_assert(platform->ipa_bits >= 32 && platform->ipa_bits <= 48);
+    g_assert(platform->ipa_bits >= 32 &&
+             platform->ipa_bits <= (platform->lpa2 ? 52 : 48));
     rmm->ops = *ops;
     rmm->opaque = opaque;
     rmm->platform = *platform;

@@ -31,7 +31,7 @@
 #define RMM_GRANULE_SHIFT 12
 /* Two 4-bit tags a byte, low nibble first; one tag for 16 bytes (FEAT_MTE2) */
 #define RMM_TAG_BYTES (RMM_GRANULE_SIZE / 32)
-#define RMM_MAX_RECS 512
+#define RMM_MAX_RECS 1024
 /* Largest processor context (RmmOps.context_save), in bytes */
 #define RMM_MAX_CONTEXT (256 * 1024)
 /* Largest private key (RmmOps.key), in bytes */
@@ -101,12 +101,21 @@ typedef struct RmmOps {
 
 /* What a platform offers; RMI_FEATURES reports it. */
 typedef struct RmmPlatform {
-    uint8_t ipa_bits;       /* largest IPA width a Realm may have: 32 to 48 */
+    uint8_t ipa_bits;       /* largest IPA width: 32 to 48, with LPA2 52 */
     uint8_t num_bps;        /* breakpoints, minus one */
     uint8_t num_wps;        /* watchpoints, minus one */
     bool sha512;
     bool pmu;
     uint8_t pmu_num_ctrs;
+    bool pmu_hpmn0;         /* FEAT_HPMN0: a PMU without counters */
+    bool lpa2;
+    bool sve;
+    uint8_t sve_vl;         /* largest vector length / 128, minus one */
+    uint8_t num_aux;        /* auxiliary granules of a REC, up to 16 */
+    uint8_t vmid_bits;      /* 8 or 16; 0 is 16 */
+    uint8_t num_lrs;        /* GICv3 list registers, minus one */
+    uint8_t gic_prio_bits;  /* of a list register; 0: the machine looks
+                               after its list registers itself */
     bool mte;               /* extension: Realms may have MTE */
     bool migration;         /* extension: Realms may be migrated */
 } RmmPlatform;

@@ -267,7 +267,7 @@ static void versions_and_features_are_reported(void)
     g_assert_cmphex(m->pe.x[1], ==, 0x10000);
     g_assert_cmphex(fake_call(m, RMI_FEATURES, 0), ==, RMI_SUCCESS);
     g_assert_cmphex(m->pe.x[1] & 0xff, ==, 48);
-    g_assert_cmphex(m->pe.x[1] >> 38 & 0xf, ==, 9);
+    g_assert_cmphex(m->pe.x[1] >> 38 & 0xf, ==, 10);
     g_assert_cmphex(fake_call(m, RMI_FEATURES, 1), ==, RMI_SUCCESS);
     g_assert_cmphex(m->pe.x[1], ==, 0);
     fake_machine_free(m);
