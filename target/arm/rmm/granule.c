@@ -4,6 +4,7 @@
  * A granule is one byte: its state, and the lock bit.  The bytes are found
  * by PA through two levels of pointers, each made when the first granule
  * below it is asked for, so metadata costs 1/4096 of what is delegated.
+ * Delegable memory ends at 2^48: every Realm's descriptors can name it.
  *
  * Lock rule: none but the granule's own bit, taken by compare-and-swap.
  *
@@ -37,8 +38,8 @@ bool granule_transition_allowed(GranuleState from, GranuleState to)
            (transitions[from] >> to & 1);
 }
 
-/* PA: 51:39 a pointer to, 38:26 a pointer to, 25:12 the byte. */
-#define PA_BITS   52
+/* PA: 47:39 a pointer to, 38:26 a pointer to, 25:12 the byte. */
+#define PA_BITS   48
 #define TOP_SHIFT 39
 #define MID_SHIFT 26
 #define MID_COUNT ((size_t)1 << (TOP_SHIFT - MID_SHIFT))

@@ -125,6 +125,11 @@ static inline bool realm_may_unmap(RealmState s)
     return s != REALM_IMPORT && s != REALM_EXPORT_PAUSED;
 }
 
+static inline bool realm_has_lpa2(const RmmRealm *realm)
+{
+    return realm->flags & RMI_REALM_LPA2;
+}
+
 static inline bool realm_has_mte(const RmmRealm *realm)
 {
     return realm->flags & RMI_REALM_MTE;

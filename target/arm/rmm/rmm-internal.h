@@ -27,7 +27,7 @@ typedef struct WalkerStripe {
     char pad[64 - sizeof(gint)];
 } WalkerStripe;
 
-#define GRANULE_TOP_BITS 13
+#define GRANULE_TOP_BITS 9
 
 struct Rmm {
     RmmOps ops;

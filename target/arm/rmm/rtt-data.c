@@ -49,8 +49,9 @@ static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
     if (src) {
         memcpy(granule_map(realm->rmm, data), src, RMM_GRANULE_SIZE);
     }
-    desc_exchange(walk.entry, desc_assigned(data, ram ? RTT_RAM : walk.ripas,
-                                            RTT_PAGE_LEVEL));
+    desc_exchange(walk.entry,
+                  desc_assigned(realm, data, ram ? RTT_RAM : walk.ripas,
+                                RTT_PAGE_LEVEL));
     granule_unlock_transition(realm->rmm, data, GRANULE_DATA);
     return RMI_SUCCESS;
 }
@@ -140,7 +141,8 @@ uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
 }
 
 /* Give a leaf another RIPAS; true if it was RAM that a PE may have cached. */
-static bool leaf_set_ripas(uint64_t *entry, int level, RttRipas ripas)
+static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
+                           RttRipas ripas)
 {
     uint64_t desc = desc_load(entry);
 
@@ -148,7 +150,7 @@ static bool leaf_set_ripas(uint64_t *entry, int level, RttRipas ripas)
         desc_exchange(entry, desc_unassigned(ripas));
         return false;
     }
-    desc_exchange(entry, desc_assigned(desc & DESC_PA, ripas, level));
+    desc_exchange(entry, desc_assigned(realm, desc & DESC_PA, ripas, level));
     return desc_ripas(desc) == RTT_RAM;
 }
 
@@ -177,7 +179,7 @@ static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                 (old == RTT_DESTROYED && !change_destroyed)) {
                 break;
             }
-            cached |= leaf_set_ripas(walk->entry, walk->level, ripas);
+            cached |= leaf_set_ripas(realm, walk->entry, walk->level, ripas);
         }
         walk->entry++;
         ipa = MIN(end, top);

@@ -15,16 +15,18 @@
 #define DESC_BLOCK      1ull
 #define DESC_TABLE      3ull            /* levels below 3 */
 #define DESC_PAGE       3ull            /* level 3 */
-#define DESC_PA         0x0000fffffffff000ull
+#define DESC_PA         0x0003fffffffff000ull   /* 49:48 with LPA2 only */
 
-/* Valid leaf, protected: MemAttr WB with FWB, S2AP RW, inner SH, AF. */
-#define DESC_RAM        0x7d8ull
+/* Valid leaf, protected: MemAttr WB with FWB, S2AP RW, AF. */
+#define DESC_RAM        0x4d8ull
 #define DESC_S2AP_W     (1ull << 7)
 #define DESC_DBM        (1ull << 51)
 
 /* Valid leaf, unprotected: what the host may choose, and what we add. */
-#define DESC_NS_HOST    (DESC_PA | 0xdcull)
+#define DESC_NS_HOST    0x0000fffffffff0dcull
+#define DESC_NS_HOST_LPA2 0x0003fffffffff3dcull /* OA 51:50 in 9:8 */
 #define DESC_NS_ATTR(d) ((d) >> 2 & 7)
+/* Bits 9:8 without LPA2; with it, the table walk's shareability is used. */
 #define DESC_SH_OUTER   (2ull << 8)
 #define DESC_SH_INNER   (3ull << 8)
 #define DESC_AF         (1ull << 10)
@@ -98,10 +100,12 @@ static inline uint64_t desc_unassigned(RttRipas ripas)
 }
 
 /* RAM is dirty from its first moment. */
-static inline uint64_t desc_assigned(uint64_t pa, RttRipas ripas, int level)
+static inline uint64_t desc_assigned(const RmmRealm *realm, uint64_t pa,
+                                     RttRipas ripas, int level)
 {
     if (ripas == RTT_RAM) {
-        return pa | DESC_RAM | desc_leaf(level);
+        return pa | DESC_RAM | desc_leaf(level) |
+               (realm_has_lpa2(realm) ? 0 : DESC_SH_INNER);
     }
     return pa | DESC_ASSIGNED | DESC_OF_RIPAS(ripas);
 }

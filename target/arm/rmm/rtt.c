@@ -291,6 +291,12 @@ uint64_t rtt_fold(RmmRealm *realm, uint64_t ipa, int64_t level, uint64_t *rtt)
     return RMI_SUCCESS;
 }
 
+/* The bits of a descriptor of unprotected memory that are the host's. */
+static uint64_t host_bits(const RmmRealm *realm)
+{
+    return realm_has_lpa2(realm) ? DESC_NS_HOST_LPA2 : DESC_NS_HOST;
+}
+
 /* RMM 1.0, B4.3.17; never an RTT error, and nothing of our dirty state. */
 uint64_t rtt_read_entry(RmmRealm *realm, uint64_t ipa, int64_t level,
                         uint64_t out[4])
@@ -316,7 +322,7 @@ uint64_t rtt_read_entry(RmmRealm *realm, uint64_t ipa, int64_t level,
         break;
     case RTT_ASSIGNED_NS:
         out[1] = RMI_ASSIGNED;
-        out[2] = walk.desc & DESC_NS_HOST;
+        out[2] = walk.desc & host_bits(realm);
         break;
     case RTT_UNASSIGNED:
         out[3] = walk.ripas;
@@ -337,9 +343,9 @@ static bool unprotected_place_ok(const RmmRealm *realm, uint64_t ipa,
 }
 
 /* RMM 1.0, A5.5.11: OA, MemAttr and S2AP are the host's, nothing else. */
-static bool host_desc_ok(uint64_t desc, int64_t level)
+static bool host_desc_ok(const RmmRealm *realm, uint64_t desc, int64_t level)
 {
-    return !(desc & ~DESC_NS_HOST) && DESC_NS_ATTR(desc) != 4 &&
+    return !(desc & ~host_bits(realm)) && DESC_NS_ATTR(desc) != 4 &&
            (desc & DESC_PA) % rtt_entry_bytes(level) == 0;
 }
 
@@ -349,7 +355,7 @@ uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
     RttWalk walk;
 
     if (!unprotected_place_ok(realm, ipa, level) ||
-        !host_desc_ok(desc, level)) {
+        !host_desc_ok(realm, desc, level)) {
         return RMI_ERROR_INPUT;
     }
     rtt_walk(realm, ipa, level, &walk);
@@ -357,7 +363,9 @@ uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
     }
     /* Write-back memory is coherent in the inner domain, the rest further. */
-    desc |= DESC_NS_ATTR(desc) >= 6 ? DESC_SH_INNER : DESC_SH_OUTER;
+    if (!realm_has_lpa2(realm)) {
+        desc |= DESC_NS_ATTR(desc) >= 6 ? DESC_SH_INNER : DESC_SH_OUTER;
+    }
     desc_exchange(walk.entry, desc | DESC_NS | DESC_XN | DESC_AF |
                               desc_leaf(level));
     return RMI_SUCCESS;

@@ -9,7 +9,8 @@
  *
  *   UNASSIGNED           RIPAS in bits 6:5, the rest 0
  *   ASSIGNED, not RAM    PA, RIPAS in 6:5, bit 2
- *   ASSIGNED, RAM        PA | 0x7db (page), PA | 0x7d9 (block)
+ *   ASSIGNED, RAM        PA | 0x7db (page), PA | 0x7d9 (block);
+ *                        0x4db and 0x4d9 with LPA2, which has no SH
  *   UNASSIGNED_NS        bit 55                          (unprotected)
  *   ASSIGNED_NS          host's OA, MemAttr, S2AP; AF, bits 54 and 55
  *   TABLE                PA | 3
