@@ -176,7 +176,8 @@ uint64_t mig_export_begin(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    result = send_begin(c);
+    result = rtt_has_blocks(realm)
+             ? RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1) : send_begin(c);
     if (result == RMI_SUCCESS) {
         rtt_mark_all_dirty(realm);
         c->rmm->ops.tlb_invalidate(c->rmm->opaque, realm->vmid, 0,

@@ -125,6 +125,15 @@ static inline bool realm_may_unmap(RealmState s)
     return s != REALM_IMPORT && s != REALM_EXPORT_PAUSED;
 }
 
+/*
+ * Pages may be folded to blocks, which have one dirty state for all of them;
+ * a session needs one for each, so it finds and gets no blocks.
+ */
+static inline bool realm_may_fold_pages(RealmState s)
+{
+    return s == REALM_NEW || s == REALM_ACTIVE || s == REALM_SYSTEM_OFF;
+}
+
 static inline bool realm_has_lpa2(const RmmRealm *realm)
 {
     return realm->flags & RMI_REALM_LPA2;

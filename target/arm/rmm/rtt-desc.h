@@ -32,6 +32,9 @@
 #define DESC_AF         (1ull << 10)
 #define DESC_XN         (1ull << 54)
 
+/* What of a RAM leaf says only whether it is dirty. */
+#define DESC_DIRTY_STATE (DESC_S2AP_W | DESC_DBM | DESC_PENDING)
+
 /* Software bits, 58:55.  57:56 are kept for who shares a page. */
 #define DESC_NS         (1ull << 55)
 #define DESC_PENDING    (1ull << 58)

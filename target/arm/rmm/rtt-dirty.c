@@ -17,7 +17,7 @@
 #include "rmm-internal.h"
 #include "rtt-desc.h"
 
-/* What to do with the RAM pages of [base, top) that have a bit of @mask. */
+/* What to do with the RAM leaves of [base, top) that have a bit of @mask. */
 typedef struct PageVisitor {
     uint64_t base;
     uint64_t top;
@@ -25,6 +25,7 @@ typedef struct PageVisitor {
     void (*visit)(struct PageVisitor *v, uint64_t *entry, uint64_t desc,
                   uint64_t ipa);
     uint64_t count;
+    uint64_t pages;             /* of the leaf that is visited */
     RttPageFn *fn;
     void *opaque;
 } PageVisitor;
@@ -58,6 +59,7 @@ static void visit_table(RmmRealm *realm, PageVisitor *v, uint64_t table,
         if (desc_is_table(desc, level)) {
             visit_table(realm, v, desc & DESC_PA, level + 1, ipa);
         } else if ((desc & v->mask) && desc_is_ram(desc, level)) {
+            v->pages = rtt_entry_bytes(level) / RMM_GRANULE_SIZE;
             v->visit(v, &entry[i], desc, ipa);
         }
     }
@@ -127,7 +129,39 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
 static void count(PageVisitor *v, uint64_t *entry, uint64_t desc,
                   uint64_t ipa)
 {
-    v->count++;
+    v->count += v->pages;
+}
+
+/* Below @level, or at it: what is not RAM may become RAM as a whole. */
+static bool table_has_blocks(RmmRealm *realm, uint64_t table, int level)
+{
+    const uint64_t *entry = granule_map(realm->rmm, table);
+    unsigned i;
+
+    for (i = 0; level < RTT_PAGE_LEVEL && i < RTT_ENTRIES; i++) {
+        uint64_t desc = desc_load(&entry[i]);
+        RttHipas hipas = desc_hipas(desc, level);
+
+        if (hipas == RTT_ASSIGNED ||
+            (hipas == RTT_TABLE &&
+             table_has_blocks(realm, desc & DESC_PA, level + 1))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rtt_has_blocks(RmmRealm *realm)
+{
+    unsigned i;
+
+    for (i = 0; i < realm->rtt_num_start; i++) {
+        if (table_has_blocks(realm, realm->rtt_base + i * RMM_GRANULE_SIZE,
+                             realm->rtt_level_start)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint64_t rtt_count_unexported(RmmRealm *realm)

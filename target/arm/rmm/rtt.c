@@ -8,8 +8,9 @@
  * Invariants:
  * - Entries of the protected half are UNASSIGNED, ASSIGNED or TABLE; those
  *   of the other half UNASSIGNED_NS, ASSIGNED_NS or TABLE.
- * - ASSIGNED stands at level 3 only.  Folding it to blocks needs dirty
- *   state for blocks first, so RTT_FOLD calls it not homogeneous for now.
+ * - ASSIGNED stands at levels 1 to 3.  While a session relies on the dirty
+ *   state of pages it stands at level 3 only: RTT_FOLD makes no block then,
+ *   and a Realm with blocks is not exported (rtt_has_blocks).
  *
  * Lock rule: the Realm's lock is held.  A table is wiped only after
  * walkers_wait.
@@ -241,32 +242,52 @@ uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
     return RMI_SUCCESS;
 }
 
+/* An entry without what a walker may change in it. */
+static uint64_t desc_settled(uint64_t desc, int level)
+{
+    return desc_is_ram(desc, level) ? desc & ~DESC_DIRTY_STATE : desc;
+}
+
+/* The entry of the parent that says what @first, the first of a table, says. */
+static uint64_t desc_fold(const RmmRealm *realm, uint64_t first, int level)
+{
+    switch (desc_hipas(first, level)) {
+    case RTT_ASSIGNED:
+        return desc_assigned(realm, first & DESC_PA, desc_ripas(first),
+                             level - 1);
+    case RTT_ASSIGNED_NS:
+        return (first & ~DESC_TYPE) | DESC_BLOCK;
+    default:
+        return first;
+    }
+}
+
 /* All entries of the table at @level say the same, @i for @i. */
 static bool table_is_homogeneous(RmmRealm *realm, uint64_t table, int level,
                                  uint64_t *leaf)
 {
     const uint64_t *entry = table_map(realm, table);
-    uint64_t first = desc_load(&entry[0]);
+    uint64_t first = desc_settled(desc_load(&entry[0]), level);
     RttHipas hipas = desc_hipas(first, level);
-    uint64_t pa = first & DESC_PA;
+    uint64_t step = 0;
     unsigned i;
 
-    if (hipas == RTT_TABLE || hipas == RTT_ASSIGNED) {
+    if (hipas == RTT_TABLE ||
+        (hipas == RTT_ASSIGNED && !realm_may_fold_pages(realm->state))) {
         return false;
     }
-    if (hipas == RTT_ASSIGNED_NS &&
-        (level < 2 || pa % rtt_entry_bytes(level - 1))) {
-        return false;
-    }
-    for (i = 1; i < RTT_ENTRIES; i++) {
-        uint64_t step = hipas == RTT_ASSIGNED_NS ? rtt_entry_bytes(level) : 0;
-
-        if (desc_load(&entry[i]) != first + i * step) {
+    if (hipas == RTT_ASSIGNED || hipas == RTT_ASSIGNED_NS) {
+        step = rtt_entry_bytes(level);
+        if (level < 2 || (first & DESC_PA) % rtt_entry_bytes(level - 1)) {
             return false;
         }
     }
-    *leaf = hipas == RTT_ASSIGNED_NS ? (first & ~DESC_TYPE) | DESC_BLOCK
-                                     : first;
+    for (i = 1; i < RTT_ENTRIES; i++) {
+        if (desc_settled(desc_load(&entry[i]), level) != first + i * step) {
+            return false;
+        }
+    }
+    *leaf = desc_fold(realm, first, level);
     return true;
 }
 

@@ -142,6 +142,12 @@ RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
 
 /* ---- for migration sessions ---- */
 
+/*
+ * Pages are assigned as a block somewhere, which has no dirty state for each
+ * of them: the host has to unfold it before a session starts.
+ */
+bool rtt_has_blocks(RmmRealm *realm);
+
 /* Every assigned RAM page becomes dirty, none is PENDING: a session starts. */
 void rtt_mark_all_dirty(RmmRealm *realm);
 

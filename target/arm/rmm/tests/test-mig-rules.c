@@ -39,6 +39,31 @@ static void test_pages_leave_once_per_epoch_and_only_if_collected(void)
     machine_free(dst);
 }
 
+/* A block has no dirty state for each of its pages. */
+static void test_a_realm_with_blocks_is_not_exported(void)
+{
+    const uint64_t block = 2ull << 20;
+    MachineParams large = machine_defaults;
+    Machine *src;
+    Machine *dst = machine_new(&machine_defaults);
+    Record *begin;
+
+    large.granules = 3 * block / RMM_GRANULE_SIZE;
+    src = machine_new(&large);
+    machine_table(src, 0);
+    src->next_granule = (src->next_granule + block - 1) / block * block;
+    for (uint64_t ipa = 0; ipa < block; ipa += RMM_GRANULE_SIZE) {
+        machine_add_page(src, ipa);
+    }
+    OK(SMC(src, RMI_RTT_FOLD, src->rd, 0, 3));
+    machine_activate(src);
+    g_assert_cmphex(machine_connect(src, dst, &begin), ==,
+                    RMI_RESULT(RMI_ERROR_RTT, 2));
+    g_assert_null(begin);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static void test_collecting_invalidates_once(void)
 {
     Machine *src = source_new(&machine_defaults, 40);
@@ -424,6 +449,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     TEST(pages_leave_once_per_epoch_and_only_if_collected);
+    TEST(a_realm_with_blocks_is_not_exported);
     TEST(collecting_invalidates_once);
     TEST(no_start_token_while_anything_is_missing);
     TEST(a_paused_realm_keeps_its_pages_and_recs);

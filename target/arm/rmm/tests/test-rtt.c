@@ -168,6 +168,56 @@ static void what_differs_is_not_folded(Fixture *f, gconstpointer data)
     fake_refused(f->m, CALL(f, RMI_RTT_FOLD, 0, 2), RTT_ERROR(2));
 }
 
+/* A table of pages that follow each other, at [2 MiB, 4 MiB). */
+static uint64_t table_of_pages(Fixture *f, uint64_t *l3)
+{
+    uint64_t pa = fake_granules(f->m, RTT_ENTRIES);
+    unsigned i;
+
+    fake_tables(f->m, &f->r, 0);
+    *l3 = fake_granule(f->m);
+    CALL(f, RMI_RTT_INIT_RIPAS, 2 * MIB, 4 * MIB);
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, *l3, 2 * MIB, 3), ==, 0);
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        g_assert_cmphex(CALL(f, RMI_DATA_CREATE_UNKNOWN, pa + i * 0x1000ull,
+                             2 * MIB + i * 0x1000ull), ==, RMI_SUCCESS);
+    }
+    return pa;
+}
+
+static void pages_fold_to_a_dirty_block_and_back(Fixture *f,
+                                                 gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t l3, pa = table_of_pages(f, &l3);
+
+    /* Some pages are clean: that does not make them different. */
+    rtt_collect_dirty(realm, 2 * MIB, 3 * MIB, NULL, NULL);
+    g_assert_false(rtt_has_blocks(realm));
+    g_assert_cmphex(CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), ==, RMI_SUCCESS);
+    g_assert_cmphex(X(f, 1), ==, l3);
+    g_assert_cmphex(descriptor(f, 3 * MIB), ==, pa | 0x7d9);
+    assert_entry(f, 3 * MIB, 2, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
+    g_assert_true(rtt_has_blocks(realm));
+    g_assert_cmpuint(rtt_count_assigned(realm), ==, RTT_ENTRIES);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, 2 * MIB), RTT_ERROR(2));
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, l3, 2 * MIB, 3), ==, RMI_SUCCESS);
+    g_assert_cmphex(descriptor(f, 3 * MIB), ==, (pa + MIB) | 0x7db);
+    g_assert_false(rtt_has_blocks(realm));
+}
+
+static void pages_are_not_folded_under_a_session(Fixture *f,
+                                                 gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t l3;
+
+    table_of_pages(f, &l3);
+    realm->state = REALM_EXPORT;
+    fake_refused(f->m, CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), RTT_ERROR(3));
+    realm->state = REALM_NEW;
+}
+
 static void pages_have_the_descriptors_of_tf_rmm(Fixture *f,
                                                  gconstpointer data)
 {
@@ -435,6 +485,8 @@ int main(int argc, char **argv)
     TEST(destroying_a_table_leaves_destroyed);
     TEST(unfolding_copies_what_the_entry_said);
     TEST(what_differs_is_not_folded);
+    TEST(pages_fold_to_a_dirty_block_and_back);
+    TEST(pages_are_not_folded_under_a_session);
     TEST(pages_have_the_descriptors_of_tf_rmm);
     TEST(dirty_state_is_not_shown_to_the_host);
     TEST(data_is_copied_and_becomes_ram);
