@@ -94,7 +94,7 @@ static void inject_undefined(RmmPe *pe)
 static void inject_abort(RmmPe *pe, uint64_t esr, uint64_t far, uint64_t fsc)
 {
     esr &= ~(ISS_FSC_MASK | ISS_EA | ISS_S1PTW);
-    inject(pe, (esr | EC_SAME_EL | fsc));
+    inject(pe, esr | EC_SAME_EL | fsc);
     pe->inject.abort = true;
     pe->inject.far = far;
 }

@@ -126,8 +126,8 @@ void rmm_free(Rmm *rmm);
 typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
 
 /*
- * An exception that the Realm takes to EL1 before its next instruction.  The
- * machine delivers it: ELR_EL1 is the PC, SPSR_EL1 and the vector are its
+ * An exception that the Realm takes to EL1 before its next instruction, and
+ * before the PE enters the library again.  The machine delivers it: ELR_EL1 is the PC, SPSR_EL1 and the vector are its
  * own.  The exception class in @esr is that of one taken from EL1; a machine
  * whose Realm was at EL0 clears bit 26 of an abort's.
  */
