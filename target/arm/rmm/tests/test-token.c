@@ -598,6 +598,25 @@ static char *hex(const uint8_t *data, size_t size)
     return g_string_free(s, FALSE);
 }
 
+static void refuse_what_is_no_token(const char *folder, const char *good)
+{
+    static const char *const cases[] = {
+        "\xff",                                         /* a break */
+        "\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",        /* far too long */
+        "\x81",
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GByteArray *bytes = g_byte_array_new();
+
+        g_byte_array_append(bytes, (const guint8 *)cases[i],
+                            strlen(cases[i]));
+        g_assert_cmpint(verifier(folder, bytes, good), ==, 1);
+        g_byte_array_unref(bytes);
+    }
+}
+
 /* Accepted with @good, and not with anything else or after any change. */
 static void run_verifier(const char *folder, GByteArray *token,
                          const char *good, const char *rak_pem)
@@ -626,6 +645,7 @@ static void run_verifier(const char *folder, GByteArray *token,
     token->len--;
     g_assert_cmpint(verifier(folder, token, good), ==, 1);
     token->len++;
+    refuse_what_is_no_token(folder, good);
 }
 
 static void an_independent_verifier_accepts_it_alone(Fixture *f,
