@@ -663,6 +663,90 @@ static void recs_of_one_realm_run_side_by_side(Fixture *f,
     g_test_add("/rmm/rec/" #name, Fixture, GUINT_TO_POINTER(data),  \
                set_up, function, tear_down)
 
+/* ---- exceptions; the recorded calls (rmi-replay) have the rest ---- */
+
+#define UNPROTECTED_HPFAR (1ull << 32 >> 8)
+#define LOAD_ABORT(sas, sse, srt, sf) \
+    (0x24ull << 26 | 1 << 25 | 1 << 24 | (sas) << 22 | (sse) << 21 | \
+     (srt) << 16 | (sf) << 15 | 0x7)
+
+static void take_sync(Fixture *f, uint64_t esr, uint64_t hpfar)
+{
+    const RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC, .esr = esr,
+                            .far = 0xffff000000001234, .hpfar = hpfar };
+
+    rmm_exception(f->m->rmm, &f->pe, &s);
+}
+
+static void an_emulated_load_is_extended_as_it_says(Fixture *f,
+                                                    gconstpointer data)
+{
+    static const struct {
+        uint64_t esr, host, want;
+    } loads[] = {
+        { LOAD_ABORT(0, 0, 3, 0), 0xfff80, 0x80 },
+        { LOAD_ABORT(0, 1, 3, 0), 0xfff80, 0xffffff80 },
+        { LOAD_ABORT(1, 1, 3, 1), 0x8000, 0xffffffffffff8000 },
+        { LOAD_ABORT(1, 1, 3, 1), 0x7000, 0x7000 },
+        { LOAD_ABORT(2, 1, 3, 1), 0x80000000, 0xffffffff80000000 },
+        { LOAD_ABORT(3, 0, 3, 1), ~1ull, ~1ull },
+    };
+    RmiRecRun *run = fake_run(f->m, 0);
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(loads); i++) {
+        uint64_t pc = f->pe.pc;
+
+        f->pe.x[3] = 0x5555;
+        take_sync(f, loads[i].esr, UNPROTECTED_HPFAR);
+        g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
+        g_assert_cmphex(run->exit.far, ==, 0x234);
+        g_assert_cmphex(run->exit.gprs[0], ==, 0);
+        run->enter.flags = RMI_ENTER_EMUL_MMIO;
+        run->enter.gprs[0] = loads[i].host;
+        fake_call_pe(f->m, &f->pe, RMI_REC_ENTER,
+                     (const uint64_t[]) { f->r.rec[0], FAKE_NS_RUN(0) }, 2);
+        g_assert_cmphex(f->pe.x[3], ==, loads[i].want);
+        g_assert_cmphex(f->pe.pc, ==, pc + 4);
+    }
+}
+
+static void an_external_abort_shows_the_host_no_address(Fixture *f,
+                                                        gconstpointer data)
+{
+    RmiRecRun *run = fake_run(f->m, 0);
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    take_sync(f, 0x92000010, UNPROTECTED_HPFAR);
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
+    g_assert_cmphex(run->exit.esr, ==, 0x90000010);
+    g_assert_cmphex(run->exit.far, ==, 0);
+    g_assert_cmphex(run->exit.hpfar, ==, 0);
+}
+
+static void what_the_host_need_not_know_stays_in_the_realm(Fixture *f,
+                                                           gconstpointer data)
+{
+    uint64_t pc;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    pc = f->pe.pc;
+    take_sync(f, 0x7e00000, 0);                 /* WFI, not asked for */
+    g_assert_cmphex(f->pe.pc, ==, pc + 4);
+    g_assert_false(f->pe.inject.pending);
+    take_sync(f, 0x6232ec00, 0);                /* write of a register */
+    g_assert_true(f->pe.inject.pending);
+    g_assert_false(f->pe.inject.abort);
+    g_assert_cmphex(f->pe.inject.esr, ==, 0x2000000);
+    f->pe.inject.pending = false;
+    take_sync(f, 0x92000004, 1ull << 33 >> 8);  /* beyond the IPA width */
+    g_assert_true(f->pe.inject.abort);
+    g_assert_cmphex(f->pe.inject.esr, ==, 0x96000000);
+    g_assert_cmphex(f->pe.inject.far, ==, 0xffff000000001234);
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -697,5 +781,8 @@ int main(int argc, char **argv)
               PSCI_FID_SYSTEM_RESET);
     TEST(frozen_realms_refuse_the_host);
     TEST(recs_of_one_realm_run_side_by_side);
+    TEST(an_emulated_load_is_extended_as_it_says);
+    TEST(an_external_abort_shows_the_host_no_address);
+    TEST(what_the_host_need_not_know_stays_in_the_realm);
     return g_test_run();
 }
