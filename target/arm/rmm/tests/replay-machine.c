@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 #include "replay-machine.h"
+#include "test-keys.h"
 #include "rmm-abi.h"
 
 #define SPSR_EL1H_DAIF   0x3c5
@@ -58,7 +59,7 @@ static bool op_context_load(void *opaque, uint64_t mpidr,
 
 static const RmmOps machine_ops = {
     .granule = op_granule, .ns = op_ns, .tlb_invalidate = op_tlb,
-    .random = op_random,
+    .random = op_random, .key = test_key,
     .context_save = op_context_save, .context_load = op_context_load,
 };
 
