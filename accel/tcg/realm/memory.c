@@ -33,6 +33,7 @@
 #include "exec/exec-all.h"
 #include "hw/boards.h"
 #include "realm-tcg.h"
+#include "trace.h"
 
 #define TABLES_BASE     BIT_ULL(44)
 #define NS_PAGES_BASE   BIT_ULL(45)
@@ -122,6 +123,23 @@ static void random_bytes(void *opaque, void *buf, size_t len)
     qemu_guest_getrandom_nofail(buf, len);
 }
 
+static void log_call(void *opaque, const RmmLog *entry)
+{
+    g_autoptr(GString) inputs = NULL;
+    unsigned i;
+
+    if (!trace_event_get_state_backends(TRACE_REALM_RMM_CALL)) {
+        return;
+    }
+    inputs = g_string_new(NULL);
+    for (i = 0; i < entry->num_inputs; i++) {
+        g_string_append_printf(inputs, " 0x%" PRIx64, entry->inputs[i]);
+    }
+    trace_realm_rmm_call(entry->interface, entry->call, inputs->str,
+                         entry->switched ? "switched" : "returned",
+                         entry->result);
+}
+
 const RmmOps *realm_memory_ops(void)
 {
     static const RmmOps ops = {
@@ -133,6 +151,7 @@ const RmmOps *realm_memory_ops(void)
         .context_save = realm_context_save,
         .context_load = realm_context_load,
         .key = realm_key,
+        .log = log_call,
     };
 
     return &ops;

@@ -25,61 +25,119 @@ static PsciFn psci_cpu_on, psci_affinity_info, psci_system_off;
 
 #define PSCI_64BIT (1u << 30)
 
-/* `both`: also as SMC64.  `feature`: PSCI_FEATURES knows it. */
-static const struct {
-    uint32_t fid;
+/*
+ * Every call gives X0 and leaves the other registers.  `both`: also as
+ * SMC64.  `feature`: PSCI_FEATURES knows it.  An answer to a question is no
+ * error, so those are not logged.
+ *
+ *      number call      inputs both  feature handler            log
+ */
+#define PSCI_CALLS(ROW, ABSENT) \
+    ROW(0,  VERSION,        0, false, false, psci_version,       LOG_ALWAYS) \
+    ROW(1,  CPU_SUSPEND,    3, true,  true,  psci_cpu_suspend,   LOG_ERRORS) \
+    ROW(2,  CPU_OFF,        0, false, true,  psci_cpu_off,       LOG_ALWAYS) \
+    ROW(3,  CPU_ON,         3, true,  true,  psci_cpu_on,        LOG_ALWAYS) \
+    ROW(4,  AFFINITY_INFO,  2, true,  true,  psci_affinity_info, LOG_ERRORS) \
+    ABSENT(5,  MIGRATE) \
+    ABSENT(6,  MIGRATE_INFO_TYPE) \
+    ABSENT(7,  MIGRATE_INFO_UP_CPU) \
+    ROW(8,  SYSTEM_OFF,     0, false, true,  psci_system_off,    LOG_ALWAYS) \
+    ROW(9,  SYSTEM_RESET,   0, false, true,  psci_system_off,    LOG_ALWAYS) \
+    ROW(10, FEATURES,       1, false, true,  psci_features,      LOG_NEVER) \
+    ABSENT(11, CPU_FREEZE) \
+    ABSENT(12, CPU_DEFAULT_SUSPEND) \
+    ABSENT(13, NODE_HW_STATE) \
+    ABSENT(14, SYSTEM_SUSPEND) \
+    ABSENT(15, SET_SUSPEND_MODE) \
+    ABSENT(16, STAT_RESIDENCY) \
+    ABSENT(17, STAT_COUNT) \
+    ABSENT(18, SYSTEM_RESET2) \
+    ABSENT(19, MEM_PROTECT) \
+    ABSENT(20, MEM_PROTECT_CHECK_RANGE)
+#define SMCCC_CALLS(ROW) \
+    ROW(0,  SMCCC_VERSION,  0, false, true,  smccc_version,      LOG_ALWAYS) \
+    ROW(1,  SMCCC_ARCH_FEATURES, 1, false, false, smccc_arch_features, \
+        LOG_NEVER)
+
+#define ROW(number, call, inputs, both, feature, fn, log) \
+    [number] = { #call, inputs, both, feature, fn, log },
+#define ABSENT(number, call) [number] = { #call },
+
+typedef struct PsciRow {
     const char *name;
-    unsigned num_args;
+    unsigned inputs;
     bool both;
     bool feature;
-    PsciFn *fn;
-} calls[] = {
-    { SMCCC_FID_VERSION, "SMCCC_VERSION", 0, false, true, smccc_version },
-    { SMCCC_FID_ARCH_FEATURES, "SMCCC_ARCH_FEATURES", 1, false, false,
-      smccc_arch_features },
-    { PSCI_FID_32(0), "VERSION", 0, false, false, psci_version },
-    { PSCI_FID_32(1), "CPU_SUSPEND", 3, true, true, psci_cpu_suspend },
-    { PSCI_FID_32(2), "CPU_OFF", 0, false, true, psci_cpu_off },
-    { PSCI_FID_32(3), "CPU_ON", 3, true, true, psci_cpu_on },
-    { PSCI_FID_32(4), "AFFINITY_INFO", 2, true, true, psci_affinity_info },
-    { PSCI_FID_32(8), "SYSTEM_OFF", 0, false, true, psci_system_off },
-    { PSCI_FID_32(9), "SYSTEM_RESET", 0, false, true, psci_system_off },
-    { PSCI_FID_32(10), "FEATURES", 1, false, true, psci_features },
+    PsciFn *fn;                 /* NULL: PSCI 1.1 has it, RMM 1.0 does not */
+    RmmLogPolicy log;
+} PsciRow;
+
+static const PsciRow psci_calls[] = {
+    PSCI_CALLS(ROW, ABSENT)
 };
 
-/* Index into calls[], or -1. */
-static int find(uint64_t fid)
-{
-    int i;
+static const PsciRow smccc_calls[] = {
+    SMCCC_CALLS(ROW)
+};
 
-    for (i = 0; i < (int)G_N_ELEMENTS(calls); i++) {
-        if (fid == calls[i].fid ||
-            (calls[i].both && fid == (calls[i].fid | PSCI_64BIT))) {
-            return i;
-        }
+#undef ROW
+#undef ABSENT
+#define ROW(number, ...) + (1u << (number))
+#define ABSENT ROW
+_Static_assert((0 PSCI_CALLS(ROW, ABSENT)) == (1u << 21) - 1,
+               "a row for every function of PSCI 1.1");
+_Static_assert((0 SMCCC_CALLS(ROW)) == 3,
+               "a row for SMCCC_VERSION and one for SMCCC_ARCH_FEATURES");
+#undef ROW
+#undef ABSENT
+
+/* NULL if a Realm has no such call. */
+static const PsciRow *find(uint64_t fid)
+{
+    uint64_t smccc = fid - SMCCC_FID_VERSION;
+    uint64_t psci = (fid & ~(uint64_t)PSCI_64BIT) - PSCI_FID_32(0);
+    const PsciRow *row;
+
+    if (smccc < G_N_ELEMENTS(smccc_calls)) {
+        return &smccc_calls[smccc];
     }
-    return -1;
+    if (psci >= G_N_ELEMENTS(psci_calls)) {
+        return NULL;
+    }
+    row = &psci_calls[psci];
+    return row->fn && (row->both || !(fid & PSCI_64BIT)) ? row : NULL;
+}
+
+static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe)
+{
+    bool switched = pe->world == RMM_WORLD_HOST;
+    RmmLog entry = { .interface = "PSCI", .call = row->name,
+                     .switched = switched,
+                     .result = switched ? 0 : pe->x[0] };
+
+    rmm_log(rmm, row->log, (int64_t)entry.result < 0, &entry);
 }
 
 void psci_handle(Rmm *rmm, RmmPe *pe)
 {
     uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    const PsciRow *row = find(fid);
     uint64_t arg[4] = { fid };
-    int i = find(fid);
     uint64_t x0;
     unsigned n;
 
-    if (i < 0) {
-        pe->x[0] = SMCCC_NOT_SUPPORTED;
+    if (!row) {
+        rmm_refuse_unknown(rmm, pe, "PSCI");
         return;
     }
-    for (n = 1; n <= calls[i].num_args; n++) {
+    for (n = 1; n <= row->inputs; n++) {
         arg[n] = fid & PSCI_64BIT ? pe->x[n] : (uint32_t)pe->x[n];
     }
-    x0 = calls[i].fn(pe, pe_rec(pe), arg);
-    if (pe->world == RMM_WORLD_REALM) {
+    x0 = row->fn(pe, pe_rec(pe), arg);
+    if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
         pe->x[0] = x0;
     }
+    log_call(rmm, row, pe);
 }
 
 static void exit_psci(RmmPe *pe, const uint64_t arg[4])
@@ -111,9 +169,9 @@ static uint64_t psci_version(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 
 static uint64_t psci_features(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 {
-    int i = find(arg[1]);
+    const PsciRow *row = find(arg[1]);
 
-    return i >= 0 && calls[i].feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
+    return row && row->feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }
 
 /* Where to wake up, and with what, is nothing that the host needs. */

@@ -19,12 +19,15 @@
 #include "rmm-internal.h"
 #include "rtt.h"
 
+#define RMI_INPUTS  5
+#define RMI_OUTPUTS 4
+
 /* @in and @out are numbered like registers: [1] is X1.  Returns X0. */
 typedef struct RmiCall {
     Rmm *rmm;
     RmmPe *pe;
-    uint64_t in[6];
-    uint64_t out[5];
+    uint64_t in[1 + RMI_INPUTS];
+    uint64_t out[1 + RMI_OUTPUTS];      /* zero at first */
 } RmiCall;
 
 typedef uint64_t RmiFn(RmiCall *c);
@@ -38,59 +41,104 @@ static RmiFn rmi_rtt_unmap_unprotected, rmi_psci_complete, rmi_features;
 static RmiFn rmi_rtt_fold, rmi_rec_aux_count, rmi_rtt_init_ripas;
 static RmiFn rmi_rtt_set_ripas;
 
-#define ROW(call, inputs, outputs, fn) \
-    [RMI_##call - RMI_VERSION] = { #call, inputs, outputs, fn }
+/*
+ * Numbers, inputs and outputs (X1 and up) are those of B4.3.  The log policy
+ * is LOG_ERRORS for what a host calls for pages, tables and entries.
+ *
+ *     number call            inputs outputs handler           log
+ */
+#define CALLS(ROW, UNUSED) \
+    ROW(0x00, VERSION,             1, 2, rmi_version,          LOG_ALWAYS) \
+    ROW(0x01, GRANULE_DELEGATE,    1, 0, rmi_delegate,         LOG_ERRORS) \
+    ROW(0x02, GRANULE_UNDELEGATE,  1, 0, rmi_undelegate,       LOG_ERRORS) \
+    ROW(0x03, DATA_CREATE,         5, 0, rmi_data_create,      LOG_ERRORS) \
+    ROW(0x04, DATA_CREATE_UNKNOWN, 3, 0, rmi_data_create_unknown, LOG_ERRORS) \
+    ROW(0x05, DATA_DESTROY,        2, 2, rmi_data_destroy,     LOG_ERRORS) \
+    UNUSED(0x06) \
+    ROW(0x07, REALM_ACTIVATE,      1, 0, rmi_realm_activate,   LOG_ALWAYS) \
+    ROW(0x08, REALM_CREATE,        2, 0, rmi_realm_create,     LOG_ALWAYS) \
+    ROW(0x09, REALM_DESTROY,       1, 0, rmi_realm_destroy,    LOG_ALWAYS) \
+    ROW(0x0a, REC_CREATE,          3, 0, rmi_rec_create,       LOG_ALWAYS) \
+    ROW(0x0b, REC_DESTROY,         1, 0, rmi_rec_destroy,      LOG_ALWAYS) \
+    ROW(0x0c, REC_ENTER,           2, 0, rmi_rec_enter,        LOG_ERRORS) \
+    ROW(0x0d, RTT_CREATE,          4, 0, rmi_rtt_create,       LOG_ERRORS) \
+    ROW(0x0e, RTT_DESTROY,         3, 2, rmi_rtt_destroy,      LOG_ERRORS) \
+    ROW(0x0f, RTT_MAP_UNPROTECTED, 4, 0, rmi_rtt_map_unprotected, LOG_ERRORS) \
+    UNUSED(0x10) \
+    ROW(0x11, RTT_READ_ENTRY,      3, 4, rmi_rtt_read_entry,   LOG_ERRORS) \
+    ROW(0x12, RTT_UNMAP_UNPROTECTED, 3, 1, rmi_rtt_unmap_unprotected, \
+        LOG_ERRORS) \
+    UNUSED(0x13) \
+    ROW(0x14, PSCI_COMPLETE,       3, 0, rmi_psci_complete,    LOG_ALWAYS) \
+    ROW(0x15, FEATURES,            1, 1, rmi_features,         LOG_ALWAYS) \
+    ROW(0x16, RTT_FOLD,            3, 1, rmi_rtt_fold,         LOG_ERRORS) \
+    ROW(0x17, REC_AUX_COUNT,       1, 1, rmi_rec_aux_count,    LOG_ALWAYS) \
+    ROW(0x18, RTT_INIT_RIPAS,      3, 1, rmi_rtt_init_ripas,   LOG_ERRORS) \
+    ROW(0x19, RTT_SET_RIPAS,       4, 1, rmi_rtt_set_ripas,    LOG_ERRORS)
 
-static const struct {
-    const char *name;
+#define ROW(number, call, inputs, outputs, fn, log) \
+    [number] = { #call, inputs, outputs, fn, log },
+#define UNUSED(number) [number] = { NULL },
+
+static const struct RmiRow {
+    const char *name;           /* NULL: RMI 1.0 does not use the number */
     unsigned inputs;
     unsigned outputs;
     RmiFn *fn;
+    RmmLogPolicy log;
 } calls[] = {
-    ROW(VERSION,             1, 2, rmi_version),
-    ROW(GRANULE_DELEGATE,    1, 0, rmi_delegate),
-    ROW(GRANULE_UNDELEGATE,  1, 0, rmi_undelegate),
-    ROW(DATA_CREATE,         5, 0, rmi_data_create),
-    ROW(DATA_CREATE_UNKNOWN, 3, 0, rmi_data_create_unknown),
-    ROW(DATA_DESTROY,        2, 2, rmi_data_destroy),
-    ROW(REALM_ACTIVATE,      1, 0, rmi_realm_activate),
-    ROW(REALM_CREATE,        2, 0, rmi_realm_create),
-    ROW(REALM_DESTROY,       1, 0, rmi_realm_destroy),
-    ROW(REC_CREATE,          3, 0, rmi_rec_create),
-    ROW(REC_DESTROY,         1, 0, rmi_rec_destroy),
-    ROW(REC_ENTER,           2, 0, rmi_rec_enter),
-    ROW(RTT_CREATE,          4, 0, rmi_rtt_create),
-    ROW(RTT_DESTROY,         3, 2, rmi_rtt_destroy),
-    ROW(RTT_MAP_UNPROTECTED, 4, 0, rmi_rtt_map_unprotected),
-    ROW(RTT_READ_ENTRY,      3, 4, rmi_rtt_read_entry),
-    ROW(RTT_UNMAP_UNPROTECTED, 3, 1, rmi_rtt_unmap_unprotected),
-    ROW(PSCI_COMPLETE,       3, 0, rmi_psci_complete),
-    ROW(FEATURES,            1, 1, rmi_features),
-    ROW(RTT_FOLD,            3, 1, rmi_rtt_fold),
-    ROW(REC_AUX_COUNT,       1, 1, rmi_rec_aux_count),
-    ROW(RTT_INIT_RIPAS,      3, 1, rmi_rtt_init_ripas),
-    ROW(RTT_SET_RIPAS,       4, 1, rmi_rtt_set_ripas),
+    CALLS(ROW, UNUSED)
 };
 
 #undef ROW
+#undef UNUSED
+
+/* Each row has the number of its call, and each number one row. */
+#define ROW(number, call, inputs, outputs, fn, log) \
+    _Static_assert(RMI_##call == RMI_FID(number), "number of RMI_" #call); \
+    _Static_assert((inputs) <= RMI_INPUTS && (outputs) <= RMI_OUTPUTS, #call);
+#define UNUSED(number)
+CALLS(ROW, UNUSED)
+#undef ROW
+#undef UNUSED
+#define ROW(number, ...) + (1u << (number))
+#define UNUSED(number) + (1u << (number))
+_Static_assert((0 CALLS(ROW, UNUSED)) == (1u << 0x1a) - 1,
+               "a row for every number of RMI 1.0");
+#undef ROW
+#undef UNUSED
+
+static void log_call(Rmm *rmm, const struct RmiRow *row, const RmiCall *c,
+                     const RmmPe *pe)
+{
+    bool switched = pe->world == RMM_WORLD_REALM;
+    RmmLog entry = { .interface = "RMI", .call = row->name,
+                     .inputs = &c->in[1], .num_inputs = row->inputs,
+                     .switched = switched,
+                     .result = switched ? 0 : pe->x[0] };
+
+    rmm_log(rmm, row->log, RMI_STATUS(entry.result) != RMI_SUCCESS, &entry);
+}
 
 void rmi_handle(Rmm *rmm, RmmPe *pe)
 {
     uint64_t number = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - RMI_VERSION;
+    const struct RmiRow *row;
     RmiCall c = { .rmm = rmm, .pe = pe };
     uint64_t x0;
 
     if (number >= G_N_ELEMENTS(calls) || !calls[number].fn) {
-        pe->x[0] = SMCCC_NOT_SUPPORTED;
+        rmm_refuse_unknown(rmm, pe, "RMI");
         return;
     }
-    memcpy(&c.in[1], &pe->x[1], calls[number].inputs * sizeof(c.in[0]));
-    x0 = calls[number].fn(&c);
-    if (pe->world == RMM_WORLD_REALM) {
-        return;                         /* REC_ENTER: a REC's registers */
+    row = &calls[number];
+    memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
+    x0 = row->fn(&c);
+    if (pe->world == RMM_WORLD_HOST) {  /* else X0 to X30 are a REC's */
+        pe->x[0] = x0;
+        memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
     }
-    pe->x[0] = x0;
-    memcpy(&pe->x[1], &c.out[1], calls[number].outputs * sizeof(c.out[0]));
+    log_call(rmm, row, &c, pe);
 }
 
 static uint64_t rmi_version(RmiCall *c)
@@ -371,6 +419,6 @@ static uint64_t rmi_rtt_set_ripas(RmiCall *c)
 #ifndef RMM_HAVE_MIGRATION
 void mig_handle(Rmm *rmm, RmmPe *pe)
 {
-    pe->x[0] = SMCCC_NOT_SUPPORTED;
+    rmm_refuse_unknown(rmm, pe, "MIG");
 }
 #endif

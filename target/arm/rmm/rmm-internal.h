@@ -48,6 +48,19 @@ struct Rmm {
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);
 bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len);
 
+/* Which calls RmmOps.log is told of: a column of each interface's table. */
+typedef enum RmmLogPolicy {
+    LOG_NEVER,                  /* an error is an answer as good as any */
+    LOG_ERRORS,                 /* on a hot path */
+    LOG_ALWAYS,
+} RmmLogPolicy;
+
+void rmm_log(Rmm *rmm, RmmLogPolicy policy, bool failed,
+             const RmmLog *entry);
+
+/* There is no call with the number in X0. */
+void rmm_refuse_unknown(Rmm *rmm, RmmPe *pe, const char *interface);
+
 /* An SMC from the host, and one from a Realm (by its kind). */
 void rmi_handle(Rmm *rmm, RmmPe *pe);
 void rsi_handle(Rmm *rmm, RmmPe *pe);

@@ -76,6 +76,23 @@ bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
     return p;
 }
 
+void rmm_log(Rmm *rmm, RmmLogPolicy policy, bool failed, const RmmLog *entry)
+{
+    if (rmm->ops.log &&
+        (policy == LOG_ALWAYS || (policy == LOG_ERRORS && failed))) {
+        rmm->ops.log(rmm->opaque, entry);
+    }
+}
+
+void rmm_refuse_unknown(Rmm *rmm, RmmPe *pe, const char *interface)
+{
+    RmmLog entry = { .interface = interface, .call = "unknown",
+                     .result = SMCCC_NOT_SUPPORTED };
+
+    pe->x[0] = SMCCC_NOT_SUPPORTED;
+    rmm_log(rmm, LOG_ERRORS, true, &entry);
+}
+
 void rmm_call(Rmm *rmm, RmmPe *pe)
 {
     uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;

@@ -46,6 +46,19 @@ typedef enum RmmKey {
     RMM_KEYS
 } RmmKey;
 
+/*
+ * A call that is over, for RmmOps.log.  Of a call from a Realm nothing is
+ * told but its name and result: its arguments are the Realm's own.
+ */
+typedef struct RmmLog {
+    const char *interface;      /* "RMI", "RSI", "PSCI" or "MIG" */
+    const char *call;           /* without the interface, or "unknown" */
+    const uint64_t *inputs;     /* X1 and up; NULL from a Realm */
+    unsigned num_inputs;
+    bool switched;              /* the PE changed worlds: no result yet */
+    uint64_t result;            /* X0 */
+} RmmLog;
+
 typedef struct RmmOps {
     /*
      * Host pointer to the granule at @pa (aligned), 4096 bytes, or NULL if
@@ -97,6 +110,12 @@ typedef struct RmmOps {
      * none: then Realms get no attestation tokens.  Called without locks.
      */
     size_t (*key)(void *opaque, RmmKey which, void *buf, size_t size);
+
+    /*
+     * May be NULL.  A call is over; those on hot paths are only told if they
+     * failed.  @entry lives until this returns.  Called without locks.
+     */
+    void (*log)(void *opaque, const RmmLog *entry);
 } RmmOps;
 
 /* What a platform offers; RMI_FEATURES reports it. */
@@ -127,8 +146,8 @@ typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
 
 /*
  * An exception that the Realm takes to EL1 before its next instruction, and
- * before the PE enters the library again.  The machine delivers it: ELR_EL1 is the PC, SPSR_EL1 and the vector are its
- * own.  The exception class in @esr is that of one taken from EL1; a machine
+ * before the PE enters the library again.  The machine delivers it: ELR_EL1
+ * is the PC, SPSR_EL1 and the vector are its own.  The exception class in @esr is that of one taken from EL1; a machine
  * whose Realm was at EL0 clears bit 26 of an abort's.
  */
 typedef struct RmmInject {

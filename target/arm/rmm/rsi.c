@@ -4,8 +4,9 @@
  * Purpose: one row for each call of RSI 1.0, and the handlers.
  *
  * Invariants: a handler either leaves results in X0 and up and the PE in the
- * Realm world, or makes the REC exit.  Memory that the Realm names is
- * reached through its own tables only.
+ * Realm world, or makes the REC exit.  Registers behind the outputs that a
+ * row lists keep their values.  Memory that the Realm names is reached
+ * through its own tables only.
  *
  * Lock rule: a handler holds the Realm's lock while it touches the Realm's
  * memory, state or measurements, and not when the REC exits.
@@ -18,95 +19,135 @@
 #include "rtt.h"
 #include "token.h"
 
-/* @x is X0 to X30.  Returns X0, which does not matter after an exit. */
-typedef uint64_t RsiFn(RmmPe *pe, RmmRec *rec, uint64_t *x);
+#define RSI_INPUTS  10
+#define RSI_OUTPUTS 8
+
+/*
+ * @in and @out are numbered like registers: [1] is X1.  Returns X0, which
+ * like @out does not matter after an exit.
+ */
+typedef struct RsiCall {
+    RmmPe *pe;
+    RmmRec *rec;
+    uint64_t in[1 + RSI_INPUTS];
+    uint64_t out[1 + RSI_OUTPUTS];      /* zero at first */
+} RsiCall;
+
+typedef uint64_t RsiFn(RsiCall *c);
 
 static RsiFn rsi_version, rsi_features, rsi_measurement_read;
 static RsiFn rsi_measurement_extend, rsi_token_init, rsi_token_continue;
 static RsiFn rsi_realm_config, rsi_ipa_state_set, rsi_ipa_state_get;
 static RsiFn rsi_host_call;
 
-/* Inputs are X1 and up, and so are outputs; see RMM 1.0, B5.3. */
-static const struct {
+/*
+ * Numbers, inputs and outputs (X1 and up) are those of B5.3.  IPA_STATE_SET
+ * and HOST_CALL exit, so their results are for rec.c to give.
+ *
+ *     number call             inputs outputs handler        log
+ */
+#define CALLS(ROW) \
+    ROW(0x00, VERSION,             1, 2, rsi_version,        LOG_ALWAYS) \
+    ROW(0x01, FEATURES,            1, 1, rsi_features,       LOG_ALWAYS) \
+    ROW(0x02, MEASUREMENT_READ,    1, 8, rsi_measurement_read, LOG_ALWAYS) \
+    ROW(0x03, MEASUREMENT_EXTEND, 10, 0, rsi_measurement_extend, LOG_ALWAYS) \
+    ROW(0x04, ATTESTATION_TOKEN_INIT, 8, 1, rsi_token_init,  LOG_ALWAYS) \
+    ROW(0x05, ATTESTATION_TOKEN_CONTINUE, 3, 1, rsi_token_continue, \
+        LOG_ERRORS) \
+    ROW(0x06, REALM_CONFIG,        1, 0, rsi_realm_config,   LOG_ALWAYS) \
+    ROW(0x07, IPA_STATE_SET,       4, 2, rsi_ipa_state_set,  LOG_ERRORS) \
+    ROW(0x08, IPA_STATE_GET,       2, 2, rsi_ipa_state_get,  LOG_ERRORS) \
+    ROW(0x09, HOST_CALL,           1, 0, rsi_host_call,      LOG_ERRORS)
+
+#define ROW(number, call, inputs, outputs, fn, log) \
+    [number] = { #call, inputs, outputs, fn, log },
+
+static const struct RsiRow {
     const char *name;
     unsigned inputs;
     unsigned outputs;
     RsiFn *fn;
+    RmmLogPolicy log;
 } calls[] = {
-    [RSI_VERSION - RSI_VERSION] =
-        { "VERSION", 1, 2, rsi_version },
-    [RSI_FEATURES - RSI_VERSION] =
-        { "FEATURES", 1, 1, rsi_features },
-    [RSI_MEASUREMENT_READ - RSI_VERSION] =
-        { "MEASUREMENT_READ", 1, 8, rsi_measurement_read },
-    [RSI_MEASUREMENT_EXTEND - RSI_VERSION] =
-        { "MEASUREMENT_EXTEND", 10, 0, rsi_measurement_extend },
-    [RSI_ATTESTATION_TOKEN_INIT - RSI_VERSION] =
-        { "ATTESTATION_TOKEN_INIT", 8, 1, rsi_token_init },
-    [RSI_ATTESTATION_TOKEN_CONTINUE - RSI_VERSION] =
-        { "ATTESTATION_TOKEN_CONTINUE", 3, 1, rsi_token_continue },
-    [RSI_REALM_CONFIG - RSI_VERSION] =
-        { "REALM_CONFIG", 1, 0, rsi_realm_config },
-    [RSI_IPA_STATE_SET - RSI_VERSION] =
-        { "IPA_STATE_SET", 4, 2, rsi_ipa_state_set },
-    [RSI_IPA_STATE_GET - RSI_VERSION] =
-        { "IPA_STATE_GET", 2, 2, rsi_ipa_state_get },
-    [RSI_HOST_CALL - RSI_VERSION] =
-        { "HOST_CALL", 1, 0, rsi_host_call },
+    CALLS(ROW)
 };
 
-_Static_assert(G_N_ELEMENTS(calls) == RSI_HOST_CALL - RSI_VERSION + 1,
+#undef ROW
+
+/* Each row has the number of its call, and each number one row. */
+#define ROW(number, call, inputs, outputs, fn, log) \
+    _Static_assert(RSI_##call == RSI_FID(number), "number of RSI_" #call); \
+    _Static_assert((inputs) <= RSI_INPUTS && (outputs) <= RSI_OUTPUTS, #call);
+CALLS(ROW)
+#undef ROW
+#define ROW(number, ...) + (1u << (number))
+_Static_assert((0 CALLS(ROW)) == (1u << 0x0a) - 1,
                "a row for every number of RSI 1.0");
+#undef ROW
+
+static void log_call(Rmm *rmm, const struct RsiRow *row, const RmmPe *pe)
+{
+    bool switched = pe->world == RMM_WORLD_HOST;
+    RmmLog entry = { .interface = "RSI", .call = row->name,
+                     .switched = switched,
+                     .result = switched ? 0 : pe->x[0] };
+
+    rmm_log(rmm, row->log, entry.result != RSI_SUCCESS &&
+                           entry.result != RSI_INCOMPLETE, &entry);
+}
 
 void rsi_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    uint64_t number = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - RSI_VERSION;
+    const struct RsiRow *row = &calls[number];
+    RsiCall c = { .pe = pe, .rec = pe_rec(pe) };
     uint64_t x0;
 
-    x0 = calls[fid - RSI_VERSION].fn(pe, pe_rec(pe), pe->x);
-    if (pe->world == RMM_WORLD_REALM) {
+    memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
+    x0 = row->fn(&c);
+    if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
         pe->x[0] = x0;
+        memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
     }
+    log_call(rmm, row, pe);
 }
 
-static uint64_t rsi_version(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_version(RsiCall *c)
 {
-    bool ok = x[1] == RMM_ABI_VERSION_1_0;
-
-    x[1] = x[2] = RMM_ABI_VERSION_1_0;
-    return ok ? RSI_SUCCESS : RSI_ERROR_INPUT;
+    c->out[1] = c->out[2] = RMM_ABI_VERSION_1_0;
+    return c->in[1] == RMM_ABI_VERSION_1_0 ? RSI_SUCCESS : RSI_ERROR_INPUT;
 }
 
 /* RSI 1.0 has no feature register that is not zero. */
-static uint64_t rsi_features(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_features(RsiCall *c)
 {
-    x[1] = 0;
     return RSI_SUCCESS;
 }
 
-static uint64_t rsi_measurement_read(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_measurement_read(RsiCall *c)
 {
-    RmmRealm *realm = rec->realm;
-    uint64_t index = x[1];
+    RmmRealm *realm = c->rec->realm;
+    uint64_t index = c->in[1];
 
     if (index >= MEASUREMENT_SLOTS) {
         return RSI_ERROR_INPUT;
     }
     g_mutex_lock(&realm->lock);
-    memcpy(&x[1], realm->measurement[index], MEASUREMENT_BYTES);
+    memcpy(&c->out[1], realm->measurement[index], MEASUREMENT_BYTES);
     g_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 
-static uint64_t rsi_measurement_extend(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_measurement_extend(RsiCall *c)
 {
-    RmmRealm *realm = rec->realm;
+    RmmRealm *realm = c->rec->realm;
+    uint64_t index = c->in[1], size = c->in[2];
 
-    if (x[1] == 0 || x[1] >= MEASUREMENT_SLOTS || x[2] > MEASUREMENT_BYTES) {
+    if (index == 0 || index >= MEASUREMENT_SLOTS || size > MEASUREMENT_BYTES) {
         return RSI_ERROR_INPUT;
     }
     g_mutex_lock(&realm->lock);
-    measurement_extend(realm, x[1], &x[3], x[2]);
+    measurement_extend(realm, index, &c->in[3], size);
     g_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
@@ -142,20 +183,21 @@ static bool buffer_ok(const RmmRec *rec, uint64_t ipa, uint64_t align)
 }
 
 /* B5.3.2: the claims are those of this moment. */
-static uint64_t rsi_token_init(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_token_init(RsiCall *c)
 {
-    if (!attest_init(&rec->attest, rec->realm, &x[1])) {
+    if (!attest_init(&c->rec->attest, c->rec->realm, &c->in[1])) {
         return RSI_ERROR_UNKNOWN;
     }
-    x[1] = TOKEN_MAX_SIZE;
+    c->out[1] = TOKEN_MAX_SIZE;
     return RSI_SUCCESS;
 }
 
 /* B5.3.1; a piece that did not reach the Realm is still the next one. */
-static uint64_t rsi_token_continue(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_token_continue(RsiCall *c)
 {
-    uint64_t ipa = x[1], offset = x[2], result;
-    size_t size = x[3];
+    uint64_t ipa = c->in[1], offset = c->in[2], result;
+    RmmRec *rec = c->rec;
+    size_t size = c->in[3];
     const void *piece;
 
     if (!buffer_ok(rec, ipa, RMM_GRANULE_SIZE) ||
@@ -166,78 +208,83 @@ static uint64_t rsi_token_continue(RmmPe *pe, RmmRec *rec, uint64_t *x)
         return RSI_ERROR_STATE;
     }
     piece = attest_piece(&rec->attest, &size);
-    result = copy_realm(pe, rec, ipa + offset, true, (void *)piece, size);
-    if (result != RSI_SUCCESS || pe->world == RMM_WORLD_HOST) {
+    result = copy_realm(c->pe, rec, ipa + offset, true, (void *)piece, size);
+    if (result != RSI_SUCCESS || c->pe->world == RMM_WORLD_HOST) {
         return result;
     }
-    x[1] = size;
+    c->out[1] = size;
     return attest_advance(&rec->attest, size) ? RSI_INCOMPLETE : RSI_SUCCESS;
 }
 
-static uint64_t rsi_realm_config(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_realm_config(RsiCall *c)
 {
-    RmmRealm *realm = rec->realm;
+    RmmRealm *realm = c->rec->realm;
     RsiRealmConfig config = { .ipa_width = realm->ipa_bits,
                               .hash_algo = realm->hash_algo };
 
-    if (!buffer_ok(rec, x[1], RMM_GRANULE_SIZE)) {
+    if (!buffer_ok(c->rec, c->in[1], RMM_GRANULE_SIZE)) {
         return RSI_ERROR_INPUT;
     }
     memcpy(config.rpv, realm->rpv, sizeof(config.rpv));
-    return copy_realm(pe, rec, x[1], true, &config, sizeof(config));
+    return copy_realm(c->pe, c->rec, c->in[1], true, &config,
+                      sizeof(config));
 }
 
 /* B5.3.5 */
-static uint64_t rsi_ipa_state_set(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_ipa_state_set(RsiCall *c)
 {
+    uint64_t base = c->in[1], top = c->in[2], ripas = c->in[3];
     RmiRecExit exit = { .exit_reason = RMI_EXIT_RIPAS_CHANGE,
-                        .ripas_base = x[1], .ripas_top = x[2],
-                        .ripas_value = x[3] };
+                        .ripas_base = base, .ripas_top = top,
+                        .ripas_value = ripas };
+    RmmRec *rec = c->rec;
 
-    if (!realm_range_is_protected(rec->realm, x[1], x[2]) ||
-        x[3] > RMI_RIPAS_RAM) {
+    if (!realm_range_is_protected(rec->realm, base, top) ||
+        ripas > RMI_RIPAS_RAM) {
         return RSI_ERROR_INPUT;
     }
-    rec->ripas.addr = x[1];
-    rec->ripas.top = x[2];
-    rec->ripas.value = x[3];
-    rec->ripas.change_destroyed = x[4] & RSI_CHANGE_DESTROYED;
+    rec->ripas.addr = base;
+    rec->ripas.top = top;
+    rec->ripas.value = ripas;
+    rec->ripas.change_destroyed = c->in[4] & RSI_CHANGE_DESTROYED;
     rec->pending = REC_PENDING_RIPAS;
-    rec_exit(pe, &exit);
+    rec_exit(c->pe, &exit);
     return 0;
 }
 
-static uint64_t rsi_ipa_state_get(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_ipa_state_get(RsiCall *c)
 {
-    RmmRealm *realm = rec->realm;
+    RmmRealm *realm = c->rec->realm;
+    uint64_t base = c->in[1], top = c->in[2];
 
-    if (!realm_range_is_protected(realm, x[1], x[2])) {
+    if (!realm_range_is_protected(realm, base, top)) {
         return RSI_ERROR_INPUT;
     }
     g_mutex_lock(&realm->lock);
-    x[2] = rtt_ripas_run(realm, x[1], x[2], &x[1]);
+    c->out[2] = rtt_ripas_run(realm, base, top, &c->out[1]);
     g_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 
 /* B5.3.4: the host answers with the next RMI_REC_ENTER (rec.c). */
-static uint64_t rsi_host_call(RmmPe *pe, RmmRec *rec, uint64_t *x)
+static uint64_t rsi_host_call(RsiCall *c)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_HOST_CALL };
-    uint64_t ipa = x[1], result;
+    uint64_t ipa = c->in[1], result;
+    RmmRec *rec = c->rec;
     RsiHostCall call;
 
     if (!buffer_ok(rec, ipa, sizeof(call))) {
         return RSI_ERROR_INPUT;
     }
-    result = copy_realm(pe, rec, ipa, false, &call, sizeof(call));
-    if (result != RSI_SUCCESS || pe->world == RMM_WORLD_HOST) {
+    result = copy_realm(c->pe, rec, ipa, false, &call, sizeof(call));
+    if (result != RSI_SUCCESS || c->pe->world == RMM_WORLD_HOST) {
         return result;
     }
     exit.imm = (uint32_t)call.imm;      /* the slot, not the 16 bits in use */
     memcpy(exit.gprs, call.gprs, sizeof(exit.gprs));
     rec->host_call_ipa = ipa;
     rec->pending = REC_PENDING_HOST_CALL;
-    rec_exit(pe, &exit);
+    rec_exit(c->pe, &exit);
     return 0;
 }

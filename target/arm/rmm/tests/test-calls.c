@@ -1,0 +1,207 @@
+/*
+ * The tables of calls: what the dispatchers do for every row of them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "fake-machine.h"
+
+/* What RmmOps.log was told last. */
+static struct {
+    unsigned count;
+    RmmLog entry;
+    uint64_t inputs[8];
+} logged;
+
+static void op_log(void *opaque, const RmmLog *entry)
+{
+    logged.count++;
+    logged.entry = *entry;
+    g_assert_cmpuint(entry->num_inputs, <=, G_N_ELEMENTS(logged.inputs));
+    if (entry->inputs) {
+        memcpy(logged.inputs, entry->inputs,
+               entry->num_inputs * sizeof(logged.inputs[0]));
+    }
+    logged.entry.inputs = NULL;
+}
+
+typedef struct Fixture {
+    FakeMachine *m;
+    FakeRealm r;
+    RmmPe pe;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    f->m = fake_machine_prepare(128);
+    f->m->ops.log = op_log;
+    fake_machine_start(f->m);
+    f->r = fake_realm_active(f->m);
+    memset(&f->pe, 0, sizeof(f->pe));
+    memset(&logged, 0, sizeof(logged));
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    if (f->pe.world == RMM_WORLD_REALM) {
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+    fake_machine_free(f->m);
+}
+
+#define CALL(f, fid, ...) \
+    fake_call_pe((f)->m, &(f)->pe, (fid), (const uint64_t[]){ __VA_ARGS__ }, \
+                 sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))
+
+/* Nothing else was logged since the last of these. */
+static void assert_logged(const char *interface, const char *call,
+                          uint64_t result)
+{
+    g_assert_cmpuint(logged.count, ==, 1);
+    g_assert_cmpstr(logged.entry.interface, ==, interface);
+    g_assert_cmpstr(logged.entry.call, ==, call);
+    g_assert_cmphex(logged.entry.result, ==, result);
+    memset(&logged, 0, sizeof(logged));
+}
+
+static void assert_not_logged(void)
+{
+    g_assert_cmpuint(logged.count, ==, 0);
+}
+
+static void a_host_call_is_logged_with_its_inputs(Fixture *f,
+                                                  gconstpointer data)
+{
+    CALL(f, RMI_REALM_CREATE, f->r.rd, FAKE_NS_PARAMS, 77);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 2);
+    g_assert_cmphex(logged.inputs[0], ==, f->r.rd);
+    g_assert_cmphex(logged.inputs[1], ==, FAKE_NS_PARAMS);
+    g_assert_cmphex(logged.inputs[2], ==, 0);
+    assert_logged("RMI", "REALM_CREATE", RMI_ERROR_INPUT);
+    CALL(f, RMI_VERSION, RMM_ABI_VERSION_1_0);
+    assert_logged("RMI", "VERSION", RMI_SUCCESS);
+}
+
+static void calls_on_hot_paths_are_logged_when_they_fail(Fixture *f,
+                                                         gconstpointer data)
+{
+    uint64_t pa = fake_granule_ns(f->m);
+
+    CALL(f, RMI_GRANULE_DELEGATE, pa);
+    assert_not_logged();
+    CALL(f, RMI_GRANULE_DELEGATE, pa);
+    assert_logged("RMI", "GRANULE_DELEGATE", RMI_ERROR_INPUT);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    assert_not_logged();
+    CALL(f, RSI_IPA_STATE_GET, 0, 0x1000);
+    assert_not_logged();
+    CALL(f, RSI_IPA_STATE_GET, 1, 0x1000);
+    assert_logged("RSI", "IPA_STATE_GET", RSI_ERROR_INPUT);
+}
+
+static void a_realms_arguments_are_never_logged(Fixture *f,
+                                                gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_MEASUREMENT_EXTEND, 1, 8, 0x5ec4e7);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 0);
+    assert_logged("RSI", "MEASUREMENT_EXTEND", RSI_SUCCESS);
+    CALL(f, PSCI_FID_CPU_ON, 77, 0, 0);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 0);
+    assert_logged("PSCI", "CPU_ON", PSCI_INVALID_PARAMETERS);
+    CALL(f, 0xc6000001, 0x5ec4e7);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 0);
+    assert_logged("PSCI", "unknown", SMCCC_NOT_SUPPORTED);
+}
+
+static void asking_for_a_feature_is_not_logged(Fixture *f,
+                                               gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, PSCI_FID_FEATURES, PSCI_FID_32(5)), ==,
+                    PSCI_NOT_SUPPORTED);
+    assert_not_logged();
+}
+
+static void a_call_that_exits_has_no_result_in_the_log(Fixture *f,
+                                                       gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_CPU_OFF, 0);
+    g_assert_true(logged.entry.switched);
+    assert_logged("PSCI", "CPU_OFF", 0);
+}
+
+static void unknown_calls_are_logged_and_change_no_register(
+    Fixture *f, gconstpointer data)
+{
+    static const uint64_t unused[] = {
+        RMI_FID(0x06), RMI_FID(0x10), RMI_FID(0x13), RMI_FID(0x1a), 0,
+        UINT64_MAX,
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(unused); i++) {
+        g_assert_cmphex(CALL(f, unused[i], 1, 2, 3, 4, 5), ==,
+                        SMCCC_NOT_SUPPORTED);
+        g_assert_cmphex(f->pe.x[1], ==, 1);
+        g_assert_cmphex(f->pe.x[5], ==, 5);
+        assert_logged("RMI", "unknown", SMCCC_NOT_SUPPORTED);
+    }
+}
+
+/* A call with one output changes X0 and X1, whatever the handler did. */
+static void registers_behind_the_outputs_keep_their_values(
+    Fixture *f, gconstpointer data)
+{
+    static const struct {
+        uint64_t fid;
+        unsigned outputs;
+    } rows[] = {
+        { RSI_VERSION, 2 }, { RSI_FEATURES, 1 }, { RSI_MEASUREMENT_READ, 8 },
+        { RSI_MEASUREMENT_EXTEND, 0 }, { RSI_ATTESTATION_TOKEN_INIT, 1 },
+        { RSI_ATTESTATION_TOKEN_CONTINUE, 1 }, { RSI_REALM_CONFIG, 0 },
+        { RSI_IPA_STATE_SET, 2 }, { RSI_IPA_STATE_GET, 2 },
+        { RSI_HOST_CALL, 0 }, { PSCI_FID_VERSION, 0 },
+        { SMCCC_FID_VERSION, 0 },
+    };
+    unsigned i, n;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (n = 1; n < 31; n++) {
+            f->pe.x[n] = 0xbad000000000001ull + n;  /* never a right argument */
+        }
+        CALL(f, rows[i].fid, 0xbad000000000001ull);
+        g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
+        for (n = rows[i].outputs + 1; n < 31; n++) {
+            g_assert_cmphex(f->pe.x[n], ==, 0xbad000000000001ull +
+                                            (n == 1 ? 0 : n));
+        }
+    }
+}
+
+static void calls_work_without_a_log(Fixture *f, gconstpointer data)
+{
+    FakeMachine *m = fake_machine_new(16);
+
+    g_assert_cmphex(fake_call(m, RMI_VERSION, 0), ==, RMI_ERROR_INPUT);
+    g_assert_cmphex(fake_call(m, RMI_FID(0x06), 0), ==, SMCCC_NOT_SUPPORTED);
+    fake_machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name) \
+    g_test_add("/rmm/calls/" #name, Fixture, NULL, set_up, name, tear_down)
+    ADD(a_host_call_is_logged_with_its_inputs);
+    ADD(calls_on_hot_paths_are_logged_when_they_fail);
+    ADD(a_realms_arguments_are_never_logged);
+    ADD(asking_for_a_feature_is_not_logged);
+    ADD(a_call_that_exits_has_no_result_in_the_log);
+    ADD(unknown_calls_are_logged_and_change_no_register);
+    ADD(registers_behind_the_outputs_keep_their_values);
+    ADD(calls_work_without_a_log);
+    return g_test_run();
+}
