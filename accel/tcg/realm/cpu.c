@@ -137,9 +137,9 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
     switch (fault) {
     case RMM_FAULT_NONE:
         out->phys_addr = found.pa;
-        if (!found.writable) {
-            out->prot &= ~PAGE_WRITE;
-        }
+        out->prot &= (found.readable ? PAGE_READ : 0) |
+                     (found.writable ? PAGE_WRITE : 0) |
+                     (found.executable ? PAGE_EXEC : 0);
         return true;
     case RMM_FAULT_UNPROTECTED:
         if (access != MMU_INST_FETCH) {
@@ -153,6 +153,7 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
             stop_destroyed(cs, ipa, ra);
         }
         break;
+    case RMM_FAULT_PERMISSION:
     case RMM_FAULT_SEA:
     case RMM_FAULT_ADDRESS_SIZE:
         break;

@@ -1,7 +1,7 @@
 /*
  * What a Realm's host may ask of the model beyond RMI
  *
- * Purpose: see rmm.h at rmm_realm_rim.
+ * Purpose: see rmm.h at rmm_realm_rim and rmm_realm_pages.
  *
  * Lock rule: takes the Realm's lock.
  *
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "realm.h"
+#include "rtt.h"
 
 size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64])
 {
@@ -24,4 +24,22 @@ size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64])
     size = realm->hash_algo == RMI_HASH_SHA_256 ? 32 : 64;
     realm_unlock(realm);
     return size;
+}
+
+bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages)
+{
+    uint64_t count[RTT_OWNERSHIPS] = { 0 };
+    RmmRealm *realm = realm_lock(rmm, rd);
+
+    if (!realm) {
+        return false;
+    }
+    rtt_count_ownership(realm, count);
+    realm_unlock(realm);
+    *pages = (RmmPages) {
+        .owned = count[RTT_OWNED],
+        .shared = count[RTT_SHARED],
+        .lent = count[RTT_LENT],
+    };
+    return true;
 }

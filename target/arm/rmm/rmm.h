@@ -220,11 +220,22 @@ void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *syndrome);
  */
 size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64]);
 
+/* Pages of 4 KiB, by who has them. */
+typedef struct RmmPages {
+    uint64_t owned;         /* the Realm's alone: protected, RIPAS RAM */
+    uint64_t shared;        /* given up by the Realm: assigned, RIPAS EMPTY */
+    uint64_t lent;          /* the host's, mapped at unprotected IPAs */
+} RmmPages;
+
+/* Count the pages of the Realm whose RD is at @rd; false if there is none. */
+bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages);
+
 /* Stage 2 of one Realm as the hardware walker sees it (VTTBR, VTCR). */
 typedef struct RmmStage2 {
     uint64_t table;         /* PA of the first start-level table */
     uint8_t ipa_bits;
     int8_t start_level;
+    bool lpa2;
 } RmmStage2;
 
 typedef enum RmmAccess {
@@ -234,7 +245,8 @@ typedef enum RmmAccess {
 /* What an access meets (rmm 1.0, A5.2 and our chapter on dirty state). */
 typedef enum RmmFault {
     RMM_FAULT_NONE,         /* translated */
-    RMM_FAULT_UNPROTECTED,  /* the IPA is the host's: use its view */
+    RMM_FAULT_UNPROTECTED,  /* the host maps nothing there: it has to act */
+    RMM_FAULT_PERMISSION,   /* ...or not for this kind of access */
     RMM_FAULT_SEA,          /* RIPAS EMPTY: synchronous external abort */
     RMM_FAULT_UNASSIGNED,   /* RIPAS RAM, no granule: the host has to act */
     RMM_FAULT_DESTROYED,    /* RIPAS DESTROYED: exit to the host, always */
@@ -243,7 +255,9 @@ typedef enum RmmFault {
 
 typedef struct RmmTranslation {
     uint64_t pa;            /* of the granule that holds the IPA */
+    bool readable;
     bool writable;          /* false: a write must walk again (dirty state) */
+    bool executable;        /* by stage 2 */
     uint64_t bytes;         /* size of the block or page that was found */
 } RmmTranslation;
 
@@ -251,9 +265,9 @@ typedef struct RmmTranslation {
 bool rmm_stage2(Rmm *rmm, uint64_t rec, RmmStage2 *s2);
 
 /*
- * Walk as hardware does for one access at @ipa: a write to a page that is
- * writable-clean makes it dirty before this returns.  @out is valid for
- * RMM_FAULT_NONE only.
+ * Walk as hardware does for one access at @ipa: a write to a protected page
+ * that is writable-clean makes it dirty before this returns.  @out is valid
+ * for RMM_FAULT_NONE only.
  */
 RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                          RmmAccess access, RmmTranslation *out);

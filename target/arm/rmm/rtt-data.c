@@ -233,6 +233,34 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
                            : RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
+static void count_table(RmmRealm *realm, uint64_t table, int level,
+                        uint64_t pages[RTT_OWNERSHIPS])
+{
+    const uint64_t *entry = granule_map(realm->rmm, table);
+    unsigned i;
+
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        uint64_t desc = desc_load(&entry[i]);
+
+        if (desc_is_table(desc, level)) {
+            count_table(realm, desc & DESC_PA, level + 1, pages);
+        } else {
+            pages[desc_ownership(desc, level)] +=
+                rtt_entry_bytes(level) / RMM_GRANULE_SIZE;
+        }
+    }
+}
+
+void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS])
+{
+    unsigned i;
+
+    for (i = 0; i < realm->rtt_num_start; i++) {
+        count_table(realm, realm->rtt_base + i * RMM_GRANULE_SIZE,
+                    realm->rtt_level_start, pages);
+    }
+}
+
 RttRipas rtt_ripas_run(RmmRealm *realm, uint64_t base, uint64_t top,
                        uint64_t *out_top)
 {
@@ -268,7 +296,7 @@ RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
         return RTT_ACCESS_FAULT;
     }
     if (write) {
-        desc_set_dirty(walk.entry, walk.desc, walk.level);
+        desc_relax(walk.entry, &walk.desc, walk.level, DESC_S2AP_W);
     }
     *p = (char *)granule_map(realm->rmm,
                              walk.pa + (ipa % rtt_entry_bytes(walk.level) &

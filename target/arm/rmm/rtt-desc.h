@@ -19,6 +19,7 @@
 
 /* Valid leaf, protected: MemAttr WB with FWB, S2AP RW, AF. */
 #define DESC_RAM        0x4d8ull
+#define DESC_S2AP_R     (1ull << 6)
 #define DESC_S2AP_W     (1ull << 7)
 #define DESC_DBM        (1ull << 51)
 
@@ -32,12 +33,32 @@
 #define DESC_AF         (1ull << 10)
 #define DESC_XN         (1ull << 54)
 
+/*
+ * Software bits, 58:55.  Every meaning stands here:
+ *
+ *   55     NS         entries of the unprotected half, but for tables
+ *   57:56  OWNERSHIP  RttOwnership; leaves that are ASSIGNED, ASSIGNED_NS
+ *   58     PENDING    leaves that are ASSIGNED with RIPAS RAM
+ *
+ * They are 0 in all other entries.
+ */
+#define DESC_SOFTWARE   (0xfull << 55)
+#define DESC_NS         (1ull << 55)
+#define DESC_OWNERSHIP  (3ull << 56)
+#define DESC_PENDING    (1ull << 58)
+
+/* What the hardware reads in a valid leaf, and what the host may write. */
+#define DESC_HARDWARE   (DESC_TYPE | DESC_PA | DESC_RAM | DESC_SH_INNER | \
+                         DESC_DBM | DESC_XN | DESC_NS_HOST_LPA2)
+
+/* A sum has other bits than the union if two terms share one. */
+_Static_assert(DESC_NS + DESC_OWNERSHIP + DESC_PENDING == DESC_SOFTWARE,
+               "each software bit has one meaning");
+_Static_assert((DESC_SOFTWARE & DESC_HARDWARE) == 0,
+               "software bits are not the hardware's, nor the host's");
+
 /* What of a RAM leaf says only whether it is dirty. */
 #define DESC_DIRTY_STATE (DESC_S2AP_W | DESC_DBM | DESC_PENDING)
-
-/* Software bits, 58:55.  57:56 are kept for who shares a page. */
-#define DESC_NS         (1ull << 55)
-#define DESC_PENDING    (1ull << 58)
 
 /* Invalid entry. */
 #define DESC_ASSIGNED   (1ull << 2)
@@ -97,6 +118,36 @@ static inline RttRipas desc_ripas(uint64_t desc)
     return desc & 1 ? RTT_RAM : (RttRipas)DESC_RIPAS(desc);
 }
 
+/* Who has what such an entry names: nothing else decides it. */
+static inline RttOwnership ownership_of(RttHipas hipas, RttRipas ripas)
+{
+    if (hipas == RTT_ASSIGNED_NS) {
+        return RTT_LENT;
+    }
+    if (hipas != RTT_ASSIGNED || ripas == RTT_DESTROYED) {
+        return RTT_NOBODYS;
+    }
+    return ripas == RTT_RAM ? RTT_OWNED : RTT_SHARED;
+}
+
+/* The bits of it; none if it is nobody's. */
+static inline uint64_t desc_of_ownership(RttOwnership ownership)
+{
+    return ownership == RTT_NOBODYS ? 0 : (uint64_t)ownership << 56;
+}
+
+/* What the bits of a leaf say; the same as ownership_of, at all times. */
+static inline RttOwnership desc_ownership(uint64_t desc, int level)
+{
+    RttHipas hipas = desc_hipas(desc, level);
+
+    if ((hipas == RTT_ASSIGNED && desc_ripas(desc) != RTT_DESTROYED) ||
+        hipas == RTT_ASSIGNED_NS) {
+        return (RttOwnership)((desc & DESC_OWNERSHIP) >> 56);
+    }
+    return RTT_NOBODYS;
+}
+
 static inline uint64_t desc_unassigned(RttRipas ripas)
 {
     return DESC_OF_RIPAS(ripas);
@@ -106,11 +157,35 @@ static inline uint64_t desc_unassigned(RttRipas ripas)
 static inline uint64_t desc_assigned(const RmmRealm *realm, uint64_t pa,
                                      RttRipas ripas, int level)
 {
+    uint64_t desc = pa | desc_of_ownership(ownership_of(RTT_ASSIGNED, ripas));
+
     if (ripas == RTT_RAM) {
-        return pa | DESC_RAM | desc_leaf(level) |
+        return desc | DESC_RAM | desc_leaf(level) |
                (realm_has_lpa2(realm) ? 0 : DESC_SH_INNER);
     }
-    return pa | DESC_ASSIGNED | DESC_OF_RIPAS(ripas);
+    return desc | DESC_ASSIGNED | DESC_OF_RIPAS(ripas);
+}
+
+/*
+ * @host is what the host chose.  Write-back memory is coherent in the inner
+ * domain, the rest further (without LPA2, which has no SH).
+ */
+static inline uint64_t desc_assigned_ns(const RmmRealm *realm, uint64_t host,
+                                        int level)
+{
+    uint64_t desc = host | DESC_NS | DESC_XN | DESC_AF | desc_leaf(level) |
+                    desc_of_ownership(RTT_LENT);
+
+    if (realm_has_lpa2(realm)) {
+        return desc;
+    }
+    return desc | (DESC_NS_ATTR(host) >= 6 ? DESC_SH_INNER : DESC_SH_OUTER);
+}
+
+/* Output address of a leaf of the unprotected half. */
+static inline uint64_t desc_ns_pa(uint64_t desc, bool lpa2)
+{
+    return (desc & DESC_PA) | (lpa2 ? (desc >> 8 & 3) << 50 : 0);
 }
 
 /* Index of @ipa in its table at @level. */
@@ -126,20 +201,42 @@ static inline uint64_t rtt_entry_base(uint64_t ipa, int level)
 }
 
 /*
- * Set S2AP[1] in the RAM leaf at @entry, which held @desc.  False if it is
- * RAM no more.
+ * Change what the RAM leaf at @entry, which held *@desc, says of being
+ * dirty, and nothing else of it: one attempt, with *@desc as it stands then.
+ * False if it holds another descriptor.  Refused, with *@desc as it was: an
+ * entry that is not RAM, and bits that are not dirty state.
  */
-static inline bool desc_set_dirty(uint64_t *entry, uint64_t desc, int level)
+static inline bool desc_change_dirty(uint64_t *entry, uint64_t *desc,
+                                     int level, uint64_t clear, uint64_t set)
 {
-    while (!(desc & DESC_S2AP_W)) {
-        if (!desc_is_ram(desc, level)) {
-            return false;
-        }
-        if (desc_replace(entry, &desc, desc | DESC_S2AP_W)) {
+    uint64_t next = (*desc & ~clear) | set;
+
+    if (!desc_is_ram(*desc, level) || ((clear | set) & ~DESC_DIRTY_STATE) ||
+        !desc_replace(entry, desc, next)) {
+        return false;
+    }
+    *desc = next;
+    return true;
+}
+
+/*
+ * Add @permissions to the RAM leaf at @entry, which held *@desc, as a walker
+ * does; never takes any away.  False if it is RAM no more, or if they are
+ * others than S2AP[1]: the only one that such a leaf can be without.
+ */
+static inline bool desc_relax(uint64_t *entry, uint64_t *desc, int level,
+                              uint64_t permissions)
+{
+    if (permissions & ~DESC_S2AP_W) {
+        return false;
+    }
+    while (desc_is_ram(*desc, level)) {
+        if ((*desc & permissions) == permissions ||
+            desc_change_dirty(entry, desc, level, 0, permissions)) {
             return true;
         }
     }
-    return desc_is_ram(desc, level);
+    return false;
 }
 
 #endif

@@ -25,7 +25,7 @@ typedef struct PageVisitor {
     void (*visit)(struct PageVisitor *v, uint64_t *entry, uint64_t desc,
                   uint64_t ipa);
     uint64_t count;
-    uint64_t pages;             /* of the leaf that is visited */
+    int level;                  /* of the leaf that is visited */
     RttPageFn *fn;
     void *opaque;
 } PageVisitor;
@@ -59,7 +59,7 @@ static void visit_table(RmmRealm *realm, PageVisitor *v, uint64_t table,
         if (desc_is_table(desc, level)) {
             visit_table(realm, v, desc & DESC_PA, level + 1, ipa);
         } else if ((desc & v->mask) && desc_is_ram(desc, level)) {
-            v->pages = rtt_entry_bytes(level) / RMM_GRANULE_SIZE;
+            v->level = level;
             v->visit(v, &entry[i], desc, ipa);
         }
     }
@@ -84,8 +84,8 @@ static uint64_t visit_pages(RmmRealm *realm, PageVisitor *v)
 static void mark_dirty(PageVisitor *v, uint64_t *entry, uint64_t desc,
                        uint64_t ipa)
 {
-    while (!desc_replace(entry, &desc,
-                         (desc | DESC_S2AP_W) & ~DESC_PENDING)) {
+    while (!desc_change_dirty(entry, &desc, v->level, DESC_PENDING,
+                              DESC_S2AP_W)) {
         /* A walker set S2AP[1]. */
     }
 }
@@ -103,11 +103,8 @@ static void collect(PageVisitor *v, uint64_t *entry, uint64_t desc,
                     uint64_t ipa)
 {
     while (desc & DESC_S2AP_W) {
-        uint64_t clean = (desc & ~DESC_S2AP_W) | DESC_DBM | DESC_PENDING;
-
-        if (desc_replace(entry, &desc, clean)) {
-            break;
-        }
+        desc_change_dirty(entry, &desc, v->level, DESC_S2AP_W,
+                          DESC_DBM | DESC_PENDING);
     }
     v->count++;
     if (v->fn) {
@@ -129,7 +126,7 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
 static void count(PageVisitor *v, uint64_t *entry, uint64_t desc,
                   uint64_t ipa)
 {
-    v->count += v->pages;
+    v->count += rtt_entry_bytes(v->level) / RMM_GRANULE_SIZE;
 }
 
 /* Below @level, or at it: what is not RAM may become RAM as a whole. */
@@ -195,8 +192,9 @@ static bool swap_pending(RmmRealm *realm, uint64_t ipa, bool now,
     rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
     while (!done && desc_is_ram(walk.desc, walk.level) &&
            !(walk.desc & DESC_PENDING) == !now) {
-        done = desc_replace(walk.entry, &walk.desc,
-                            walk.desc ^ DESC_PENDING);
+        done = desc_change_dirty(walk.entry, &walk.desc, walk.level,
+                                 now ? DESC_PENDING : 0,
+                                 now ? 0 : DESC_PENDING);
     }
     walkers_leave(realm->rmm, stripe);
     *pa = walk.desc & DESC_PA;

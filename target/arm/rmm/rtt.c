@@ -383,12 +383,7 @@ uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
     if (walk.level < level || walk.hipas != RTT_UNASSIGNED_NS) {
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
     }
-    /* Write-back memory is coherent in the inner domain, the rest further. */
-    if (!realm_has_lpa2(realm)) {
-        desc |= DESC_NS_ATTR(desc) >= 6 ? DESC_SH_INNER : DESC_SH_OUTER;
-    }
-    desc_exchange(walk.entry, desc | DESC_NS | DESC_XN | DESC_AF |
-                              desc_leaf(level));
+    desc_exchange(walk.entry, desc_assigned_ns(realm, desc, level));
     return RMI_SUCCESS;
 }
 

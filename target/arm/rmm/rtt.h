@@ -8,12 +8,24 @@
  * Descriptors (4 KiB granule, protected unless said otherwise):
  *
  *   UNASSIGNED           RIPAS in bits 6:5, the rest 0
- *   ASSIGNED, not RAM    PA, RIPAS in 6:5, bit 2
+ *   ASSIGNED, not RAM    PA, RIPAS in 6:5, bit 2, ownership in 57:56
  *   ASSIGNED, RAM        PA | 0x7db (page), PA | 0x7d9 (block);
  *                        0x4db and 0x4d9 with LPA2, which has no SH
  *   UNASSIGNED_NS        bit 55                          (unprotected)
- *   ASSIGNED_NS          host's OA, MemAttr, S2AP; AF, bits 54 and 55
+ *   ASSIGNED_NS          host's OA, MemAttr, S2AP; AF, bits 54 and 55,
+ *                        ownership in 57:56
  *   TABLE                PA | 3
+ *
+ * Ownership of what a leaf names, our extension: a function of HIPAS and
+ * RIPAS that whoever sets a leaf writes with them (ownership_of).
+ *
+ *   0  OWNED   ASSIGNED, RAM         the Realm's alone
+ *   1  SHARED  ASSIGNED, EMPTY       the Realm gave it up: the host may
+ *                                    take it back, nothing is lost
+ *   2  LENT    ASSIGNED_NS           the host's memory, lent to the Realm
+ *
+ * ASSIGNED with RIPAS DESTROYED is nobody's: the Realm lost it and the host
+ * cannot reach it.  Its bits are 0, like those of entries without a page.
  *
  * Dirty state of an ASSIGNED RAM page, our extension.  RMM 1.0 has none and
  * sees none of it: no RMI output shows these bits.
@@ -51,6 +63,12 @@ typedef enum RttHipas {
 typedef enum RttRipas {
     RTT_EMPTY, RTT_RAM, RTT_DESTROYED
 } RttRipas;
+
+typedef enum RttOwnership {
+    RTT_OWNED, RTT_SHARED, RTT_LENT,
+    RTT_NOBODYS,                /* never in the bits of an entry */
+    RTT_OWNERSHIPS
+} RttOwnership;
 
 /* Bits of IPA below the index of a table at @level. */
 static inline unsigned rtt_shift(int level)
@@ -139,6 +157,9 @@ typedef enum RttAccess {
  */
 RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
                      void **p, int *level);
+
+/* Add to @pages, by ownership, the 4 KiB that leaves of both halves name. */
+void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS]);
 
 /* ---- for migration sessions ---- */
 

@@ -3,7 +3,9 @@
  *
  * Purpose: rmm_stage2 and rmm_stage2_walk, the path of every TLB miss.
  *
- * Invariant: when a write is granted, the page is dirty already.
+ * Invariants: when a write to a protected IPA is granted, the page is dirty
+ * already.  A protected page is always readable and writable; an unprotected
+ * one as the host mapped it, never for code, and without dirty state.
  *
  * Lock rule: none is taken.  Table granules stay tables while this thread is
  * counted as a walker (lock.h).  What is returned may be out of date at
@@ -24,6 +26,7 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec_pa, RmmStage2 *s2)
     s2->table = rec->realm->rtt_base;
     s2->ipa_bits = rec->realm->ipa_bits;
     s2->start_level = rec->realm->rtt_level_start;
+    s2->lpa2 = realm_has_lpa2(rec->realm);
     rec_unlock(rec);
     return true;
 }
@@ -62,11 +65,18 @@ static RmmFault fault_of(uint64_t desc)
     }
 }
 
+/* The granule of @ipa in the leaf at @level whose memory begins at @pa. */
+static void translate(RmmTranslation *out, uint64_t pa, uint64_t ipa,
+                      int level)
+{
+    out->bytes = rtt_entry_bytes(level);
+    out->pa = pa + (ipa & (out->bytes - 1) & ~(RMM_GRANULE_SIZE - 1ull));
+}
+
 static RmmFault walk_protected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                                bool write, RmmTranslation *out)
 {
-    uint64_t desc, bytes;
-    uint64_t *entry;
+    uint64_t *entry, desc;
     int level;
 
     do {
@@ -75,32 +85,55 @@ static RmmFault walk_protected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
             return fault_of(desc);
         }
         /* False if the page went away under us: look again. */
-    } while (write && !desc_set_dirty(entry, desc, level));
+    } while (write && !desc_relax(entry, &desc, level, DESC_S2AP_W));
 
-    bytes = rtt_entry_bytes(level);
-    out->pa = (desc & DESC_PA) +
-              (ipa & (bytes - 1) & ~(RMM_GRANULE_SIZE - 1ull));
-    out->writable = write || (desc & DESC_S2AP_W);
-    out->bytes = bytes;
+    translate(out, desc & DESC_PA, ipa, level);
+    out->writable = desc & DESC_S2AP_W;
+    out->readable = out->executable = true;
+    return RMM_FAULT_NONE;
+}
+
+/* Memory of the host, as it mapped it: RMM 1.0, A5.5.11. */
+static RmmFault walk_unprotected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
+                                 bool write, RmmTranslation *out)
+{
+    uint64_t desc;
+    int level;
+
+    walk_to_leaf(rmm, s2, ipa, &level, &desc);
+    if (desc_hipas(desc, level) != RTT_ASSIGNED_NS) {
+        return RMM_FAULT_UNPROTECTED;
+    }
+    if (!(desc & (write ? DESC_S2AP_W : DESC_S2AP_R))) {
+        return RMM_FAULT_PERMISSION;
+    }
+    translate(out, desc_ns_pa(desc, s2->lpa2), ipa, level);
+    out->readable = desc & DESC_S2AP_R;
+    out->writable = desc & DESC_S2AP_W;
+    out->executable = false;
     return RMM_FAULT_NONE;
 }
 
 RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                          RmmAccess access, RmmTranslation *out)
 {
+    bool write = access == RMM_ACCESS_WRITE;
     RmmFault fault;
     unsigned stripe;
 
     if (ipa >> s2->ipa_bits) {
         return RMM_FAULT_ADDRESS_SIZE;
     }
-    if (ipa >> (s2->ipa_bits - 1)) {
+    if (!(ipa >> (s2->ipa_bits - 1))) {
+        stripe = walkers_enter(rmm);
+        fault = walk_protected(rmm, s2, ipa, write, out);
+    } else if (access == RMM_ACCESS_FETCH) {
         /* Code from unprotected memory is never run (RMM 1.0, A5.2.5). */
-        return access == RMM_ACCESS_FETCH ? RMM_FAULT_SEA
-                                          : RMM_FAULT_UNPROTECTED;
+        return RMM_FAULT_SEA;
+    } else {
+        stripe = walkers_enter(rmm);
+        fault = walk_unprotected(rmm, s2, ipa, write, out);
     }
-    stripe = walkers_enter(rmm);
-    fault = walk_protected(rmm, s2, ipa, access == RMM_ACCESS_WRITE, out);
     walkers_leave(rmm, stripe);
     return fault;
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "check-tables.h"
 #include "fake-machine.h"
 #include "granule.h"
 
@@ -107,6 +108,7 @@ FakeMachine *fake_machine_new(size_t granules)
 
 void fake_machine_free(FakeMachine *m)
 {
+    check_tables(m->rmm);
     rmm_free(m->rmm);
     g_free(m->pool);
     g_free(m->tags);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "check-tables.h"
 #include "mig-machine.h"
 #include "rmm-internal.h"
 #include "session.h"
@@ -212,6 +213,7 @@ Machine *machine_new(const MachineParams *params)
 
 void machine_free(Machine *m)
 {
+    check_tables(m->rmm);
     rmm_free(m->rmm);
     g_hash_table_unref(m->tables);
     g_mutex_clear(&m->lock);

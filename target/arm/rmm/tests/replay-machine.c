@@ -5,6 +5,7 @@
  */
 #include <glib.h>
 #include <string.h>
+#include "check-tables.h"
 #include "replay-machine.h"
 #include "test-keys.h"
 #include "rmm-abi.h"
@@ -122,6 +123,7 @@ void machine_free(Machine *m)
     if (m->pe.world == RMM_WORLD_REALM) {
         rmm_interrupt(m->rmm, &m->pe);
     }
+    check_tables(m->rmm);
     rmm_free(m->rmm);
     g_free(m->pool);
     g_free(m);

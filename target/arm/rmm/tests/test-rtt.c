@@ -4,12 +4,16 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "check-tables.h"
 #include "fake-machine.h"
 #include "granule.h"
+#include "rtt-desc.h"
 
 #define RTT_ERROR(level) RMI_RESULT(RMI_ERROR_RTT, level)
 #define MIB 0x100000ull
 #define UNPROTECTED (1ull << 32)        /* of a Realm with 33 bits */
+#define SHARED (1ull << 56)             /* ownership, in bits 57:56 */
+#define LENT   (2ull << 56)
 
 typedef struct Fixture {
     FakeMachine *m;
@@ -231,7 +235,7 @@ static void pages_have_the_descriptors_of_tf_rmm(Fixture *f,
     g_assert_cmphex(descriptor(f, 0), ==, pa | 0x7db);
     assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
     pa = fake_data_unknown(f->m, &f->r, 0x1000, 1);
-    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | SHARED);
     assert_entry(f, 0x1000ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_EMPTY);
     CALL(f, RMI_DATA_DESTROY, 0);
     pa = fake_data_unknown(f->m, &f->r, 0, 1);
@@ -406,6 +410,205 @@ static void a_host_descriptor_has_no_bits_of_ours(Fixture *f,
                  RMI_ERROR_INPUT);
 }
 
+static void assert_pages(Fixture *f, uint64_t owned, uint64_t shared,
+                         uint64_t lent)
+{
+    RmmPages pages;
+
+    check_tables(f->m->rmm);
+    g_assert_true(rmm_realm_pages(f->m->rmm, f->r.rd, &pages));
+    g_assert_cmpuint(pages.owned, ==, owned);
+    g_assert_cmpuint(pages.shared, ==, shared);
+    g_assert_cmpuint(pages.lent, ==, lent);
+}
+
+static void pages_are_counted_by_who_owns_them(Fixture *f,
+                                               gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    RmmPages pages;
+    uint64_t l3, top;
+
+    assert_pages(f, 0, 0, 0);
+    table_of_pages(f, &l3);
+    assert_pages(f, 512, 0, 0);
+    CALL(f, RMI_RTT_FOLD, 2 * MIB, 3);
+    assert_pages(f, 512, 0, 0);
+    fake_data_unknown(f->m, &f->r, 0, 2);       /* RIPAS EMPTY */
+    assert_pages(f, 512, 2, 0);
+    rtt_set_ripas_import(realm, 0, 0x1000, RTT_RAM, &top);
+    assert_pages(f, 513, 1, 0);
+    rtt_set_ripas_import(realm, 0, 0x1000, RTT_DESTROYED, &top);
+    assert_pages(f, 512, 1, 0);                 /* nobody's */
+    fake_tables(f->m, &f->r, UNPROTECTED);
+    CALL(f, RMI_RTT_MAP_UNPROTECTED, UNPROTECTED, 3, 0x1000 | 0xd8);
+    assert_pages(f, 512, 1, 1);
+    CALL(f, RMI_RTT_MAP_UNPROTECTED, UNPROTECTED + 2 * MIB, 2, 0xd8);
+    assert_pages(f, 512, 1, 513);
+    CALL(f, RMI_RTT_UNMAP_UNPROTECTED, UNPROTECTED, 3);
+    CALL(f, RMI_DATA_DESTROY, 0x1000);
+    assert_pages(f, 512, 0, 512);
+    g_assert_false(rmm_realm_pages(f->m->rmm, f->r.tables, &pages));
+}
+
+static void blocks_and_pages_carry_ownership(Fixture *f, gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t ns = UNPROTECTED + 2 * MIB, l3, pa, top;
+
+    pa = table_of_pages(f, &l3);
+    rtt_set_ripas_import(realm, 2 * MIB, 4 * MIB, RTT_EMPTY, &top);
+    assert_pages(f, 0, 512, 0);
+    CALL(f, RMI_RTT_FOLD, 2 * MIB, 3);
+    g_assert_cmphex(descriptor(f, 2 * MIB), ==, pa | 0x4 | SHARED);
+    assert_pages(f, 0, 512, 0);
+    CALL(f, RMI_RTT_CREATE, l3, 2 * MIB, 3);
+    g_assert_cmphex(descriptor(f, 3 * MIB), ==, (pa + MIB) | 0x4 | SHARED);
+    assert_pages(f, 0, 512, 0);
+
+    fake_tables(f->m, &f->r, UNPROTECTED);
+    CALL(f, RMI_RTT_MAP_UNPROTECTED, ns, 2, 0x40000000 | 0xd8);
+    g_assert_cmphex(descriptor(f, ns) >> 55, ==, LENT >> 55 | 1);
+    CALL(f, RMI_RTT_CREATE, fake_granule(f->m), ns, 3);
+    g_assert_cmphex(descriptor(f, ns + MIB) >> 55, ==, LENT >> 55 | 1);
+    assert_pages(f, 0, 512, 512);
+    CALL(f, RMI_RTT_FOLD, ns, 3);
+    g_assert_cmphex(descriptor(f, ns) >> 55, ==, LENT >> 55 | 1);
+    assert_pages(f, 0, 512, 512);
+}
+
+/* All that one leaf says but whether it is dirty. */
+#define OF_STATE(desc) ((desc) & ~(1ull << 58 | 1ull << 51 | 1ull << 7))
+
+static void permissions_change_no_other_bit(Fixture *f, gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t before, desc, pa;
+    RttWalk w;
+
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    fake_data_unknown(f->m, &f->r, 0, 1);
+    rtt_walk(realm, 0, 3, &w);
+    before = OF_STATE(w.desc);
+    rtt_collect_dirty(realm, 0, 0x1000, NULL, NULL);
+    g_assert_cmphex(*w.entry, ==, before | 1ull << 58 | 1ull << 51);
+    desc = *w.entry;
+    g_assert_true(desc_relax(w.entry, &desc, 3, DESC_S2AP_W));
+    g_assert_cmphex(desc, ==, before | 1ull << 58 | 1ull << 51 | 1ull << 7);
+    g_assert_cmphex(*w.entry, ==, desc);
+    /* Additive: nothing goes away by asking for less. */
+    g_assert_true(desc_relax(w.entry, &desc, 3, 0));
+    g_assert_cmphex(*w.entry, ==, desc);
+    rtt_take_pending(realm, 0, &pa);
+    g_assert_cmphex(*w.entry, ==, before | 1ull << 51 | 1ull << 7);
+    /* What was read is old: it says so by what it reads then. */
+    g_assert_false(desc_change_dirty(w.entry, &desc, 3, DESC_S2AP_W, 0));
+    g_assert_cmphex(desc, ==, *w.entry);
+}
+
+/* Every other bit, alone and with the one that is allowed. */
+static void permissions_that_mean_something_else_are_refused(
+    Fixture *f, gconstpointer data)
+{
+    uint64_t ram = 0x880000000 | 0x75b, entry, desc;
+    unsigned bit;
+
+    for (bit = 0; bit < 64; bit++) {
+        uint64_t other = 1ull << bit;
+
+        entry = desc = ram;
+        if (bit != 7) {
+            g_assert_false(desc_relax(&entry, &desc, 3, other));
+            g_assert_false(desc_relax(&entry, &desc, 3, other | 1 << 7));
+        }
+        if (bit != 7 && bit != 51 && bit != 58) {
+            g_assert_false(desc_change_dirty(&entry, &desc, 3, other, 0));
+            g_assert_false(desc_change_dirty(&entry, &desc, 3, 0, other));
+        }
+        g_assert_cmphex(entry, ==, ram);
+        g_assert_cmphex(desc, ==, ram);
+    }
+}
+
+static void only_ram_has_permissions_to_change(Fixture *f,
+                                               gconstpointer data)
+{
+    static const uint64_t others[] = {
+        0, 0x20, 0x40, 0x880000000 | 0x44, 0x880000000 | 0x4 | SHARED,
+        1ull << 55, 0x75b | 3ull << 54 | LENT,
+        0x880000000 | 1,                        /* a block, at level 3 */
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        uint64_t entry = others[i], desc = others[i];
+
+        g_assert_false(desc_relax(&entry, &desc, 3, DESC_S2AP_W));
+        g_assert_false(desc_change_dirty(&entry, &desc, 3, 0, DESC_PENDING));
+        g_assert_cmphex(entry, ==, others[i]);
+    }
+}
+
+/* For each HIPAS and RIPAS, in each half: what the checker says as well. */
+static void ownership_follows_from_hipas_and_ripas(Fixture *f,
+                                                   gconstpointer data)
+{
+    static const CheckedOwner owner[RTT_OWNERSHIPS] = {
+        [RTT_OWNED] = OWNER_REALM, [RTT_SHARED] = OWNER_GAVE_UP,
+        [RTT_LENT] = OWNER_HOST, [RTT_NOBODYS] = OWNER_NOBODY,
+    };
+    const RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t pa = 0x880000000;
+    unsigned ripas, level;
+
+    for (level = 1; level <= 3; level++) {
+        uint64_t ns = desc_assigned_ns(realm, pa | 0xd8, level);
+
+        for (ripas = RTT_EMPTY; ripas <= RTT_DESTROYED; ripas++) {
+            uint64_t desc = desc_assigned(realm, pa, ripas, level);
+            uint64_t none = desc_unassigned(ripas);
+
+            g_assert_cmpint(check_leaf(desc, level, false, false), ==,
+                            owner[ownership_of(RTT_ASSIGNED, ripas)]);
+            g_assert_cmpint(desc_ownership(desc, level), ==,
+                            ownership_of(RTT_ASSIGNED, ripas));
+            g_assert_cmpint(check_leaf(none, level, false, false), ==,
+                            OWNER_NOBODY);
+            g_assert_cmpint(desc_ownership(none, level), ==, RTT_NOBODYS);
+        }
+        g_assert_cmpint(check_leaf(ns, level, true, false), ==, OWNER_HOST);
+        g_assert_cmpint(desc_ownership(ns, level), ==, RTT_LENT);
+        g_assert_cmpint(ownership_of(RTT_ASSIGNED_NS, RTT_EMPTY), ==,
+                        RTT_LENT);
+        g_assert_cmpint(desc_ownership(DESC_NS, level), ==, RTT_NOBODYS);
+    }
+}
+
+/* The checker that all tests rely on sees a wrong bit. */
+static void the_checker_sees_a_wrong_owner(Fixture *f, gconstpointer data)
+{
+    uint64_t pa = 0x880000000;
+
+    g_assert_cmpint(check_leaf(pa | 0x7db, 3, false, false), ==,
+                    OWNER_REALM);
+    g_assert_cmpint(check_leaf(pa | 0x7db | SHARED, 3, false, false), ==,
+                    OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(pa | 0x4, 3, false, false), ==,
+                    OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(pa | 0x44 | SHARED, 3, false, false), ==,
+                    OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(SHARED, 3, false, false), ==, OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(pa | 0x7db | 1ull << 58, 3, false, false), ==,
+                    OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(pa | 0x7db | 3ull << 54, 3, true, false), ==,
+                    OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(pa | 0x7db | 3ull << 54 | LENT, 3, true,
+                               false), ==, OWNER_HOST);
+    g_assert_cmpint(check_leaf(0, 3, true, false), ==, OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(1ull << 55, 3, false, false), ==,
+                    OWNER_NONSENSE);
+}
+
 static void tlbs_are_told_of_what_goes_away(Fixture *f, gconstpointer data)
 {
     gint before;
@@ -468,7 +671,7 @@ static void an_import_sets_ripas_whatever_it_was(Fixture *f,
     g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x44);
     g_assert_cmphex(rtt_set_ripas_import(realm, 0, 0x2000, RTT_EMPTY, &top),
                     ==, RMI_SUCCESS);
-    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | SHARED);
     g_assert_cmphex(rtt_set_ripas_import(realm, 8 * MIB, 8 * MIB + 0x1000,
                                          RTT_RAM, &top), ==, RTT_ERROR(2));
 }
@@ -495,6 +698,13 @@ int main(int argc, char **argv)
     TEST(init_ripas_stays_in_one_table);
     TEST(the_host_maps_its_own_memory);
     TEST(a_host_descriptor_has_no_bits_of_ours);
+    TEST(pages_are_counted_by_who_owns_them);
+    TEST(blocks_and_pages_carry_ownership);
+    TEST(permissions_change_no_other_bit);
+    TEST(permissions_that_mean_something_else_are_refused);
+    TEST(only_ram_has_permissions_to_change);
+    TEST(ownership_follows_from_hipas_and_ripas);
+    TEST(the_checker_sees_a_wrong_owner);
     TEST(tlbs_are_told_of_what_goes_away);
     TEST(runs_of_ripas_are_as_long_as_they_can_be);
     TEST(an_import_sets_ripas_whatever_it_was);

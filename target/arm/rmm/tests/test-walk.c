@@ -48,6 +48,7 @@ static void stage2_is_what_the_realm_was_made_with(Fixture *f,
     g_assert_cmphex(f->s2.table, ==, f->r.tables);
     g_assert_cmpint(f->s2.ipa_bits, ==, 33);
     g_assert_cmpint(f->s2.start_level, ==, 1);
+    g_assert_false(f->s2.lpa2);
     g_assert_false(rmm_stage2(f->m->rmm, f->r.rd, &s2));
 }
 
@@ -100,6 +101,156 @@ static void a_walk_finds_the_granule(Fixture *f, gconstpointer data)
     g_assert_true(t.writable);          /* a new page is dirty */
 }
 
+static void stage_2_says_what_may_be_done(Fixture *f, gconstpointer data)
+{
+    RmmTranslation t;
+
+    g_assert_cmpint(walk(f, 0x5000, RMM_ACCESS_FETCH, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_true(t.readable && t.writable && t.executable);
+    rtt_collect_dirty(f->realm, 0x5000, 0x6000, NULL, NULL);
+    g_assert_cmpint(walk(f, 0x5000, RMM_ACCESS_FETCH, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_true(t.readable && !t.writable && t.executable);
+}
+
+#define UNPROTECTED (1ull << 32)
+
+static void map(Fixture *f, uint64_t ipa, int level, uint64_t desc)
+{
+    fake_tables(f->m, &f->r, ipa);
+    if (level == 2) {
+        fake_call(f->m, RMI_RTT_DESTROY, f->r.rd, ipa, 3);
+    }
+    g_assert_cmphex(fake_call(f->m, RMI_RTT_MAP_UNPROTECTED, f->r.rd, ipa,
+                              level, desc), ==, RMI_SUCCESS);
+}
+
+/* RMM 1.0, A5.5.11: S2AP is 7:6, bit 7 for writing, bit 6 for reading. */
+static void unprotected_memory_is_as_the_host_maps_it(Fixture *f,
+                                                      gconstpointer data)
+{
+    uint64_t oa = 0x40005000, attr = 6 << 2;
+    RmmTranslation t;
+    unsigned s2ap;
+
+    for (s2ap = 0; s2ap < 4; s2ap++) {
+        uint64_t ipa = UNPROTECTED + s2ap * RMM_GRANULE_SIZE;
+        bool r = s2ap & 1, w = s2ap & 2;
+
+        map(f, ipa, 3, oa | attr | s2ap << 6);
+        g_assert_cmpint(walk(f, ipa + 0x123, RMM_ACCESS_READ, &t), ==,
+                        r ? RMM_FAULT_NONE : RMM_FAULT_PERMISSION);
+        if (r) {
+            g_assert_cmphex(t.pa, ==, oa);
+            g_assert_cmphex(t.bytes, ==, RMM_GRANULE_SIZE);
+            g_assert_true(t.readable && t.writable == w && !t.executable);
+        }
+        g_assert_cmpint(walk(f, ipa + 0x123, RMM_ACCESS_WRITE, &t), ==,
+                        w ? RMM_FAULT_NONE : RMM_FAULT_PERMISSION);
+        if (w) {
+            g_assert_cmphex(t.pa, ==, oa);
+            g_assert_true(t.readable == r && t.writable && !t.executable);
+        }
+        g_assert_cmpint(walk(f, ipa, RMM_ACCESS_FETCH, &t), ==,
+                        RMM_FAULT_SEA);
+        fake_call(f->m, RMI_RTT_UNMAP_UNPROTECTED, f->r.rd, ipa, 3);
+        g_assert_cmpint(walk(f, ipa, RMM_ACCESS_READ, &t), ==,
+                        RMM_FAULT_UNPROTECTED);
+    }
+}
+
+static void a_walk_finds_the_part_of_a_block_of_the_host(Fixture *f,
+                                                         gconstpointer data)
+{
+    uint64_t ipa = UNPROTECTED + 4 * MIB;
+    RmmTranslation t;
+
+    map(f, ipa, 2, 0x40000000 | 6 << 2 | 3 << 6);
+    g_assert_cmpint(walk(f, ipa + 0x12345, RMM_ACCESS_WRITE, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_cmphex(t.pa, ==, 0x40012000);
+    g_assert_cmphex(t.bytes, ==, 2 * MIB);
+}
+
+/* Collect and take everything. */
+static void make_clean(Fixture *f)
+{
+    uint64_t ipa, pa;
+
+    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
+    for (ipa = 0; ipa < RAM_PAGES * RMM_GRANULE_SIZE;
+         ipa += RMM_GRANULE_SIZE) {
+        rtt_take_pending(f->realm, ipa, &pa);
+    }
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 0);
+}
+
+/* A write there leaves the host's descriptor as it is. */
+static void unprotected_memory_has_no_dirty_state(Fixture *f,
+                                                  gconstpointer data)
+{
+    RmmTranslation t;
+    RttWalk before, after;
+
+    map(f, UNPROTECTED, 3, 0x40000000 | 6 << 2 | 3 << 6);
+    make_clean(f);
+    rtt_walk(f->realm, UNPROTECTED, 3, &before);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
+                    RMM_FAULT_NONE);
+    rtt_mark_all_dirty(f->realm);
+    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
+    rtt_walk(f->realm, UNPROTECTED, 3, &after);
+    g_assert_cmphex(before.desc, ==, after.desc);
+    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
+}
+
+/*
+ * With LPA2, bits 51:50 of an OA stand in 9:8 of the descriptor, which
+ * without it are shareability.
+ */
+static void an_address_of_52_bits_is_put_together(Fixture *f,
+                                                  gconstpointer data)
+{
+    static const struct {
+        uint64_t oa, desc;
+    } rows[] = {
+        { 0x0000000040000000, 0x0000000040000000 },
+        { 0x0001000040000000, 0x0001000040000000 },
+        { 0x0004000040000000, 0x0000000040000100 },
+        { 0x0008000040000000, 0x0000000040000200 },
+        { 0x000ffffffffff000, 0x0003fffffffff300 },
+    };
+    FakeMachine *m = fake_machine_prepare(64);
+    RmiRealmParams *params;
+    FakeRealm r;
+    RmmStage2 s2;
+    RmmTranslation t;
+    size_t i;
+
+    m->platform.lpa2 = true;
+    m->platform.ipa_bits = 52;
+    fake_machine_start(m);
+    params = fake_realm_params(m, &r, 52, 0);
+    params->flags = RMI_REALM_LPA2;
+    g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
+    fake_rec(m, &r, 0, 0);
+    g_assert(rmm_stage2(m->rmm, r.rec[0], &s2));
+    g_assert_true(s2.lpa2);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t ipa = (1ull << 51) + i * RMM_GRANULE_SIZE;
+
+        fake_tables(m, &r, ipa);
+        g_assert_cmphex(fake_call(m, RMI_RTT_MAP_UNPROTECTED, r.rd, ipa, 3,
+                                  rows[i].desc | 6 << 2 | 3 << 6),
+                        ==, RMI_SUCCESS);
+        g_assert_cmpint(rmm_stage2_walk(m->rmm, &s2, ipa, RMM_ACCESS_WRITE,
+                                        &t), ==, RMM_FAULT_NONE);
+        g_assert_cmphex(t.pa, ==, rows[i].oa);
+    }
+    fake_machine_free(m);
+}
+
 static void a_walk_chooses_among_concatenated_tables(Fixture *f,
                                                      gconstpointer data)
 {
@@ -137,19 +288,6 @@ static void assert_collected(Fixture *f, uint64_t base, uint64_t top,
     rtt_collect_dirty(f->realm, base, top, note_page, s);
     g_assert_cmpstr(s->str, ==, want);
     g_string_free(s, TRUE);
-}
-
-/* Collect and take everything. */
-static void make_clean(Fixture *f)
-{
-    uint64_t ipa, pa;
-
-    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
-    for (ipa = 0; ipa < RAM_PAGES * RMM_GRANULE_SIZE;
-         ipa += RMM_GRANULE_SIZE) {
-        rtt_take_pending(f->realm, ipa, &pa);
-    }
-    g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 0);
 }
 
 static void a_new_page_is_dirty(Fixture *f, gconstpointer data)
@@ -504,6 +642,11 @@ int main(int argc, char **argv)
     TEST(stage2_is_what_the_realm_was_made_with);
     TEST(every_access_meets_what_the_text_says);
     TEST(a_walk_finds_the_granule);
+    TEST(stage_2_says_what_may_be_done);
+    TEST(unprotected_memory_is_as_the_host_maps_it);
+    TEST(a_walk_finds_the_part_of_a_block_of_the_host);
+    TEST(unprotected_memory_has_no_dirty_state);
+    TEST(an_address_of_52_bits_is_put_together);
     TEST(a_walk_chooses_among_concatenated_tables);
     TEST(a_new_page_is_dirty);
     TEST(a_write_makes_a_clean_page_dirty);
