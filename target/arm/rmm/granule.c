@@ -168,6 +168,13 @@ GranuleState granule_state(Rmm *rmm, uint64_t pa)
                 : GRANULE_NS;
 }
 
+bool granule_is_locked(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *byte = granule_byte(rmm, pa);
+
+    return byte && __atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_LOCKED;
+}
+
 void *granule_map(Rmm *rmm, uint64_t pa)
 {
     void *p = rmm->ops.granule(rmm->opaque, pa);

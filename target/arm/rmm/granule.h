@@ -53,6 +53,8 @@ void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to);
 
 /* The state now; for tests, and for asserts under the owner's lock. */
 GranuleState granule_state(Rmm *rmm, uint64_t pa);
+/* Somebody holds its lock now; for tests. */
+bool granule_is_locked(Rmm *rmm, uint64_t pa);
 
 /* The bytes of a granule that is not NS. */
 void *granule_map(Rmm *rmm, uint64_t pa);

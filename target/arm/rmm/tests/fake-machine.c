@@ -6,7 +6,6 @@
 #include <string.h>
 #include "check-tables.h"
 #include "fake-machine.h"
-#include "granule.h"
 
 static void *op_granule(void *opaque, uint64_t pa)
 {
@@ -167,56 +166,6 @@ uint64_t fake_call_pe(FakeMachine *m, RmmPe *pe, uint64_t fid,
     return pe->x[0];
 }
 
-static uint64_t mix(uint64_t sum, const void *data, size_t len)
-{
-    const uint8_t *p = data;
-    uint64_t word;
-
-    g_assert(len % sizeof(word) == 0);
-    for (; len; len -= sizeof(word), p += sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        sum = (sum ^ word) * 0x9e3779b97f4a7c15ull;
-        sum ^= sum >> 29;
-    }
-    return sum;
-}
-
-static uint64_t digest_realm(const RmmRealm *realm)
-{
-    RmmRealm copy;
-
-    memcpy(&copy, realm, sizeof(copy));
-    memset(&copy.lock, 0, sizeof(copy.lock));
-    return mix(1, &copy, sizeof(copy));
-}
-
-uint64_t fake_digest(FakeMachine *m)
-{
-    uint64_t sum = mix(0, m->pool, m->granules * RMM_GRANULE_SIZE);
-    GHashTableIter iter;
-    gpointer value;
-    size_t i;
-
-    sum = mix(sum, m->tags, m->granules * RMM_TAG_BYTES);
-    sum = mix(sum, m->ns, FAKE_NS_PAGES * RMM_GRANULE_SIZE);
-    for (i = 0; i < m->granules; i++) {
-        uint64_t state = granule_state(m->rmm,
-                                       FAKE_POOL_BASE + i * RMM_GRANULE_SIZE);
-
-        sum = mix(sum, &state, sizeof(state));
-    }
-    /* Sums, since the order in a hash table says nothing. */
-    g_hash_table_iter_init(&iter, m->rmm->realms);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        sum += digest_realm(value);
-    }
-    g_hash_table_iter_init(&iter, m->rmm->recs);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        sum += mix(2, value, sizeof(RmmRec));
-    }
-    return sum + g_hash_table_size(m->rmm->vmids);
-}
-
 RmiRealmParams *fake_realm_params(FakeMachine *m, FakeRealm *r,
                                   unsigned ipa_bits, int level)
 {
@@ -314,6 +263,9 @@ uint64_t fake_rec(FakeMachine *m, FakeRealm *r, uint64_t flags, uint64_t pc)
 
     g_assert(r->num_recs < FAKE_RECS);
     memset(params, 0, sizeof(*params));
+    while (params->num_aux < m->platform.num_aux) {
+        params->aux[params->num_aux++] = fake_granule(m);
+    }
     params->flags = flags;
     params->pc = pc;
     params->mpidr = rec_index_to_mpidr(r->num_recs);

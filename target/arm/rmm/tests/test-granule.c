@@ -6,6 +6,7 @@
 #include <string.h>
 #include "fake-machine.h"
 #include "granule.h"
+#include "snapshot.h"
 
 /* RMM 1.0, A2.2.2, written down a second time, as sentences. */
 static bool oracle(GranuleState from, GranuleState to)

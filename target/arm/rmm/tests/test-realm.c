@@ -6,6 +6,7 @@
 #include <string.h>
 #include "fake-machine.h"
 #include "granule.h"
+#include "snapshot.h"
 
 /* The edges of the diagram in realm.h, and nothing else. */
 static const struct {

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "fake-machine.h"
+#include "snapshot.h"
 
 #define IPA_BUFFER 0x4000ull            /* a page of fake_realm_active */
 #define IPA_NO_RAM 0x100000ull          /* RIPAS EMPTY there */

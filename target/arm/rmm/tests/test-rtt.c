@@ -8,6 +8,7 @@
 #include "fake-machine.h"
 #include "granule.h"
 #include "rtt-desc.h"
+#include "snapshot.h"
 
 #define RTT_ERROR(level) RMI_RESULT(RMI_ERROR_RTT, level)
 #define MIB 0x100000ull

@@ -12,6 +12,7 @@
 #include "fake-machine.h"
 #include "mig-machine.h"
 #include "mig-steps.h"
+#include "snapshot.h"
 #include "test-keys.h"
 #include "token.h"
 
