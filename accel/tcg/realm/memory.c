@@ -152,6 +152,12 @@ const RmmOps *realm_memory_ops(void)
         .context_load = realm_context_load,
         .key = realm_key,
         .log = log_call,
+        /*
+         * No interrupt_pending: what interrupts a vCPU here is another
+         * thread's kick, which takes effect behind the call in any case.
+         * CPU_INTERRUPT_HARD is the Realm's own interrupt, and one that the
+         * Realm masks would stay pending and end its token calls for ever.
+         */
     };
 
     return &ops;

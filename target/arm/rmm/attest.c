@@ -7,7 +7,7 @@
 #include <gnutls/gnutls.h>
 #include "attest.h"
 #include "rmm-internal.h"
-#include "token.h"
+#include "software.h"
 
 static CoseKey *get_key(Rmm *rmm, RmmKey which)
 {
@@ -40,9 +40,13 @@ static GBytes *make_token(Rmm *rmm, const TokenClaims *claims)
 
 bool attest_init(RmmAttest *attest, RmmRealm *realm, const void *challenge)
 {
-    TokenClaims claims = { .hash_algo = realm->hash_algo };
+    TokenComponent components[SOFTWARE_COMPONENTS];
+    TokenClaims claims = { .hash_algo = realm->hash_algo,
+                           .components = components,
+                           .num_components = SOFTWARE_COMPONENTS };
 
     attest_clear(attest);
+    software_components(components);
     memcpy(claims.challenge, challenge, sizeof(claims.challenge));
     g_mutex_lock(&realm->lock);
     memcpy(claims.rpv, realm->rpv, sizeof(claims.rpv));

@@ -112,6 +112,14 @@ typedef struct RmmOps {
     size_t (*key)(void *opaque, RmmKey which, void *buf, size_t size);
 
     /*
+     * May be NULL.  True if the PE that calls has a physical interrupt
+     * pending: a long call from a Realm then exits and is called again.  A
+     * machine that has this must not leave the interrupt pending for ever,
+     * since such a call gets nowhere meanwhile.  Called without locks.
+     */
+    bool (*interrupt_pending)(void *opaque);
+
+    /*
      * May be NULL.  A call is over; those on hot paths are only told if they
      * failed.  @entry lives until this returns.  Called without locks.
      */

@@ -192,11 +192,22 @@ static uint64_t rsi_token_init(RsiCall *c)
     return RSI_SUCCESS;
 }
 
+/* The Realm sees that nothing was done, and calls again behind the SMC. */
+static void exit_interrupted(RmmPe *pe)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
+
+    pe->x[0] = RSI_INCOMPLETE;
+    pe->x[1] = 0;
+    rec_exit(pe, &exit);
+}
+
 /* B5.3.1; a piece that did not reach the Realm is still the next one. */
 static uint64_t rsi_token_continue(RsiCall *c)
 {
     uint64_t ipa = c->in[1], offset = c->in[2], result;
     RmmRec *rec = c->rec;
+    Rmm *rmm = rec->rmm;
     size_t size = c->in[3];
     const void *piece;
 
@@ -206,6 +217,11 @@ static uint64_t rsi_token_continue(RsiCall *c)
     }
     if (rec->attest.state != ATTEST_READING) {
         return RSI_ERROR_STATE;
+    }
+    if (rmm->ops.interrupt_pending &&
+        rmm->ops.interrupt_pending(rmm->opaque)) {
+        exit_interrupted(c->pe);
+        return 0;
     }
     piece = attest_piece(&rec->attest, &size);
     result = copy_realm(c->pe, rec, ipa + offset, true, (void *)piece, size);

@@ -10,7 +10,6 @@
 #include "token.h"
 
 #define TAG_CCA_TOKEN 399
-#define HASH_SIZE 32                    /* SHA-256 */
 #define LIFECYCLE_UNKNOWN 0             /* secured would be 0x3000 */
 
 /* Keys of the maps, each in ascending order: the order of their encodings. */
@@ -31,8 +30,8 @@ enum {
     CLAIM_REMS = 44239,
     CLAIM_RAK_HASH_ALGO = 44240,
 };
-enum { COMPONENT_TYPE = 1, COMPONENT_MEASUREMENT = 2, COMPONENT_SIGNER = 5,
-       COMPONENT_HASH_ALGO = 6 };
+enum { COMPONENT_TYPE = 1, COMPONENT_MEASUREMENT = 2, COMPONENT_VERSION = 4,
+       COMPONENT_SIGNER = 5, COMPONENT_HASH_ALGO = 6 };
 
 static cbor_item_t *hash_name(uint8_t hash_algo)
 {
@@ -40,7 +39,7 @@ static cbor_item_t *hash_name(uint8_t hash_algo)
                                                         : "sha-256");
 }
 
-static void hash_key(const CoseKey *key, uint8_t hash[HASH_SIZE])
+static void hash_key(const CoseKey *key, uint8_t hash[TOKEN_HASH_SIZE])
 {
     GBytes *public = cose_key_public(key);
     gsize size;
@@ -75,25 +74,36 @@ static GBytes *realm_claims(const TokenClaims *claims, const CoseKey *rak)
     return cbor_finish(map);
 }
 
-/* One component, unmeasured and unsigned: nothing vouches for a model. */
-static cbor_item_t *sw_components(void)
+static cbor_item_t *sw_component(const TokenComponent *c,
+                                 const uint8_t signer[TOKEN_HASH_SIZE])
 {
-    static const uint8_t nothing[HASH_SIZE];
-    cbor_item_t *array = cbor_make_array(1), *map = cbor_make_map(4);
+    cbor_item_t *map = cbor_make_map(5);
 
-    cbor_put(map, COMPONENT_TYPE, cbor_make_text("RMM model"));
+    cbor_put(map, COMPONENT_TYPE, cbor_make_text(c->type));
     cbor_put(map, COMPONENT_MEASUREMENT,
-             cbor_make_bytes(nothing, sizeof(nothing)));
-    cbor_put(map, COMPONENT_SIGNER,
-             cbor_make_bytes(nothing, sizeof(nothing)));
+             cbor_make_bytes(c->measurement, sizeof(c->measurement)));
+    cbor_put(map, COMPONENT_VERSION, cbor_make_text(c->version));
+    cbor_put(map, COMPONENT_SIGNER, cbor_make_bytes(signer, TOKEN_HASH_SIZE));
     cbor_put(map, COMPONENT_HASH_ALGO, hash_name(RMI_HASH_SHA_256));
-    cbor_append(array, map);
+    return map;
+}
+
+static cbor_item_t *sw_components(const TokenClaims *claims,
+                                  const uint8_t signer[TOKEN_HASH_SIZE])
+{
+    cbor_item_t *array = cbor_make_array(claims->num_components);
+    unsigned i;
+
+    for (i = 0; i < claims->num_components; i++) {
+        cbor_append(array, sw_component(&claims->components[i], signer));
+    }
     return array;
 }
 
-static GBytes *platform_claims(const CoseKey *rak, const CoseKey *platform)
+static GBytes *platform_claims(const TokenClaims *claims, const CoseKey *rak,
+                               const CoseKey *platform)
 {
-    uint8_t binding[HASH_SIZE], instance[1 + HASH_SIZE] = { 0x01 };
+    uint8_t binding[TOKEN_HASH_SIZE], instance[1 + TOKEN_HASH_SIZE] = { 0x01 };
     char implementation[32] = TOKEN_IMPLEMENTATION;
     cbor_item_t *map = cbor_make_map(8);
 
@@ -107,7 +117,8 @@ static GBytes *platform_claims(const CoseKey *rak, const CoseKey *platform)
     cbor_put(map, CLAIM_LIFECYCLE, cbor_make_int(LIFECYCLE_UNKNOWN));
     cbor_put(map, CLAIM_IMPLEMENTATION_ID,
              cbor_make_bytes(implementation, sizeof(implementation)));
-    cbor_put(map, CLAIM_SW_COMPONENTS, sw_components());
+    cbor_put(map, CLAIM_SW_COMPONENTS,
+             sw_components(claims, instance + 1));
     cbor_put(map, CLAIM_CONFIG, cbor_make_bytes("model", strlen("model")));
     cbor_put(map, CLAIM_PLATFORM_HASH_ALGO, hash_name(RMI_HASH_SHA_256));
     return cbor_finish(map);
@@ -119,7 +130,8 @@ GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
     GBytes *platform_token, *realm_token;
     cbor_item_t *map;
 
-    platform_token = cose_sign1(platform, platform_claims(rak, platform));
+    platform_token = cose_sign1(platform,
+                                platform_claims(claims, rak, platform));
     if (!platform_token) {
         return NULL;
     }

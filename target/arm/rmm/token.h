@@ -11,6 +11,8 @@
  * Invariants:
  * - The platform token names a model as its implementation and no secured
  *   life cycle, so that no verifier takes it for hardware.
+ * - Signer of every software component is the platform's key: whoever has it
+ *   vouches for them, since nobody signed a model.
  * - Maps are encoded deterministically (RFC 8949, 4.2): the same claims and
  *   keys give the same bytes, apart from the two signatures.
  *
@@ -25,17 +27,27 @@
 #include "realm.h"
 
 #define TOKEN_CHALLENGE_SIZE 64
+#define TOKEN_HASH_SIZE 32              /* SHA-256 */
 /* No token is larger. */
 #define TOKEN_MAX_SIZE 4096
 
 /* What the implementation id says, padded with zeros to 32 bytes. */
 #define TOKEN_IMPLEMENTATION "QEMU RMM model, not hardware"
 
+/* A piece of software; measured with SHA-256. */
+typedef struct TokenComponent {
+    const char *type;
+    char version[16];
+    uint8_t measurement[TOKEN_HASH_SIZE];
+} TokenComponent;
+
 typedef struct TokenClaims {
     uint8_t challenge[TOKEN_CHALLENGE_SIZE];
     uint8_t rpv[64];
     uint8_t hash_algo;          /* RMI_HASH_* */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
+    const TokenComponent *components;
+    unsigned num_components;
 } TokenClaims;
 
 /* NULL if GnuTLS could not sign. */

@@ -58,9 +58,17 @@ static bool op_context_load(void *opaque, uint64_t mpidr,
     return false;
 }
 
+static bool op_interrupt_pending(void *opaque)
+{
+    Machine *m = opaque;
+
+    return m->irq_pending;
+}
+
 static const RmmOps machine_ops = {
     .granule = op_granule, .ns = op_ns, .tlb_invalidate = op_tlb,
     .random = op_random, .key = test_key,
+    .interrupt_pending = op_interrupt_pending,
     .context_save = op_context_save, .context_load = op_context_load,
 };
 

@@ -25,6 +25,7 @@ typedef struct Machine {
     RmmPe pe;
     uint8_t *pool;
     bool realm_pas[MACHINE_GRANULES];   /* delegated */
+    bool irq_pending;
     /* As the one Realm that takes exceptions sees them. */
     uint64_t esr_el1, far_el1, elr_el1, spsr_el1, vbar_el1;
 } Machine;

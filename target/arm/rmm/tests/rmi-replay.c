@@ -427,6 +427,11 @@ static void run_exception(Replay *r, JsonObject *line)
                                             : RMM_WORLD_REALM);
 }
 
+static void run_env(Replay *r, JsonObject *line)
+{
+    r->m->irq_pending = get_bool(line, "irq_pending");
+}
+
 /* The fields of the exit record that scripts name; gprs and LRs by index. */
 static const struct {
     const char *name;
@@ -732,7 +737,7 @@ static const struct {
 } kinds[] = {
     { "call", run_call }, { "resume", run_resume },
     { "exception", run_exception }, { "exit", run_exit },
-    { "poke", run_poke }, { "peek", run_peek },
+    { "poke", run_poke }, { "peek", run_peek }, { "env", run_env },
 };
 
 static void run_line(Replay *r, JsonObject *line)

@@ -13,8 +13,8 @@
 #include "mig-machine.h"
 #include "mig-steps.h"
 #include "snapshot.h"
+#include "software.h"
 #include "test-keys.h"
-#include "token.h"
 
 /* Half of the keys, and keys that are none. */
 static size_t op_no_platform_key(void *opaque, RmmKey which, void *buf,
@@ -348,7 +348,12 @@ static void a_token_has_the_claims_of_its_init(Fixture *f, gconstpointer data)
 
 static GByteArray *make(uint8_t hash_algo)
 {
-    TokenClaims claims = { .hash_algo = hash_algo };
+    static const TokenComponent components[] = {
+        { .type = "one", .version = "1", .measurement = { 1 } },
+        { .type = "two", .version = "2.0", .measurement = { 2 } },
+    };
+    TokenClaims claims = { .hash_algo = hash_algo, .components = components,
+                           .num_components = G_N_ELEMENTS(components) };
     CoseKey *rak = cose_key_new(rak_der, sizeof(rak_der));
     CoseKey *platform = cose_key_new(platform_der, sizeof(platform_der));
     GByteArray *token;
@@ -381,11 +386,11 @@ static void check_sum(uint8_t hash_algo, const char *wanted)
 static void the_bytes_are_those_of_earlier_versions(void)
 {
     check_sum(RMI_HASH_SHA_256,
-              "50caabc944c66621b1210f4a8e73c832"
-              "b3fed5fa0793e745d4eeeda32a0f3382");
+              "b12fc91f632253fa4791dc44151e512d"
+              "2b4e9fca70250a44d2d699c6c0b981bb");
     check_sum(RMI_HASH_SHA_512,
-              "1035cb94c6de40f708c910bb7bc0a8fe"
-              "4e17f62845fdaf00970a5bde76077795");
+              "37bb02455e32773e88fb2840c07adab7"
+              "7b6c7fe3dca0a2ab2b79b591ff4d9722");
 }
 
 static void a_token_says_that_it_comes_from_a_model(void)
@@ -395,6 +400,38 @@ static void a_token_says_that_it_comes_from_a_model(void)
     g_assert_nonnull(memmem(token->data, token->len, "model, not hardware",
                             strlen("model, not hardware")));
     g_byte_array_unref(token);
+}
+
+static char *hex(const uint8_t *data, size_t size)
+{
+    GString *s = g_string_new(NULL);
+
+    while (size--) {
+        g_string_append_printf(s, "%02x", *data++);
+    }
+    return g_string_free(s, FALSE);
+}
+
+/* What a verifier computes from the sources, by the documented rule. */
+static void the_model_is_measured_by_its_sources(void)
+{
+    TokenComponent components[SOFTWARE_COMPONENTS];
+    char *out, *sum, *command;
+
+    if (!g_getenv("RMM_SOURCES")) {
+        g_test_skip("the build says where the sources are");
+        return;
+    }
+    command = g_strdup_printf("/bin/sh -c 'cd %s && LC_ALL=C && "
+                              "cat *.[ch] | sha256sum'",
+                              g_getenv("RMM_SOURCES"));
+    g_assert_true(g_spawn_command_line_sync(command, &out, NULL, NULL, NULL));
+    software_components(components);
+    sum = hex(components[0].measurement, TOKEN_HASH_SIZE);
+    g_assert_true(g_str_has_prefix(out, sum));
+    g_free(command);
+    g_free(out);
+    g_free(sum);
 }
 
 /* ---- keys ---- */
@@ -540,16 +577,6 @@ static char *public_pem(const char *folder, const char *name,
     return file;
 }
 
-static char *hex(const uint8_t *data, size_t size)
-{
-    GString *s = g_string_new(NULL);
-
-    while (size--) {
-        g_string_append_printf(s, "%02x", *data++);
-    }
-    return g_string_free(s, FALSE);
-}
-
 static void refuse_what_is_no_token(const char *folder, const char *good)
 {
     static const char *const cases[] = {
@@ -578,6 +605,7 @@ static void run_verifier(const char *folder, GByteArray *token,
         g_strdup_printf("%s --challenge 00", good),
         g_strdup_printf("%s --rim 00", good),
         g_strdup_printf("%s --rpv 00", good),
+        g_strdup_printf("%s --rmm 00", good),
         g_strdup_printf("%s --platform-key %s", good, rak_pem),
     };
     unsigned places = 6, i;
@@ -603,7 +631,8 @@ static void run_verifier(const char *folder, GByteArray *token,
 static void an_independent_verifier_accepts_it_alone(Fixture *f,
                                                      gconstpointer data)
 {
-    char *folder, *rak_pem, *platform_pem, *challenge, *rim, *good;
+    char *folder, *rak_pem, *platform_pem, *challenge, *rim, *rmm, *good;
+    TokenComponent components[SOFTWARE_COMPONENTS];
     uint8_t bytes[64];
     GByteArray *token;
 
@@ -620,8 +649,10 @@ static void an_independent_verifier_accepts_it_alone(Fixture *f,
     memset(bytes, 0x5a, sizeof(bytes));
     challenge = hex(bytes, sizeof(bytes));
     rim = hex(fake_realm_object(f->m, &f->r)->measurement[0], 32);
-    good = g_strdup_printf("--platform-key %s --challenge %s --rim %s",
-                           platform_pem, challenge, rim);
+    software_components(components);
+    rmm = hex(components[0].measurement, TOKEN_HASH_SIZE);
+    good = g_strdup_printf("--platform-key %s --challenge %s --rim %s "
+                           "--rmm %s", platform_pem, challenge, rim, rmm);
     token = read_token(f, 0x5a, 333);
     run_verifier(folder, token, good, rak_pem);
 
@@ -634,6 +665,7 @@ static void an_independent_verifier_accepts_it_alone(Fixture *f,
     g_free(folder);
     g_free(challenge);
     g_free(rim);
+    g_free(rmm);
     g_free(good);
 }
 
@@ -721,6 +753,7 @@ int main(int argc, char **argv)
     TEST(a_token_has_the_claims_of_its_init);
     TEST_ALONE(the_bytes_are_those_of_earlier_versions);
     TEST_ALONE(a_token_says_that_it_comes_from_a_model);
+    TEST_ALONE(the_model_is_measured_by_its_sources);
     TEST_ALONE(only_keys_on_p384_are_taken);
     TEST_ALONE(numbers_have_a_fixed_size);
     TEST(an_independent_verifier_accepts_it_alone);
