@@ -48,11 +48,11 @@ bool attest_init(RmmAttest *attest, RmmRealm *realm, const void *challenge)
     attest_clear(attest);
     software_components(components);
     memcpy(claims.challenge, challenge, sizeof(claims.challenge));
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     memcpy(claims.rpv, realm->rpv, sizeof(claims.rpv));
     memcpy(claims.measurement, realm->measurement,
            sizeof(claims.measurement));
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     attest->token = make_token(realm->rmm, &claims);
     if (attest->token) {
         g_assert(g_bytes_get_size(attest->token) <= TOKEN_MAX_SIZE);

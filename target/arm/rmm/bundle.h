@@ -30,10 +30,11 @@
 #include <stdint.h>
 
 #include "crypto.h"
+#include "lock.h"
 #include "mig-abi.h"
 
 typedef struct MigStream {
-    GMutex lock;
+    RmmMutex lock;
     uint16_t index;
     uint64_t counter;           /* bundles sent or accepted */
     uint64_t iv;                /* uses of the cipher, sealing only */

@@ -159,9 +159,9 @@ static RttRipas ripas_at(RmmRealm *realm, uint64_t ipa)
 {
     RttWalk walk;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return walk.ripas;
 }
 

@@ -298,13 +298,13 @@ static uint64_t gather(Gathering *g)
 /* Nothing left: what was taken has to be sent by a later bundle */
 static void put_back(Gathering *g)
 {
-    g_mutex_lock(&g->c->realm->lock);
+    rmm_mutex_lock(&g->c->realm->lock);
     if (!g->c->realm->destroyed) {
         for (uint32_t i = 0; i < g->taken; i++) {
             rtt_put_pending(g->c->realm, g->list[i]);
         }
     }
-    g_mutex_unlock(&g->c->realm->lock);
+    rmm_mutex_unlock(&g->c->realm->lock);
 }
 
 static bool ipas_valid(const Gathering *g)
@@ -601,12 +601,12 @@ uint64_t mig_export_abort(MigCall *c)
 {
     RmmRealm *realm = c->realm;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     if (realm->state == REALM_EXPORT ||
         realm->state == REALM_EXPORT_PAUSED) {
         realm_set_state(realm, REALM_ACTIVE);
     }
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     session_set_phase(c->s, MIG_IDLE);
     session_wipe(c->s);
     return RMI_SUCCESS;

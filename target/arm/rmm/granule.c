@@ -6,7 +6,8 @@
  * below it is asked for, so metadata costs 1/4096 of what is delegated.
  * Delegable memory ends at 2^48: every Realm's descriptors can name it.
  *
- * Lock rule: none but the granule's own bit, taken by compare-and-swap.
+ * Lock rule: none but the granule's own bit, taken by compare-and-swap
+ * (lock.h, kind 3).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -103,10 +104,12 @@ bool granule_lock(Rmm *rmm, uint64_t pa, GranuleState state)
     if (!byte) {
         return false;
     }
+    lock_check_take(LOCK_GRANULE, pa);
     while (!__atomic_compare_exchange_n(byte, &seen, state | GRANULE_LOCKED,
                                         false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED)) {
         if (!(seen & GRANULE_LOCKED)) {
+            lock_check_drop(LOCK_GRANULE, pa);
             return false;
         }
         /* Whoever holds it is about to decide: wait for the outcome. */
@@ -129,6 +132,7 @@ void granule_unlock(Rmm *rmm, uint64_t pa)
 {
     uint8_t *byte = granule_byte_locked(rmm, pa);
 
+    lock_check_drop(LOCK_GRANULE, pa);
     __atomic_fetch_and(byte, (uint8_t)~GRANULE_LOCKED, __ATOMIC_RELEASE);
 }
 
@@ -156,7 +160,10 @@ void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
     uint8_t *byte = granule_byte_locked(rmm, pa);
     uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
 
-    g_assert(granule_transition_allowed(now & ~GRANULE_LOCKED, to));
+    rmm_rule(granule_transition_allowed(now & ~GRANULE_LOCKED, to),
+             "granule.h: no granule goes from state %d to %d (RMM 1.0, A2.2)",
+             now & ~GRANULE_LOCKED, to);
+    lock_check_drop(LOCK_GRANULE, pa);
     __atomic_store_n(byte, to, __ATOMIC_RELEASE);
 }
 

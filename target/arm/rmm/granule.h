@@ -14,7 +14,7 @@
  *   wiped when it is delegated and whenever an object in it ends.
  * - A granule never goes from one use to another without DELEGATED between.
  *
- * Lock rule: a state changes only with the granule locked (lock.h, kind 2).
+ * Lock rule: a state changes only with the granule locked (lock.h, kind 3).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,14 +1,16 @@
 /*
  * The locks of the RMM model and the order in which they are taken
  *
- * There are three kinds.  A thread takes them only downwards:
+ * There are four kinds.  A thread takes them only downwards:
  *
- *   1. RmmRealm.lock      one mutex per Realm: its state, its tables (all
+ *   1. MigStream.lock     a stream of a migration session (session.h);
+ *                         several of one session in ascending order.
+ *   2. RmmRealm.lock      one mutex per Realm: its state, its tables (all
  *                         writers), its RECs.  Never two at once.
- *   2. a granule's lock   one bit in the granule's state byte (granule.h);
+ *   3. a granule's lock   one bit in the granule's state byte (granule.h);
  *                         several only in ascending order of PA.  Held from
  *                         the check of a state to its change.
- *   3. Rmm.lock           leaf; the tables that find Realms, RECs and used
+ *   4. Rmm.lock           leaf; the tables that find Realms, RECs and used
  *                         VMIDs by number.  Nothing is called under it.
  *
  * Beside them stands the walkers' count (walkers_enter): a thread inside
@@ -16,20 +18,65 @@
  * waits, with the Realm's lock held, until every walker that could have
  * seen it has left (walkers_wait); only then is its granule wiped.
  *
+ * No lock is held when a call ends.
+ *
  * A leaf descriptor is changed by compare-and-swap always: holders of the
  * Realm's lock race with walkers that set the dirty bit.  All other changes
  * of descriptors happen under the Realm's lock, so a holder of it reads a
  * table that does not change but for dirty bits.
  *
  * What a REC holds (registers, pending calls) belongs to the PE that runs it
- * while RmmRec.running is set, and to the Realm's lock otherwise.
+ * while it is in state RUNNING (rec.h), and to the Realm's lock otherwise.
+ *
+ * With RMM_LOCK_CHECK each thread remembers what it holds, and stops the
+ * program when it breaks a rule above.  The library's own build defines it;
+ * QEMU's does not.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef RMM_LOCK_H
 #define RMM_LOCK_H
 
+#include <pthread.h>
 #include "rmm.h"
+
+/* In the order in which they are taken. */
+typedef enum RmmLockKind {
+    LOCK_STREAM, LOCK_REALM, LOCK_GRANULE, LOCK_RMM, LOCK_KINDS
+} RmmLockKind;
+
+typedef struct RmmMutex {
+    pthread_mutex_t mutex;
+    RmmLockKind kind;
+    uint64_t number;            /* its place among others of its kind */
+} RmmMutex;
+
+void rmm_mutex_init(RmmMutex *mutex, RmmLockKind kind, uint64_t number);
+void rmm_mutex_clear(RmmMutex *mutex);
+void rmm_mutex_lock(RmmMutex *mutex);
+void rmm_mutex_unlock(RmmMutex *mutex);
+
+/*
+ * For locks that are no RmmMutex: say that this thread is about to take one,
+ * and that it let go of one.
+ */
+#ifdef RMM_LOCK_CHECK
+void lock_check_take(RmmLockKind kind, uint64_t number);
+void lock_check_drop(RmmLockKind kind, uint64_t number);
+void lock_check_none(void);     /* this thread holds none */
+#else
+static inline void lock_check_take(RmmLockKind kind, uint64_t number)
+{
+}
+
+static inline void lock_check_drop(RmmLockKind kind, uint64_t number)
+{
+}
+
+static inline void lock_check_none(void)
+{
+}
+#endif
 
 /* The calling thread may follow table descriptors until walkers_leave. */
 unsigned walkers_enter(Rmm *rmm);

@@ -71,17 +71,17 @@ uint64_t mig_lock_realm(MigCall *c, RealmState state)
 {
     RmmRealm *realm = c->realm;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     if (!realm->destroyed && realm->state == state) {
         return RMI_SUCCESS;
     }
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return mig_refuse(MIG_CAUSE_STATE);
 }
 
 void mig_unlock_realm(MigCall *c)
 {
-    g_mutex_unlock(&c->realm->lock);
+    rmm_mutex_unlock(&c->realm->lock);
 }
 
 uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
@@ -112,11 +112,11 @@ static void import_fail(MigCall *c)
 {
     session_wipe(c->s);
     session_set_phase(c->s, MIG_FAILED);
-    g_mutex_lock(&c->realm->lock);
+    rmm_mutex_lock(&c->realm->lock);
     if (c->realm->state == REALM_IMPORT) {
         realm_set_state(c->realm, REALM_FAILED);
     }
-    g_mutex_unlock(&c->realm->lock);
+    rmm_mutex_unlock(&c->realm->lock);
 }
 
 uint64_t mig_import_abort(MigCall *c)
@@ -164,7 +164,7 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
     if (all) {
         session_lock_all(c->s);
     } else {
-        g_mutex_lock(&c->stream->lock);
+        rmm_mutex_lock(&c->stream->lock);
     }
     if (!g_atomic_int_get(&c->s->failed) &&
         (row->phases & IN(c->s->phase))) {
@@ -175,7 +175,7 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
         }
     }
     if (!all) {
-        g_mutex_unlock(&c->stream->lock);
+        rmm_mutex_unlock(&c->stream->lock);
     }
 
     if (final && !all) {

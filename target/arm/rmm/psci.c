@@ -207,9 +207,9 @@ static bool target_index(RmmRec *rec, uint64_t mpidr, uint32_t *index)
     RmmRealm *realm = rec->realm;
     bool ok;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     ok = rec_mpidr_to_index(mpidr, index) && *index < realm->num_recs;
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return ok;
 }
 
@@ -248,11 +248,11 @@ static uint64_t psci_system_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 {
     RmmRealm *realm = rec->realm;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     if (realm_may_run(realm->state)) {  /* else another REC was first */
         realm_set_state(realm, REALM_SYSTEM_OFF);
     }
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     exit_psci(pe, arg);
     return 0;
 }

@@ -54,7 +54,7 @@ void realm_unref(RmmRealm *realm)
     if (realm->session) {
         realm->session_free(realm->session);
     }
-    g_mutex_clear(&realm->lock);
+    rmm_mutex_clear(&realm->lock);
     g_free(realm);
 }
 
@@ -62,16 +62,16 @@ RmmRealm *realm_lock(Rmm *rmm, uint64_t rd)
 {
     RmmRealm *realm;
 
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     realm = g_hash_table_lookup(rmm->realms, &rd);
     if (realm) {
         realm_ref(realm);
     }
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
     if (!realm) {
         return NULL;
     }
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     if (realm->destroyed) {
         realm_unlock(realm);
         return NULL;
@@ -81,7 +81,7 @@ RmmRealm *realm_lock(Rmm *rmm, uint64_t rd)
 
 void realm_unlock(RmmRealm *realm)
 {
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     realm_unref(realm);
 }
 
@@ -203,12 +203,12 @@ static bool vmid_reserve(Rmm *rmm, uint16_t vmid)
     gpointer key = GUINT_TO_POINTER(vmid + 1u);
     bool is_free;
 
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     is_free = !g_hash_table_contains(rmm->vmids, key);
     if (is_free) {
         g_hash_table_add(rmm->vmids, key);
     }
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
     return is_free;
 }
 
@@ -230,7 +230,7 @@ static RmmRealm *realm_new(Rmm *rmm, uint64_t rd, const RmiRealmParams *params)
     realm->num_bps = params->num_bps;
     realm->num_wps = params->num_wps;
     realm->pmu_num_ctrs = params->pmu_num_ctrs;
-    g_mutex_init(&realm->lock);
+    rmm_mutex_init(&realm->lock, LOCK_REALM, rd);
     realm->state = REALM_NEW;
     memcpy(realm->rpv, params->rpv, sizeof(realm->rpv));
     measurement_init(realm, params);
@@ -255,9 +255,9 @@ static uint64_t create_checked(Rmm *rmm, uint64_t rd,
         return RMI_ERROR_INPUT;
     }
     realm = realm_new(rmm, rd, params);
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     g_hash_table_insert(rmm->realms, &realm->rd, realm);
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
     unlock_granules(rmm, rd, params, true);
     return RMI_SUCCESS;
 }
@@ -295,10 +295,10 @@ uint64_t realm_activate(Rmm *rmm, uint64_t rd)
 static void realm_forget(Rmm *rmm, RmmRealm *realm)
 {
     realm->destroyed = true;
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     g_hash_table_remove(rmm->vmids, GUINT_TO_POINTER(realm->vmid + 1u));
     g_hash_table_remove(rmm->realms, &realm->rd);
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
 }
 
 uint64_t realm_destroy(Rmm *rmm, uint64_t rd)

@@ -17,7 +17,7 @@
  * Invariants: attributes above `state` never change after REALM_CREATE; the
  * RIM changes only in NEW (and when an import replaces it).
  *
- * Lock rule: `lock` covers everything from `state` on (lock.h, kind 1).
+ * Lock rule: `lock` covers everything from `state` on (lock.h, kind 2).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@
 #define RMM_REALM_H
 
 #include <glib.h>
-#include "rmm.h"
+#include "lock.h"
 #include "rmm-abi.h"
 
 #define MEASUREMENT_SLOTS 5             /* RIM, then four REMs */
@@ -61,7 +61,7 @@ typedef struct RmmRealm {
     uint8_t num_wps;
     uint8_t pmu_num_ctrs;
 
-    GMutex lock;
+    RmmMutex lock;
     RealmState state;           /* changed by realm_set_state only */
     bool destroyed;             /* lost a race with REALM_DESTROY */
     uint32_t num_recs;

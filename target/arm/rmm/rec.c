@@ -44,16 +44,16 @@ RmmRec *rec_lock(Rmm *rmm, uint64_t pa)
 {
     RmmRec *rec;
 
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     rec = g_hash_table_lookup(rmm->recs, &pa);
     if (rec) {
         g_atomic_int_inc(&rec->refs);
     }
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
     if (!rec) {
         return NULL;
     }
-    g_mutex_lock(&rec->realm->lock);
+    rmm_mutex_lock(&rec->realm->lock);
     if (rec->destroyed) {
         rec_unlock(rec);
         return NULL;
@@ -63,7 +63,7 @@ RmmRec *rec_lock(Rmm *rmm, uint64_t pa)
 
 void rec_unlock(RmmRec *rec)
 {
-    g_mutex_unlock(&rec->realm->lock);
+    rmm_mutex_unlock(&rec->realm->lock);
     rec_unref(rec);
 }
 
@@ -209,9 +209,9 @@ static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
     }
     realm->recs[realm->num_recs++] = rec;
     realm->live_recs++;
-    g_mutex_lock(&rmm->lock);
+    rmm_mutex_lock(&rmm->lock);
     g_hash_table_insert(rmm->recs, &rec->pa, rec);
-    g_mutex_unlock(&rmm->lock);
+    rmm_mutex_unlock(&rmm->lock);
     take_granules(rec, &granules);
     return RMI_SUCCESS;
 }
@@ -268,9 +268,9 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
         rec->destroyed = true;
         rec->realm->recs[rec->index] = NULL;
         rec->realm->live_recs--;
-        g_mutex_lock(&rmm->lock);
+        rmm_mutex_lock(&rmm->lock);
         g_hash_table_remove(rmm->recs, &rec->pa);
-        g_mutex_unlock(&rmm->lock);
+        rmm_mutex_unlock(&rmm->lock);
         release_granules(rec);
     }
     rec_unlock(rec);
@@ -494,12 +494,12 @@ void rec_exit(RmmPe *pe, const RmiRecExit *exit)
     pe->world = RMM_WORLD_HOST;
     pe->x[0] = result;
 
-    g_mutex_lock(&rec->realm->lock);
+    rmm_mutex_lock(&rec->realm->lock);
     rec->running = false;
     if (rec->turn_off) {
         rec->runnable = rec->turn_off = false;
     }
-    g_mutex_unlock(&rec->realm->lock);
+    rmm_mutex_unlock(&rec->realm->lock);
     rec_unref(rec);
 }
 

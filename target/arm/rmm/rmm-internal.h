@@ -36,13 +36,24 @@ struct Rmm {
 
     void *granules[1 << GRANULE_TOP_BITS];      /* private to granule.c */
 
-    GMutex lock;                        /* covers the three below */
+    RmmMutex lock;                      /* covers the three below */
     GHashTable *realms;                 /* PA of RD -> RmmRealm */
     GHashTable *recs;                   /* PA of REC -> RmmRec */
     GHashTable *vmids;                  /* set of used VMIDs */
 
     WalkerStripe walkers[RMM_WALKER_STRIPES];
 };
+
+/*
+ * An inconsistency inside the model, which only a bug can cause: stop, with
+ * a message that names the rule that is broken.
+ */
+#define rmm_rule(condition, ...)                \
+    do {                                        \
+        if (G_UNLIKELY(!(condition))) {         \
+            g_error(__VA_ARGS__);               \
+        }                                       \
+    } while (0)
 
 /* Copy @len bytes of Non-secure memory once; false if it is not. */
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);

@@ -1,5 +1,5 @@
 /*
- * The RMM model: entry from both worlds, and the walkers' count
+ * The RMM model: entry from both worlds
  *
  * Purpose: make and free a model, pass each SMC to the handlers of its
  * interface, and read and write Non-secure memory.
@@ -33,7 +33,7 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     rmm->ops = *ops;
     rmm->opaque = opaque;
     rmm->platform = *platform;
-    g_mutex_init(&rmm->lock);
+    rmm_mutex_init(&rmm->lock, LOCK_RMM, 0);
     rmm->realms = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                         table_realm_unref);
     rmm->recs = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
@@ -52,7 +52,7 @@ void rmm_free(Rmm *rmm)
     g_hash_table_destroy(rmm->realms);
     g_hash_table_destroy(rmm->vmids);
     granule_free_all(rmm);
-    g_mutex_clear(&rmm->lock);
+    rmm_mutex_clear(&rmm->lock);
     g_free(rmm);
 }
 
@@ -109,6 +109,7 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
         psci_handle(rmm, pe);
     }
     g_assert((pe->world == RMM_WORLD_REALM) == (pe->rec != NULL));
+    lock_check_none();
 }
 
 void rmm_interrupt(Rmm *rmm, RmmPe *pe)
@@ -116,49 +117,4 @@ void rmm_interrupt(Rmm *rmm, RmmPe *pe)
     RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
 
     rec_exit(pe, &exit);
-}
-
-/*
- * Threads are dealt out over the stripes, so that two of them seldom write
- * to one cache line.
- */
-static unsigned walker_stripe(void)
-{
-    static unsigned next;
-    static _Thread_local unsigned mine;         /* 0: none yet */
-
-    if (!mine) {
-        mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)
-                   % RMM_WALKER_STRIPES;
-    }
-    return mine - 1;
-}
-
-/*
- * A walker counts itself, then reads descriptors; walkers_wait's caller
- * changes a descriptor, then reads the counts.  All four are sequentially
- * consistent, so one of the two sees the other.
- */
-unsigned walkers_enter(Rmm *rmm)
-{
-    unsigned stripe = walker_stripe();
-
-    __atomic_fetch_add(&rmm->walkers[stripe].inside, 1, __ATOMIC_SEQ_CST);
-    return stripe;
-}
-
-void walkers_leave(Rmm *rmm, unsigned stripe)
-{
-    __atomic_fetch_sub(&rmm->walkers[stripe].inside, 1, __ATOMIC_RELEASE);
-}
-
-void walkers_wait(Rmm *rmm)
-{
-    unsigned i;
-
-    for (i = 0; i < RMM_WALKER_STRIPES; i++) {
-        while (__atomic_load_n(&rmm->walkers[i].inside, __ATOMIC_SEQ_CST)) {
-            g_thread_yield();
-        }
-    }
 }

@@ -132,9 +132,9 @@ static uint64_t rsi_measurement_read(RsiCall *c)
     if (index >= MEASUREMENT_SLOTS) {
         return RSI_ERROR_INPUT;
     }
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     memcpy(&c->out[1], realm->measurement[index], MEASUREMENT_BYTES);
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 
@@ -146,9 +146,9 @@ static uint64_t rsi_measurement_extend(RsiCall *c)
     if (index == 0 || index >= MEASUREMENT_SLOTS || size > MEASUREMENT_BYTES) {
         return RSI_ERROR_INPUT;
     }
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     measurement_extend(realm, index, &c->in[3], size);
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 
@@ -165,12 +165,12 @@ static uint64_t copy_realm(RmmPe *pe, RmmRec *rec, uint64_t ipa, bool write,
     void *p;
     int level;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     access = rtt_access(realm, ipa, write, &p, &level);
     if (access == RTT_ACCESS_OK) {
         memcpy(write ? p : buf, write ? buf : p, len);
     }
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     if (access == RTT_ACCESS_FAULT) {
         rec_exit_abort(pe, ipa, level);
     }
@@ -276,9 +276,9 @@ static uint64_t rsi_ipa_state_get(RsiCall *c)
     if (!realm_range_is_protected(realm, base, top)) {
         return RSI_ERROR_INPUT;
     }
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     c->out[2] = rtt_ripas_run(realm, base, top, &c->out[1]);
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 

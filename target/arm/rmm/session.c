@@ -19,7 +19,7 @@ static void session_free(void *opaque)
 
     session_wipe(s);
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
-        g_mutex_clear(&s->streams[i].lock);
+        rmm_mutex_clear(&s->streams[i].lock);
     }
     g_byte_array_unref(s->used_offers);
     g_array_unref(s->runs);
@@ -33,7 +33,7 @@ MigSession *session_of(RmmRealm *realm)
     if (!s) {
         s = g_new0(MigSession, 1);
         for (int i = 0; i < MIG_MAX_STREAMS; i++) {
-            g_mutex_init(&s->streams[i].lock);
+            rmm_mutex_init(&s->streams[i].lock, LOCK_STREAM, i);
             s->streams[i].index = i;
         }
         s->used_offers = g_byte_array_new();
@@ -47,14 +47,14 @@ MigSession *session_of(RmmRealm *realm)
 void session_lock_all(MigSession *s)
 {
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
-        g_mutex_lock(&s->streams[i].lock);
+        rmm_mutex_lock(&s->streams[i].lock);
     }
 }
 
 void session_unlock_all(MigSession *s)
 {
     for (int i = MIG_MAX_STREAMS; i-- > 0;) {
-        g_mutex_unlock(&s->streams[i].lock);
+        rmm_mutex_unlock(&s->streams[i].lock);
     }
 }
 

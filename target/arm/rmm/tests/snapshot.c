@@ -121,12 +121,13 @@ static uint64_t digest_table(GHashTable *table, SnapshotKind kind)
     return sum;
 }
 
-static bool is_free(GMutex *lock)
+/* Beside the check of the order: locks may be held that are never with it. */
+static bool is_free(RmmMutex *lock)
 {
-    bool ok = g_mutex_trylock(lock);
+    bool ok = !pthread_mutex_trylock(&lock->mutex);
 
     if (ok) {
-        g_mutex_unlock(lock);
+        pthread_mutex_unlock(&lock->mutex);
     }
     return ok;
 }

@@ -225,7 +225,7 @@ static void each_byte_of_a_session_is_noticed(Fixture *f, gconstpointer data)
 
     for (i = 0; i < MIG_MAX_STREAMS; i++) {
         holes[2 + i] = (Hole) { offsetof(MigSession, streams[i].lock),
-                                sizeof(GMutex) };
+                                sizeof(RmmMutex) };
     }
     flip_each_byte(f, SNAPSHOT_SESSIONS, the_session(f), sizeof(MigSession),
                    holes, G_N_ELEMENTS(holes));
@@ -308,12 +308,12 @@ static void a_lock_left_held_is_noticed(Fixture *f, gconstpointer data)
 {
     unsigned stripe;
 
-    g_mutex_lock(&f->m->rmm->lock);
+    rmm_mutex_lock(&f->m->rmm->lock);
     assert_noticed(f, SNAPSHOT_MODEL);
-    g_mutex_unlock(&f->m->rmm->lock);
-    g_mutex_lock(&the_realm(f)->lock);
+    rmm_mutex_unlock(&f->m->rmm->lock);
+    rmm_mutex_lock(&the_realm(f)->lock);
     assert_noticed(f, SNAPSHOT_MODEL);
-    g_mutex_unlock(&the_realm(f)->lock);
+    rmm_mutex_unlock(&the_realm(f)->lock);
     stripe = walkers_enter(f->m->rmm);
     assert_noticed(f, SNAPSHOT_MODEL);
     walkers_leave(f->m->rmm, stripe);

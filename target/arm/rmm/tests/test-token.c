@@ -80,10 +80,10 @@ static uint8_t *realm_page(Fixture *f, uint64_t ipa)
     void *p;
     int level;
 
-    g_mutex_lock(&realm->lock);
+    rmm_mutex_lock(&realm->lock);
     g_assert_cmpint(rtt_access(realm, ipa, false, &p, &level), ==,
                     RTT_ACCESS_OK);
-    g_mutex_unlock(&realm->lock);
+    rmm_mutex_unlock(&realm->lock);
     return p;
 }
 

@@ -458,9 +458,9 @@ static void copy_page(void *opaque, uint64_t ipa)
 
 static void copy_round(Copy *c)
 {
-    g_mutex_lock(&c->f->realm->lock);
+    rmm_mutex_lock(&c->f->realm->lock);
     rtt_collect_dirty(c->f->realm, 0, UINT64_MAX, copy_page, c);
-    g_mutex_unlock(&c->f->realm->lock);
+    rmm_mutex_unlock(&c->f->realm->lock);
 }
 
 static void concurrent_walkers_lose_no_dirty_mark(Fixture *f,
