@@ -203,6 +203,7 @@ Machine *machine_new(const MachineParams *params)
     m->tables = g_hash_table_new(NULL, NULL);
     m->rand = g_rand_new_with_seed(g_atomic_int_add(&seed, 1));
     g_mutex_init(&m->lock);
+    g_mutex_init(&m->tables_lock);
     m->rmm = rmm_new(&ops, m, &platform);
     create_realm(m);
     for (unsigned i = 0; i < params->num_recs; i++) {
@@ -217,6 +218,7 @@ void machine_free(Machine *m)
     rmm_free(m->rmm);
     g_hash_table_unref(m->tables);
     g_mutex_clear(&m->lock);
+    g_mutex_clear(&m->tables_lock);
     g_rand_free(m->rand);
     munmap(m->ns, m->ns_size);
     munmap(m->granules, m->params.granules * RMM_GRANULE_SIZE);
@@ -230,15 +232,14 @@ static void create_table(Machine *m, uint64_t ipa, int level)
     gpointer key = GSIZE_TO_POINTER(ipa / bytes << 2 | level);
     uint64_t pa;
 
-    g_mutex_lock(&m->lock);
-    if (!g_hash_table_add(m->tables, key)) {
-        g_mutex_unlock(&m->lock);
-        return;
+    /* A stream that finds the key may rely on the table. */
+    g_mutex_lock(&m->tables_lock);
+    if (g_hash_table_add(m->tables, key)) {
+        pa = machine_granule(m);
+        g_assert_cmpuint(SMC(m, RMI_RTT_CREATE, m->rd, pa, ipa & ~(bytes - 1),
+                             level), ==, RMI_SUCCESS);
     }
-    g_mutex_unlock(&m->lock);
-    pa = machine_granule(m);
-    g_assert_cmpuint(SMC(m, RMI_RTT_CREATE, m->rd, pa, ipa & ~(bytes - 1),
-                         level), ==, RMI_SUCCESS);
+    g_mutex_unlock(&m->tables_lock);
 }
 
 void machine_table(Machine *m, uint64_t ipa)

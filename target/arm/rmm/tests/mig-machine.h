@@ -38,8 +38,9 @@ typedef struct Machine {
     MachineParams params;
     uint8_t *ns, *granules, *tags;
     size_t ns_size;
-    GMutex lock;                /* covers the next two */
+    GMutex lock;                /* covers the next one */
     uint64_t next_granule;
+    GMutex tables_lock;         /* before `lock`; covers the next one */
     GHashTable *tables;         /* IPA >> 21: has a table of pages */
     uint64_t rd, recs[RMM_MAX_RECS];
     uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
