@@ -11,6 +11,7 @@
  *   fetch abort   unprotected or EMPTY    Realm: external abort
  *                 protected, otherwise    host
  *   either        beyond the IPA width    Realm: address size fault
+ *                 external, recoverable   host, and Realm: external abort
  *                 external                host
  *   WFI, WFE      as the host asked at the entry
  *   ID register   read as zero: the machine traps hidden ones only
@@ -44,6 +45,7 @@
 #define ISS_SRT(esr)    ((esr) >> 16 & 31)
 #define ISS_SF          (1ull << 15)
 #define ISS_SET_MASK    (3ull << 11)
+#define ISS_SET_UER     (0ull << 11)
 #define ISS_FNV         (1ull << 10)
 #define ISS_EA          (1ull << 9)
 #define ISS_S1PTW       (1ull << 7)
@@ -139,11 +141,11 @@ static void unprotected_data_abort(RmmPe *pe, const RmmSyndrome *s)
                         .hpfar = s->hpfar & HPFAR_FIPA };
     RmmRec *rec = pe_rec(pe);
 
-    rec->abort.unprotected = true;
-    rec->abort.emulatable = s->esr & ISS_ISV;
+    rec->abort.kind = s->esr & ISS_ISV ? REC_ABORT_EMULATABLE
+                                       : REC_ABORT_UNPROTECTED;
     rec->abort.esr = s->esr;
     rec->abort.far = s->far;
-    if (rec->abort.emulatable) {
+    if (rec->abort.kind == REC_ABORT_EMULATABLE) {
         exit.esr = s->esr & SHOWN_EMULATABLE;
         if (s->esr & ISS_WNR) {
             exit.gprs[0] = low_bits(get_reg(pe, ISS_SRT(s->esr)),
@@ -173,6 +175,43 @@ static void exit_abort(RmmPe *pe, const RmmSyndrome *s, uint64_t hpfar)
     rec_exit(pe, &exit);
 }
 
+/*
+ * The host is told, without an address: HPFAR_EL2 means nothing here.  The
+ * text says no more; as in TF-RMM, the Realm takes a recoverable abort (UER)
+ * as well, and executes the instruction again after a restartable one (UEO).
+ * An uncontainable one (UC) stops a machine with TF-RMM.  Here nothing is
+ * lost but what the machine reports, and the host sees SET.
+ */
+static void external_abort(RmmPe *pe, const RmmSyndrome *s)
+{
+    RmmRec *rec = pe_rec(pe);
+
+    if ((s->esr & ISS_SET_MASK) == ISS_SET_UER) {
+        rec->abort.kind = REC_ABORT_EXTERNAL;
+        rec->abort.esr = s->esr;
+        rec->abort.far = s->far;
+    }
+    exit_abort(pe, s, 0);
+}
+
+bool exception_abort_ok(RecAbort kind, uint64_t esr, uint64_t far)
+{
+    bool data = ESR_EC(esr) == EC_DATA_ABORT;
+
+    switch (kind) {
+    case REC_ABORT_NONE:
+        return esr == 0 && far == 0;
+    case REC_ABORT_UNPROTECTED:
+        return data && !FSC_IS_EXTERNAL(esr) && !(esr & ISS_ISV);
+    case REC_ABORT_EMULATABLE:
+        return data && !FSC_IS_EXTERNAL(esr) && (esr & ISS_ISV);
+    case REC_ABORT_EXTERNAL:
+        return (data || ESR_EC(esr) == EC_FETCH_ABORT) &&
+               FSC_IS_EXTERNAL(esr) && (esr & ISS_SET_MASK) == ISS_SET_UER;
+    }
+    return false;
+}
+
 static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
 {
     RmmRealm *realm = pe_rec(pe)->realm;
@@ -180,7 +219,7 @@ static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
     bool data = ESR_EC(s->esr) == EC_DATA_ABORT;
 
     if (FSC_IS_EXTERNAL(s->esr)) {
-        exit_abort(pe, s, 0);
+        external_abort(pe, s);
     } else if (ipa >= realm_ipa_top(realm)) {
         inject_abort(pe, s->esr, s->far, FSC_ADDRESS_SIZE_0);
     } else if (ipa >= realm_protected_top(realm) && data) {

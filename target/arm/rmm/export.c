@@ -503,6 +503,9 @@ static void fill_rec(const RmmRec *rec, MigRec *out)
         .pending = rec->pending,
         .ripas_value = rec->ripas.value,
         .change_destroyed = rec->ripas.change_destroyed,
+        .abort_esr = rec->abort.esr,
+        .abort_far = rec->abort.far,
+        .abort = rec->abort.kind,
     };
     memcpy(out->x, rec->x, sizeof(out->x));
 }

@@ -272,6 +272,9 @@ static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
                                      in->ripas_top)) &&
            in->ripas_value <= RMI_RIPAS_RAM && in->runnable <= 1 &&
            in->change_destroyed <= 1 &&
+           /* An exit is either an abort or a call, not both. */
+           (in->abort == REC_ABORT_NONE || in->pending == REC_PENDING_NONE) &&
+           exception_abort_ok(in->abort, in->abort_esr, in->abort_far) &&
            !memcmp(in->reserved0, zero.reserved0, sizeof(in->reserved0));
 }
 
@@ -298,6 +301,9 @@ static void take_rec(RmmRec *rec, const MigRec *in)
     rec->ripas.top = in->ripas_top;
     rec->ripas.value = in->ripas_value;
     rec->ripas.change_destroyed = in->change_destroyed;
+    rec->abort.kind = in->abort;
+    rec->abort.esr = in->abort_esr;
+    rec->abort.far = in->abort_far;
 }
 
 static uint64_t import_rec(MigCall *c, const MigHeader *h)

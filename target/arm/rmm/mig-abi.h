@@ -238,7 +238,12 @@ typedef struct MigRec {
     uint8_t ripas_value;        /* 0x122: 0 EMPTY, 1 RAM */
     uint8_t change_destroyed;   /* 0x123: 0 or 1 */
     uint32_t context_size;      /* 0x124: at most RMM_MAX_CONTEXT */
-    uint64_t reserved0[3];      /* 0x128 */
+    uint64_t abort_esr;         /* 0x128: ESR_EL2 of the last exit, */
+    uint64_t abort_far;         /* 0x130: FAR_EL2, */
+    uint8_t abort;              /* 0x138: if it was an abort of this kind:
+                                   0 none, 1 unprotected, 2 emulatable,
+                                   3 external */
+    uint8_t reserved0[7];       /* 0x139 */
 } MigRec;                       /* 0x140, then the context */
 
 _Static_assert(sizeof(MigHello) == 0x80 &&
@@ -251,7 +256,9 @@ _Static_assert(sizeof(MigMutable) == 0x140 &&
                offsetof(MigMutable, rem) == 0x40, "layout of MigMutable");
 _Static_assert(sizeof(MigRun) == 0x10, "layout of MigRun");
 _Static_assert(sizeof(MigRec) == 0x140 && offsetof(MigRec, runnable) == 0x120 &&
-               offsetof(MigRec, context_size) == 0x124, "layout of MigRec");
+               offsetof(MigRec, context_size) == 0x124 &&
+               offsetof(MigRec, abort_esr) == 0x128 &&
+               offsetof(MigRec, abort) == 0x138, "layout of MigRec");
 
 /*
  * For hosts: the IPAs a memory bundle is about, so that granules and tables

@@ -356,8 +356,11 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
         return RMI_ERROR_REC;
     }
     /* TF-RMM refuses a useless INJECT_SEA; the text leaves it open. */
-    if (((enter->flags & RMI_ENTER_EMUL_MMIO) && !rec->abort.emulatable) ||
-        ((enter->flags & RMI_ENTER_INJECT_SEA) && !rec->abort.unprotected)) {
+    if (((enter->flags & RMI_ENTER_EMUL_MMIO) &&
+         rec->abort.kind != REC_ABORT_EMULATABLE) ||
+        ((enter->flags & RMI_ENTER_INJECT_SEA) &&
+         rec->abort.kind != REC_ABORT_EMULATABLE &&
+         rec->abort.kind != REC_ABORT_UNPROTECTED)) {
         return RMI_ERROR_REC;
     }
     return RMI_SUCCESS;
@@ -411,10 +414,11 @@ static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
     }
 }
 
-/* The host's answer to the abort that the last exit was. */
+/* The abort that the last exit was, with the host's answer if it has one. */
 static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
 {
-    if (enter->flags & RMI_ENTER_INJECT_SEA) {
+    if (enter->flags & RMI_ENTER_INJECT_SEA ||
+        rec->abort.kind == REC_ABORT_EXTERNAL) {
         exception_inject_sea(pe, rec->abort.esr, rec->abort.far);
     } else if (enter->flags & RMI_ENTER_EMUL_MMIO) {
         exception_finish_mmio(pe, rec->abort.esr, enter->gprs[0]);

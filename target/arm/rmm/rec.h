@@ -31,6 +31,14 @@ typedef enum RecPending {
     REC_PENDING_HOST_CALL,      /* RSI_HOST_CALL */
 } RecPending;
 
+/* What the last exit was, if an abort that the next REC_ENTER finishes. */
+typedef enum RecAbort {
+    REC_ABORT_NONE,
+    REC_ABORT_UNPROTECTED,      /* of data; the host may have it injected */
+    REC_ABORT_EMULATABLE,       /* likewise, or the host emulates it */
+    REC_ABORT_EXTERNAL,         /* the Realm takes it, whatever the host does */
+} RecAbort;
+
 typedef struct RmmRec {
     Rmm *rmm;
     gint refs;                  /* atomic; Rmm.recs and a running PE hold one */
@@ -50,10 +58,9 @@ typedef struct RmmRec {
     RecPending pending;
     uint64_t run_pa;            /* of the run page, while running */
     uint64_t enter_flags;       /* RMI_ENTER_*, while running */
-    struct {                    /* what the last exit was, if an abort */
-        bool unprotected;       /* of data, at an unprotected IPA */
-        bool emulatable;        /* and the host can finish it */
-        uint64_t esr;
+    struct {
+        RecAbort kind;
+        uint64_t esr;           /* ESR_EL2 */
         uint64_t far;
     } abort;
     uint64_t host_call_ipa;     /* REC_PENDING_HOST_CALL */

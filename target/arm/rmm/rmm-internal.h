@@ -84,6 +84,9 @@ void psci_handle(Rmm *rmm, RmmPe *pe);
 void exception_inject_sea(RmmPe *pe, uint64_t esr, uint64_t far);
 void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value);
 
+/* Whether rmm_exception can have left this in a REC (RmmRec.abort). */
+bool exception_abort_ok(RecAbort kind, uint64_t esr, uint64_t far);
+
 /* RMI_PSCI_COMPLETE. */
 uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
                        uint64_t status);

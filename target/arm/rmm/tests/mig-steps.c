@@ -134,6 +134,9 @@ void same_recs(Machine *a, Machine *b)
         g_assert_cmphex(ra->host_call_ipa, ==, rb->host_call_ipa);
         g_assert_cmpmem(&ra->ripas, sizeof(ra->ripas), &rb->ripas,
                         sizeof(rb->ripas));
+        g_assert_cmpint(ra->abort.kind, ==, rb->abort.kind);
+        g_assert_cmphex(ra->abort.esr, ==, rb->abort.esr);
+        g_assert_cmphex(ra->abort.far, ==, rb->abort.far);
         g_assert_cmpmem(a->contexts[i], MACHINE_CONTEXT, b->contexts[i],
                         MACHINE_CONTEXT);
     }

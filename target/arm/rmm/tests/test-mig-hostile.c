@@ -410,6 +410,67 @@ static void test_a_rec_comes_once(void)
     machine_free(l.dst);
 }
 
+#define LOAD_ABORT  0x93c38007ull       /* of X3, 64 bits, emulatable */
+#define PLAIN_ABORT 0x92000007ull
+#define EXTERNAL    0x92000010ull
+
+static void test_a_rec_with_impossible_contents_is_refused(void)
+{
+    static const struct {
+        const char *label;
+        RmmRec rec;
+    } lies[] = {
+        { "pending", { .pending = 4 } },
+        { "RIPAS value", { .ripas.value = 2 } },
+        { "RIPAS range", { .pending = REC_PENDING_RIPAS,
+                           .ripas.addr = MACHINE_TOP,
+                           .ripas.top = MACHINE_TOP + 0x1000 } },
+        { "kind of abort", { .abort.kind = 4 } },
+        { "kind of abort: large", { .abort.kind = 0xff } },
+        { "no abort, but a syndrome", { .abort.esr = 1 } },
+        { "no abort, but an address", { .abort.far = 1 } },
+        { "emulatable without ISV", { .abort = {
+            REC_ABORT_EMULATABLE, PLAIN_ABORT, 0 } } },
+        { "not emulatable with ISV", { .abort = {
+            REC_ABORT_UNPROTECTED, LOAD_ABORT, 0 } } },
+        { "emulatable fetch", { .abort = {
+            REC_ABORT_EMULATABLE, LOAD_ABORT - (4ull << 26), 0 } } },
+        { "unprotected, but external", { .abort = {
+            REC_ABORT_UNPROTECTED, EXTERNAL, 0 } } },
+        { "external, but a translation fault", { .abort = {
+            REC_ABORT_EXTERNAL, PLAIN_ABORT, 0 } } },
+        { "external of an SMC", { .abort = {
+            REC_ABORT_EXTERNAL, 0x5e000010, 0 } } },
+        { "external, but not recoverable", { .abort = {
+            REC_ABORT_EXTERNAL, EXTERNAL | 3 << 11, 0 } } },
+        { "abort and call", { .pending = REC_PENDING_PSCI, .abort = {
+            REC_ABORT_EMULATABLE, LOAD_ABORT, 0 } } },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(lies); i++) {
+        Lie l = lie_new();
+        RmmRec *rec = machine_rec(l.src, 1);
+        Record *record;
+        uint64_t result;
+
+        g_test_message("%s", lies[i].label);
+        rec->pending = lies[i].rec.pending;
+        rec->ripas = lies[i].rec.ripas;
+        rec->abort = lies[i].rec.abort;
+        record = machine_export(l.src, MIG_EXPORT_REC, l.src->recs[1],
+                                &result);
+        g_assert_cmphex(machine_receive(l.dst, record), ==,
+                        REFUSED(MIG_CAUSE_FORMAT));
+        g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
+        g_assert_cmpint(machine_rec(l.dst, 1)->abort.kind, ==,
+                        REC_ABORT_NONE);
+        g_byte_array_unref(record);
+        machine_free(l.src);
+        machine_free(l.dst);
+    }
+}
+
 static void test_tags_whose_length_tells_something_are_refused(void)
 {
     Lie l = lie_new();
@@ -445,6 +506,7 @@ int main(int argc, char **argv)
     TEST(a_start_token_without_map_or_recs_is_refused);
     TEST(a_record_of_another_epoch_is_refused);
     TEST(a_rec_comes_once);
+    TEST(a_rec_with_impossible_contents_is_refused);
     TEST(tags_whose_length_tells_something_are_refused);
     g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);
     return g_test_run();

@@ -501,6 +501,92 @@ static void test_pending_calls_of_a_rec_arrive(void)
     machine_free(dst);
 }
 
+/* ---- an abort between exit and entry ---- */
+
+#define LOAD_X3 0x93c38007ull           /* 64 bits, emulatable */
+#define FAR     0xffff000000001234ull
+
+static void enter(Machine *m, RmmPe *pe, uint64_t flags, uint64_t data)
+{
+    RmiRecRun *run = machine_ns(m, NS_LIST(0));
+
+    memset(run, 0, sizeof(*run));
+    run->enter.flags = flags;
+    run->enter.gprs[0] = data;
+    *pe = (RmmPe) { .x = { RMI_REC_ENTER, m->recs[0], NS_LIST(0) } };
+    rmm_call(m->rmm, pe);
+}
+
+/* REC 0 exits with an abort, and moves before the host has answered. */
+static Machine *move_with_abort(uint64_t esr)
+{
+    const RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC, .esr = esr,
+                            .far = FAR, .hpfar = MACHINE_TOP >> 8 };
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    RmmPe pe;
+
+    enter(src, &pe, 0, 0);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
+    pe.pc = 0x1000;
+    rmm_exception(src->rmm, &pe, &s);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_HOST);
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    step_finish(src, dst);
+    same_recs(src, dst);
+    machine_free(src);
+    return dst;
+}
+
+static void test_a_load_is_emulated_by_the_host_it_moved_to(void)
+{
+    Machine *dst = move_with_abort(LOAD_X3);
+    RmmPe pe;
+
+    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0x123456789abcdefull);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
+    g_assert_cmphex(pe.x[3], ==, 0x123456789abcdefull);
+    g_assert_cmphex(pe.pc, ==, 0x1004);
+    g_assert_false(pe.inject.pending);
+    rmm_interrupt(dst->rmm, &pe);
+    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);    /* once */
+    g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
+    machine_free(dst);
+}
+
+static void test_an_abort_is_injected_by_the_host_it_moved_to(void)
+{
+    Machine *dst = move_with_abort(0x92000007);
+    RmmPe pe;
+
+    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);
+    g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
+    enter(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
+    g_assert_true(pe.inject.pending);
+    g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
+    g_assert_cmphex(pe.inject.far, ==, FAR);
+    rmm_interrupt(dst->rmm, &pe);
+    machine_free(dst);
+}
+
+static void test_a_realm_takes_its_external_abort_where_it_moved_to(void)
+{
+    Machine *dst = move_with_abort(0x92000010);
+    RmmPe pe;
+
+    enter(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
+    g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
+    enter(dst, &pe, 0, 0);
+    g_assert_true(pe.inject.pending);
+    g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
+    g_assert_cmphex(pe.inject.far, ==, FAR);
+    g_assert_cmphex(pe.pc, ==, 0x1000);
+    rmm_interrupt(dst->rmm, &pe);
+    machine_free(dst);
+}
+
 /* ---- what others see ---- */
 
 static const char marker[] = "A marker that nobody outside may ever see";
@@ -604,6 +690,9 @@ int main(int argc, char **argv)
     TEST(the_ripas_map_arrives_in_one_part);
     TEST(the_ripas_map_arrives_in_many_parts);
     TEST(pending_calls_of_a_rec_arrive);
+    TEST(a_load_is_emulated_by_the_host_it_moved_to);
+    TEST(an_abort_is_injected_by_the_host_it_moved_to);
+    TEST(a_realm_takes_its_external_abort_where_it_moved_to);
     TEST(no_plaintext_leaves);
     TEST(bundle_sizes_do_not_depend_on_contents);
     TEST(without_the_extension_there_are_no_calls);

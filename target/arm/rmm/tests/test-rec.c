@@ -344,6 +344,36 @@ static void a_ripas_change_goes_as_far_as_the_host_does(Fixture *f,
     g_assert_cmphex(f->pe.x[2], ==, RMI_RIPAS_EMPTY);
 }
 
+/*
+ * The text: base < top of the run <= top, all of it with that RIPAS.  How
+ * far the run goes beyond that is open; here, to the end of a table.
+ */
+static void a_run_of_ipa_state_get_is_all_of_one_ripas(Fixture *f,
+                                                       gconstpointer data)
+{
+    static const struct {
+        uint64_t base, top, want_top;
+        unsigned want;
+    } runs[] = {
+        { 0, 0x1000, 0x1000, RMI_RIPAS_RAM },
+        { 0x1f000, 0x30000, 0x20000, RMI_RIPAS_RAM },
+        { 0x20000, 0x40000, 0x40000, RMI_RIPAS_EMPTY },
+        { 0x20000, 0x400000, 0x200000, RMI_RIPAS_EMPTY },   /* its table */
+        { 0x200000, 0x600000, 0x600000, RMI_RIPAS_EMPTY },  /* blocks */
+        { 0x201000, 0x202000, 0x202000, RMI_RIPAS_EMPTY },  /* inside one */
+        { 0x3ff000, 0x401000, 0x401000, RMI_RIPAS_EMPTY },
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(runs); i++) {
+        g_assert_cmphex(CALL(f, RSI_IPA_STATE_GET, runs[i].base, runs[i].top),
+                        ==, RSI_SUCCESS);
+        g_assert_cmphex(f->pe.x[1], ==, runs[i].want_top);
+        g_assert_cmphex(f->pe.x[2], ==, runs[i].want);
+    }
+}
+
 static void only_a_refused_change_to_ram_is_a_reject(Fixture *f,
                                                      gconstpointer data)
 {
@@ -726,6 +756,47 @@ static void an_external_abort_shows_the_host_no_address(Fixture *f,
     g_assert_cmphex(run->exit.hpfar, ==, 0);
 }
 
+/* SET says what became of the access: 0 UER, 2 UC, 3 UEO. */
+static void a_recoverable_external_abort_is_the_realms_as_well(
+    Fixture *f, gconstpointer data)
+{
+    static const struct {
+        uint64_t esr, want;     /* ESR_EL1, or 0 */
+    } aborts[] = {
+        { 0x92000010, 0x96000210 }, { 0x92001010, 0 }, { 0x92001810, 0 },
+        { 0x92000014, 0x96000210 }, { 0x92001817, 0 },
+        { 0x82000010, 0x86000210 }, { 0x82001810, 0 },
+    };
+    RmiRecRun *run = fake_run(f->m, 0);
+    uint64_t rec = f->r.rec[0];
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(aborts); i++) {
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        take_sync(f, aborts[i].esr, 0);
+        assert_exited(f, RMI_EXIT_SYNC);
+        g_assert_cmphex(run->exit.esr & 0x1800, ==, aborts[i].esr & 0x1800);
+        /* The host has no say. */
+        run->enter.flags = RMI_ENTER_INJECT_SEA;
+        fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, FAKE_NS_RUN(0)),
+                     RMI_ERROR_REC);
+        run->enter.flags = RMI_ENTER_EMUL_MMIO;
+        fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, FAKE_NS_RUN(0)),
+                     RMI_ERROR_REC);
+        run->enter.flags = 0;
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_cmphex(f->pe.pc, ==, 0x1000);
+        g_assert_true(f->pe.inject.pending == (aborts[i].want != 0));
+        g_assert_cmphex(f->pe.inject.esr, ==, aborts[i].want);
+        g_assert_cmphex(f->pe.inject.far, ==,
+                        aborts[i].want ? 0xffff000000001234 : 0);
+        rmm_interrupt(f->m->rmm, &f->pe);
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_false(f->pe.inject.pending);   /* once */
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
 static void what_the_host_need_not_know_stays_in_the_realm(Fixture *f,
                                                            gconstpointer data)
 {
@@ -765,6 +836,7 @@ int main(int argc, char **argv)
     TEST(a_host_call_goes_out_and_comes_back);
     TEST(a_host_call_buffer_taken_away_exits_again);
     TEST(a_ripas_change_goes_as_far_as_the_host_does);
+    TEST(a_run_of_ipa_state_get_is_all_of_one_ripas);
     TEST(only_a_refused_change_to_ram_is_a_reject);
     TEST(the_host_sets_what_was_asked_and_no_more);
     TEST(ipa_state_calls_check_their_range);
@@ -784,6 +856,7 @@ int main(int argc, char **argv)
     TEST(recs_of_one_realm_run_side_by_side);
     TEST(an_emulated_load_is_extended_as_it_says);
     TEST(an_external_abort_shows_the_host_no_address);
+    TEST(a_recoverable_external_abort_is_the_realms_as_well);
     TEST(what_the_host_need_not_know_stays_in_the_realm);
     return g_test_run();
 }
