@@ -491,6 +491,21 @@ uint64_t mig_export_realm(MigCall *c)
 
 /* ---- RECs ---- */
 
+/* MigRec.pending (mig-abi.h) */
+static uint8_t pending_call(RecState state)
+{
+    switch (state) {
+    case REC_PSCI:
+        return 1;
+    case REC_RIPAS:
+        return 2;
+    case REC_HOST_CALL:
+        return 3;
+    default:
+        return 0;
+    }
+}
+
 static void fill_rec(const RmmRec *rec, MigRec *out)
 {
     *out = (MigRec) {
@@ -499,8 +514,8 @@ static void fill_rec(const RmmRec *rec, MigRec *out)
         .host_call_ipa = rec->host_call_ipa,
         .ripas_addr = rec->ripas.addr,
         .ripas_top = rec->ripas.top,
-        .runnable = rec->runnable,
-        .pending = rec->pending,
+        .runnable = rec->state != REC_OFF,
+        .pending = pending_call(rec->state),
         .ripas_value = rec->ripas.value,
         .change_destroyed = rec->ripas.change_destroyed,
         .abort_esr = rec->abort.esr,

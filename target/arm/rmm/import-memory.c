@@ -22,7 +22,7 @@
 
 #include "granule.h"
 #include "mig.h"
-#include "rtt-desc.h"
+#include "rtt.h"
 #include "tags.h"
 
 /* One page of the bundle: where it goes, and where its bytes are */
@@ -113,16 +113,6 @@ static uint64_t check_place(const Import *im, Arrival *page)
            RMI_SUCCESS : RMI_ERROR_INPUT;
 }
 
-/* Undo rtt_import_data */
-static void unmap(Import *im, const Arrival *page)
-{
-    RttWalk walk;
-
-    rtt_walk(im->c->realm, page->ipa, RTT_PAGE_LEVEL, &walk);
-    desc_exchange(walk.entry, desc_unassigned(page->ripas));
-    granule_release(im->c->rmm, page->pa, GRANULE_DATA);
-}
-
 /*
  * All pages get their places, or none.  After the checks only a granule
  * that is listed twice, or that another call takes meanwhile, is in the way.
@@ -152,7 +142,8 @@ static uint64_t map_pages(Import *im)
     }
     while (result != RMI_SUCCESS && i-- > 0) {
         if (im->pages[i].mapped) {
-            unmap(im, &im->pages[i]);
+            rtt_import_undo(im->c->realm, im->pages[i].ipa,
+                            im->pages[i].ripas);
         }
     }
     return result;

@@ -258,6 +258,11 @@ static uint64_t import_mutable(MigCall *c, const MigHeader *h)
 
 /* ---- RECs ---- */
 
+/* The states that MigRec.pending stands for, of a REC that is runnable */
+static const RecState pending_states[] = {
+    REC_READY, REC_PSCI, REC_RIPAS, REC_HOST_CALL
+};
+
 static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
                       const MigRec *in)
 {
@@ -265,8 +270,9 @@ static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
 
     return in->context_size != 0 && in->context_size <= RMM_MAX_CONTEXT &&
            bundle_body_size(h) == sizeof(*in) + in->context_size &&
-           in->pending <= REC_PENDING_HOST_CALL &&
-           (in->pending != REC_PENDING_RIPAS ||
+           in->pending < G_N_ELEMENTS(pending_states) &&
+           (in->runnable || !in->pending) &&
+           (pending_states[in->pending] != REC_RIPAS ||
             in->ripas_addr == in->ripas_top ||
             realm_range_is_protected(realm, in->ripas_addr,
                                      in->ripas_top)) &&
@@ -294,8 +300,8 @@ static void take_rec(RmmRec *rec, const MigRec *in)
 {
     memcpy(rec->x, in->x, sizeof(rec->x));
     rec->pc = in->pc;
-    rec->runnable = in->runnable;
-    rec->pending = in->pending;
+    rec_set_state(rec, in->runnable ? pending_states[in->pending]
+                                    : REC_OFF);
     rec->host_call_ipa = in->host_call_ipa;
     rec->ripas.addr = in->ripas_addr;
     rec->ripas.top = in->ripas_top;

@@ -26,7 +26,7 @@
  * table that does not change but for dirty bits.
  *
  * What a REC holds (registers, pending calls) belongs to the PE that runs it
- * while it is in state RUNNING (rec.h), and to the Realm's lock otherwise.
+ * while it is RUNNING (rec.h), and to the Realm's lock otherwise.
  *
  * With RMM_LOCK_CHECK each thread remembers what it holds, and stops the
  * program when it breaks a rule above.  The library's own build defines it;

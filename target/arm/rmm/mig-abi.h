@@ -234,7 +234,8 @@ typedef struct MigRec {
     uint64_t ripas_addr;        /* 0x110 */
     uint64_t ripas_top;         /* 0x118 */
     uint8_t runnable;           /* 0x120: 0 or 1 */
-    uint8_t pending;            /* 0x121: 0 none, 1 PSCI, 2 RIPAS, 3 host */
+    uint8_t pending;            /* 0x121: 0 none, 1 PSCI, 2 RIPAS, 3 host;
+                                 * 0 if not runnable */
     uint8_t ripas_value;        /* 0x122: 0 EMPTY, 1 RAM */
     uint8_t change_destroyed;   /* 0x123: 0 or 1 */
     uint32_t context_size;      /* 0x124: at most RMM_MAX_CONTEXT */

@@ -9,7 +9,7 @@
  * Invariant: a REC that waits for PSCI_COMPLETE still has the call in X0 to
  * X3.
  *
- * Lock rule: the Realm's lock covers `runnable` and the Realm's state.
+ * Lock rule: the Realm's lock covers the states of Realm and RECs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -140,12 +140,12 @@ void psci_handle(Rmm *rmm, RmmPe *pe)
     log_call(rmm, row, pe);
 }
 
-static void exit_psci(RmmPe *pe, const uint64_t arg[4])
+static void exit_psci(RmmPe *pe, const uint64_t arg[4], RecState state)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_PSCI };
 
     memcpy(exit.gprs, arg, 4 * sizeof(*arg));
-    rec_exit(pe, &exit);
+    rec_exit_to(pe, &exit, state);
 }
 
 static uint64_t smccc_version(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
@@ -181,14 +181,13 @@ static uint64_t psci_cpu_suspend(RmmPe *pe, RmmRec *rec,
     const uint64_t shown[4] = { arg[0] };
 
     pe->x[0] = PSCI_SUCCESS;            /* what the Realm sees afterwards */
-    exit_psci(pe, shown);
+    exit_psci(pe, shown, REC_READY);
     return 0;
 }
 
 static uint64_t psci_cpu_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 {
-    rec->turn_off = true;
-    exit_psci(pe, arg);
+    exit_psci(pe, arg, REC_OFF);
     return 0;
 }
 
@@ -196,8 +195,7 @@ static uint64_t psci_cpu_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 static uint64_t exit_for_host(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 {
     memcpy(pe->x, arg, 4 * sizeof(*arg));
-    rec->pending = REC_PENDING_PSCI;
-    exit_psci(pe, arg);
+    exit_psci(pe, arg, REC_PSCI);
     return 0;
 }
 
@@ -253,7 +251,7 @@ static uint64_t psci_system_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
         realm_set_state(realm, REALM_SYSTEM_OFF);
     }
     rmm_mutex_unlock(&realm->lock);
-    exit_psci(pe, arg);
+    exit_psci(pe, arg, REC_READY);
     return 0;
 }
 
@@ -262,7 +260,7 @@ static void start_target(RmmRec *target, uint64_t entry, uint64_t context)
     memset(target->x, 0, sizeof(target->x));
     target->x[0] = context;
     target->pc = entry;
-    target->runnable = true;
+    rec_set_state(target, REC_READY);
 }
 
 /* What the caller of CPU_ON or AFFINITY_INFO sees. */
@@ -270,12 +268,13 @@ static uint64_t finish_call(const RmmRec *calling, RmmRec *target,
                             uint64_t status)
 {
     if ((calling->x[0] | PSCI_64BIT) == PSCI_FID_AFFINITY_INFO) {
-        return target->runnable ? PSCI_AFFINITY_ON : PSCI_AFFINITY_OFF;
+        return target->state == REC_OFF ? PSCI_AFFINITY_OFF
+                                        : PSCI_AFFINITY_ON;
     }
     if (status == PSCI_DENIED) {
         return PSCI_DENIED;
     }
-    if (target->runnable) {
+    if (target->state != REC_OFF) {
         return PSCI_ALREADY_ON;
     }
     start_target(target, calling->x[2], calling->x[3]);
@@ -288,7 +287,7 @@ static bool status_permitted(const RmmRec *calling, const RmmRec *target,
 {
     if (status == PSCI_DENIED) {
         return (calling->x[0] | PSCI_64BIT) == PSCI_FID_CPU_ON &&
-               !target->runnable;
+               target->state == REC_OFF;
     }
     return status == PSCI_SUCCESS;
 }
@@ -300,8 +299,7 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     RmmRec *target = rec_find(calling->realm, target_pa);
     uint32_t index;
 
-    if (!target || target == calling || calling->running ||
-        calling->pending != REC_PENDING_PSCI ||
+    if (!target || target == calling || calling->state != REC_PSCI ||
         !rec_mpidr_to_index(calling->x[1], &index) ||
         index != target->index ||
         !status_permitted(calling, target, status)) {
@@ -312,7 +310,7 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     }
     calling->x[0] = finish_call(calling, target, status);
     calling->x[1] = calling->x[2] = calling->x[3] = 0;
-    calling->pending = REC_PENDING_NONE;
+    rec_set_state(calling, REC_READY);
     return RMI_SUCCESS;
 }
 

@@ -36,7 +36,8 @@ bool realm_transition_allowed(RealmState from, RealmState to)
 
 void realm_set_state(RmmRealm *realm, RealmState to)
 {
-    g_assert(realm_transition_allowed(realm->state, to));
+    rmm_rule(realm_transition_allowed(realm->state, to),
+             "realm.h: no Realm goes from state %d to %d", realm->state, to);
     realm->state = to;
 }
 

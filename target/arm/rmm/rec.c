@@ -31,6 +31,46 @@ bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index)
     return !(mpidr & ~0xffffff0full);
 }
 
+#define TO(state) (1u << REC_##state)
+
+/* From each state, the states that may follow: the diagram in rec.h. */
+static const uint8_t transitions[REC_STATES] = {
+    [REC_OFF]       = TO(READY) | TO(DESTROYED),
+    [REC_READY]     = TO(RUNNING) | TO(DESTROYED),
+    [REC_RUNNING]   = TO(READY) | TO(OFF) | TO(PSCI) | TO(RIPAS) |
+                      TO(HOST_CALL),
+    [REC_PSCI]      = TO(READY) | TO(DESTROYED),
+    [REC_RIPAS]     = TO(RUNNING) | TO(DESTROYED),
+    [REC_HOST_CALL] = TO(RUNNING) | TO(DESTROYED),
+    [REC_DESTROYED] = 0,
+};
+
+/* The same while a session brings what the REC is. */
+static const uint8_t imports[REC_STATES] = {
+    [REC_OFF]       = TO(OFF) | TO(READY) | TO(PSCI) | TO(RIPAS) |
+                      TO(HOST_CALL),
+    [REC_READY]     = TO(OFF) | TO(READY) | TO(PSCI) | TO(RIPAS) |
+                      TO(HOST_CALL),
+};
+
+#undef TO
+
+bool rec_transition_allowed(RecState from, RecState to, bool import)
+{
+    return from < REC_STATES && to < REC_STATES &&
+           ((import ? imports : transitions)[from] >> to & 1);
+}
+
+void rec_set_state(RmmRec *rec, RecState to)
+{
+    bool import = rec->realm->state == REALM_IMPORT;
+
+    rmm_rule(rec_transition_allowed(rec->state, to, import),
+             "rec.h: no REC goes from state %d to %d%s", rec->state, to,
+             import ? " by an import" : "");
+    rec->state = to;
+}
+
 void rec_unref(RmmRec *rec)
 {
     if (g_atomic_int_dec_and_test(&rec->refs)) {
@@ -54,7 +94,7 @@ RmmRec *rec_lock(Rmm *rmm, uint64_t pa)
         return NULL;
     }
     rmm_mutex_lock(&rec->realm->lock);
-    if (rec->destroyed) {
+    if (rec->state == REC_DESTROYED) {
         rec_unlock(rec);
         return NULL;
     }
@@ -84,7 +124,7 @@ bool realm_has_running_rec(const RmmRealm *realm)
     uint32_t i;
 
     for (i = 0; i < realm->num_recs; i++) {
-        if (realm->recs[i] && realm->recs[i]->running) {
+        if (realm->recs[i] && realm->recs[i]->state == REC_RUNNING) {
             return true;
         }
     }
@@ -102,7 +142,7 @@ static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
     rec->pa = pa;
     rec->index = realm->num_recs;
     rec->mpidr = params->mpidr;
-    rec->runnable = params->flags & RMI_REC_RUNNABLE;
+    rec->state = params->flags & RMI_REC_RUNNABLE ? REC_READY : REC_OFF;
     memcpy(rec->x, params->gprs, sizeof(params->gprs));
     rec->pc = params->pc;
     return rec;
@@ -204,7 +244,7 @@ static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
     }
     rec = rec_new(realm, pa, params);
     /* A REC that starts off is not part of the initial contents. */
-    if (rec->runnable && realm_may_measure(realm->state)) {
+    if (rec->state == REC_READY && realm_may_measure(realm->state)) {
         measurement_rec(realm, params);
     }
     realm->recs[realm->num_recs++] = rec;
@@ -238,7 +278,7 @@ uint64_t rec_create(Rmm *rmm, uint64_t rd, uint64_t pa, uint64_t params_pa)
 /* Why a REC cannot go: RMI result word. */
 static uint64_t destroy_check(const RmmRec *rec)
 {
-    if (rec->running) {
+    if (rec->state == REC_RUNNING) {
         return RMI_ERROR_REC;
     }
     return realm_may_unmap(rec->realm->state) ? RMI_SUCCESS
@@ -265,7 +305,7 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
     }
     result = destroy_check(rec);
     if (result == RMI_SUCCESS) {
-        rec->destroyed = true;
+        rec_set_state(rec, REC_DESTROYED);
         rec->realm->recs[rec->index] = NULL;
         rec->realm->live_recs--;
         rmm_mutex_lock(&rmm->lock);
@@ -343,13 +383,13 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
 {
     RealmState state = rec->realm->state;
 
-    if (rec->running) {
+    if (rec->state == REC_RUNNING) {
         return RMI_ERROR_REC;
     }
     if (!realm_may_run(state)) {
         return RMI_RESULT(RMI_ERROR_REALM, state == REALM_SYSTEM_OFF);
     }
-    if (!rec->runnable || rec->pending == REC_PENDING_PSCI) {
+    if (rec->state == REC_OFF || rec->state == REC_PSCI) {
         return RMI_ERROR_REC;
     }
     if (!gic_ok(&rec->rmm->platform, enter)) {
@@ -377,7 +417,6 @@ static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
     rec->x[1] = rec->ripas.addr;
     rec->x[2] = rejected ? RSI_REJECT : RSI_ACCEPT;
     memset(&rec->ripas, 0, sizeof(rec->ripas));
-    rec->pending = REC_PENDING_NONE;
 }
 
 /* False, with the abort in @exit, if the host took the buffer away. */
@@ -396,18 +435,17 @@ static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
     call = p;
     memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
     rec->x[0] = RSI_SUCCESS;
-    rec->pending = REC_PENDING_NONE;
     return true;
 }
 
 static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
                            RmiRecExit *exit)
 {
-    switch (rec->pending) {
-    case REC_PENDING_RIPAS:
+    switch (rec->state) {
+    case REC_RIPAS:
         finish_ripas(rec, enter);
         return true;
-    case REC_PENDING_HOST_CALL:
+    case REC_HOST_CALL:
         return finish_host_call(rec, enter, exit);
     default:
         return true;
@@ -430,7 +468,7 @@ static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
                         const RmiRecEnter *enter)
 {
     g_atomic_int_inc(&rec->refs);       /* dropped by rec_exit */
-    rec->running = true;
+    rec_set_state(rec, REC_RUNNING);
     rec->run_pa = run_pa;
     rec->enter_flags = enter->flags;
     pe->rec = rec;
@@ -483,12 +521,12 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
     return result;
 }
 
-void rec_exit(RmmPe *pe, const RmiRecExit *exit)
+void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
 {
     RmmRec *rec = pe->rec;
     uint64_t result;
 
-    g_assert(rec && rec->running);
+    g_assert(rec && rec->state == REC_RUNNING);
     memcpy(rec->x, pe->x, sizeof(rec->x));
     rec->pc = pe->pc;
     result = write_exit(rec->rmm, rec->run_pa, exit);
@@ -499,12 +537,14 @@ void rec_exit(RmmPe *pe, const RmiRecExit *exit)
     pe->x[0] = result;
 
     rmm_mutex_lock(&rec->realm->lock);
-    rec->running = false;
-    if (rec->turn_off) {
-        rec->runnable = rec->turn_off = false;
-    }
+    rec_set_state(rec, state);
     rmm_mutex_unlock(&rec->realm->lock);
     rec_unref(rec);
+}
+
+void rec_exit(RmmPe *pe, const RmiRecExit *exit)
+{
+    rec_exit_to(pe, exit, REC_READY);
 }
 
 /* ESR_EL2 of a data abort from a lower level, translation fault. */

@@ -5,15 +5,27 @@
  * and PC are here between an exit and the next entry; every other register
  * belongs to the machine (RmmOps.context_save).
  *
- *   REC_CREATE --> READY <==REC_ENTER / exit==> RUNNING
- *                    |
- *                    +--> REC_DESTROY
+ *     REC_CREATE
+ *     |        |         PSCI_COMPLETE
+ *     v        v     +----------------------- PSCI  <-------+
+ *    OFF --> READY <-+                                      |
+ *     ^   ^   |   ^                                         |
+ *     |   |   |   +---------- exit ---------+               |
+ *     |   |   +---REC_ENTER--------------> RUNNING --exit --+
+ *     | PSCI_COMPLETE                       ^ ^ | |         |
+ *     | of another REC  RIPAS --REC_ENTER---+ | | +---------+-> RIPAS
+ *     |                 HOST_CALL -REC_ENTER--+ |           +-> HOST_CALL
+ *     +--------------- exit by CPU_OFF ---------+
+ *
+ * REC_DESTROY leads from every state but RUNNING to DESTROYED.  In a Realm
+ * that is imported, MIG_IMPORT takes a REC that was just created, OFF or
+ * READY, to any state in which it does not run; nothing else happens to it.
  *
  * Invariants: a REC that runs has exactly one PE; a REC with a pending call
- * does not run.
+ * (PSCI, RIPAS, HOST_CALL) does not run, and is not off.
  *
- * Lock rule: the lock of `realm` covers all of it, but while `running` is
- * set, the fields from `x` on belong to the PE that runs it.
+ * Lock rule: the lock of `realm` covers all of it, but in state RUNNING the
+ * fields from `x` on belong to the PE that runs it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,13 +35,16 @@
 #include "attest.h"
 #include "realm.h"
 
-/* What the Realm asked for and the next REC_ENTER has to finish. */
-typedef enum RecPending {
-    REC_PENDING_NONE,
-    REC_PENDING_PSCI,           /* the host owes an RMI_PSCI_COMPLETE */
-    REC_PENDING_RIPAS,          /* RSI_IPA_STATE_SET */
-    REC_PENDING_HOST_CALL,      /* RSI_HOST_CALL */
-} RecPending;
+typedef enum RecState {
+    REC_OFF,                    /* PSCI: not runnable */
+    REC_READY,
+    REC_RUNNING,
+    REC_PSCI,                   /* the host owes an RMI_PSCI_COMPLETE */
+    REC_RIPAS,                  /* REC_ENTER finishes RSI_IPA_STATE_SET */
+    REC_HOST_CALL,              /* ...RSI_HOST_CALL */
+    REC_DESTROYED,              /* who waited for the lock lost the race */
+    REC_STATES
+} RecState;
 
 /* What the last exit was, if an abort that the next REC_ENTER finishes. */
 typedef enum RecAbort {
@@ -46,16 +61,12 @@ typedef struct RmmRec {
     uint64_t pa;                /* of the REC granule */
     uint32_t index;
     uint64_t mpidr;
-    bool destroyed;             /* lost a race with REC_DESTROY */
-    bool running;
-    bool runnable;              /* PSCI: on */
+    RecState state;             /* changed by rec_set_state only */
     uint64_t aux[16];           /* PAs, in ascending order */
     unsigned num_aux;
 
     uint64_t x[31];
     uint64_t pc;
-    bool turn_off;              /* PSCI CPU_OFF: not runnable from the exit */
-    RecPending pending;
     uint64_t run_pa;            /* of the run page, while running */
     uint64_t enter_flags;       /* RMI_ENTER_*, while running */
     struct {
@@ -63,8 +74,8 @@ typedef struct RmmRec {
         uint64_t esr;           /* ESR_EL2 */
         uint64_t far;
     } abort;
-    uint64_t host_call_ipa;     /* REC_PENDING_HOST_CALL */
-    struct {                    /* REC_PENDING_RIPAS */
+    uint64_t host_call_ipa;     /* REC_HOST_CALL */
+    struct {                    /* REC_RIPAS */
         uint64_t addr;          /* reached by the host so far */
         uint64_t top;
         uint8_t value;          /* RMI_RIPAS_EMPTY or RAM */
@@ -72,6 +83,13 @@ typedef struct RmmRec {
     } ripas;
     RmmAttest attest;
 } RmmRec;
+
+/*
+ * States (the diagram above); @import: by MIG_IMPORT, in a Realm in IMPORT.
+ * The setter stops the program if it is not allowed.
+ */
+bool rec_transition_allowed(RecState from, RecState to, bool import);
+void rec_set_state(RmmRec *rec, RecState to);
 
 /* MPIDR and index (RMM 1.0, B4.4.22); MPIDR bits outside are an error. */
 uint64_t rec_index_to_mpidr(uint32_t index);
@@ -100,9 +118,11 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
 /*
  * The PE leaves the Realm: X0 to X30 and PC of @pe to the REC, where they
  * wait for the next entry, @exit to the run page, the result of
- * RMI_REC_ENTER to X0 of @pe.  No lock is held.
+ * RMI_REC_ENTER to X0 of @pe.  The REC is READY afterwards, or in @state.
+ * No lock is held.
  */
 void rec_exit(RmmPe *pe, const RmiRecExit *exit);
+void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state);
 
 /* Make @exit a data abort at @ipa that the host has to resolve. */
 void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level);

@@ -381,10 +381,10 @@ static uint64_t set_ripas_for_rec(RmmRealm *realm, RmmRec *rec,
 {
     uint64_t result;
 
-    if (rec->running) {
+    if (rec->state == REC_RUNNING) {
         return RMI_ERROR_REC;
     }
-    if (rec->pending != REC_PENDING_RIPAS || base != rec->ripas.addr ||
+    if (rec->state != REC_RIPAS || base != rec->ripas.addr ||
         top <= base || top > rec->ripas.top || top % RMM_GRANULE_SIZE) {
         return RMI_ERROR_INPUT;
     }

@@ -263,8 +263,7 @@ static uint64_t rsi_ipa_state_set(RsiCall *c)
     rec->ripas.top = top;
     rec->ripas.value = ripas;
     rec->ripas.change_destroyed = c->in[4] & RSI_CHANGE_DESTROYED;
-    rec->pending = REC_PENDING_RIPAS;
-    rec_exit(c->pe, &exit);
+    rec_exit_to(c->pe, &exit, REC_RIPAS);
     return 0;
 }
 
@@ -300,7 +299,6 @@ static uint64_t rsi_host_call(RsiCall *c)
     exit.imm = (uint32_t)call.imm;      /* the slot, not the 16 bits in use */
     memcpy(exit.gprs, call.gprs, sizeof(exit.gprs));
     rec->host_call_ipa = ipa;
-    rec->pending = REC_PENDING_HOST_CALL;
-    rec_exit(c->pe, &exit);
+    rec_exit_to(c->pe, &exit, REC_HOST_CALL);
     return 0;
 }

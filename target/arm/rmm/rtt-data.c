@@ -16,6 +16,7 @@
 #include "measurement.h"
 #include "rmm-internal.h"
 #include "rtt-desc.h"
+#include "rtt-leaf.h"
 
 static bool page_ok(const RmmRealm *realm, uint64_t ipa)
 {
@@ -37,7 +38,7 @@ static uint64_t walk_unassigned(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
 
 /* Assign @data, locked and DELEGATED, if the walk allows; unlock it. */
 static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
-                              const void *src, bool ram)
+                              const void *src, LeafCall by)
 {
     RttWalk walk;
     uint64_t result = walk_unassigned(realm, ipa, &walk);
@@ -49,9 +50,10 @@ static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
     if (src) {
         memcpy(granule_map(realm->rmm, data), src, RMM_GRANULE_SIZE);
     }
-    desc_exchange(walk.entry,
-                  desc_assigned(realm, data, ram ? RTT_RAM : walk.ripas,
-                                RTT_PAGE_LEVEL));
+    leaf_set(walk.entry, RTT_PAGE_LEVEL,
+             desc_assigned(realm, data, by == BY_DATA_CREATE_UNKNOWN
+                                        ? walk.ripas : RTT_RAM,
+                           RTT_PAGE_LEVEL), by);
     granule_unlock_transition(realm->rmm, data, GRANULE_DATA);
     return RMI_SUCCESS;
 }
@@ -67,7 +69,8 @@ uint64_t rtt_data_create(RmmRealm *realm, uint64_t data, uint64_t ipa,
         granule_unlock(realm->rmm, data);
         return RMI_ERROR_REALM;
     }
-    return assign_locked(realm, data, ipa, src, src != NULL);
+    return assign_locked(realm, data, ipa, src,
+                         src ? BY_DATA_CREATE : BY_DATA_CREATE_UNKNOWN);
 }
 
 uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa)
@@ -75,7 +78,16 @@ uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa)
     if (!granule_lock(realm->rmm, pa, GRANULE_DELEGATED)) {
         return RMI_ERROR_INPUT;
     }
-    return assign_locked(realm, pa, ipa, NULL, true);
+    return assign_locked(realm, pa, ipa, NULL, BY_IMPORT_PAGE);
+}
+
+void rtt_import_undo(RmmRealm *realm, uint64_t ipa, RttRipas ripas)
+{
+    RttWalk walk;
+
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    leaf_set(walk.entry, walk.level, desc_unassigned(ripas), BY_IMPORT_UNDO);
+    granule_release(realm->rmm, walk.pa, GRANULE_DATA);
 }
 
 uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
@@ -99,9 +111,10 @@ uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
     }
     *data = walk.pa;
     /* EMPTY was nothing the Realm could lose (RMM 1.0, B4.3.4.3). */
-    desc_exchange(walk.entry,
-                  desc_unassigned(walk.ripas == RTT_EMPTY ? RTT_EMPTY
-                                                          : RTT_DESTROYED));
+    leaf_set(walk.entry, RTT_PAGE_LEVEL,
+             desc_unassigned(walk.ripas == RTT_EMPTY ? RTT_EMPTY
+                                                     : RTT_DESTROYED),
+             BY_DATA_DESTROY);
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + RMM_GRANULE_SIZE);
     granule_release(rmm, walk.pa, GRANULE_DATA);
@@ -132,7 +145,8 @@ uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
         if (desc_hipas(desc_load(walk.entry), walk.level) != RTT_UNASSIGNED) {
             break;
         }
-        desc_exchange(walk.entry++, desc_unassigned(RTT_RAM));
+        leaf_set(walk.entry++, walk.level, desc_unassigned(RTT_RAM),
+                 BY_INIT_RIPAS);
         measurement_ripas(realm, ipa, ipa + bytes);
         ipa += bytes;
     }
@@ -142,15 +156,16 @@ uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
 
 /* Give a leaf another RIPAS; true if it was RAM that a PE may have cached. */
 static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
-                           RttRipas ripas)
+                           RttRipas ripas, LeafCall by)
 {
     uint64_t desc = desc_load(entry);
 
     if (desc_hipas(desc, level) == RTT_UNASSIGNED) {
-        desc_exchange(entry, desc_unassigned(ripas));
+        leaf_set(entry, level, desc_unassigned(ripas), by);
         return false;
     }
-    desc_exchange(entry, desc_assigned(realm, desc & DESC_PA, ripas, level));
+    leaf_set(entry, level,
+             desc_assigned(realm, desc & DESC_PA, ripas, level), by);
     return desc_ripas(desc) == RTT_RAM;
 }
 
@@ -160,7 +175,7 @@ static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
  */
 static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                               uint64_t top, RttRipas ripas,
-                              bool change_destroyed)
+                              bool change_destroyed, LeafCall by)
 {
     Rmm *rmm = realm->rmm;
     uint64_t ipa = base, bytes = rtt_entry_bytes(walk->level);
@@ -179,7 +194,8 @@ static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                 (old == RTT_DESTROYED && !change_destroyed)) {
                 break;
             }
-            cached |= leaf_set_ripas(realm, walk->entry, walk->level, ripas);
+            cached |= leaf_set_ripas(realm, walk->entry, walk->level, ripas,
+                                     by);
         }
         walk->entry++;
         ipa = MIN(end, top);
@@ -202,7 +218,7 @@ uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
     }
     rtt_walk(realm, base, RTT_PAGE_LEVEL, &walk);
     *out_top = set_ripas_run(realm, &walk, base, top, ripas,
-                             change_destroyed);
+                             change_destroyed, BY_SET_RIPAS);
     if (*out_top == base) {
         *out_top = 0;
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
@@ -223,7 +239,8 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
         uint64_t reached;
 
         rtt_walk(realm, *out_top, RTT_PAGE_LEVEL, &walk);
-        reached = set_ripas_run(realm, &walk, *out_top, top, ripas, true);
+        reached = set_ripas_run(realm, &walk, *out_top, top, ripas, true,
+                                BY_IMPORT_RIPAS);
         if (reached == *out_top) {
             break;
         }

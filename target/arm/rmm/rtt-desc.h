@@ -71,13 +71,16 @@ static inline uint64_t desc_load(const uint64_t *entry)
     return __atomic_load_n(entry, __ATOMIC_SEQ_CST);
 }
 
-/* What replaces @entry is seen by every walker that enters from now on. */
-static inline uint64_t desc_exchange(uint64_t *entry, uint64_t desc)
+/* An entry of a table that no walker can reach yet. */
+static inline void desc_init(uint64_t *entry, uint64_t desc)
 {
-    return __atomic_exchange_n(entry, desc, __ATOMIC_SEQ_CST);
+    __atomic_store_n(entry, desc, __ATOMIC_RELAXED);
 }
 
-/* On failure, *@old is what stands there now. */
+/*
+ * What replaces @entry is seen by every walker that enters from now on.  On
+ * failure, *@old is what stands there now.
+ */
 static inline bool desc_replace(uint64_t *entry, uint64_t *old, uint64_t desc)
 {
     return __atomic_compare_exchange_n(entry, old, desc, false,

@@ -21,6 +21,7 @@
 #include "granule.h"
 #include "rmm-internal.h"
 #include "rtt-desc.h"
+#include "rtt-leaf.h"
 
 /*
  * At most 16 start tables, and at least one bit of index (RMM 1.0, A5.2.6;
@@ -53,7 +54,7 @@ void rtt_init_start(RmmRealm *realm)
         for (i = 0; i < RTT_ENTRIES; i++, ipa += bytes) {
             bool ns = ipa >= realm_protected_top(realm);
 
-            desc_exchange(&entry[i], ns ? DESC_NS : desc_unassigned(RTT_EMPTY));
+            desc_init(&entry[i], ns ? DESC_NS : desc_unassigned(RTT_EMPTY));
         }
     }
 }
@@ -166,7 +167,7 @@ static void table_fill(uint64_t *entry, uint64_t desc, int level)
     unsigned i;
 
     for (i = 0; i < RTT_ENTRIES; i++) {
-        desc_exchange(&entry[i], desc_unfold(desc, level, i));
+        desc_init(&entry[i], desc_unfold(desc, level, i));
     }
 }
 
@@ -190,7 +191,8 @@ uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
 
     do {        /* again if a walker made the leaf dirty meanwhile */
         table_fill(table_map(realm, rtt), walk.desc, level);
-    } while (!desc_replace(walk.entry, &walk.desc, rtt | DESC_TABLE));
+    } while (!leaf_replace(walk.entry, &walk.desc, walk.level,
+                           rtt | DESC_TABLE, BY_RTT_CREATE));
     granule_unlock_transition(realm->rmm, rtt, GRANULE_RTT);
     return RMI_SUCCESS;
 
@@ -201,11 +203,11 @@ refuse:
 
 /* Replace the table that @walk found by a leaf, and give its granule back. */
 static void table_remove(RmmRealm *realm, const RttWalk *walk, uint64_t ipa,
-                         uint64_t leaf)
+                         uint64_t leaf, LeafCall by)
 {
     Rmm *rmm = realm->rmm;
 
-    desc_exchange(walk->entry, leaf);
+    leaf_set(walk->entry, walk->level, leaf, by);
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + rtt_entry_bytes(walk->level));
     walkers_wait(rmm);
@@ -237,7 +239,8 @@ uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
     *rtt = walk.pa;
     table_remove(realm, &walk, ipa,
                  ipa < realm_protected_top(realm)
-                 ? desc_unassigned(RTT_DESTROYED) : DESC_NS);
+                 ? desc_unassigned(RTT_DESTROYED) : DESC_NS,
+                 BY_RTT_DESTROY);
     *top = rtt_skip_non_live(realm, &walk, ipa);
     return RMI_SUCCESS;
 }
@@ -308,7 +311,7 @@ uint64_t rtt_fold(RmmRealm *realm, uint64_t ipa, int64_t level, uint64_t *rtt)
         return RMI_RESULT(RMI_ERROR_RTT, level);
     }
     *rtt = walk.pa;
-    table_remove(realm, &walk, ipa, leaf);
+    table_remove(realm, &walk, ipa, leaf, BY_RTT_FOLD);
     return RMI_SUCCESS;
 }
 
@@ -383,7 +386,8 @@ uint64_t rtt_map_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
     if (walk.level < level || walk.hipas != RTT_UNASSIGNED_NS) {
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
     }
-    desc_exchange(walk.entry, desc_assigned_ns(realm, desc, level));
+    leaf_set(walk.entry, level, desc_assigned_ns(realm, desc, level),
+             BY_MAP_UNPROTECTED);
     return RMI_SUCCESS;
 }
 
@@ -402,7 +406,7 @@ uint64_t rtt_unmap_unprotected(RmmRealm *realm, uint64_t ipa, int64_t level,
     if (walk.level < level || walk.hipas != RTT_ASSIGNED_NS) {
         result = RMI_RESULT(RMI_ERROR_RTT, walk.level);
     } else {
-        desc_exchange(walk.entry, DESC_NS);
+        leaf_set(walk.entry, level, DESC_NS, BY_UNMAP_UNPROTECTED);
         rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                                 ipa + rtt_entry_bytes(level));
     }

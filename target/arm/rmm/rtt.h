@@ -17,7 +17,7 @@
  *   TABLE                PA | 3
  *
  * Ownership of what a leaf names, our extension: a function of HIPAS and
- * RIPAS that whoever sets a leaf writes with them (ownership_of).
+ * RIPAS, and written with them by whoever sets a leaf (rtt-leaf.h).
  *
  *   0  OWNED   ASSIGNED, RAM         the Realm's alone
  *   1  SHARED  ASSIGNED, EMPTY       the Realm gave it up: the host may
@@ -215,6 +215,9 @@ void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
  * is assigned there already, RMI_ERROR_RTT.
  */
 uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
+
+/* Undo it: the page had @ripas before, and its granule is DELEGATED again. */
+void rtt_import_undo(RmmRealm *realm, uint64_t ipa, RttRipas ripas);
 
 /*
  * Destination: set the RIPAS of [@base, @top) whatever it was, assigned or

@@ -78,15 +78,21 @@ static const struct {
     { MIG_STARTED,   MIG_FAILED },
 };
 
-void session_set_phase(MigSession *s, MigPhase to)
+bool session_edge_allowed(MigPhase from, MigPhase to)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(edges); i++) {
-        if (edges[i].from == s->phase && edges[i].to == to) {
-            s->phase = to;
-            return;
+        if (edges[i].from == from && edges[i].to == to) {
+            return true;
         }
     }
-    g_assert_not_reached();
+    return false;
+}
+
+void session_set_phase(MigSession *s, MigPhase to)
+{
+    rmm_rule(session_edge_allowed(s->phase, to),
+             "session.h: no session goes from phase %d to %d", s->phase, to);
+    s->phase = to;
 }
 
 uint64_t session_total(const MigSession *s)

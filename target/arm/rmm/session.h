@@ -87,6 +87,8 @@ MigSession *session_of(RmmRealm *realm);
 void session_lock_all(MigSession *s);
 void session_unlock_all(MigSession *s);
 
+/* The edges of the diagram; setting a phase by no edge stops the program. */
+bool session_edge_allowed(MigPhase from, MigPhase to);
 void session_set_phase(MigSession *s, MigPhase to);
 
 /* Bundles on all streams so far; all streams are locked */

@@ -53,7 +53,7 @@ Machine *source_new(const MachineParams *params, unsigned pages)
             rec->x[r] = g_rand_int(rand) | (uint64_t)g_rand_int(rand) << 32;
         }
         rec->pc = g_rand_int(rand);
-        rec->runnable = i != 1;
+        rec->state = i == 1 ? REC_OFF : REC_READY;
         for (int b = 0; b < MACHINE_CONTEXT; b++) {
             m->contexts[i][b] = g_rand_int(rand);
         }
@@ -129,8 +129,7 @@ void same_recs(Machine *a, Machine *b)
 
         g_assert_cmpmem(ra->x, sizeof(ra->x), rb->x, sizeof(rb->x));
         g_assert_cmphex(ra->pc, ==, rb->pc);
-        g_assert_true(ra->runnable == rb->runnable);
-        g_assert_cmpint(ra->pending, ==, rb->pending);
+        g_assert_cmpint(ra->state, ==, rb->state);
         g_assert_cmphex(ra->host_call_ipa, ==, rb->host_call_ipa);
         g_assert_cmpmem(&ra->ripas, sizeof(ra->ripas), &rb->ripas,
                         sizeof(rb->ripas));

@@ -34,6 +34,22 @@ static void every_pair_of_states_is_as_the_text_says(void)
     g_assert_false(granule_transition_allowed(GRANULE_NS, GRANULE_STATES));
 }
 
+static void skip_delegation(void)
+{
+    FakeMachine *m = fake_machine_new(4);
+
+    granule_lock(m->rmm, FAKE_POOL_BASE, GRANULE_NS);
+    granule_unlock_transition(m->rmm, FAKE_POOL_BASE, GRANULE_DATA);
+}
+
+static void the_setter_stops_with_the_rule(void)
+{
+    g_test_trap_subprocess("/rmm/granule/subprocess/skip-delegation", 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*granule.h: no granule goes from state 0 to "
+                              "5 (RMM 1.0, A2.2)*");
+}
+
 static void delegation_wipes_contents_and_tags(void)
 {
     FakeMachine *m = fake_machine_new(4);
@@ -175,6 +191,9 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     TEST(every_pair_of_states_is_as_the_text_says);
+    g_test_add_func("/rmm/granule/subprocess/skip-delegation",
+                    skip_delegation);
+    TEST(the_setter_stops_with_the_rule);
     TEST(delegation_wipes_contents_and_tags);
     TEST(a_machine_without_tags_works);
     TEST(what_is_no_granule_is_refused);

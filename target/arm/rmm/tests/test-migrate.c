@@ -436,8 +436,8 @@ static void map_arrives(uint64_t buffer)
     for (unsigned i = 0; i < 30; i++) {
         uint64_t ipa = (6ull << 20) + i * 3 * RMM_GRANULE_SIZE;
 
-        rtt_set_ripas(realm, ipa, ipa + RMM_GRANULE_SIZE, i % 2 ? RTT_EMPTY
-                      : RTT_DESTROYED, true, &top);
+        rtt_set_ripas_import(realm, ipa, ipa + RMM_GRANULE_SIZE,
+                             i % 2 ? RTT_EMPTY : RTT_DESTROYED, &top);
     }
     /* RAM where the destination has none, and a page that is EMPTY */
     rtt_set_ripas(realm, MACHINE_RAM_TOP + 0x5000, MACHINE_RAM_TOP + 0x6000,
@@ -483,20 +483,20 @@ static void test_pending_calls_of_a_rec_arrive(void)
     Machine *dst = machine_new(&machine_defaults);
     RmmRec *rec = machine_rec(src, 0);
 
-    rec->pending = REC_PENDING_RIPAS;
+    rec->state = REC_RIPAS;
     rec->ripas.addr = 0x5000;
     rec->ripas.top = 0x9000;
     rec->ripas.value = RMI_RIPAS_RAM;
     rec->ripas.change_destroyed = true;
     rec = machine_rec(src, 1);
-    rec->pending = REC_PENDING_HOST_CALL;
+    rec->state = REC_HOST_CALL;
     rec->host_call_ipa = 0x2100;
-    machine_rec(src, 2)->pending = REC_PENDING_PSCI;
+    machine_rec(src, 2)->state = REC_PSCI;
     step_connect(src, dst);
     step_round(src, dst, 1, 64);
     step_finish(src, dst);
     same_recs(src, dst);
-    g_assert_cmpint(machine_rec(dst, 2)->pending, ==, REC_PENDING_PSCI);
+    g_assert_cmpint(machine_rec(dst, 2)->state, ==, REC_PSCI);
     machine_free(src);
     machine_free(dst);
 }

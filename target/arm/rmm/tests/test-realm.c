@@ -44,6 +44,20 @@ static void every_pair_of_states_is_as_the_diagram_says(void)
     g_assert_false(realm_transition_allowed(REALM_STATES, REALM_NEW));
 }
 
+static void skip_export(void)
+{
+    RmmRealm realm = { .state = REALM_ACTIVE };
+
+    realm_set_state(&realm, REALM_EXPORTED);
+}
+
+static void the_setter_stops_with_the_rule(void)
+{
+    g_test_trap_subprocess("/rmm/realm/subprocess/skip-export", 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*realm.h: no Realm goes from state 1 to 7*");
+}
+
 static void a_realm_is_made_run_and_taken_apart(void)
 {
     FakeMachine *m = fake_machine_new(64);
@@ -296,7 +310,9 @@ static void an_unknown_call_changes_x0_only(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rmm/realm/subprocess/skip-export", skip_export);
     TEST(every_pair_of_states_is_as_the_diagram_says);
+    TEST(the_setter_stops_with_the_rule);
     TEST(a_realm_is_made_run_and_taken_apart);
     TEST(activation_happens_once);
     TEST(a_live_realm_is_not_destroyed);

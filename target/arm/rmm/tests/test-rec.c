@@ -819,9 +819,97 @@ static void what_the_host_need_not_know_stays_in_the_realm(Fixture *f,
     g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
 }
 
+/* The edges of the diagram in rec.h; with an import, and without. */
+static const struct {
+    RecState from, to;
+    bool import;
+} edges[] = {
+    { REC_OFF, REC_READY, false },              /* CPU_ON */
+    { REC_READY, REC_RUNNING, false },          /* REC_ENTER... */
+    { REC_RIPAS, REC_RUNNING, false },
+    { REC_HOST_CALL, REC_RUNNING, false },
+    { REC_RUNNING, REC_READY, false },          /* exits... */
+    { REC_RUNNING, REC_OFF, false },
+    { REC_RUNNING, REC_PSCI, false },
+    { REC_RUNNING, REC_RIPAS, false },
+    { REC_RUNNING, REC_HOST_CALL, false },
+    { REC_PSCI, REC_READY, false },             /* PSCI_COMPLETE */
+    { REC_OFF, REC_DESTROYED, false },          /* REC_DESTROY... */
+    { REC_READY, REC_DESTROYED, false },
+    { REC_PSCI, REC_DESTROYED, false },
+    { REC_RIPAS, REC_DESTROYED, false },
+    { REC_HOST_CALL, REC_DESTROYED, false },
+    { REC_OFF, REC_OFF, true },
+    { REC_OFF, REC_READY, true },
+    { REC_OFF, REC_PSCI, true },
+    { REC_OFF, REC_RIPAS, true },
+    { REC_OFF, REC_HOST_CALL, true },
+    { REC_READY, REC_OFF, true },
+    { REC_READY, REC_READY, true },
+    { REC_READY, REC_PSCI, true },
+    { REC_READY, REC_RIPAS, true },
+    { REC_READY, REC_HOST_CALL, true },
+};
+
+static void every_pair_of_states_is_as_the_diagram_says(void)
+{
+    unsigned from, to, import;
+    size_t i;
+
+    for (import = 0; import < 2; import++) {
+        for (from = 0; from < REC_STATES; from++) {
+            for (to = 0; to < REC_STATES; to++) {
+                bool want = false;
+
+                for (i = 0; i < G_N_ELEMENTS(edges); i++) {
+                    want |= edges[i].from == from && edges[i].to == to &&
+                            edges[i].import == import;
+                }
+                g_assert_cmpint(rec_transition_allowed(from, to, import), ==,
+                                want);
+            }
+        }
+    }
+    g_assert_false(rec_transition_allowed(REC_STATES, REC_OFF, false));
+    g_assert_false(rec_transition_allowed(REC_OFF, REC_STATES, true));
+}
+
+static void enter_off(void)
+{
+    RmmRealm realm = { .state = REALM_ACTIVE };
+    RmmRec rec = { .realm = &realm, .state = REC_OFF };
+
+    rec_set_state(&rec, REC_RUNNING);
+}
+
+static void run_in_import(void)
+{
+    RmmRealm realm = { .state = REALM_IMPORT };
+    RmmRec rec = { .realm = &realm, .state = REC_READY };
+
+    rec_set_state(&rec, REC_RUNNING);
+}
+
+static void the_setter_stops_with_the_rule(void)
+{
+    g_test_trap_subprocess("/rmm/rec/subprocess/enter-off", 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*rec.h: no REC goes from state 0 to 2*");
+    g_test_trap_subprocess("/rmm/rec/subprocess/run-in-import", 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*rec.h: no REC goes from state 1 to 2 by an "
+                              "import*");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rmm/rec/subprocess/enter-off", enter_off);
+    g_test_add_func("/rmm/rec/subprocess/run-in-import", run_in_import);
+    g_test_add_func("/rmm/rec/every_pair_of_states",
+                    every_pair_of_states_is_as_the_diagram_says);
+    g_test_add_func("/rmm/rec/the_setter_stops",
+                    the_setter_stops_with_the_rule);
     TEST(entry_loads_what_the_last_exit_saved);
     TEST(an_exit_record_is_zero_but_for_what_it_says);
     TEST(entry_is_refused);

@@ -80,6 +80,7 @@ static void test_every_other_edge_aborts(void)
 
                 g_test_trap_subprocess(path, 0, 0);
                 g_test_trap_assert_failed();
+                g_test_trap_assert_stderr("*session.h: no session goes*");
             }
         }
     }

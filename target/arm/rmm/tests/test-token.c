@@ -316,7 +316,7 @@ static void each_rec_reads_its_own(Fixture *f, gconstpointer data)
     RmmPe other = { 0 };
 
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    fake_realm_object(f->m, &f->r)->recs[1]->runnable = true;
+    fake_realm_object(f->m, &f->r)->recs[1]->state = REC_READY;
     fake_enter(f->m, &other, &f->r, 1);
     g_assert_cmphex(fake_call_pe(f->m, &other, RSI_ATTESTATION_TOKEN_CONTINUE,
                                  (const uint64_t[]){ 0x3000, 0, 16 }, 3),
