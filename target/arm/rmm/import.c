@@ -279,7 +279,7 @@ static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
            in->ripas_value <= RMI_RIPAS_RAM && in->runnable <= 1 &&
            in->change_destroyed <= 1 &&
            /* An exit is either an abort or a call, not both. */
-           (in->abort == REC_ABORT_NONE || in->pending == REC_PENDING_NONE) &&
+           (in->abort == REC_ABORT_NONE || !in->pending) &&
            exception_abort_ok(in->abort, in->abort_esr, in->abort_far) &&
            !memcmp(in->reserved0, zero.reserved0, sizeof(in->reserved0));
 }

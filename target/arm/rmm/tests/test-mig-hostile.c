@@ -414,55 +414,79 @@ static void test_a_rec_comes_once(void)
 #define PLAIN_ABORT 0x92000007ull
 #define EXTERNAL    0x92000010ull
 
+/* An authentic record of REC 1 that says @lie, and is in order otherwise */
+static Record *forge_rec(Machine *src, MigRec lie)
+{
+    MigSession *s = machine_session(src);
+    MigStream *stream = &s->streams[0];
+    uint8_t *body = bundle_body(stream, 0);
+    MigHeader h = { .type = MIG_TYPE_REC, .epoch = s->epoch };
+    Record *record = g_byte_array_new();
+    uint8_t *bundle;
+
+    lie.mpidr = rec_index_to_mpidr(1);
+    lie.context_size = MACHINE_CONTEXT;
+    memcpy(body, &lie, sizeof(lie));
+    memcpy(body + sizeof(lie), src->contexts[1], MACHINE_CONTEXT);
+    bundle = bundle_seal(stream, &h, body, sizeof(lie) + MACHINE_CONTEXT);
+    g_byte_array_append(record, bundle, h.size);
+    bundle_done(stream);
+    return record;
+}
+
 static void test_a_rec_with_impossible_contents_is_refused(void)
 {
     static const struct {
         const char *label;
-        RmmRec rec;
+        MigRec rec;
     } lies[] = {
-        { "pending", { .pending = 4 } },
-        { "RIPAS value", { .ripas.value = 2 } },
-        { "RIPAS range", { .pending = REC_PENDING_RIPAS,
-                           .ripas.addr = MACHINE_TOP,
-                           .ripas.top = MACHINE_TOP + 0x1000 } },
-        { "kind of abort", { .abort.kind = 4 } },
-        { "kind of abort: large", { .abort.kind = 0xff } },
-        { "no abort, but a syndrome", { .abort.esr = 1 } },
-        { "no abort, but an address", { .abort.far = 1 } },
-        { "emulatable without ISV", { .abort = {
-            REC_ABORT_EMULATABLE, PLAIN_ABORT, 0 } } },
-        { "not emulatable with ISV", { .abort = {
-            REC_ABORT_UNPROTECTED, LOAD_ABORT, 0 } } },
-        { "emulatable fetch", { .abort = {
-            REC_ABORT_EMULATABLE, LOAD_ABORT - (4ull << 26), 0 } } },
-        { "unprotected, but external", { .abort = {
-            REC_ABORT_UNPROTECTED, EXTERNAL, 0 } } },
-        { "external, but a translation fault", { .abort = {
-            REC_ABORT_EXTERNAL, PLAIN_ABORT, 0 } } },
-        { "external of an SMC", { .abort = {
-            REC_ABORT_EXTERNAL, 0x5e000010, 0 } } },
-        { "external, but not recoverable", { .abort = {
-            REC_ABORT_EXTERNAL, EXTERNAL | 3 << 11, 0 } } },
-        { "abort and call", { .pending = REC_PENDING_PSCI, .abort = {
-            REC_ABORT_EMULATABLE, LOAD_ABORT, 0 } } },
+        { "pending", { .runnable = 1, .pending = 4 } },
+        { "off, but a call is pending", { .pending = 1 } },
+        { "runnable", { .runnable = 2 } },
+        { "change destroyed", { .change_destroyed = 2 } },
+        { "reserved", { .reserved0 = { 1 } } },
+        { "RIPAS value", { .ripas_value = 2 } },
+        { "RIPAS range", { .runnable = 1, .pending = 2,
+                           .ripas_addr = MACHINE_TOP,
+                           .ripas_top = MACHINE_TOP + 0x1000 } },
+        { "kind of abort", { .abort = 4 } },
+        { "kind of abort: large", { .abort = 0xff } },
+        { "no abort, but a syndrome", { .abort_esr = 1 } },
+        { "no abort, but an address", { .abort_far = 1 } },
+        { "emulatable without ISV", {
+            .abort = REC_ABORT_EMULATABLE, .abort_esr = PLAIN_ABORT } },
+        { "not emulatable with ISV", {
+            .abort = REC_ABORT_UNPROTECTED, .abort_esr = LOAD_ABORT } },
+        { "emulatable fetch", {
+            .abort = REC_ABORT_EMULATABLE,
+            .abort_esr = LOAD_ABORT - (4ull << 26) } },
+        { "unprotected, but external", {
+            .abort = REC_ABORT_UNPROTECTED, .abort_esr = EXTERNAL } },
+        { "external, but a translation fault", {
+            .abort = REC_ABORT_EXTERNAL, .abort_esr = PLAIN_ABORT } },
+        { "external of an SMC", {
+            .abort = REC_ABORT_EXTERNAL, .abort_esr = 0x5e000010 } },
+        { "external, but not recoverable", {
+            .abort = REC_ABORT_EXTERNAL, .abort_esr = EXTERNAL | 3 << 11 } },
+        { "abort and call", {
+            .runnable = 1, .pending = 1, .abort = REC_ABORT_EMULATABLE,
+            .abort_esr = LOAD_ABORT } },
+        { NULL, { .runnable = 1, .pending = 1 } },      /* no lie */
     };
     size_t i;
 
     for (i = 0; i < G_N_ELEMENTS(lies); i++) {
         Lie l = lie_new();
-        RmmRec *rec = machine_rec(l.src, 1);
-        Record *record;
-        uint64_t result;
+        Record *record = forge_rec(l.src, lies[i].rec);
+        const char *label = lies[i].label;
 
-        g_test_message("%s", lies[i].label);
-        rec->pending = lies[i].rec.pending;
-        rec->ripas = lies[i].rec.ripas;
-        rec->abort = lies[i].rec.abort;
-        record = machine_export(l.src, MIG_EXPORT_REC, l.src->recs[1],
-                                &result);
+        g_test_message("%s", label ? label : "in order");
         g_assert_cmphex(machine_receive(l.dst, record), ==,
-                        REFUSED(MIG_CAUSE_FORMAT));
-        g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
+                        label ? REFUSED(MIG_CAUSE_FORMAT) : RMI_SUCCESS);
+        g_assert_cmpint(machine_state(l.dst), ==,
+                        label ? REALM_FAILED : REALM_IMPORT);
+        g_assert_cmpint(machine_rec(l.dst, 1)->state, ==,
+                        label ? REC_OFF : REC_PSCI);
         g_assert_cmpint(machine_rec(l.dst, 1)->abort.kind, ==,
                         REC_ABORT_NONE);
         g_byte_array_unref(record);
