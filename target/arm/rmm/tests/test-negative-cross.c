@@ -358,15 +358,11 @@ static void each_realm_state_with_each_command(void)
     }
 }
 
-typedef enum RecState {
-    REC_ON, REC_OFF, REC_RUNS, REC_PSCI, REC_RIPAS, REC_HOST_CALL, REC_STATES
-} RecState;
-
 /* Bring REC 0 of REALM_RUNS, which is on, to @state. */
 static void set_rec_state(World *w, RecState state)
 {
     switch (state) {
-    case REC_RUNS:
+    case REC_RUNNING:
         world_enter(w, 0);
         break;
     case REC_OFF:
@@ -388,20 +384,25 @@ static void set_rec_state(World *w, RecState state)
     default:
         break;
     }
-    g_assert_cmpint(w->guest.world, ==, state == REC_RUNS ? RMM_WORLD_REALM
+    g_assert_cmpint(w->guest.world, ==, state == REC_RUNNING ? RMM_WORLD_REALM
                                                           : RMM_WORLD_HOST);
 }
 
+/* OFF, READY, RUNNING, PSCI, RIPAS, HOST_CALL (rec.h). */
 static const struct {
     uint64_t fid;
-    uint64_t rec_in;            /* the register that names the REC */
     const char *by_state;
 } rec_states[] = {
-    { RMI_REC_DESTROY,   1, "..C..." },
-    { RMI_REC_ENTER,     1, ".CCC.." },
-    { RMI_PSCI_COMPLETE, 1, "III.II" },
-    { RMI_RTT_SET_RIPAS, 2, "IICI.I" },
+    { RMI_REC_DESTROY,   "..C..." },
+    { RMI_REC_ENTER,     "C.CC.." },
+    { RMI_PSCI_COMPLETE, "III.II" },
+    { RMI_RTT_SET_RIPAS, "IICI.I" },
 };
+
+static RmmRec *the_rec(World *w)
+{
+    return g_hash_table_lookup(w->m->rmm->recs, &w->realm[REALM_RUNS].rec[0]);
+}
 
 static void rec_arguments(World *w, uint64_t fid)
 {
@@ -431,11 +432,12 @@ static void each_rec_state_with_each_command(void)
     for (i = 0; i < G_N_ELEMENTS(rec_states); i++) {
         const NegativeCommand *c = command(rec_states[i].fid);
 
-        g_assert_cmpuint(strlen(rec_states[i].by_state), ==, REC_STATES);
-        for (state = 0; state < REC_STATES; state++) {
+        g_assert_cmpuint(strlen(rec_states[i].by_state), ==, REC_DESTROYED);
+        for (state = 0; state < REC_DESTROYED; state++) {
             World *w = world_new();
 
             set_rec_state(w, state);
+            g_assert_cmpint(the_rec(w)->state, ==, state);
             rec_arguments(w, c->fid);
             judge(w, c, rec_states[i].by_state[state], state);
             world_free(w);
