@@ -547,11 +547,14 @@ void rec_exit(RmmPe *pe, const RmiRecExit *exit)
     rec_exit_to(pe, exit, REC_READY);
 }
 
-/* ESR_EL2 of a data abort from a lower level, translation fault. */
+/*
+ * ESR_EL2 of a data abort from a lower level, translation fault: the level
+ * is the end of its code, but for -1, which came later.
+ */
 void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level)
 {
     exit->exit_reason = RMI_EXIT_SYNC;
-    exit->esr = 0x24ull << 26 | 0x4 | level;
+    exit->esr = 0x24ull << 26 | (level < 0 ? 0x2b : 0x4 | level);
     exit->hpfar = ipa >> RMM_GRANULE_SHIFT << 4;
 }
 

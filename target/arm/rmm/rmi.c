@@ -385,7 +385,7 @@ static uint64_t set_ripas_for_rec(RmmRealm *realm, RmmRec *rec,
         return RMI_ERROR_REC;
     }
     if (rec->state != REC_RIPAS || base != rec->ripas.addr ||
-        top <= base || top > rec->ripas.top || top % RMM_GRANULE_SIZE) {
+        top > rec->ripas.top || top % RMM_GRANULE_SIZE) {
         return RMI_ERROR_INPUT;
     }
     result = rtt_set_ripas(realm, base, top, rec->ripas.value,
@@ -399,7 +399,7 @@ static uint64_t set_ripas_for_rec(RmmRealm *realm, RmmRec *rec,
 static uint64_t rmi_rtt_set_ripas(RmiCall *c)
 {
     uint64_t rd = c->in[1], base = c->in[3], top = c->in[4];
-    RmmRec *rec = rec_lock(c->rmm, c->in[2]);
+    RmmRec *rec = top > base ? rec_lock(c->rmm, c->in[2]) : NULL;
     uint64_t result;
 
     if (!rec) {
@@ -407,7 +407,7 @@ static uint64_t rmi_rtt_set_ripas(RmiCall *c)
     }
     if (rec->realm->rd == rd) {
         result = set_ripas_for_rec(rec->realm, rec, base, top, &c->out[1]);
-    } else if (granule_state(c->rmm, rd) != GRANULE_RD || top <= base) {
+    } else if (granule_state(c->rmm, rd) != GRANULE_RD) {
         result = RMI_ERROR_INPUT;
     } else {
         result = RMI_ERROR_REC;         /* another Realm's REC */

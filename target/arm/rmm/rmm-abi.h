@@ -86,14 +86,17 @@
 /* Version word of RMI and of RSI: major in bits 30:16, minor in 15:0. */
 #define RMM_ABI_VERSION_1_0         0x10000u
 
-/* RMI result word: status in bits 7:0, index in 15:8 (RMM 1.0, B4.4.1). */
+/*
+ * RMI result word: status in bits 7:0, index in 15:8, the rest zero (RMM 1.0,
+ * B4.4.1).  An index may be a level, -1 included.
+ */
 #define RMI_SUCCESS                 0u
 #define RMI_ERROR_INPUT             1u
 #define RMI_ERROR_REALM             2u
 #define RMI_ERROR_REC               3u
 #define RMI_ERROR_RTT               4u
 #define RMI_RESULT(status, index) \
-    ((uint64_t)(status) | (uint64_t)(index) << 8)
+    ((uint64_t)(status) | (uint64_t)((index) & 0xff) << 8)
 #define RMI_STATUS(result)          ((unsigned)((result) & 0xff))
 #define RMI_INDEX(result)           ((unsigned)((result) >> 8 & 0xff))
 

@@ -399,6 +399,11 @@ static void the_host_sets_what_was_asked_and_no_more(Fixture *f,
     fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0, 0x1000),
                  RMI_ERROR_INPUT);
     fake_enter(f->m, &f->pe, &f->r, 0);
+    /* The range comes before what runs, as in TF-RMM. */
+    fake_refused(f->m, fake_call(f->m, RMI_RTT_SET_RIPAS, rd, rec, 0, 0x1000),
+                 RMI_ERROR_REC);
+    fake_refused(f->m, fake_call(f->m, RMI_RTT_SET_RIPAS, rd, rec, 0, 0),
+                 RMI_ERROR_INPUT);
     CALL(f, RSI_IPA_STATE_SET, 0x2000, 0x6000, RMI_RIPAS_EMPTY, 0);
     fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x3000, 0x6000),
                  RMI_ERROR_INPUT);
@@ -901,6 +906,34 @@ static void the_setter_stops_with_the_rule(void)
                               "import*");
 }
 
+/* The level is one that neither the index nor the code has bits for. */
+static void level_minus_one_is_reported_as_it_has_to_be(void)
+{
+    FakeMachine *m = fake_machine_prepare(32);
+    RmmPe pe = { .world = RMM_WORLD_HOST };
+    uint64_t data;
+    FakeRealm r;
+
+    m->platform.lpa2 = true;
+    m->platform.ipa_bits = 52;
+    fake_machine_start(m);
+    fake_realm_params(m, &r, 49, -1)->flags = RMI_REALM_LPA2;
+    g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
+    data = fake_granule(m);
+    fake_refused(m, fake_call(m, RMI_DATA_CREATE_UNKNOWN, r.rd, data, 0),
+                 0xff04);
+    g_assert_cmphex(fake_call(m, RMI_RTT_INIT_RIPAS, r.rd, 0, 1ull << 48),
+                    ==, RMI_SUCCESS);
+    fake_rec(m, &r, RMI_REC_RUNNABLE, 0);
+    g_assert_cmphex(fake_call(m, RMI_REALM_ACTIVATE, r.rd), ==, RMI_SUCCESS);
+    fake_enter(m, &pe, &r, 0);
+    fake_call_pe(m, &pe, RSI_HOST_CALL, (uint64_t[]) { 0x5000 }, 1);
+    g_assert_cmphex(pe.x[0], ==, RMI_SUCCESS);
+    g_assert_cmphex(fake_run(m, 0)->exit.esr, ==, 0x24ull << 26 | 0x2b);
+    g_assert_cmphex(fake_run(m, 0)->exit.hpfar, ==, 0x50);
+    fake_machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -946,5 +979,7 @@ int main(int argc, char **argv)
     TEST(an_external_abort_shows_the_host_no_address);
     TEST(a_recoverable_external_abort_is_the_realms_as_well);
     TEST(what_the_host_need_not_know_stays_in_the_realm);
+    g_test_add_func("/rmm/rec/level_minus_one_is_reported_as_it_has_to_be",
+                    level_minus_one_is_reported_as_it_has_to_be);
     return g_test_run();
 }
