@@ -199,6 +199,12 @@ static void unlock_granules(Rmm *rmm, uint64_t rd,
     }
 }
 
+/* A VMID is 16 bits wide; what stands beside it is reserved. */
+static bool vmid_ok(const RmmPlatform *p, uint16_t vmid)
+{
+    return p->vmid_bits != 8 || vmid <= UINT8_MAX;
+}
+
 static bool vmid_reserve(Rmm *rmm, uint16_t vmid)
 {
     gpointer key = GUINT_TO_POINTER(vmid + 1u);
@@ -244,8 +250,7 @@ static uint64_t create_checked(Rmm *rmm, uint64_t rd,
 {
     RmmRealm *realm;
 
-    if (params->vmid >> (rmm->platform.vmid_bits ? rmm->platform.vmid_bits
-                                                 : 16) & 0xffff ||
+    if (!vmid_ok(&rmm->platform, params->vmid) ||
         !params_supported(&rmm->platform, params) ||
         !params_tables_ok(&rmm->platform, params, rd) ||
         !lock_granules(rmm, rd, params)) {

@@ -209,6 +209,31 @@ static void a_vmid_serves_one_realm(void)
     fake_machine_free(m);
 }
 
+/* A VMID is the first 16 bits of its place; the rest is reserved. */
+static void a_vmid_is_as_wide_as_the_platform_says(void)
+{
+    static const struct {
+        uint8_t bits;
+        uint64_t vmid, result;
+    } cases[] = {
+        { 8, 0xff, RMI_SUCCESS }, { 8, 0x100, RMI_ERROR_INPUT },
+        { 8, 0x12300ff, RMI_SUCCESS }, { 16, 0xffff, RMI_SUCCESS },
+        { 16, 0x10000, RMI_SUCCESS }, { 0, 0xab00ffff, RMI_SUCCESS },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        FakeMachine *m = fake_machine_prepare(16);
+        FakeRealm r;
+
+        m->platform.vmid_bits = cases[i].bits;
+        fake_machine_start(m);
+        fake_realm_params(m, &r, 33, 1)->vmid = cases[i].vmid;
+        g_assert_cmphex(fake_realm_try(m, &r), ==, cases[i].result);
+        fake_machine_free(m);
+    }
+}
+
 static void extensions_need_the_platform(void)
 {
     static const uint64_t flags[] = { RMI_REALM_MTE, RMI_REALM_MIGRATION };
@@ -319,6 +344,7 @@ int main(int argc, char **argv)
     TEST(parameters_that_cannot_be_met_are_refused);
     TEST(granules_that_are_not_delegated_are_refused);
     TEST(a_vmid_serves_one_realm);
+    TEST(a_vmid_is_as_wide_as_the_platform_says);
     TEST(extensions_need_the_platform);
     TEST(start_tables_are_counted_as_the_architecture_says);
     TEST(the_halves_of_the_ipa_space_begin_as_they_should);
