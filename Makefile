@@ -7,8 +7,8 @@ BUILD ?= build
 # any, those of the last ./configure hold.
 CONFIGURE ?=
 
-.PHONY: build configure run check check-quick check-lib bench patches deps
-.PHONY: guest help clean distclean
+.PHONY: build configure run check check-quick check-lib coverage bench
+.PHONY: bench-rmm patches deps guest help clean distclean
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -34,8 +34,17 @@ check-lib: deps
 	@test -f build/lib/build.ninja || meson setup build/lib
 	@ninja -C build/lib test
 
+coverage: deps
+	@tests/coverage
+
 bench: build guest
 	@tests/bench/run
+
+bench-rmm: deps
+	@test -f build/lib-bench/build.ninja || \
+	    meson setup --buildtype=release build/lib-bench
+	@ninja -C build/lib-bench target/arm/rmm/tests/bench-rmm
+	@build/lib-bench/target/arm/rmm/tests/bench-rmm
 
 patches: configure
 	@upstream/overlay patches --build-dir $(BUILD)
@@ -48,7 +57,9 @@ help:
 	@echo 'make run          boot a Realm, live-migrate it, print what happened'
 	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
+	@echo 'make coverage     what the tests of that library reach of it'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
+	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
 	@echo 'make deps         install missing Debian packages (root or sudo)'
 	@echo 'make clean        remove $(BUILD)/ and qemu/; distclean: also what was downloaded'
