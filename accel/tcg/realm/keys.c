@@ -8,6 +8,7 @@
  * Invariants:
  * - Nobody but the owner can read a private key: a file that others may
  *   read is not used, and neither is one of somebody else.
+ * - There are both keys, or none and a warning that names file and remedy.
  * - A key is complete or not there: it gets its name when it is written, and
  *   only if no other QEMU has been faster.
  *
@@ -21,6 +22,7 @@
 #include <gnutls/x509.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "target/arm/rmm/cose.h"
 #include "realm-tcg.h"
 
 static const char *const names[RMM_KEYS] = {
@@ -105,6 +107,15 @@ static bool make_key(const char *path, Error **errp)
     return ok;
 }
 
+/* One that the RMM can use. */
+static bool is_key(const uint8_t *der, size_t size)
+{
+    CoseKey *key = cose_key_new(der, size);
+
+    cose_key_free(key);
+    return key;
+}
+
 static bool read_key(int fd, const char *path, RmmKey which, Error **errp)
 {
     struct stat st;
@@ -114,17 +125,23 @@ static bool read_key(int fd, const char *path, RmmKey which, Error **errp)
         error_setg_errno(errp, errno, "cannot look at '%s'", path);
         return false;
     }
-    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-        (st.st_mode & (S_IRWXG | S_IRWXO))) {
-        error_setg(errp, "'%s' is not a file that its owner alone, and "
-                   "that is this user, can read", path);
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+        error_setg(errp, "'%s' is not a file of this user; move it away, and "
+                   "a new key is made", path);
+        return false;
+    }
+    if (st.st_mode & (S_IRWXG | S_IRWXO)) {
+        error_setg(errp, "others may read or write '%s'; if they have not, "
+                   "use 'chmod 600', else remove it, and a new key is made",
+                   path);
         return false;
     }
     size = st.st_size <= RMM_MAX_KEY
            ? RETRY_ON_EINTR(read(fd, keys[which].der, RMM_MAX_KEY)) : 0;
-    if (size <= 0 || size != st.st_size) {
-        error_setg(errp, "'%s' holds no key; without it, a new one is made",
-                   path);
+    if (size <= 0 || size != st.st_size ||
+        !is_key(keys[which].der, size)) {
+        error_setg(errp, "'%s' holds no key on P-384; remove it, and a new "
+                   "one is made", path);
         return false;
     }
     keys[which].size = size;

@@ -155,8 +155,9 @@ typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
 /*
  * An exception that the Realm takes to EL1 before its next instruction, and
  * before the PE enters the library again.  The machine delivers it: ELR_EL1
- * is the PC, SPSR_EL1 and the vector are its own.  The exception class in @esr is that of one taken from EL1; a machine
- * whose Realm was at EL0 clears bit 26 of an abort's.
+ * is the PC, SPSR_EL1 and the vector are its own.  The exception class in
+ * @esr is that of one taken from EL1; a machine whose Realm was at EL0 clears
+ * bit 26 of an abort's.
  */
 typedef struct RmmInject {
     bool pending;           /* set by the library, cleared by the machine */
