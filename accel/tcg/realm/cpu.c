@@ -209,9 +209,9 @@ static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
 }
 
 /* The identifier as the RMM decodes it (SMCCC 1.3, section 2.5.1). */
-static uint64_t smc_fid(CPUState *cs)
+static uint32_t smc_fid(CPUState *cs)
 {
-    return ARM_CPU(cs)->env.xregs[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    return (uint32_t)ARM_CPU(cs)->env.xregs[0] & ~SMCCC_SVE_HINT;
 }
 
 static void realm_do_interrupt(CPUState *cs)

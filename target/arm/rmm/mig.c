@@ -213,7 +213,7 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
 
 void mig_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t n = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - MIG_FID_BASE;
+    uint32_t n = pe_fid(pe) - MIG_FID_BASE;
     MigCall c = { .rmm = rmm };
 
     if (!rmm->platform.migration || n >= MIG_NUM_CALLS) {

@@ -120,7 +120,7 @@ static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe)
 
 void psci_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    uint32_t fid = pe_fid(pe);
     const PsciRow *row = find(fid);
     uint64_t arg[4] = { fid };
     uint64_t x0;

@@ -122,7 +122,7 @@ static void log_call(Rmm *rmm, const struct RmiRow *row, const RmiCall *c,
 
 void rmi_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t number = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - RMI_VERSION;
+    uint32_t number = pe_fid(pe) - RMI_VERSION;
     const struct RmiRow *row;
     RmiCall c = { .rmm = rmm, .pe = pe };
     uint64_t x0;

@@ -94,6 +94,15 @@ uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
 /* Calls RMM_MIG_FID_FIRST to LAST from the host (session.c). */
 void mig_handle(Rmm *rmm, RmmPe *pe);
 
+/*
+ * The function identifier of @pe's SMC: W0, without the hint that SVE state
+ * is not in use (SMCCC 1.3, 2.5 and 2.6).
+ */
+static inline uint32_t pe_fid(const RmmPe *pe)
+{
+    return (uint32_t)pe->x[0] & ~SMCCC_SVE_HINT;
+}
+
 /* The REC that @pe runs. */
 static inline RmmRec *pe_rec(const RmmPe *pe)
 {

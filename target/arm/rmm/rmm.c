@@ -95,7 +95,7 @@ void rmm_refuse_unknown(Rmm *rmm, RmmPe *pe, const char *interface)
 
 void rmm_call(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t fid = pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT;
+    uint32_t fid = pe_fid(pe);
 
     if (pe->world == RMM_WORLD_HOST) {
         if (fid >= RMM_MIG_FID_FIRST && fid <= RMM_MIG_FID_LAST) {

@@ -98,7 +98,7 @@ static void log_call(Rmm *rmm, const struct RsiRow *row, const RmmPe *pe)
 
 void rsi_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint64_t number = (pe->x[0] & ~(uint64_t)SMCCC_SVE_HINT) - RSI_VERSION;
+    uint32_t number = pe_fid(pe) - RSI_VERSION;
     const struct RsiRow *row = &calls[number];
     RsiCall c = { .pe = pe, .rec = pe_rec(pe) };
     uint64_t x0;

@@ -528,7 +528,8 @@ static const NegativeRow psci_complete_rows[] = {
     ROW("+calling_state", IN, STATE(1, REC_AUX)),
     ROWS_REC("target", "target_state", 2),
     ROW("+target_state", IN, STATE(2, REC_AUX)),
-    ROW("pending", IN, { rec, 1, OF(RUNS, 2) }),
+    /* X1 of REC 2 is the MPIDR of REC 0, but it did not ask. */
+    ROW("pending", IN, { rec, 1, OF(RUNS, 2) }, { rec, 2, OF(RUNS, 0) }),
     ROW("+pending", IN, { rec, 1, OF(OFF, 0) }, { rec, 2, OF(OFF, 1) }),
     ROW("owner", IN, { rec, 2, OF(OFF, 1) }),   /* the same MPIDR */
     ROW("target", IN, { rec, 2, OF(RUNS, 2) }),
@@ -724,6 +725,8 @@ static const NegativeRow rtt_set_ripas_rows[] = {
     ROWS_REC("rec", "rec_gran_state", 2),
     ROW("+rec_gran_state", IN, STATE(2, REC_AUX)),
     ROW("rec_owner", REC, { rec, 2, OF(OFF, 0) }),
+    ROW("+size_valid_compare_rec_owner", IN, { rec, 2, OF(OFF, 0) },
+        SET(4, IPA_FREE)),
     ROW("+rec_state", REC, { run_rec, 0 }),
     ROW("size_valid", IN, SET(4, IPA_FREE)),
     ROW("+size_valid", IN, SET(4, 0)),

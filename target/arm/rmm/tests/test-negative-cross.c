@@ -21,11 +21,11 @@ static World *world_for(const NegativeCommand *c)
 }
 
 static void refused(World *w, const NegativeCommand *c, uint64_t x0,
-                    const char *format, unsigned a, uint64_t b)
+                    const char *kind, unsigned reg, uint64_t value)
 {
     g_autofree char *what = g_strdup_printf("with X%u = 0x%"
                                             G_GINT64_MODIFIER "x (%s)",
-                                            a, b, format);
+                                            reg, value, kind);
 
     world_refused(w, c, x0, what);
     refusals++;
@@ -536,6 +536,23 @@ static void each_number_that_a_realm_cannot_call(void)
     world_free(w);
 }
 
+/* SMCCC: the function identifier is W0. */
+static void what_stands_above_a_number_does_not_matter(void)
+{
+    const NegativeCommand *c = command(RMI_DATA_CREATE);
+    const NegativeCommand *rsi = command(RSI_REALM_CONFIG);
+    World *w = world_for(c);
+
+    g_assert_cmphex(world_issue(w, c, 0xdeadbeefull << 32), ==, RMI_SUCCESS);
+    world_free(w);
+    w = world_for(rsi);
+    g_assert_cmphex(world_issue(w, rsi, UINT64_MAX << 32), ==, RSI_SUCCESS);
+    world_guest_call(w, UINT64_MAX << 32 | PSCI_FID_VERSION, 0, 0, 0);
+    g_assert_cmphex(w->guest.x[0], ==, PSCI_VERSION_1_1);
+    unknown(w, BY_REALM, 1ull << 32 | RMI_VERSION);
+    world_free(w);
+}
+
 static void say_how_many(void)
 {
     g_test_message("%u refusals, each with and without the SVE hint",
@@ -559,6 +576,7 @@ int main(int argc, char **argv)
     TEST(each_rec_state_with_each_command);
     TEST(each_number_that_rmi_does_not_use);
     TEST(each_number_that_a_realm_cannot_call);
+    TEST(what_stands_above_a_number_does_not_matter);
     TEST(say_how_many);
     return g_test_run();
 }

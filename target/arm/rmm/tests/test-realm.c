@@ -317,7 +317,7 @@ static void an_unknown_call_changes_x0_only(void)
 {
     static const uint64_t fids[] = {
         0xC4000156, 0xC4000160, 0xC4000163, 0xC400016A, 0xC400014F,
-        0xC4000190, 0x84000000, 0, ~0ull, 0x1C4000150,
+        0xC4000190, 0x84000000, 0, ~0ull, 0x1C4000156,
     };
     FakeMachine *m = fake_machine_new(4);
     size_t i;

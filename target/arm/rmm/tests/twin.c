@@ -533,7 +533,7 @@ static uint64_t run(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *in,
 
 void twin_call(Twin *t, TwinPe *pe)
 {
-    uint64_t fid = pe->pe.x[0] & ~0x10000ull;
+    uint64_t fid = pe->pe.x[0] & 0xfffeffff;    /* W0, less the hint */
     uint64_t in[6], out[5] = { 0 }, x0;
     unsigned num;
 
