@@ -1,8 +1,9 @@
 /*
  * The calls of the migration extension: the table and the dispatcher
  *
- * Purpose: one row per call of mig-abi.h says in which phases of a session
- * it is legal and which streams it holds; mig_handle does what all share.
+ * Purpose: one row per call of mig-abi.h says what it takes and gives, in
+ * which phases of a session it is legal and which streams it holds;
+ * mig_handle does what all share.
  *
  * Invariants:
  * - The first final failure of an import latches (MigSession.failed): from
@@ -15,57 +16,87 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <string.h>
 #include "mig.h"
 
 /* What a row locks: all streams, or the one its arguments name */
 typedef enum MigLocks {
+    NO_REALM,                   /* the call is not about one */
     ALL_STREAMS,
     STREAM_IN_X6,
     STREAM_IN_BUNDLE,
 } MigLocks;
 
-#define IN(phase) (1u << (phase))
+#define IN(phase) (1u << MIG_##phase)
 #define ANY       ((1u << MIG_PHASES) - 1)
+#define SENDING   (IN(EXPORTING) | IN(PAUSED))
+#define TAKING    (IN(OFFERED) | IN(IMPORTING))
+
+static uint64_t mig_features(MigCall *c);
+
+/*
+ * Numbers, inputs and outputs (X1 and up) are those of mig-abi.h.
+ *
+ *  call       inputs outputs handler        streams      phases      log
+ */
+#define CALLS(ROW) \
+    ROW(FEATURES,      0, 3, mig_features,      NO_REALM,    ANY, \
+        LOG_ALWAYS) \
+    ROW(OFFER,         3, 1, mig_offer,         ALL_STREAMS, IN(IDLE), \
+        LOG_ALWAYS) \
+    ROW(ACCEPT,        3, 0, mig_accept,        ALL_STREAMS, ANY, \
+        LOG_ALWAYS) \
+    ROW(EXPORT_BEGIN,  3, 1, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
+        LOG_ALWAYS) \
+    ROW(COLLECT_DIRTY, 4, 1, mig_collect_dirty, ALL_STREAMS, SENDING, \
+        LOG_ERRORS) \
+    ROW(EXPORT_MEMORY, 6, 2, mig_export_memory, STREAM_IN_X6, SENDING, \
+        LOG_ERRORS) \
+    ROW(EXPORT_EPOCH,  3, 1, mig_export_epoch,  ALL_STREAMS, SENDING, \
+        LOG_ERRORS) \
+    ROW(PAUSE,         1, 0, mig_pause,         ALL_STREAMS, IN(EXPORTING), \
+        LOG_ALWAYS) \
+    ROW(EXPORT_REALM,  4, 2, mig_export_realm,  ALL_STREAMS, IN(PAUSED), \
+        LOG_ERRORS) \
+    ROW(EXPORT_REC,    4, 1, mig_export_rec,    ALL_STREAMS, IN(PAUSED), \
+        LOG_ERRORS) \
+    ROW(EXPORT_START,  3, 1, mig_export_start,  ALL_STREAMS, IN(PAUSED), \
+        LOG_ALWAYS) \
+    ROW(EXPORT_ABORT,  1, 0, mig_export_abort,  ALL_STREAMS, \
+        IN(ACCEPTED) | SENDING, LOG_ALWAYS) \
+    ROW(IMPORT,        3, 0, mig_import,        ALL_STREAMS, TAKING, \
+        LOG_ERRORS) \
+    ROW(IMPORT_MEMORY, 5, 1, mig_import_memory, STREAM_IN_BUNDLE, \
+        IN(IMPORTING), LOG_ERRORS) \
+    ROW(IMPORT_COMMIT, 1, 1, mig_import_commit, ALL_STREAMS, \
+        IN(IMPORTING) | IN(STARTED), LOG_ALWAYS) \
+    ROW(IMPORT_ABORT,  1, 0, mig_import_abort,  ALL_STREAMS, \
+        TAKING | IN(STARTED), LOG_ALWAYS)
+
+#define ROW(call, inputs, outputs, fn, locks, phases, log) \
+    [MIG_##call] = { #call, inputs, outputs, fn, locks, phases, log },
 
 static const struct MigRow {
+    const char *name;
+    unsigned inputs;
+    unsigned outputs;
     uint64_t (*handler)(MigCall *c);
     MigLocks locks;
     unsigned phases;
-} rows[MIG_NUM_CALLS] = {
-    [MIG_OFFER] = { mig_offer, ALL_STREAMS, IN(MIG_IDLE) },
-    [MIG_ACCEPT] = { mig_accept, ALL_STREAMS, ANY },
-    [MIG_EXPORT_BEGIN] = { mig_export_begin, ALL_STREAMS, IN(MIG_ACCEPTED) },
-    [MIG_COLLECT_DIRTY] = {
-        mig_collect_dirty, ALL_STREAMS, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
-    },
-    [MIG_EXPORT_MEMORY] = {
-        mig_export_memory, STREAM_IN_X6, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
-    },
-    [MIG_EXPORT_EPOCH] = {
-        mig_export_epoch, ALL_STREAMS, IN(MIG_EXPORTING) | IN(MIG_PAUSED)
-    },
-    [MIG_PAUSE] = { mig_pause, ALL_STREAMS, IN(MIG_EXPORTING) },
-    [MIG_EXPORT_REALM] = { mig_export_realm, ALL_STREAMS, IN(MIG_PAUSED) },
-    [MIG_EXPORT_REC] = { mig_export_rec, ALL_STREAMS, IN(MIG_PAUSED) },
-    [MIG_EXPORT_START] = { mig_export_start, ALL_STREAMS, IN(MIG_PAUSED) },
-    [MIG_EXPORT_ABORT] = {
-        mig_export_abort, ALL_STREAMS,
-        IN(MIG_ACCEPTED) | IN(MIG_EXPORTING) | IN(MIG_PAUSED)
-    },
-    [MIG_IMPORT] = {
-        mig_import, ALL_STREAMS, IN(MIG_OFFERED) | IN(MIG_IMPORTING)
-    },
-    [MIG_IMPORT_MEMORY] = {
-        mig_import_memory, STREAM_IN_BUNDLE, IN(MIG_IMPORTING)
-    },
-    [MIG_IMPORT_COMMIT] = {
-        mig_import_commit, ALL_STREAMS, IN(MIG_IMPORTING) | IN(MIG_STARTED)
-    },
-    [MIG_IMPORT_ABORT] = {
-        mig_import_abort, ALL_STREAMS,
-        IN(MIG_OFFERED) | IN(MIG_IMPORTING) | IN(MIG_STARTED)
-    },
+    RmmLogPolicy log;
+} rows[] = {
+    CALLS(ROW)
 };
+
+#undef ROW
+#define ROW(call, inputs, outputs, fn, locks, phases, log) \
+    _Static_assert((inputs) <= MIG_INPUTS && (outputs) <= MIG_OUTPUTS, #call);
+CALLS(ROW)
+#undef ROW
+#define ROW(call, ...) + (1u << MIG_##call)
+_Static_assert((0 CALLS(ROW)) == (1u << MIG_NUM_CALLS) - 1,
+               "a row for every call of the extension");
+#undef ROW
 
 uint64_t mig_lock_realm(MigCall *c, RealmState state)
 {
@@ -167,7 +198,7 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
         rmm_mutex_lock(&c->stream->lock);
     }
     if (!g_atomic_int_get(&c->s->failed) &&
-        (row->phases & IN(c->s->phase))) {
+        (row->phases & 1u << c->s->phase)) {
         result = row->handler(c);
         final = is_final(c, result);
         if (final) {
@@ -211,27 +242,37 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
     return result;
 }
 
+static uint64_t mig_features(MigCall *c)
+{
+    c->out[1] = MIG_VERSION;
+    c->out[2] = MIG_MAX_BUNDLE;
+    c->out[3] = MIG_MAX_PAGES;
+    return RMI_SUCCESS;
+}
+
+static void log_call(Rmm *rmm, const struct MigRow *row, const MigCall *c,
+                     uint64_t x0)
+{
+    RmmLog entry = { .interface = "MIG", .call = row->name,
+                     .inputs = &c->in[1], .num_inputs = row->inputs,
+                     .result = x0 };
+
+    rmm_log(rmm, row->log, x0 != RMI_SUCCESS, &entry);
+}
+
 void mig_handle(Rmm *rmm, RmmPe *pe)
 {
     uint32_t n = pe_fid(pe) - MIG_FID_BASE;
     MigCall c = { .rmm = rmm };
+    const struct MigRow *row;
 
     if (!rmm->platform.migration || n >= MIG_NUM_CALLS) {
-        pe->x[0] = SMCCC_NOT_SUPPORTED;
+        rmm_refuse_unknown(rmm, pe, "MIG");
         return;
     }
-    if (n == MIG_FEATURES) {
-        pe->x[0] = RMI_SUCCESS;
-        pe->x[1] = MIG_VERSION;
-        pe->x[2] = MIG_MAX_BUNDLE;
-        pe->x[3] = MIG_MAX_PAGES;
-        return;
-    }
-    for (int i = 1; i < G_N_ELEMENTS(c.in); i++) {
-        c.in[i] = pe->x[i];
-    }
-    pe->x[0] = run_call(&c, &rows[n]);
-    for (int i = 1; i < G_N_ELEMENTS(c.out); i++) {
-        pe->x[i] = c.out[i];
-    }
+    row = &rows[n];
+    memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
+    pe->x[0] = row->locks == NO_REALM ? row->handler(&c) : run_call(&c, row);
+    memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
+    log_call(rmm, row, &c, pe->x[0]);
 }

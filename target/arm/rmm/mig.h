@@ -18,13 +18,16 @@
 #include "rmm-internal.h"
 #include "session.h"
 
+#define MIG_INPUTS  6
+#define MIG_OUTPUTS 3
+
 typedef struct MigCall {
     Rmm *rmm;
     RmmRealm *realm;
     MigSession *s;
     MigStream *stream;          /* of calls that hold one; else stream 0 */
-    uint64_t in[7];             /* X1 on, from index 1 on */
-    uint64_t out[3];            /* likewise; zero on entry */
+    uint64_t in[1 + MIG_INPUTS]; /* numbered like registers: [1] is X1 */
+    uint64_t out[1 + MIG_OUTPUTS]; /* likewise; zero at first */
 } MigCall;
 
 static inline uint64_t mig_refuse(MigCause cause)

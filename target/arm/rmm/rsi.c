@@ -267,6 +267,11 @@ static uint64_t rsi_ipa_state_set(RsiCall *c)
     return 0;
 }
 
+/*
+ * The text (B5.3) wants a top above the base, up to the one that was asked
+ * for, with one RIPAS between them.  How far is open: as in TF-RMM, the run
+ * ends with the table at the latest, and the Realm asks for the rest.
+ */
 static uint64_t rsi_ipa_state_get(RsiCall *c)
 {
     RmmRealm *realm = c->rec->realm;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "fake-machine.h"
+#include "mig-abi.h"
 
 /* What RmmOps.log was told last. */
 static struct {
@@ -181,6 +182,32 @@ static void registers_behind_the_outputs_keep_their_values(
     }
 }
 
+static void calls_of_a_migration_are_logged_as_well(Fixture *f,
+                                                    gconstpointer data)
+{
+    const uint64_t last = MIG_FID_BASE + MIG_NUM_CALLS - 1;
+
+    g_assert_cmphex(CALL(f, MIG_FID_BASE + MIG_FEATURES, 1, 2, 3, 4), ==,
+                    RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, MIG_VERSION);
+    g_assert_cmphex(f->pe.x[4], ==, 4);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 0);
+    assert_logged("MIG", "FEATURES", RMI_SUCCESS);
+    CALL(f, MIG_FID_BASE + MIG_EXPORT_MEMORY, f->r.rd, 1, 2, 3, 4, 5);
+    g_assert_cmpuint(logged.entry.num_inputs, ==, 6);
+    g_assert_cmphex(logged.inputs[5], ==, 5);
+    assert_logged("MIG", "EXPORT_MEMORY", RMI_ERROR_REALM);
+    CALL(f, last + 1, 1);
+    assert_logged("MIG", "unknown", SMCCC_NOT_SUPPORTED);
+    fake_machine_free(f->m);
+    f->m = fake_machine_prepare(16);
+    f->m->ops.log = op_log;
+    f->m->platform.migration = false;
+    fake_machine_start(f->m);
+    CALL(f, MIG_FID_BASE + MIG_FEATURES, 1);
+    assert_logged("MIG", "unknown", SMCCC_NOT_SUPPORTED);
+}
+
 static void calls_work_without_a_log(Fixture *f, gconstpointer data)
 {
     FakeMachine *m = fake_machine_new(16);
@@ -202,6 +229,7 @@ int main(int argc, char **argv)
     ADD(a_call_that_exits_has_no_result_in_the_log);
     ADD(unknown_calls_are_logged_and_change_no_register);
     ADD(registers_behind_the_outputs_keep_their_values);
+    ADD(calls_of_a_migration_are_logged_as_well);
     ADD(calls_work_without_a_log);
     return g_test_run();
 }
