@@ -90,6 +90,15 @@ static void unaligned_tables(World *w, uint64_t a, uint64_t b)
     piece_param(w, 0x808, fake_granules(w->m, 8) + RMM_GRANULE_SIZE);
 }
 
+/* @n tables, all DELEGATED, for a width and a start level. */
+static void tables(World *w, uint64_t width_and_level, uint64_t n)
+{
+    piece_param(w, 0x008, width_and_level >> 8);
+    piece_param(w, 0x810, width_and_level & 0xff);
+    piece_param(w, 0x808, fake_granules(w->m, n));
+    piece_param(w, 0x818, n);
+}
+
 static void table_in_use(World *w, uint64_t n, uint64_t b)
 {
     g_assert_cmphex(fake_call(w->m, RMI_DATA_CREATE_UNKNOWN,
@@ -152,6 +161,64 @@ static void as_many_recs_as_can_be(World *w, uint64_t a, uint64_t b)
 {
     fake_realm_object(w->m, &w->realm[REALM_FRESH])->num_recs = RMM_MAX_RECS;
     piece_param(w, 0x100, rec_index_to_mpidr(RMM_MAX_RECS));
+}
+
+/* X1 is a Realm of 32 bits with start level 2. */
+static void starts_at_level_2(World *w, uint64_t a, uint64_t b)
+{
+    FakeRealm r;
+
+    fake_realm_params(w->m, &r, 32, 2);
+    g_assert_cmphex(fake_realm_try(w->m, &r), ==, RMI_SUCCESS);
+    w->x[1] = r.rd;
+}
+
+/* Mappings of the host in every entry of the table of X2 and X3. */
+static void map_all(World *w, uint64_t desc, uint64_t level)
+{
+    uint64_t bytes = rtt_entry_bytes(level);
+    unsigned i;
+
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        fake_call(w->m, RMI_RTT_UNMAP_UNPROTECTED, w->x[1],
+                  w->x[2] + i * bytes, level);
+        g_assert_cmphex(fake_call(w->m, RMI_RTT_MAP_UNPROTECTED, w->x[1],
+                                  w->x[2] + i * bytes, level,
+                                  desc + i * bytes), ==, RMI_SUCCESS);
+    }
+}
+
+/* The last entry of the table of X2, at level 3, says @desc instead. */
+static void map_last(World *w, uint64_t desc, uint64_t b)
+{
+    uint64_t ipa = w->x[2] + 511 * RMM_GRANULE_SIZE;
+
+    fake_call(w->m, RMI_RTT_UNMAP_UNPROTECTED, w->x[1], ipa, 3);
+    if (desc) {
+        g_assert_cmphex(fake_call(w->m, RMI_RTT_MAP_UNPROTECTED, w->x[1],
+                                  ipa, 3, desc), ==, RMI_SUCCESS);
+    }
+}
+
+static void table_at_level_1(World *w, uint64_t ipa, uint64_t b)
+{
+    w->x[2] = ipa;
+    w->x[3] = 1;
+    g_assert_cmphex(fake_call(w->m, RMI_RTT_CREATE, w->x[1],
+                              fake_granule(w->m), ipa, 1), ==, RMI_SUCCESS);
+}
+
+static void last_page_is_ram(World *w, uint64_t a, uint64_t b)
+{
+    uint64_t ipa = w->x[2] + 511 * RMM_GRANULE_SIZE;
+
+    fake_ram(w->m, &w->realm[REALM_FRESH], ipa, ipa + RMM_GRANULE_SIZE);
+}
+
+static void last_page_is_assigned(World *w, uint64_t a, uint64_t b)
+{
+    fake_data_unknown(w->m, &w->realm[REALM_FRESH],
+                      w->x[2] + 511 * RMM_GRANULE_SIZE, 1);
 }
 
 #define OF(realm, n)        (REALM_##realm << 8 | (n))
@@ -277,9 +344,9 @@ static const NegativeRow data_destroy_rows[] = {
     ROWS_ALIGN("ipa", 2),
     ROW("ipa_bound", IN, SET(2, IPA_NS_PAGE)),
     ROW("ipa_bound", IN, SET(2, IPA_END)),
-    ROW("rtt_walk", RTT(2), SET(2, IPA_NO_L3)),
-    ROW("+rtt_walk", RTT(0), SET(2, IPA_NO_L1)),
-    ROW("rtte_state", RTT(3), SET(2, IPA_FREE)),
+    ROW_TOP("rtt_walk", RTT(2), IPA_EMPTY_L3, SET(2, IPA_NO_L3)),
+    ROW_TOP("+rtt_walk", RTT(0), IPA_NS, SET(2, IPA_NO_L1)),
+    ROW_TOP("rtte_state", RTT(3), IPA_NO_L3, SET(2, IPA_FREE)),
     ROW("ipa_bound_compare_rtt_walk", IN, SET(2, IPA_NS_NO_L3)),
     ROW("ipa_bound_compare_rtte_state", IN, SET(2, IPA_NS_FREE)),
     ROW("+rd_state", IN, RD(1, GONE)),
@@ -299,7 +366,7 @@ static const NegativeRow realm_create_rows[] = {
     ROWS_NS("params", 2),
     ROW("params_valid", IN, PARAM(0x030, 2)),   /* SHA-384: RMM 2.0 */
     ROW("params_valid", IN, PARAM(0x030, 0xff)),
-    ROW("params_supp", IN, PARAM(0x000, RMI_REALM_LPA2)),
+    ROW_WITHOUT_LPA2("params_supp", IN, PARAM(0x000, RMI_REALM_LPA2)),
     ROW("params_supp", IN, PARAM(0x000, RMI_REALM_SVE)),
     ROW("params_supp", IN, PARAM(0x008, 49)),
     ROW("params_supp", IN, PARAM(0x018, 6)),
@@ -326,6 +393,12 @@ static const NegativeRow realm_create_rows[] = {
     ROW("rtt_num_level", IN, PARAM(0x818, 2)),
     ROW("+rtt_num_level", IN, PARAM(0x818, 0)),
     ROW("+rtt_num_level", IN, PARAM(0x818, UINT32_MAX)),
+    ROW("+rtt_num_level", IN, { tables, 32 << 8 | 0, 1 }),
+    ROW("+rtt_num_level", IN, { tables, 39 << 8 | 0, 1 }),
+    ROW("+rtt_num_level", IN, { tables, 44 << 8 | 1, 16 }),
+    ROW("+rtt_num_level", IN, { tables, 44 << 8 | 1, 32 }),
+    ROW("+rtt_num_level", IN, { tables, 35 << 8 | 2, 32 }),
+    ROW("+rtt_num_level", IN, { tables, 32 << 8 | 3, 16 }),
     ROW("+rtt_num_level", IN, PARAM(0x810, 2)),
     ROW("+rtt_num_level", IN, PARAM(0x810, UINT64_MAX)),        /* level -1 */
     ROW("+rtt_num_level", IN, PARAM(0x810, 1ull << 63)),
@@ -561,6 +634,7 @@ static const NegativeRow rtt_create_rows[] = {
     ROW("+ipa_align", IN, ADD(3, 0x1000)),
     ROW("+ipa_align", IN, SET(3, IPA_NO_L3), SET(4, 2)),
     ROW("ipa_bound", IN, SET(3, IPA_END)),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(3, 0), SET(4, 2)),
     ROWS_FREE("rtt", "rtt_state", 2),
     ROW("rtt_bound2", IN, SET(2, PA_HIGH)),
     ROW("rtt_walk", RTT(1), SET(3, IPA_NO_L2)),
@@ -589,14 +663,15 @@ static const NegativeRow rtt_destroy_rows[] = {
     ROWS_ALIGN("ipa", 2),
     ROW("+ipa_align", IN, ADD(2, 0x1000)),
     ROW("ipa_bound", IN, SET(2, IPA_END)),
-    ROW("rtt_walk", RTT(1), SET(2, IPA_NO_L2)),
-    ROW("+rtt_walk", RTT(0), SET(2, IPA_NO_L1)),
-    ROW("rtte_state", RTT(2), SET(2, IPA_NO_L3)),
-    ROW("rtte_state", RTT(2), SET(2, IPA_NS_BLOCK)),
-    ROW("rtt_live", RTT(3), SET(2, 0)),
+    ROW_TOP("rtt_walk", RTT(1), IPA_NO_L1, SET(2, IPA_NO_L2)),
+    ROW_TOP("+rtt_walk", RTT(0), IPA_NS, SET(2, IPA_NO_L1)),
+    ROW_TOP("rtte_state", RTT(2), IPA_EMPTY_L3, SET(2, IPA_NO_L3)),
+    ROW_TOP("rtte_state", RTT(2), IPA_NS_BLOCK, SET(2, IPA_NS_BLOCK)),
+    ROW_TOP("rtt_live", RTT(3), 0, SET(2, 0)),
     ROW("+rtt_live", RTT(2), SET(2, 0), SET(3, 2)),
     ROW("+rtt_live", RTT(1), SET(2, 0), SET(3, 1)),
     ROW("+level_bound_compare_rtt_walk", IN, SET(2, IPA_NO_L1), SET(3, 4)),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(2, 0), SET(3, 2)),
     ROW("+rd_state", IN, RD(1, GONE)),
 };
 
@@ -613,6 +688,20 @@ static const NegativeRow rtt_fold_rows[] = {
     ROW("rtte_state", RTT(2), SET(2, IPA_NS_BLOCK)),
     ROW("rtte_homo", RTT(3), SET(2, 0)),
     ROW("+rtte_homo", RTT(3), SET(2, IPA_NS)),
+    ROW("+rtte_homo", RTT(3), { last_page_is_ram }),
+    ROW("+rtte_homo", RTT(3), { last_page_is_assigned }),
+    ROW("+rtte_homo", RTT(3), SET(2, IPA_NS), { map_all, NS_DESC, 3 },
+        { map_last, 0 }),
+    ROW("+rtte_homo", RTT(3), SET(2, IPA_NS), { map_all, NS_DESC, 3 },
+        { map_last, (NS_DESC ^ 1 << 7) + 0x1ff000 }),
+    ROW("+rtte_homo", RTT(3), SET(2, IPA_NS), { map_all, NS_DESC, 3 },
+        { map_last, NS_DESC + 0x1fe000 }),
+    ROW("+rtte_homo", RTT(3), SET(2, IPA_NS),
+        { map_all, NS_DESC + 0x1000, 3 }),
+    /* There are no blocks at level 0; TF-RMM answers with index 0. */
+    ROW("+rtte_homo", RTT(1), { table_at_level_1, IPA_NS | IPA_NO_L1 },
+        { map_all, 6 << 2, 1 }),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(2, 0), SET(3, 2)),
     ROW("+rtte_homo", RTT(2), SET(2, 0), SET(3, 2)),
     ROW("level_bound_compare_rtt_walk", IN, SET(2, IPA_NO_L1), SET(3, 4)),
     ROW("level_bound_compare_rtte_state", IN, SET(2, 0), SET(3, 0)),
@@ -656,10 +745,13 @@ static const NegativeRow rtt_map_unprotected_rows[] = {
     ROWS_RD(1),
     ROW("level_bound", IN, SET(3, 0)),
     ROW("level_bound", IN, SET(3, 4)),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(2, 1ull << 31),
+        SET(3, 1)),
     ROW("addr_align", IN, SET(2, IPA_NS_NO_L3), SET(3, 2),
         SET(4, NS_DESC + 0x1000)),
-    ROW("addr_bound", IN, SET(4, NS_DESC | PA_HIGH)),
-    ROW("+addr_bound", IN, SET(4, NS_DESC | 1ull << 49)),
+    ROW_WITHOUT_LPA2("addr_bound", IN, SET(4, NS_DESC | PA_HIGH)),
+    ROW_WITHOUT_LPA2("+addr_bound", IN, SET(4, NS_DESC | 1ull << 49)),
+    ROW("+addr_bound", IN, SET(4, NS_DESC | 1ull << 50)),
     ROWS_ALIGN("ipa", 2),
     ROW("+ipa_align", IN, SET(3, 2)),
     ROW("ipa_bound", IN, SET(2, IPA_FREE)),
@@ -686,10 +778,12 @@ static const NegativeRow rtt_unmap_unprotected_rows[] = {
     ROWS_ALIGN("ipa", 2),
     ROW("ipa_bound", IN, SET(2, IPA_PAGE)),
     ROW("ipa_bound", IN, SET(2, IPA_END)),
-    ROW("rtt_walk", RTT(2), SET(2, IPA_NS_NO_L3)),
-    ROW("+rtt_walk", RTT(2), SET(2, IPA_NS_BLOCK)),
-    ROW("rtte_state", RTT(3), SET(2, IPA_NS_FREE)),
-    ROW("+rtte_state", RTT(2), SET(2, IPA_NS), SET(3, 2)),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(2, 1ull << 31),
+        SET(3, 1)),
+    ROW_TOP("rtt_walk", RTT(2), IPA_NS + 0x40000000, SET(2, IPA_NS_NO_L3)),
+    ROW_TOP("+rtt_walk", RTT(2), IPA_NS_BLOCK, SET(2, IPA_NS_BLOCK)),
+    ROW_TOP("rtte_state", RTT(3), IPA_NS + 0x200000, SET(2, IPA_NS_FREE)),
+    ROW_TOP("+rtte_state", RTT(2), IPA_NS, SET(2, IPA_NS), SET(3, 2)),
     ROW("level_bound_compare_rtt_walk", IN, SET(2, IPA_NS_NO_L3), SET(3, 4)),
     ROW("level_bound_compare_rtte_state", IN, SET(2, IPA_NS_FREE),
         SET(3, 4)),
@@ -706,6 +800,7 @@ static const NegativeRow rtt_read_entry_rows[] = {
     ROWS_RD(1),
     ROW("level_bound", IN, SET(3, 4)),
     ROW("+level_bound", IN, SET(3, UINT64_MAX)),
+    ROW("+level_bound", IN, { starts_at_level_2 }, SET(2, 0), SET(3, 1)),
     ROWS_ALIGN("ipa", 2),
     ROW("+ipa_align", IN, SET(2, IPA_FREE), SET(3, 2)),
     ROW("ipa_bound", IN, SET(2, IPA_END)),

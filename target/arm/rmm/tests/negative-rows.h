@@ -24,6 +24,9 @@ void piece_param(World *w, uint64_t offset, uint64_t value);
 #define RTT(level)  RMI_RESULT(RMI_ERROR_RTT, level)
 
 #define ROW(label, x0, ...) { label, x0, { __VA_ARGS__ } }
+#define ROW_WITHOUT_LPA2(label, x0, ...) { label, x0, { __VA_ARGS__ }, true }
+#define ROW_TOP(label, x0, top, ...) \
+    { label, x0, { __VA_ARGS__ }, false, true, top }
 #define SET(reg, value)     { piece_set, reg, value }
 #define ADD(reg, value)     { piece_add, reg, value }
 #define STATE(reg, state)   { piece_state, reg, GRANULE_##state }

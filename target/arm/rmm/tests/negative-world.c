@@ -20,7 +20,7 @@ static void *op_granule(void *opaque, uint64_t pa)
     return pa == PA_HIGH ? high : fake_op_granule(opaque, pa);
 }
 
-static FakeMachine *machine_new(void)
+static FakeMachine *machine_new(bool lpa2)
 {
     FakeMachine *m = fake_machine_prepare(POOL);
 
@@ -30,6 +30,10 @@ static FakeMachine *machine_new(void)
     m->platform.num_aux = 2;
     m->platform.num_lrs = 3;
     m->platform.gic_prio_bits = 5;
+    if (lpa2) {
+        m->platform.lpa2 = true;
+        m->platform.ipa_bits = 52;
+    }
     fake_machine_start(m);
     return m;
 }
@@ -43,7 +47,8 @@ static FakeRealm realm_create_empty(FakeMachine *m)
 {
     FakeRealm r;
 
-    fake_realm_params(m, &r, 41, 0);
+    fake_realm_params(m, &r, 41, 0)->flags =
+        m->platform.lpa2 ? RMI_REALM_LPA2 : 0;
     must(fake_realm_try(m, &r));
     return r;
 }
@@ -111,10 +116,10 @@ static void check_world(World *w)
     }
 }
 
-World *world_new(void)
+static World *new_world(bool lpa2)
 {
     World *w = g_new0(World, 1);
-    FakeMachine *m = w->m = machine_new();
+    FakeMachine *m = w->m = machine_new(lpa2);
     FakeRealm *gone = &w->realm[REALM_GONE];
 
     w->realm[REALM_FRESH] = realm_create_full(m, 1);
@@ -129,6 +134,16 @@ World *world_new(void)
     find_granules(w);
     check_world(w);
     return w;
+}
+
+World *world_new(void)
+{
+    return new_world(false);
+}
+
+World *world_new_lpa2(void)
+{
+    return new_world(true);
 }
 
 void world_free(World *w)

@@ -62,6 +62,8 @@ typedef struct World {
 } World;
 
 World *world_new(void);
+/* The same with LPA2: on the machine, and in each Realm. */
+World *world_new_lpa2(void);
 void world_free(World *w);
 
 /* The Realm's next call is the REC's; @i of REALM_RUNS. */
@@ -84,6 +86,9 @@ typedef struct NegativeRow {
     const char *label;
     uint64_t x0;
     Piece piece[3];
+    bool without_lpa2;          /* with it, there is nothing wrong */
+    bool has_top;               /* the last output is `top` */
+    uint64_t top;
 } NegativeRow;
 
 typedef enum CommandWorld { BY_HOST, BY_REALM } CommandWorld;

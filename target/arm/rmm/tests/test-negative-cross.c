@@ -241,18 +241,27 @@ static void each_range_that_wraps_or_is_empty(void)
     }
 }
 
-/* A5.5.11: MemAttr, S2AP and OA are the host's, and MemAttr 4 is nobody's. */
-static void each_bit_of_a_host_descriptor(void)
+/*
+ * A5.5.11: MemAttr, S2AP and OA are the host's; OA goes to 47, with LPA2 to
+ * 49, and 51:50 in 9:8.
+ */
+static bool is_hosts(unsigned bit, bool lpa2)
+{
+    return (bit >= 2 && bit <= 4) || (bit >= 6 && bit <= (lpa2 ? 9 : 7)) ||
+           (bit >= 12 && bit <= (lpa2 ? 49 : 47));
+}
+
+static void each_bit_of_a_host_descriptor(gconstpointer with_lpa2)
 {
     const NegativeCommand *c = command(RMI_RTT_MAP_UNPROTECTED);
+    bool lpa2 = GPOINTER_TO_INT(with_lpa2);
     unsigned bit;
 
     for (bit = 0; bit < 64; bit++) {
-        bool hosts = (bit >= 2 && bit <= 4) || bit == 6 || bit == 7 ||
-                     (bit >= 12 && bit <= 47);
-        World *w = world_for(c);
+        World *w = lpa2 ? world_new_lpa2() : world_new();
 
-        if (hosts) {
+        c->base(w);
+        if (is_hosts(bit, lpa2)) {
             w->x[4] |= 1ull << bit;
             world_accepted(w, c, "with a bit of the host's");
         } else {
@@ -570,7 +579,13 @@ int main(int argc, char **argv)
     TEST(each_ipa_out_of_bounds);
     TEST(each_level_out_of_bounds);
     TEST(each_range_that_wraps_or_is_empty);
-    TEST(each_bit_of_a_host_descriptor);
+    g_test_add_data_func("/rmm/negative-cross/each_bit_of_a_host_descriptor",
+                         GINT_TO_POINTER(false),
+                         each_bit_of_a_host_descriptor);
+    g_test_add_data_func("/rmm/negative-cross/"
+                         "each_bit_of_a_host_descriptor_with_lpa2",
+                         GINT_TO_POINTER(true),
+                         each_bit_of_a_host_descriptor);
     TEST(each_reserved_flag_of_data_create);
     TEST(each_realm_state_with_each_command);
     TEST(each_rec_state_with_each_command);

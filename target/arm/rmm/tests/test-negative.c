@@ -8,9 +8,9 @@
 #include "negative.h"
 #include "negative-labels.h"
 
-static void run_row(const NegativeCommand *c, const NegativeRow *row)
+static void run_row(World *w, const NegativeCommand *c,
+                    const NegativeRow *row)
 {
-    World *w = world_new();
     size_t i;
 
     c->base(w);
@@ -18,14 +18,15 @@ static void run_row(const NegativeCommand *c, const NegativeRow *row)
         row->piece[i].fn(w, row->piece[i].a, row->piece[i].b);
     }
     world_refused(w, c, row->x0, row->label);
+    if (row->has_top) {
+        g_assert_cmphex(w->host.x[c->outputs], ==, row->top);
+    }
     world_free(w);
 }
 
 /* Else its rows could be refused for another reason than theirs. */
-static void the_base_succeeds(const NegativeCommand *c)
+static void the_base_succeeds(World *w, const NegativeCommand *c)
 {
-    World *w = world_new();
-
     c->base(w);
     world_accepted(w, c, "base");
     world_free(w);
@@ -36,9 +37,13 @@ static void run_command(gconstpointer data)
     const NegativeCommand *c = data;
     size_t i, of_suite = 0;
 
-    the_base_succeeds(c);
+    the_base_succeeds(world_new(), c);
+    the_base_succeeds(world_new_lpa2(), c);
     for (i = 0; i < c->num_rows; i++) {
-        run_row(c, &c->rows[i]);
+        run_row(world_new(), c, &c->rows[i]);
+        if (!c->rows[i].without_lpa2) {
+            run_row(world_new_lpa2(), c, &c->rows[i]);
+        }
         of_suite += c->rows[i].label[0] != '+';
     }
     g_test_message("%s: %zu labels of the suite, %zu more rows", c->name,

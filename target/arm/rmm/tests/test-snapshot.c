@@ -74,7 +74,8 @@ typedef struct Hole {
     size_t offset, size;
 } Hole;
 
-#define HOLE(type, member) { offsetof(type, member), sizeof(((type *)0)->member) }
+#define HOLE(type, member) \
+    { offsetof(type, member), sizeof(((type *)0)->member) }
 
 /* A bit of each byte of @object but those in @holes. */
 static void flip_each_byte(Fixture *f, SnapshotKind kind, void *object,
