@@ -101,13 +101,18 @@ _Static_assert((0 CALLS(ROW)) == (1u << MIG_NUM_CALLS) - 1,
 uint64_t mig_lock_realm(MigCall *c, RealmState state)
 {
     RmmRealm *realm = c->realm;
+    uint64_t result = RMI_SUCCESS;
 
     rmm_mutex_lock(&realm->lock);
-    if (!realm->destroyed && realm->state == state) {
-        return RMI_SUCCESS;
+    if (realm->destroyed) {
+        result = RMI_ERROR_INPUT;       /* as if it had gone before the call */
+    } else if (realm->state != state) {
+        result = mig_refuse(MIG_CAUSE_STATE);
     }
-    rmm_mutex_unlock(&realm->lock);
-    return mig_refuse(MIG_CAUSE_STATE);
+    if (result != RMI_SUCCESS) {
+        rmm_mutex_unlock(&realm->lock);
+    }
+    return result;
 }
 
 void mig_unlock_realm(MigCall *c)
