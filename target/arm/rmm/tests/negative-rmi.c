@@ -85,6 +85,15 @@ static void asked(World *w, uint64_t base, uint64_t size)
     w->x[4] = base + size;
 }
 
+/* The same for a page that the host took away, so it is DESTROYED. */
+static void asked_destroyed(World *w, uint64_t a, uint64_t b)
+{
+    g_assert_cmphex(fake_call(w->m, RMI_DATA_DESTROY,
+                              w->realm[REALM_RUNS].rd, IPA_PAGE),
+                    ==, RMI_SUCCESS);
+    asked(w, IPA_PAGE, 0x1000);
+}
+
 static void unaligned_tables(World *w, uint64_t a, uint64_t b)
 {
     piece_param(w, 0x808, fake_granules(w->m, 8) + RMM_GRANULE_SIZE);
@@ -836,6 +845,7 @@ static const NegativeRow rtt_set_ripas_rows[] = {
     ROW("no_progress", RTT(2), { asked, IPA_NO_L3, 0x200000 },
         SET(4, IPA_NO_L3 + 0x1000)),
     ROW("+no_progress", RTT(0), { asked, IPA_NO_L1, 0x1000 }),
+    ROW("+no_progress", RTT(3), { asked_destroyed }),
     ROW("base_bound_compare_base_align", IN, { asked, IPA_NO_L3, 0x400000 },
         ADD(3, 0x1000)),
     ROW("top_gran_align_compare_no_progress", IN,

@@ -20,9 +20,9 @@ static void *op_granule(void *opaque, uint64_t pa)
     return pa == PA_HIGH ? high : fake_op_granule(opaque, pa);
 }
 
-static FakeMachine *machine_new(bool lpa2)
+static FakeMachine *machine_new(bool lpa2, size_t granules)
 {
-    FakeMachine *m = fake_machine_prepare(POOL);
+    FakeMachine *m = fake_machine_prepare(granules);
 
     fake_op_granule = m->ops.granule;
     m->ops.granule = op_granule;
@@ -116,10 +116,10 @@ static void check_world(World *w)
     }
 }
 
-static World *new_world(bool lpa2)
+static World *new_world(bool lpa2, size_t granules)
 {
     World *w = g_new0(World, 1);
-    FakeMachine *m = w->m = machine_new(lpa2);
+    FakeMachine *m = w->m = machine_new(lpa2, granules);
     FakeRealm *gone = &w->realm[REALM_GONE];
 
     w->realm[REALM_FRESH] = realm_create_full(m, 1);
@@ -138,12 +138,17 @@ static World *new_world(bool lpa2)
 
 World *world_new(void)
 {
-    return new_world(false);
+    return new_world(false, POOL);
 }
 
 World *world_new_lpa2(void)
 {
-    return new_world(true);
+    return new_world(true, POOL);
+}
+
+World *world_new_large(size_t more)
+{
+    return new_world(false, POOL + more);
 }
 
 void world_free(World *w)

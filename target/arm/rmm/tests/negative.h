@@ -64,6 +64,8 @@ typedef struct World {
 World *world_new(void);
 /* The same with LPA2: on the machine, and in each Realm. */
 World *world_new_lpa2(void);
+/* The same with @more granules of memory that nobody uses. */
+World *world_new_large(size_t more);
 void world_free(World *w);
 
 /* The Realm's next call is the REC's; @i of REALM_RUNS. */

@@ -454,6 +454,83 @@ static void each_rec_state_with_each_command(void)
     }
 }
 
+/* ---- blocks ---- */
+
+#define PAGES RTT_ENTRIES
+
+/* Pages that follow each other at @pa become those of the table at @ipa. */
+static void assign_all(World *w, uint64_t ipa, uint64_t pa)
+{
+    const FakeRealm *r = &w->realm[REALM_FRESH];
+    unsigned i;
+
+    fake_tables(w->m, r, ipa);
+    for (i = 0; i < PAGES; i++) {
+        g_assert_cmphex(fake_call(w->m, RMI_DATA_CREATE_UNKNOWN, r->rd,
+                                  pa + i * RMM_GRANULE_SIZE,
+                                  ipa + i * RMM_GRANULE_SIZE),
+                        ==, RMI_SUCCESS);
+    }
+}
+
+static void refused_at(World *w, uint64_t fid, uint64_t x0, uint64_t x2,
+                       uint64_t x3, uint64_t x4)
+{
+    const uint64_t x[] = { 0, w->realm[REALM_FRESH].rd, x2, x3, x4, 0 };
+
+    memcpy(w->x, x, sizeof(x));
+    refused(w, command(fid), x0, "block", 2, x2);
+}
+
+#define RTT(level) RMI_RESULT(RMI_ERROR_RTT, level)
+
+static void each_call_that_a_block_is_in_the_way_of(void)
+{
+    World *w = world_new_large(3 * PAGES);
+    uint64_t rd = w->realm[REALM_FRESH].rd, ipa = IPA_NO_L3;
+    uint64_t page = ipa + 0x3000;
+
+    assign_all(w, ipa, fake_granules(w->m, PAGES));
+    g_assert_cmphex(fake_call(w->m, RMI_RTT_FOLD, rd, ipa, 3), ==,
+                    RMI_SUCCESS);
+    refused_at(w, RMI_DATA_DESTROY, RTT(2), page, 0, 0);
+    g_assert_cmphex(w->host.x[2], ==, ipa);
+    refused_at(w, RMI_DATA_CREATE_UNKNOWN, RTT(2), w->spare, page, 0);
+    refused_at(w, RMI_DATA_CREATE, RTT(2), w->spare, page, FAKE_NS_SRC);
+    refused_at(w, RMI_RTT_INIT_RIPAS, RTT(2), ipa, ipa + 0x200000, 0);
+    refused_at(w, RMI_RTT_FOLD, RTT(2), ipa, 3, 0);
+    refused_at(w, RMI_RTT_DESTROY, RTT(2), ipa, 3, 0);
+    refused_at(w, RMI_RTT_DESTROY, RTT(2), 0, 2, 0);
+    world_free(w);
+}
+
+static void each_reason_not_to_fold_pages(void)
+{
+    World *w = world_new_large(4 * PAGES);
+    RmmRealm *realm = fake_realm_object(w->m, &w->realm[REALM_FRESH]);
+    uint64_t aligned = fake_granules(w->m, PAGES);
+    uint64_t unaligned = fake_granules(w->m, 2 * PAGES) + RMM_GRANULE_SIZE;
+    uint64_t last = IPA_NO_L3 + (PAGES - 1) * RMM_GRANULE_SIZE;
+    int state;
+
+    assign_all(w, IPA_EMPTY_L3, unaligned);
+    refused_at(w, RMI_RTT_FOLD, RTT(3), IPA_EMPTY_L3, 3, 0);
+    assign_all(w, IPA_NO_L3, aligned);
+    for (state = 0; state < REALM_STATES; state++) {
+        if (!realm_may_fold_pages(state)) {     /* a session needs pages */
+            realm->state = state;
+            refused_at(w, RMI_RTT_FOLD, RTT(3), IPA_NO_L3, 3, 0);
+        }
+    }
+    realm->state = REALM_NEW;
+    g_assert_cmphex(fake_call(w->m, RMI_DATA_DESTROY, realm->rd, last), ==,
+                    RMI_SUCCESS);
+    refused_at(w, RMI_RTT_FOLD, RTT(3), IPA_NO_L3, 3, 0);
+    fake_data_unknown(w->m, &w->realm[REALM_FRESH], last, 1);
+    refused_at(w, RMI_RTT_FOLD, RTT(3), IPA_NO_L3, 3, 0);
+    world_free(w);
+}
+
 /* ---- numbers ---- */
 
 static void unknown(World *w, CommandWorld world, uint64_t fid)
@@ -589,6 +666,8 @@ int main(int argc, char **argv)
     TEST(each_reserved_flag_of_data_create);
     TEST(each_realm_state_with_each_command);
     TEST(each_rec_state_with_each_command);
+    TEST(each_call_that_a_block_is_in_the_way_of);
+    TEST(each_reason_not_to_fold_pages);
     TEST(each_number_that_rmi_does_not_use);
     TEST(each_number_that_a_realm_cannot_call);
     TEST(what_stands_above_a_number_does_not_matter);
