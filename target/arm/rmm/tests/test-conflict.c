@@ -14,6 +14,7 @@
 #include "fake-machine.h"
 #include "granule.h"
 #include "mig-abi.h"
+#include "session.h"
 
 /* Fewer where each costs ten times as much. */
 #ifdef __SANITIZE_THREAD__
@@ -158,6 +159,38 @@ static void second_realm(World *w)
     params->rtt_base = w->spare[1];
 }
 
+#define BUFFER(i)    (FAKE_NS_FREE + (i) * 0x4000ull)
+#define BUFFER_BYTES 0x3000ull
+#define LIST         BUFFER(3)          /* of IPAs: zeros, so page 0 */
+#define BITMAP       (LIST + 0x1000)
+
+#define MIG(w, call, ...) \
+    g_assert_cmphex(fake_call((w)->m, MIG_FID_BASE + (call), __VA_ARGS__), \
+                    ==, RMI_SUCCESS)
+
+/* Another Realm offers, and is gone: the first one is exported to nowhere. */
+static void begin_export(World *w)
+{
+    RmiRealmParams *params = fake_ns(w->m, FAKE_NS_PARAMS);
+    FakeRealm other;
+
+    activate(w);
+    fake_realm_params(w->m, &other, 33, 1);
+    params->flags = RMI_REALM_MIGRATION;
+    params->vmid = 2;
+    g_assert_cmphex(fake_realm_try(w->m, &other), ==, RMI_SUCCESS);
+    MIG(w, MIG_OFFER, other.rd, BUFFER(0), BUFFER_BYTES);
+    MIG(w, MIG_ACCEPT, w->r.rd, BUFFER(0), w->m->pe.x[1]);
+    g_assert_cmphex(fake_call(w->m, RMI_REALM_DESTROY, other.rd), ==, 0);
+    MIG(w, MIG_EXPORT_BEGIN, w->r.rd, BUFFER(0), BUFFER_BYTES);
+}
+
+static void collect_first(World *w)
+{
+    begin_export(w);
+    MIG(w, MIG_COLLECT_DIRTY, w->r.rd, 0, PAGE(8), BITMAP);
+}
+
 /* Parameters for a REC that would be the next. */
 static void next_rec(World *w)
 {
@@ -212,6 +245,16 @@ SIDE(destroy_realm, RMI_REALM_DESTROY, w->r.rd)
 SIDE(create_realm, RMI_REALM_CREATE, w->spare[0], FAKE_NS_PARAMS)
 SIDE(create_realm_2, RMI_REALM_CREATE, w->spare[2], FAKE_NS_PARAMS)
 SIDE(offer, MIG_FID_BASE + MIG_OFFER, w->r.rd, FAKE_NS_FREE, 4096)
+SIDE(mig_collect, MIG_FID_BASE + MIG_COLLECT_DIRTY, w->r.rd, 0, PAGE(8),
+     BITMAP)
+SIDE(mig_export_0, MIG_FID_BASE + MIG_EXPORT_MEMORY, w->r.rd, LIST, 1,
+     BUFFER(0), BUFFER_BYTES, 0)
+SIDE(mig_export_1, MIG_FID_BASE + MIG_EXPORT_MEMORY, w->r.rd, LIST, 1,
+     BUFFER(1), BUFFER_BYTES, 1)
+SIDE(mig_epoch, MIG_FID_BASE + MIG_EXPORT_EPOCH, w->r.rd, BUFFER(2),
+     BUFFER_BYTES)
+SIDE(mig_pause, MIG_FID_BASE + MIG_PAUSE, w->r.rd)
+SIDE(mig_abort, MIG_FID_BASE + MIG_EXPORT_ABORT, w->r.rd)
 SIDE(create_rec, RMI_REC_CREATE, w->r.rd, w->spare[0], FAKE_NS_PARAMS)
 SIDE(create_rec_2, RMI_REC_CREATE, w->r.rd, w->spare[1], FAKE_NS_PARAMS)
 SIDE(destroy_rec_0, RMI_REC_DESTROY, w->r.rec[0])
@@ -332,6 +375,20 @@ static const struct {
     { "complete-and-enter-caller", ask_for_cpu_on, { complete, enter_0 } },
     { "complete-and-destroy-target", ask_for_cpu_on,
       { complete, destroy_rec_2 } },
+    { "pause-and-enter", begin_export, { mig_pause, enter_0 } },
+    { "pause-and-data", begin_export, { mig_pause, data_0_at_2 } },
+    { "pause-and-abort", begin_export, { mig_pause, mig_abort } },
+    { "pause-and-data-destroy", begin_export, { mig_pause, destroy_page_0 } },
+    { "migration-collects-and-write", collect_first,
+      { mig_collect, write_page_0 } },
+    { "migration-collects-and-exports", begin_export,
+      { mig_collect, mig_export_0 } },
+    { "export-and-data-destroy", collect_first,
+      { mig_export_0, destroy_page_0 } },
+    { "export-of-one-page-twice", collect_first,
+      { mig_export_0, mig_export_1 } },
+    { "export-and-epoch", collect_first, { mig_export_1, mig_epoch } },
+    { "export-and-abort", collect_first, { mig_export_0, mig_abort } },
     { "config-and-data-destroy", run_rec_0, { config_to_0, destroy_page_0 } },
 };
 
@@ -374,6 +431,22 @@ static uint64_t mix_rec(uint64_t sum, const RmmRec *rec)
     return MIX(sum, rec->ripas.top);
 }
 
+static uint64_t mix_session(uint64_t sum, const MigSession *s)
+{
+    unsigned i;
+
+    if (!s || s->phase == MIG_IDLE) {
+        return sum;                     /* one that never was is as good */
+    }
+    sum = MIX(sum, s->phase);
+    sum = MIX(sum, s->epoch);
+    sum = MIX(sum, s->epoch_used);
+    for (i = 0; i < MIG_MAX_STREAMS; i++) {
+        sum = MIX(sum, s->streams[i].counter);
+    }
+    return sum;
+}
+
 static uint64_t mix_realm(uint64_t sum, const RmmRealm *realm)
 {
     uint32_t i;
@@ -386,7 +459,7 @@ static uint64_t mix_realm(uint64_t sum, const RmmRealm *realm)
     for (i = 0; i < realm->num_recs; i++) {
         sum = realm->recs[i] ? mix_rec(sum, realm->recs[i]) : sum + 1;
     }
-    return sum;
+    return mix_session(sum, realm->session);
 }
 
 /* The same for two machines that went the same way. */
