@@ -1,5 +1,5 @@
 /*
- * Everything at once, from twelve threads, and then everything in its place
+ * Everything at once, from thirteen threads, and then everything in its place
  *
  * Walkers, RECs that run, a host that assigns, maps, folds and takes away, a
  * migration that is begun and aborted, Realms that come and go, and calls at
