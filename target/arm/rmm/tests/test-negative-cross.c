@@ -367,27 +367,25 @@ static void each_realm_state_with_each_command(void)
     }
 }
 
-/* Bring REC 0 of REALM_RUNS, which is on, to @state. */
-static void set_rec_state(World *w, RecState state)
+/* Bring REC @i of REALM_RUNS, which is on, to @state. */
+static void set_rec_state(World *w, unsigned i, RecState state)
 {
+    if (state != REC_READY) {
+        world_enter(w, i);
+    }
     switch (state) {
-    case REC_RUNNING:
-        world_enter(w, 0);
-        break;
     case REC_OFF:
-        world_enter(w, 0);
         world_guest_call(w, PSCI_FID_CPU_OFF, 0, 0, 0);
         break;
     case REC_PSCI:
-        world_enter(w, 0);
         world_guest_call(w, PSCI_FID_CPU_ON, rec_index_to_mpidr(1), IPA_PAGE,
                          0);
         break;
     case REC_RIPAS:
-        world_ask_ripas(w, IPA_FREE, 0x1000);
+        world_guest_call(w, RSI_IPA_STATE_SET, IPA_FREE, IPA_FREE + 0x1000,
+                         RMI_RIPAS_RAM);
         break;
     case REC_HOST_CALL:
-        world_enter(w, 0);
         world_guest_call(w, RSI_HOST_CALL, IPA_PAGE, 0, 0);
         break;
     default:
@@ -408,9 +406,9 @@ static const struct {
     { RMI_RTT_SET_RIPAS, "IICI.I" },
 };
 
-static RmmRec *the_rec(World *w)
+static RmmRec *the_rec(World *w, unsigned i)
 {
-    return g_hash_table_lookup(w->m->rmm->recs, &w->realm[REALM_RUNS].rec[0]);
+    return g_hash_table_lookup(w->m->rmm->recs, &w->realm[REALM_RUNS].rec[i]);
 }
 
 static void rec_arguments(World *w, uint64_t fid)
@@ -445,12 +443,36 @@ static void each_rec_state_with_each_command(void)
         for (state = 0; state < REC_DESTROYED; state++) {
             World *w = world_new();
 
-            set_rec_state(w, state);
-            g_assert_cmpint(the_rec(w)->state, ==, state);
+            set_rec_state(w, 0, state);
+            g_assert_cmpint(the_rec(w, 0)->state, ==, state);
             rec_arguments(w, c->fid);
             judge(w, c, rec_states[i].by_state[state], state);
             world_free(w);
         }
+    }
+}
+
+/* The host may deny to turn on what is off, and nothing else (B4.3.8.2). */
+static void each_rec_state_of_a_target_that_is_denied(void)
+{
+    const FakeRealm *r;
+    int state;
+
+    for (state = 0; state < REC_DESTROYED; state++) {
+        World *w = world_new();
+
+        world_enter(w, 0);
+        world_guest_call(w, PSCI_FID_CPU_ON, rec_index_to_mpidr(2), IPA_PAGE,
+                         0);
+        set_rec_state(w, 2, state);
+        g_assert_cmpint(the_rec(w, 2)->state, ==, state);
+        r = &w->realm[REALM_RUNS];
+        w->x[1] = r->rec[0];
+        w->x[2] = r->rec[2];
+        w->x[3] = PSCI_DENIED;
+        judge(w, command(RMI_PSCI_COMPLETE), state == REC_OFF ? '.' : 'I',
+              state);
+        world_free(w);
     }
 }
 
@@ -666,6 +688,7 @@ int main(int argc, char **argv)
     TEST(each_reserved_flag_of_data_create);
     TEST(each_realm_state_with_each_command);
     TEST(each_rec_state_with_each_command);
+    TEST(each_rec_state_of_a_target_that_is_denied);
     TEST(each_call_that_a_block_is_in_the_way_of);
     TEST(each_reason_not_to_fold_pages);
     TEST(each_number_that_rmi_does_not_use);
