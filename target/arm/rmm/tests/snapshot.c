@@ -20,19 +20,27 @@ static uint64_t mix_word(uint64_t sum, uint64_t word)
     return sum ^ sum >> 29;
 }
 
+/* Four sums side by side, since most of the time is spent here. */
 static uint64_t mix(uint64_t sum, const void *data, size_t len)
 {
+    uint64_t sums[4] = { sum, 1, 2, 3 };
     const uint8_t *p = data;
-    uint64_t word;
+    uint64_t word[4];
+    int i;
 
     for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        sum = mix_word(sum, word);
+        memcpy(word, p, sizeof(word));
+        for (i = 0; i < 4; i++) {
+            sums[i] = mix_word(sums[i], word[i]);
+        }
     }
     while (len--) {
-        sum = mix_word(sum, *p++);
+        sums[0] = mix_word(sums[0], *p++);
     }
-    return sum;
+    for (i = 1; i < 4; i++) {
+        sums[0] = mix_word(sums[0], sums[i]);
+    }
+    return sums[0];
 }
 
 static uint64_t digest_granules(FakeMachine *m)
