@@ -41,6 +41,14 @@ void piece_param(World *w, uint64_t offset, uint64_t value)
     *param_at(w, offset) = value;
 }
 
+/* Good parameters, but between two pages. */
+static void params_misaligned(World *w, uint64_t reg, uint64_t b)
+{
+    w->x[reg] = FAKE_NS_FREE + 0x800;
+    memcpy((char *)fake_ns(w->m, FAKE_NS_FREE) + 0x800,
+           fake_ns(w->m, FAKE_NS_PARAMS), RMM_GRANULE_SIZE);
+}
+
 static void param_add(World *w, uint64_t offset, uint64_t value)
 {
     *param_at(w, offset) += value;
@@ -372,7 +380,9 @@ static void realm_create_base(World *w)
 }
 
 static const NegativeRow realm_create_rows[] = {
-    ROWS_NS("params", 2),
+    ROW("params_align", IN, { params_misaligned, 2 }),
+    ROWS_BOUND("params", 2),
+    ROWS_PAS("params_pas", 2),
     ROW("params_valid", IN, PARAM(0x030, 2)),   /* SHA-384: RMM 2.0 */
     ROW("params_valid", IN, PARAM(0x030, 0xff)),
     ROW_WITHOUT_LPA2("params_supp", IN, PARAM(0x000, RMI_REALM_LPA2)),
@@ -480,7 +490,9 @@ static void aux_is(World *w, uint64_t n, uint64_t reg_or_aux)
 
 /* Each auxiliary granule counts: TF-RMM has a fault with the second. */
 static const NegativeRow rec_create_rows[] = {
-    ROWS_NS("params", 3),
+    ROW("params_align", IN, { params_misaligned, 3 }),
+    ROWS_BOUND("params", 3),
+    ROWS_PAS("params_pas", 3),
     ROWS_FREE("rec", "rec_state", 2),
     ROWS_RD(1),
     ROW("realm_state", REALM(0), RD(1, RUNS)),
