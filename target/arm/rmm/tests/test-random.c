@@ -881,7 +881,9 @@ static void realm_rsi(Run *r, const TwinRealm *realm)
 /* An access that the tables allow, as on a PE: walk, cache, store. */
 static void realm_access(Run *r, const TwinRec *rec)
 {
-    uint64_t ipa = realm_ipa(r, rec->realm), word = any(r);
+    uint64_t word = any(r), level;
+    uint64_t ipa = chance(r, 30) ? pick_ipa(r, rec->realm, 1, 3, false, &level)
+                                 : realm_ipa(r, rec->realm);
     RmmAccess access = below(r, 3);
     RmmTranslation a, b;
     RmmFault fault;
@@ -1004,7 +1006,7 @@ static void plan_tables(Run *r, const TwinRealm *realm, uint64_t ipa)
 
 static void plan_realm(Run *r)
 {
-    unsigned before = r->t->realms->len, i;
+    unsigned before = r->t->realms->len, recs, i;
     TwinRealm *realm;
 
     if (before >= REALMS) {
@@ -1025,7 +1027,9 @@ static void plan_realm(Run *r)
     }
     call(r, RMI_RTT_INIT_RIPAS, realm->rd, 16 * RMM_GRANULE_SIZE,
          32 * RMM_GRANULE_SIZE, 0, 0);
-    for (i = 0; i < 4; i++) {
+    /* More than 16, now and then, need two affinity fields of an MPIDR. */
+    recs = r->m->platform.num_aux == 0 && chance(r, 20) ? 20 : 4;
+    for (i = 0; i < recs; i++) {
         create_rec(r, realm, false);
     }
     if (chance(r, 80)) {
@@ -1093,6 +1097,9 @@ static void plan_block(Run *r)
     table = pick_table(r, realm, ns ? 2 : 3, 3, !ns);
     ipa = table->ipa;
     first = ns ? 0x4000000000ull : aligned_granules(r, 512, TWIN_NS);
+    if (chance(r, 30)) {
+        first += twin_bytes(table->level);      /* not at a block's start */
+    }
     for (i = 0; i < 512; i++) {
         uint64_t bytes = twin_bytes(table->level);
         uint64_t pa = first + i * bytes;
