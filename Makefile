@@ -8,7 +8,7 @@ BUILD ?= build
 CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib coverage bench
-.PHONY: bench-rmm patches deps guest help clean distclean
+.PHONY: bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -37,6 +37,14 @@ check-lib: deps
 coverage: deps
 	@tests/coverage
 
+# Until it is stopped; what it finds is in build/check, what it learns in
+# build/fuzz-corpus.
+fuzz: deps
+	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls
+
+fuzz-short: deps
+	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls -max_total_time=60
+
 bench: build guest
 	@tests/bench/run
 
@@ -58,6 +66,7 @@ help:
 	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
 	@echo 'make coverage     what the tests of that library reach of it'
+	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: for a minute'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'

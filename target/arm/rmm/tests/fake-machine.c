@@ -170,7 +170,6 @@ RmiRealmParams *fake_realm_params(FakeMachine *m, FakeRealm *r,
                                   unsigned ipa_bits, int level)
 {
     RmiRealmParams *params = fake_ns(m, FAKE_NS_PARAMS);
-    static uint16_t vmid;
 
     memset(r, 0, sizeof(*r));
     r->ipa_bits = ipa_bits;
@@ -182,7 +181,7 @@ RmiRealmParams *fake_realm_params(FakeMachine *m, FakeRealm *r,
     params->s2sz = ipa_bits;
     params->num_bps = 1;
     params->num_wps = 1;
-    params->vmid = ++vmid;
+    params->vmid = ++m->vmid;
     params->rtt_base = r->tables;
     params->rtt_level_start = level;
     params->rtt_num_start = r->num_tables;

@@ -38,6 +38,7 @@ typedef struct FakeMachine {
     uint64_t last_base;
     uint64_t last_top;
     uint64_t seed;              /* of ops.random */
+    uint16_t vmid;              /* of the last Realm */
 } FakeMachine;
 
 FakeMachine *fake_machine_new(size_t granules);

@@ -1,0 +1,424 @@
+/*
+ * libFuzzer target: the whole call interface, from both worlds
+ *
+ * Purpose: an input is a state to begin with and then steps: calls, writes
+ * to Non-secure memory, exceptions, changes of the PE.  Whatever they are,
+ * the host gets a status of the text or NOT_SUPPORTED, nothing stops, and at
+ * the end tables and granules are as they have to be.
+ *
+ *   byte 0           state to begin with (begin_state)
+ *   then steps       kind, and what it needs (do_step); an argument is a
+ *                    byte that picks something near, or says that a number
+ *                    follows (argument)
+ *
+ * Each granule is an allocation of its own, so that AddressSanitizer sees
+ * every access beside one.
+ *
+ * With clang this is linked with libFuzzer (build/lib-fuzz, `make fuzz`);
+ * otherwise fuzz-main.c runs it over files.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "check-tables.h"
+#include "fake-machine.h"
+#include "granule.h"
+#include "mig-abi.h"
+#include "test-keys.h"
+
+#define GRANULES 128
+#define PES      2
+#define MAX_STEPS 400
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct Fuzz {
+    const uint8_t *data;
+    size_t left;
+    FakeMachine *m;
+    FakeRealm realm[2];
+    RmmPe pe[PES];
+    unsigned which;
+} Fuzz;
+
+static uint8_t *memory[GRANULES], *tags[GRANULES];
+static bool touched[GRANULES];          /* in this run */
+
+/* ---- the machine ---- */
+
+static int granule_index(uint64_t pa)
+{
+    uint64_t offset = pa - FAKE_POOL_BASE;
+
+    return offset < GRANULES * RMM_GRANULE_SIZE
+           ? (int)(offset / RMM_GRANULE_SIZE) : -1;
+}
+
+static void *op_granule(void *opaque, uint64_t pa)
+{
+    int i = granule_index(pa);
+
+    if (i < 0) {
+        return NULL;
+    }
+    touched[i] = true;
+    return memory[i] + pa % RMM_GRANULE_SIZE;
+}
+
+static uint8_t *op_tags(void *opaque, uint64_t pa)
+{
+    int i = granule_index(pa);
+
+    return i < 0 ? NULL : tags[i];
+}
+
+static void machine_begin(Fuzz *f, bool lpa2, bool keys)
+{
+    unsigned i;
+
+    for (i = 0; i < GRANULES; i++) {
+        if (!memory[i]) {
+            memory[i] = g_malloc0(RMM_GRANULE_SIZE);
+            tags[i] = g_malloc0(RMM_TAG_BYTES);
+        } else if (touched[i]) {
+            memset(memory[i], 0, RMM_GRANULE_SIZE);
+            memset(tags[i], 0, RMM_TAG_BYTES);
+        }
+        touched[i] = false;
+    }
+    f->m = fake_machine_prepare(0);     /* no memory: it is here */
+    f->m->granules = GRANULES;
+    f->m->ops.granule = op_granule;
+    f->m->ops.granule_tags = op_tags;
+    f->m->ops.key = keys ? test_key : NULL;
+    f->m->platform.lpa2 = lpa2;
+    f->m->platform.ipa_bits = lpa2 ? 52 : 48;
+    f->m->platform.sve = true;
+    f->m->platform.sve_vl = 3;
+    f->m->platform.gic_prio_bits = 5;
+    f->m->platform.num_lrs = 3;
+    fake_machine_start(f->m);
+}
+
+/* ---- states to begin with ---- */
+
+static FakeRealm new_realm(Fuzz *f, unsigned ipa_bits, int level,
+                           uint64_t flags)
+{
+    FakeRealm r;
+
+    fake_realm_params(f->m, &r, ipa_bits, level)->flags = flags;
+    g_assert_cmphex(fake_realm_try(f->m, &r), ==, RMI_SUCCESS);
+    return r;
+}
+
+static FakeRealm active_realm(Fuzz *f, unsigned ipa_bits, int level,
+                              uint64_t flags)
+{
+    FakeRealm r = new_realm(f, ipa_bits, level, flags);
+
+    fake_ram(f->m, &r, 0, 0x10000);
+    fake_data(f->m, &r, 0, 4, 0x11);
+    fake_rec(f->m, &r, RMI_REC_RUNNABLE, 0x1000);
+    fake_rec(f->m, &r, 0, 0);
+    g_assert_cmphex(fake_call(f->m, RMI_REALM_ACTIVATE, r.rd), ==,
+                    RMI_SUCCESS);
+    return r;
+}
+
+#define MIG(f, n, i, ...) \
+    g_assert_cmphex(fake_call((f)->m, MIG_FID_BASE + (n), \
+                              (f)->realm[i].rd, __VA_ARGS__), ==, RMI_SUCCESS)
+
+/* Realm 0 leaves and Realm 1 arrives, on the same machine. */
+static void begin_migration(Fuzz *f, bool import)
+{
+    const uint64_t flags = RMI_REALM_MIGRATION | RMI_REALM_MTE;
+
+    f->realm[0] = active_realm(f, 33, 1, flags);
+    f->realm[1] = new_realm(f, 33, 1, flags);
+    fake_rec(f->m, &f->realm[1], RMI_REC_RUNNABLE, 0);
+    fake_rec(f->m, &f->realm[1], 0, 0);
+    fake_tables(f->m, &f->realm[1], 0);
+    MIG(f, MIG_OFFER, 1, FAKE_NS_FREE, 4096);
+    MIG(f, MIG_ACCEPT, 0, FAKE_NS_FREE, sizeof(MigHello));
+    MIG(f, MIG_EXPORT_BEGIN, 0, FAKE_NS_FREE, 4096);
+    if (import) {
+        MIG(f, MIG_IMPORT, 1, FAKE_NS_FREE, MIG_BEGIN_SIZE);
+        MIG(f, MIG_COLLECT_DIRTY, 0, 0, 0x10000, FAKE_NS_FREE);
+    }
+}
+
+static void begin_state(Fuzz *f, uint8_t state)
+{
+    bool lpa2 = state % 8 >= 6 || state & 0x40;
+
+    machine_begin(f, lpa2, state & 0x80);
+    switch (state % 8) {
+    case 0:
+        break;
+    case 1:
+        f->realm[0] = new_realm(f, 33, 1, 0);
+        break;
+    case 2:
+        f->realm[0] = active_realm(f, 33, 1, RMI_REALM_MTE);
+        break;
+    case 3:
+        f->realm[0] = active_realm(f, 34, 2, 0);
+        fake_enter(f->m, &f->pe[0], &f->realm[0], 0);
+        break;
+    case 4:
+        begin_migration(f, false);
+        break;
+    case 5:
+        begin_migration(f, true);
+        break;
+    case 6:
+        f->realm[0] = active_realm(f, 52, -1, RMI_REALM_LPA2);
+        fake_enter(f->m, &f->pe[0], &f->realm[0], 0);
+        break;
+    case 7:
+        f->realm[0] = new_realm(f, 49, -1, RMI_REALM_LPA2);
+        break;
+    }
+}
+
+/* ---- reading the input ---- */
+
+static uint64_t number(Fuzz *f, unsigned bytes)
+{
+    uint64_t value = 0;
+
+    bytes = MIN(bytes, f->left);
+    memcpy(&value, f->data, bytes);
+    f->data += bytes;
+    f->left -= bytes;
+    return value;
+}
+
+static uint64_t argument(Fuzz *f)
+{
+    uint8_t b = number(f, 1);
+
+    switch (b) {
+    case 0 ... 127:
+        return FAKE_POOL_BASE + b * RMM_GRANULE_SIZE;
+    case 128 ... 159:
+        return b - 128;
+    case 160 ... 191:
+        return FAKE_NS_BASE + (b - 160) * RMM_GRANULE_SIZE;
+    case 192 ... 223:
+        return (b - 192) * RMM_GRANULE_SIZE;
+    case 224 ... 231:
+        return (uint64_t)(b - 224) << 21;
+    case 232 ... 235:
+        return (uint64_t)(b - 232) << 30;
+    case 236 ... 239:                   /* the unprotected half */
+        return (1ull << 32) + ((uint64_t)(b - 236) << 12);
+    case 240 ... 243:                   /* what the states made */
+        return f->realm[b % 2].rd;
+    case 244 ... 247:
+        return f->realm[b / 2 % 2].rec[b % 2];
+    case 248:
+        return number(f, 2);
+    case 249:
+        return number(f, 2) << 12;
+    case 250:
+        return number(f, 4);
+    case 251:
+        return number(f, 4) << 12;
+    case 252:
+        return -number(f, 1);
+    case 253:
+        return 1ull << (number(f, 1) % 64);
+    default:
+        return number(f, 8);
+    }
+}
+
+static uint64_t function(Fuzz *f)
+{
+    uint8_t b = number(f, 1);
+
+    switch (b) {
+    case 0 ... 31:
+        return RMI_FID(b);
+    case 32 ... 47:
+        return MIG_FID_BASE + b - 32;
+    case 48 ... 63:
+        return RSI_FID(b - 48);
+    case 64 ... 95:
+        return PSCI_FID_32(b - 64);
+    case 96 ... 127:
+        return PSCI_FID_64(b - 96);
+    case 128:
+        return SMCCC_FID_VERSION;
+    case 129:
+        return SMCCC_FID_ARCH_FEATURES;
+    default:
+        return number(f, 8);
+    }
+}
+
+/* ---- steps ---- */
+
+/* B4.4.1: five statuses, an index, and zeros; or the call is not known. */
+static void check_host_result(uint64_t x0)
+{
+    if (x0 != SMCCC_NOT_SUPPORTED) {
+        g_assert_cmpuint(RMI_STATUS(x0), <=, RMI_ERROR_RTT);
+        g_assert_cmphex(x0 >> 16, ==, 0);
+    }
+}
+
+static void check_pe(Fuzz *f, bool was_realm, uint64_t fid)
+{
+    RmmPe *pe = &f->pe[f->which];
+
+    if (pe->world == RMM_WORLD_HOST) {
+        g_assert_null(pe->rec);
+        check_host_result(pe->x[0]);
+    } else {
+        g_assert_nonnull(pe->rec);
+        if (was_realm && fid - RSI_VERSION <= RSI_HOST_CALL - RSI_VERSION) {
+            g_assert_cmpuint(pe->x[0], <=, RSI_ERROR_UNKNOWN);
+        }
+    }
+    pe->inject.pending = false;
+}
+
+static void step_call(Fuzz *f)
+{
+    RmmPe *pe = &f->pe[f->which];
+    bool was_realm = pe->world == RMM_WORLD_REALM;
+    uint64_t fid = function(f);
+    unsigned i, n = fid == RSI_MEASUREMENT_EXTEND ? 10 : 6;
+
+    for (i = 1; i <= n && f->left; i++) {
+        pe->x[i] = argument(f);
+    }
+    pe->x[0] = fid;
+    pe->pc += was_realm ? 4 : 0;
+    rmm_call(f->m->rmm, pe);
+    check_pe(f, was_realm, fid);
+}
+
+/* Some bytes in a page, or a word where structures have fields. */
+static void step_write(Fuzz *f, bool word)
+{
+    uint8_t page = number(f, 1);
+    uint16_t at = number(f, 2) % RMM_GRANULE_SIZE;
+    uint8_t *p = f->m->ns + page % FAKE_NS_PAGES * RMM_GRANULE_SIZE;
+    size_t len = word ? 8 : number(f, 1);
+    uint64_t value;
+
+    if (word) {
+        value = argument(f);
+        memcpy(p + at / 8 * 8, &value, sizeof(value));
+    } else {
+        len = MIN(MIN(len, f->left), RMM_GRANULE_SIZE - (size_t)at);
+        memcpy(p + at, f->data, len);
+        f->data += len;
+        f->left -= len;
+    }
+}
+
+static void step_exception(Fuzz *f)
+{
+    RmmPe *pe = &f->pe[f->which];
+    RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC };
+
+    if (pe->world == RMM_WORLD_HOST) {
+        return;
+    }
+    s.esr = (number(f, 1) & 0x3full) << 26 | (number(f, 4) & 0x3ffffff);
+    s.hpfar = argument(f) >> 12 << 4;
+    s.far = argument(f);
+    if (s.esr >> 26 == 0x3f) {
+        s.kind = s.esr & 1 ? RMM_EXCEPTION_IRQ : RMM_EXCEPTION_FIQ;
+    }
+    rmm_exception(f->m->rmm, pe, &s);
+    check_pe(f, true, 0);
+}
+
+static void step_walk(Fuzz *f)
+{
+    RmmTranslation t;
+    RmmStage2 s2;
+    uint64_t rec = argument(f), ipa = argument(f);
+
+    if (rmm_stage2(f->m->rmm, rec, &s2) &&
+        rmm_stage2_walk(f->m->rmm, &s2, ipa, number(f, 1) % 3, &t) ==
+        RMM_FAULT_NONE) {
+        g_assert_cmphex(t.pa % RMM_GRANULE_SIZE, ==, 0);
+    }
+}
+
+static void do_step(Fuzz *f)
+{
+    RmmPe *pe = &f->pe[f->which];
+
+    switch (number(f, 1) % 8) {
+    case 0 ... 2:
+        step_call(f);
+        break;
+    case 3:
+        step_write(f, false);
+        break;
+    case 4:
+        step_write(f, true);
+        break;
+    case 5:
+        step_exception(f);
+        break;
+    case 6:
+        step_walk(f);
+        break;
+    case 7:
+        if (pe->world == RMM_WORLD_REALM && number(f, 1) % 2) {
+            rmm_interrupt(f->m->rmm, pe);
+            check_pe(f, true, 0);
+        } else {
+            f->which = (f->which + 1) % PES;
+        }
+        break;
+    }
+}
+
+/* ---- the end ---- */
+
+/* A granule that is free is empty, and no lock is held on any. */
+static void check_granules(Fuzz *f)
+{
+    unsigned i, j;
+
+    for (i = 0; i < GRANULES; i++) {
+        uint64_t pa = FAKE_POOL_BASE + i * RMM_GRANULE_SIZE;
+
+        if (fake_call(f->m, RMI_GRANULE_UNDELEGATE, pa) != RMI_SUCCESS) {
+            continue;
+        }
+        for (j = 0; j < RMM_GRANULE_SIZE; j += 8) {
+            g_assert_cmphex(*(uint64_t *)(memory[i] + j), ==, 0);
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    Fuzz f = { .data = data, .left = size };
+    unsigned steps;
+
+    begin_state(&f, number(&f, 1));
+    for (steps = 0; f.left && steps < MAX_STEPS; steps++) {
+        do_step(&f);
+    }
+    for (f.which = 0; f.which < PES; f.which++) {
+        if (f.pe[f.which].world == RMM_WORLD_REALM) {
+            rmm_interrupt(f.m->rmm, &f.pe[f.which]);
+        }
+    }
+    check_granules(&f);
+    fake_machine_free(f.m);             /* checks the tables, too */
+    return 0;
+}
