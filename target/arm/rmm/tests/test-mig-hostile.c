@@ -495,6 +495,153 @@ static void test_a_rec_with_impossible_contents_is_refused(void)
     }
 }
 
+/* A record that the source never makes, sealed with its key. */
+static Record *forge(Machine *src, MigHeader h, const void *body, size_t len)
+{
+    MigStream *s = &machine_session(src)->streams[0];
+    uint8_t *room = bundle_body(s, h.count), *bundle;
+    Record *record = g_byte_array_new();
+
+    h.epoch = machine_session(src)->epoch;
+    memcpy(room, body, len);
+    bundle = bundle_seal(s, &h, room, len);
+    g_assert_nonnull(bundle);
+    g_byte_array_append(record, bundle, h.size);
+    bundle_done(s);
+    return record;
+}
+
+static void forged_is_refused(const char *label, MigHeader h,
+                              const void *body, size_t len, MigCause cause)
+{
+    Lie l = lie_new();
+    Record *record;
+
+    g_test_message("%s", label);
+    record = forge(l.src, h, body, len);
+    g_assert_cmphex(machine_receive(l.dst, record), ==, REFUSED(cause));
+    g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
+    g_byte_array_unref(record);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
+typedef struct Map {
+    MigMutable mu;
+    MigRun runs[2];
+} Map;
+
+static void test_a_map_that_is_none_is_refused(void)
+{
+    static const struct {
+        const char *label;
+        Map map;
+        size_t less;            /* bytes that are missing */
+    } cases[] = {
+#define MU(end, runs, ...) \
+        .map.mu = { .top = end, .num_runs = runs, __VA_ARGS__ }
+#define TOP MACHINE_TOP
+#define RUNS(...) .map.runs = { __VA_ARGS__ }
+#define ALL RUNS({ 0, TOP })
+        { "shorter than its head", MU(TOP, 1), ALL, sizeof(Map) - 0x13f },
+        { "run missing", MU(TOP, 2), ALL, 16 },
+        { "run too many", MU(TOP, 0), ALL, 16 },
+        { "number of runs that wraps", MU(TOP, UINT32_MAX), ALL, 16 },
+        { "not the next part", MU(TOP, 1, .base = 0x1000),
+          RUNS({ 0x1000, TOP }), 16 },
+        { "empty part", MU(0, 1), ALL, 16 },
+        { "unprotected", MU(TOP + 0x1000, 1),
+          RUNS({ 0, TOP + 0x1000 }), 16 },
+        { "Realm state", MU(TOP, 1, .realm_state = 1), ALL, 16 },
+        { "reserved", MU(TOP, 1, .reserved0 = { 0, 0, 1 }), ALL, 16 },
+        { "reserved word", MU(TOP, 1, .reserved1 = { 0, 0, 0, 0, 1 }), ALL, 16 },
+        { "hole before", MU(TOP, 1), RUNS({ 0x1000, TOP }), 16 },
+        { "hole between", MU(TOP, 2),
+          RUNS({ 0, 0x1000 }, { 0x2000, TOP }), 0 },
+        { "overlap", MU(TOP, 2),
+          RUNS({ 0, 0x2000 }, { 0x1000, TOP }), 0 },
+        { "run that ends where it begins", MU(TOP, 2),
+          RUNS({ 0, 0 }, { 0, TOP }), 0 },
+        { "end that is no page's", MU(TOP, 2),
+          RUNS({ 0, 0x1800 }, { 0x1000, TOP }), 0 },
+        { "short of the end", MU(TOP, 1), RUNS({ 0, TOP - 0x1000 }), 16 },
+        { "RIPAS", MU(TOP, 1), RUNS({ 3, TOP }), 16 },
+        { "assigned and EMPTY", MU(TOP, 1), RUNS({ 4, TOP }), 16 },
+        { "assigned and DESTROYED", MU(TOP, 1), RUNS({ 6, TOP }), 16 },
+        { "high bits", MU(TOP, 1), RUNS({ 1ull << 52, TOP }), 16 },
+#undef TOP
+#undef MU
+#undef RUNS
+#undef ALL
+    };
+    const Map good = { .mu = { .top = MACHINE_TOP, .num_runs = 2 },
+                       .runs = { { 0, 0x1000 }, { 0x1000, MACHINE_TOP } } };
+    Lie l = lie_new();
+    size_t i;
+
+    step_take(l.dst, forge(l.src, (MigHeader) { .type = MIG_TYPE_MUTABLE },
+                           &good, sizeof(good)));
+    machine_free(l.src);
+    machine_free(l.dst);
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        forged_is_refused(cases[i].label,
+                          (MigHeader) { .type = MIG_TYPE_MUTABLE },
+                          &cases[i].map, sizeof(Map) - cases[i].less,
+                          MIG_CAUSE_FORMAT);
+    }
+}
+
+static void test_a_record_with_a_wrong_head_is_refused(void)
+{
+    static const uint8_t body[sizeof(MigRec) + 8];
+    static const struct {
+        const char *label;
+        MigHeader h;
+        size_t len;
+        MigCause cause;
+    } cases[] = {
+        { "REC without context", { .type = MIG_TYPE_REC }, sizeof(MigRec),
+          MIG_CAUSE_FORMAT },
+        { "REC with bytes behind", { .type = MIG_TYPE_REC }, sizeof(body),
+          MIG_CAUSE_FORMAT },
+        { "half a REC", { .type = MIG_TYPE_REC }, sizeof(MigRec) / 2,
+          MIG_CAUSE_FORMAT },
+        { "REC with a total", { .type = MIG_TYPE_REC, .total = 1 },
+          sizeof(MigRec), MIG_CAUSE_FORMAT },
+        { "epoch token with a body", { .type = MIG_TYPE_EPOCH }, 8,
+          MIG_CAUSE_FORMAT },
+        { "start token with a body", { .type = MIG_TYPE_START }, 8,
+          MIG_CAUSE_FORMAT },
+        { "immutable state again", { .type = MIG_TYPE_IMMUTABLE }, 0,
+          MIG_CAUSE_TYPE },
+        { "a type that is none", { .type = 77 }, 0, MIG_CAUSE_TYPE },
+    };
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        forged_is_refused(cases[i].label, cases[i].h, body, cases[i].len,
+                          cases[i].cause);
+    }
+}
+
+static void test_the_epochs_end_before_they_wrap(void)
+{
+    const MigHeader h = { .type = MIG_TYPE_EPOCH, .total = 2 };
+    Lie l = lie_new();
+    Record *record;
+
+    machine_session(l.src)->epoch = UINT32_MAX;
+    machine_session(l.dst)->epoch = UINT32_MAX;
+    g_assert_cmphex(MIG(l.src, MIG_EXPORT_EPOCH, NS_BLOB(0), MIG_MAX_BUNDLE),
+                    ==, REFUSED(MIG_CAUSE_COUNTER));
+    record = forge(l.src, h, "", 0);
+    g_assert_cmphex(machine_receive(l.dst, record), ==,
+                    REFUSED(MIG_CAUSE_EPOCH));
+    g_byte_array_unref(record);
+    machine_free(l.src);
+    machine_free(l.dst);
+}
+
 static void test_tags_whose_length_tells_something_are_refused(void)
 {
     Lie l = lie_new();
@@ -531,6 +678,9 @@ int main(int argc, char **argv)
     TEST(a_record_of_another_epoch_is_refused);
     TEST(a_rec_comes_once);
     TEST(a_rec_with_impossible_contents_is_refused);
+    TEST(a_map_that_is_none_is_refused);
+    TEST(a_record_with_a_wrong_head_is_refused);
+    TEST(the_epochs_end_before_they_wrap);
     TEST(tags_whose_length_tells_something_are_refused);
     g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);
     return g_test_run();
