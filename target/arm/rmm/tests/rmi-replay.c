@@ -114,7 +114,8 @@ static GByteArray *bytes_of(const char *hex)
 {
     GByteArray *bytes = g_byte_array_new();
 
-    for (; hex && g_ascii_isxdigit(hex[0]) && g_ascii_isxdigit(hex[1]); hex += 2) {
+    for (; hex && g_ascii_isxdigit(hex[0]) && g_ascii_isxdigit(hex[1]);
+         hex += 2) {
         uint8_t byte = g_ascii_xdigit_value(hex[0]) << 4 |
                        g_ascii_xdigit_value(hex[1]);
 
