@@ -17,7 +17,7 @@
 #include "session.h"
 
 /* Fewer where each costs ten times as much. */
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define ROUNDS 30
 #else
 #define ROUNDS 120
