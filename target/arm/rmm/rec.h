@@ -5,17 +5,17 @@
  * and PC are here between an exit and the next entry; every other register
  * belongs to the machine (RmmOps.context_save).
  *
- *     REC_CREATE
- *     |        |         PSCI_COMPLETE
- *     v        v     +----------------------- PSCI  <-------+
- *    OFF --> READY <-+                                      |
- *     ^   ^   |   ^                                         |
- *     |   |   |   +---------- exit ---------+               |
- *     |   |   +---REC_ENTER--------------> RUNNING --exit --+
- *     | PSCI_COMPLETE                       ^ ^ | |         |
- *     | of another REC  RIPAS --REC_ENTER---+ | | +---------+-> RIPAS
- *     |                 HOST_CALL -REC_ENTER--+ |           +-> HOST_CALL
- *     +--------------- exit by CPU_OFF ---------+
+ *   (none)    --> OFF, READY     REC_CREATE
+ *   OFF       --> READY          PSCI_COMPLETE of another REC's CPU_ON
+ *   READY     --> RUNNING        REC_ENTER
+ *   RUNNING   --> READY          exit
+ *             --> OFF            exit by CPU_OFF
+ *             --> PSCI           exit by CPU_ON or AFFINITY_INFO
+ *             --> RIPAS          exit by RSI_IPA_STATE_SET
+ *             --> HOST_CALL      exit by RSI_HOST_CALL
+ *   PSCI      --> READY          PSCI_COMPLETE
+ *   RIPAS     --> RUNNING        REC_ENTER
+ *   HOST_CALL --> RUNNING        REC_ENTER
  *
  * REC_DESTROY leads from every state but RUNNING to DESTROYED.  In a Realm
  * that is imported, MIG_IMPORT takes a REC that was just created, OFF or
