@@ -57,8 +57,8 @@ static void op_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
     g_atomic_int_inc(&m->invalidations);
     if (m->in_realm) {
         /* Whoever walked before this has also finished its access */
-        g_rw_lock_writer_lock(m->in_realm);
-        g_rw_lock_writer_unlock(m->in_realm);
+        pthread_rwlock_wrlock(m->in_realm);
+        pthread_rwlock_unlock(m->in_realm);
     }
 }
 
@@ -127,10 +127,10 @@ uint64_t machine_granule(Machine *m)
 {
     uint64_t pa;
 
-    g_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->lock);
     pa = m->next_granule;
     m->next_granule += RMM_GRANULE_SIZE;
-    g_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->lock);
     g_assert_nonnull(op_granule(m, pa));
     g_assert_cmpuint(SMC(m, RMI_GRANULE_DELEGATE, pa), ==, RMI_SUCCESS);
     return pa;
@@ -202,8 +202,8 @@ Machine *machine_new(const MachineParams *params)
     m->next_granule = MACHINE_GRANULES;
     m->tables = g_hash_table_new(NULL, NULL);
     m->rand = g_rand_new_with_seed(g_atomic_int_add(&seed, 1));
-    g_mutex_init(&m->lock);
-    g_mutex_init(&m->tables_lock);
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->tables_lock, NULL);
     m->rmm = rmm_new(&ops, m, &platform);
     create_realm(m);
     for (unsigned i = 0; i < params->num_recs; i++) {
@@ -217,8 +217,8 @@ void machine_free(Machine *m)
     check_tables(m->rmm);
     rmm_free(m->rmm);
     g_hash_table_unref(m->tables);
-    g_mutex_clear(&m->lock);
-    g_mutex_clear(&m->tables_lock);
+    pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->tables_lock);
     g_rand_free(m->rand);
     munmap(m->ns, m->ns_size);
     munmap(m->granules, m->params.granules * RMM_GRANULE_SIZE);
@@ -233,13 +233,13 @@ static void create_table(Machine *m, uint64_t ipa, int level)
     uint64_t pa;
 
     /* A stream that finds the key may rely on the table. */
-    g_mutex_lock(&m->tables_lock);
+    pthread_mutex_lock(&m->tables_lock);
     if (g_hash_table_add(m->tables, key)) {
         pa = machine_granule(m);
         g_assert_cmpuint(SMC(m, RMI_RTT_CREATE, m->rd, pa, ipa & ~(bytes - 1),
                              level), ==, RMI_SUCCESS);
     }
-    g_mutex_unlock(&m->tables_lock);
+    pthread_mutex_unlock(&m->tables_lock);
 }
 
 void machine_table(Machine *m, uint64_t ipa)

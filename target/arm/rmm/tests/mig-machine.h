@@ -15,6 +15,7 @@
 #define MIG_MACHINE_H
 
 #include <glib.h>
+#include <pthread.h>
 #include "mig-abi.h"
 #include "rmm-abi.h"
 
@@ -38,15 +39,15 @@ typedef struct Machine {
     MachineParams params;
     uint8_t *ns, *granules, *tags;
     size_t ns_size;
-    GMutex lock;                /* covers the next one */
+    pthread_mutex_t lock;       /* covers the next one */
     uint64_t next_granule;
-    GMutex tables_lock;         /* before `lock`; covers the next one */
+    pthread_mutex_t tables_lock;        /* before `lock`; covers the next one */
     GHashTable *tables;         /* IPA >> 21: has a table of pages */
     uint64_t rd, recs[RMM_MAX_RECS];
     uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
     bool refuse_context;
     gint invalidations;
-    GRWLock *in_realm;          /* if set: PEs hold it as readers */
+    pthread_rwlock_t *in_realm; /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */
 } Machine;
 

@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <glib.h>
+#include <pthread.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/crypto.h>
 
@@ -33,7 +34,7 @@ int __wrap_gnutls_aead_cipher_encrypt(gnutls_aead_cipher_hd_t handle,
                                       size_t *ctext_len);
 void __wrap_gnutls_aead_cipher_deinit(gnutls_aead_cipher_hd_t handle);
 
-static GMutex oracle_lock;
+static pthread_mutex_t oracle_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *oracle_keys;         /* handle -> key */
 static GHashTable *oracle_uses;         /* key and IV */
 static unsigned oracle_repeats;
@@ -44,7 +45,7 @@ int __wrap_gnutls_aead_cipher_init(gnutls_aead_cipher_hd_t *handle,
 {
     int ret = __real_gnutls_aead_cipher_init(handle, cipher, key);
 
-    g_mutex_lock(&oracle_lock);
+    pthread_mutex_lock(&oracle_lock);
     if (!oracle_keys) {
         oracle_keys = g_hash_table_new_full(NULL, NULL, NULL,
                                             (GDestroyNotify)g_bytes_unref);
@@ -52,7 +53,7 @@ int __wrap_gnutls_aead_cipher_init(gnutls_aead_cipher_hd_t *handle,
     }
     g_hash_table_insert(oracle_keys, *handle,
                         g_bytes_new(key->data, key->size));
-    g_mutex_unlock(&oracle_lock);
+    pthread_mutex_unlock(&oracle_lock);
     return ret;
 }
 
@@ -67,7 +68,7 @@ int __wrap_gnutls_aead_cipher_encrypt(gnutls_aead_cipher_hd_t handle,
     GBytes *key;
     gsize size;
 
-    g_mutex_lock(&oracle_lock);
+    pthread_mutex_lock(&oracle_lock);
     key = g_hash_table_lookup(oracle_keys, handle);
     g_assert_nonnull(key);
     g_byte_array_append(use, g_bytes_get_data(key, &size), 32);
@@ -75,7 +76,7 @@ int __wrap_gnutls_aead_cipher_encrypt(gnutls_aead_cipher_hd_t handle,
     if (!g_hash_table_add(oracle_uses, g_byte_array_free_to_bytes(use))) {
         oracle_repeats++;
     }
-    g_mutex_unlock(&oracle_lock);
+    pthread_mutex_unlock(&oracle_lock);
     return __real_gnutls_aead_cipher_encrypt(handle, nonce, nonce_len, auth,
                                              auth_len, tag_size, ptext,
                                              ptext_len, ctext, ctext_len);
@@ -83,9 +84,9 @@ int __wrap_gnutls_aead_cipher_encrypt(gnutls_aead_cipher_hd_t handle,
 
 void __wrap_gnutls_aead_cipher_deinit(gnutls_aead_cipher_hd_t handle)
 {
-    g_mutex_lock(&oracle_lock);
+    pthread_mutex_lock(&oracle_lock);
     g_hash_table_remove(oracle_keys, handle);
-    g_mutex_unlock(&oracle_lock);
+    pthread_mutex_unlock(&oracle_lock);
     __real_gnutls_aead_cipher_deinit(handle);
 }
 

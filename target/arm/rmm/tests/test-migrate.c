@@ -96,7 +96,7 @@ static void test_it_migrates_on_from_where_it_arrived(void)
 typedef struct Writer {
     Machine *m;
     RmmStage2 s2;
-    GRWLock *in_realm;
+    pthread_rwlock_t *in_realm;
     unsigned pages;
     gint stop;
 } Writer;
@@ -110,7 +110,7 @@ static void *keep_writing(void *opaque)
     while (!g_atomic_int_get(&w->stop)) {
         uint64_t ipa = page_ipa(n * 31 % w->pages, w->pages);
 
-        g_rw_lock_reader_lock(w->in_realm);
+        pthread_rwlock_rdlock(w->in_realm);
         n++;
         g_assert_cmpint(rmm_stage2_walk(w->m->rmm, &w->s2, ipa,
                                         RMM_ACCESS_WRITE, &t), ==,
@@ -118,7 +118,7 @@ static void *keep_writing(void *opaque)
         memcpy(w->m->granules + (t.pa - MACHINE_GRANULES) + n * 8 % 4096,
                &n, 8);
         w->m->tags[(t.pa - MACHINE_GRANULES) / 32 + n % 128] = n;
-        g_rw_lock_reader_unlock(w->in_realm);
+        pthread_rwlock_unlock(w->in_realm);
         if (n % 64 == 0) {
             g_usleep(50);
         }
@@ -130,11 +130,11 @@ static void test_a_realm_that_writes_all_the_time_arrives_whole(void)
 {
     Machine *src = source_new(&machine_defaults, 100);
     Machine *dst = machine_new(&machine_defaults);
-    GRWLock in_realm;
+    pthread_rwlock_t in_realm;
     Writer w = { .m = src, .in_realm = &in_realm, .pages = 100 };
     GThread *thread;
 
-    g_rw_lock_init(&in_realm);
+    pthread_rwlock_init(&in_realm, NULL);
     src->in_realm = &in_realm;
     g_assert_true(rmm_stage2(src->rmm, src->recs[0], &w.s2));
     thread = g_thread_new("realm", keep_writing, &w);
@@ -149,7 +149,7 @@ static void test_a_realm_that_writes_all_the_time_arrives_whole(void)
     same_realm(src, dst);
     machine_free(src);
     machine_free(dst);
-    g_rw_lock_clear(&in_realm);
+    pthread_rwlock_destroy(&in_realm);
 }
 
 /* ---- aborts and offers ---- */
