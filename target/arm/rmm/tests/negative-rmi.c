@@ -153,6 +153,17 @@ static void no_sha_512(World *w, uint64_t a, uint64_t b)
     w->m->rmm->platform.sha512 = false;
 }
 
+static void no_extensions(World *w, uint64_t a, uint64_t b)
+{
+    w->m->rmm->platform.mte = w->m->rmm->platform.migration = false;
+}
+
+/* Level 0 needs 44 (Arm ARM, SL0). */
+static void pa_of_40_bits(World *w, uint64_t a, uint64_t b)
+{
+    w->m->rmm->platform.ipa_bits = 40;
+}
+
 static void no_pmu(World *w, uint64_t a, uint64_t b)
 {
     w->m->rmm->platform.pmu = false;
@@ -387,12 +398,12 @@ static const NegativeRow realm_create_rows[] = {
     ROW("params_valid", IN, PARAM(0x030, 0xff)),
     ROW_WITHOUT_LPA2("params_supp", IN, PARAM(0x000, RMI_REALM_LPA2)),
     ROW("params_supp", IN, PARAM(0x000, RMI_REALM_SVE)),
-    ROW("params_supp", IN, PARAM(0x008, 49)),
+    ROW("params_supp", IN, { tables, 49 << 8 | 0, 2 }),
     ROW("params_supp", IN, PARAM(0x018, 6)),
     ROW("params_supp", IN, PARAM(0x020, 4)),
     ROW("params_supp", IN, PARAM(0x000, RMI_REALM_PMU), PARAM(0x028, 7)),
     ROW("params_supp", IN, PARAM(0x030, 1), { no_sha_512 }),
-    ROW("+params_supp", IN, PARAM(0x008, 31)),
+    ROW("+params_supp", IN, { tables, 31 << 8 | 2, 2 }),
     ROW("+params_supp", IN, PARAM(0x008, 0)),
     ROW("+params_supp", IN, PARAM(0x008, 0xff)),
     ROW("+params_supp", IN, PARAM(0x018, 0)),   /* reserved */
@@ -403,6 +414,10 @@ static const NegativeRow realm_create_rows[] = {
         { no_pmu }),
     ROW("+params_supp", IN, PARAM(0x000, RMI_REALM_SVE), PARAM(0x010, 2),
         { sve_of_256_bits }),
+    ROW("+params_supp", IN, PARAM(0x000, RMI_REALM_MTE), { no_extensions }),
+    ROW("+params_supp", IN, PARAM(0x000, RMI_REALM_MIGRATION),
+        { no_extensions }),
+    ROW("+rtt_num_level", IN, { pa_of_40_bits }, { tables, 40 << 8 | 0, 1 }),
     ROW("alias", IN, { rd_is_table, 0 }),
     ROW("+alias", IN, { rd_is_table, 3 }),
     ROWS_FREE("rd", "rd_state", 1),
