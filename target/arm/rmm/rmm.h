@@ -268,6 +268,7 @@ typedef struct RmmTranslation {
     bool writable;          /* false: a write must walk again (dirty state) */
     bool executable;        /* by stage 2 */
     uint64_t bytes;         /* size of the block or page that was found */
+    int level;              /* where the walk ended: -1 to 3 */
 } RmmTranslation;
 
 /* Stage 2 of the Realm whose REC is at @rec; false if it is not a REC. */
@@ -275,8 +276,8 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec, RmmStage2 *s2);
 
 /*
  * Walk as hardware does for one access at @ipa: a write to a protected page
- * that is writable-clean makes it dirty before this returns.  @out is valid
- * for RMM_FAULT_NONE only.
+ * that is writable-clean makes it dirty before this returns.  After a fault
+ * only @out->level is valid.
  */
 RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                          RmmAccess access, RmmTranslation *out);

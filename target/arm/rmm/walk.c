@@ -65,11 +65,10 @@ static RmmFault fault_of(uint64_t desc)
     }
 }
 
-/* The granule of @ipa in the leaf at @level whose memory begins at @pa. */
-static void translate(RmmTranslation *out, uint64_t pa, uint64_t ipa,
-                      int level)
+/* The granule of @ipa in the leaf at @out->level whose memory begins at @pa. */
+static void translate(RmmTranslation *out, uint64_t pa, uint64_t ipa)
 {
-    out->bytes = rtt_entry_bytes(level);
+    out->bytes = rtt_entry_bytes(out->level);
     out->pa = pa + (ipa & (out->bytes - 1) & ~(RMM_GRANULE_SIZE - 1ull));
 }
 
@@ -77,17 +76,16 @@ static RmmFault walk_protected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                                bool write, RmmTranslation *out)
 {
     uint64_t *entry, desc;
-    int level;
 
     do {
-        entry = walk_to_leaf(rmm, s2, ipa, &level, &desc);
-        if (!desc_is_ram(desc, level)) {
+        entry = walk_to_leaf(rmm, s2, ipa, &out->level, &desc);
+        if (!desc_is_ram(desc, out->level)) {
             return fault_of(desc);
         }
         /* False if the page went away under us: look again. */
-    } while (write && !desc_relax(entry, &desc, level, DESC_S2AP_W));
+    } while (write && !desc_relax(entry, &desc, out->level, DESC_S2AP_W));
 
-    translate(out, desc & DESC_PA, ipa, level);
+    translate(out, desc & DESC_PA, ipa);
     out->writable = desc & DESC_S2AP_W;
     out->readable = out->executable = true;
     return RMM_FAULT_NONE;
@@ -98,16 +96,15 @@ static RmmFault walk_unprotected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                                  bool write, RmmTranslation *out)
 {
     uint64_t desc;
-    int level;
 
-    walk_to_leaf(rmm, s2, ipa, &level, &desc);
-    if (desc_hipas(desc, level) != RTT_ASSIGNED_NS) {
+    walk_to_leaf(rmm, s2, ipa, &out->level, &desc);
+    if (desc_hipas(desc, out->level) != RTT_ASSIGNED_NS) {
         return RMM_FAULT_UNPROTECTED;
     }
     if (!(desc & (write ? DESC_S2AP_W : DESC_S2AP_R))) {
         return RMM_FAULT_PERMISSION;
     }
-    translate(out, desc_ns_pa(desc, s2->lpa2), ipa, level);
+    translate(out, desc_ns_pa(desc, s2->lpa2), ipa);
     out->readable = desc & DESC_S2AP_R;
     out->writable = desc & DESC_S2AP_W;
     out->executable = false;
@@ -121,6 +118,7 @@ RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
     RmmFault fault;
     unsigned stripe;
 
+    out->level = 0;             /* where no walk is made */
     if (ipa >> s2->ipa_bits) {
         return RMM_FAULT_ADDRESS_SIZE;
     }

@@ -900,9 +900,11 @@ static void realm_access(Run *r, const TwinRec *rec)
     }
     fault = rmm_stage2_walk(r->m->rmm, &s2, ipa, access, &a);
     if (fault != twin_translate(rec->realm, ipa, access, &b) ||
+        a.level != b.level ||
         (fault == RMM_FAULT_NONE && memcmp(&a, &b, sizeof(a)))) {
-        fail(r, "walk of %" PRIx64 ": fault %d, PA %" PRIx64 "; twin %"
-             PRIx64, ipa, fault, a.pa, b.pa);
+        fail(r, "walk of %" PRIx64 ": fault %d at level %d, PA %" PRIx64
+             "; twin level %d, PA %" PRIx64, ipa, fault, a.level, a.pa,
+             b.level, b.pa);
         return;
     }
     if (fault != RMM_FAULT_NONE) {

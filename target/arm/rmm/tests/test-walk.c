@@ -59,18 +59,19 @@ static void every_access_meets_what_the_text_says(Fixture *f,
     static const struct {
         uint64_t ipa;
         RmmFault data, fetch;
+        int level;              /* where a walk for data ends */
     } rows[] = {
-        { 0x1000, RMM_FAULT_NONE, RMM_FAULT_NONE },
-        { 0x30000, RMM_FAULT_UNASSIGNED, RMM_FAULT_UNASSIGNED },
-        { 0x50000, RMM_FAULT_SEA, RMM_FAULT_SEA },
-        { 0x51000, RMM_FAULT_SEA, RMM_FAULT_SEA },      /* assigned */
-        { 1ull << 31, RMM_FAULT_SEA, RMM_FAULT_SEA },
-        { 0x2000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED },
-        { 0x3000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED },
-        { 1ull << 32, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA },
-        { (1ull << 33) - 1, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA },
-        { 1ull << 33, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE },
-        { ~0ull, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE },
+        { 0x1000, RMM_FAULT_NONE, RMM_FAULT_NONE, 3 },
+        { 0x30000, RMM_FAULT_UNASSIGNED, RMM_FAULT_UNASSIGNED, 3 },
+        { 0x50000, RMM_FAULT_SEA, RMM_FAULT_SEA, 3 },
+        { 0x51000, RMM_FAULT_SEA, RMM_FAULT_SEA, 3 },      /* assigned */
+        { 1ull << 31, RMM_FAULT_SEA, RMM_FAULT_SEA, 1 },
+        { 0x2000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED, 3 },
+        { 0x3000, RMM_FAULT_DESTROYED, RMM_FAULT_DESTROYED, 3 },
+        { 1ull << 32, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA, 1 },
+        { (1ull << 33) - 1, RMM_FAULT_UNPROTECTED, RMM_FAULT_SEA, 1 },
+        { 1ull << 33, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE, 0 },
+        { ~0ull, RMM_FAULT_ADDRESS_SIZE, RMM_FAULT_ADDRESS_SIZE, 0 },
     };
     RmmTranslation t;
     size_t i;
@@ -83,6 +84,7 @@ static void every_access_meets_what_the_text_says(Fixture *f,
         uint64_t ipa = rows[i].ipa;
 
         g_assert_cmpint(walk(f, ipa, RMM_ACCESS_READ, &t), ==, rows[i].data);
+        g_assert_cmpint(t.level, ==, rows[i].level);
         g_assert_cmpint(walk(f, ipa, RMM_ACCESS_WRITE, &t), ==,
                         rows[i].data);
         g_assert_cmpint(walk(f, ipa, RMM_ACCESS_FETCH, &t), ==,

@@ -607,6 +607,7 @@ static RmmFault translate_unprotected(const TwinRealm *r, uint64_t ipa,
     if (access == RMM_ACCESS_FETCH) {
         return RMM_FAULT_SEA;
     }
+    out->level = w.level;
     if (w.entry->kind != TWIN_ASSIGNED_NS) {
         return RMM_FAULT_UNPROTECTED;
     }
@@ -624,6 +625,7 @@ RmmFault twin_translate(const TwinRealm *r, uint64_t ipa, RmmAccess access,
 {
     TwinWalk w;
 
+    out->level = 0;
     if (ipa >= twin_ipa_top(r)) {
         return RMM_FAULT_ADDRESS_SIZE;
     }
@@ -631,6 +633,7 @@ RmmFault twin_translate(const TwinRealm *r, uint64_t ipa, RmmAccess access,
         return translate_unprotected(r, ipa, access, out);
     }
     w = twin_walk(r, ipa, 3);
+    out->level = w.level;
     if (w.entry->ripas == RMI_RIPAS_EMPTY) {
         return RMM_FAULT_SEA;
     }
