@@ -36,6 +36,12 @@ typedef struct RealmConfig {
     unsigned num_cpus;
 } RealmConfig;
 
+/* Pages of 4 KiB, by who has them. */
+typedef struct RealmPages {
+    uint64_t private;           /* the Realm's alone */
+    uint64_t shared;            /* the host's, mapped for the Realm */
+} RealmPages;
+
 /* Limits of a migration, constant once the Realm exists. */
 typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
@@ -57,10 +63,13 @@ typedef struct RealmBackendOps {
      * @measurement: the Realm's initial measurement; returns its size in
      * bytes, 0 while the Realm does not exist yet.
      *
+     * @count_pages: what is mapped now; false while the Realm does not exist
+     * yet.
      */
     bool (*create)(const RealmConfig *config, Error **errp);
     void (*add_image)(uint64_t base, uint64_t size);
     size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
+    bool (*count_pages)(RealmPages *pages);
 
     void (*migration_limits)(RealmMigrationLimits *limits);
 

@@ -42,6 +42,7 @@ RealmInfo *qmp_query_realm(Error **errp)
 {
     const RealmBackendOps *backend = need_realm(errp);
     uint8_t rim[REALM_MEASUREMENT_SIZE];
+    RealmPages pages;
     RealmInfo *info;
     size_t size;
 
@@ -57,6 +58,11 @@ RealmInfo *qmp_query_realm(Error **errp)
     size = backend->measurement(rim);
     if (size) {
         info->rim = to_hex(rim, size);
+    }
+    if (backend->count_pages(&pages)) {
+        info->has_private_pages = info->has_shared_pages = true;
+        info->private_pages = pages.private;
+        info->shared_pages = pages.shared;
     }
     return info;
 }

@@ -94,6 +94,18 @@ static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
     return realm_tcg.built ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
 }
 
+static bool count_pages(RealmPages *pages)
+{
+    RmmPages counted;
+
+    if (!realm_tcg.built || !rmm_realm_pages(realm_tcg.rmm, rd(), &counted)) {
+        return false;
+    }
+    *pages = (RealmPages) { .private = counted.owned,
+                            .shared = counted.lent };
+    return true;
+}
+
 static void migration_limits(RealmMigrationLimits *limits)
 {
     limits->max_blob = max_blob();
@@ -449,6 +461,7 @@ const RealmBackendOps *realm_tcg_backend(void)
         .create = create,
         .add_image = add_image,
         .measurement = measurement,
+        .count_pages = count_pages,
         .migration_limits = migration_limits,
         .accept = accept_offer,
         .accepted = accepted,

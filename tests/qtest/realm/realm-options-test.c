@@ -357,6 +357,20 @@ static void test_no_measurement_before_start(void)
     QDict *info = query_realm(qts);
 
     g_assert_false(qdict_haskey(info, "rim"));
+    g_assert_false(qdict_haskey(info, "private-pages"));
+    g_assert_false(qdict_haskey(info, "shared-pages"));
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+/* No CPU runs: what is there is what was measured. */
+static void test_pages_of_a_built_realm(void)
+{
+    QTestState *qts = start(REALM);
+    QDict *info = query_realm(qts);
+
+    g_assert_cmpint(qdict_get_int(info, "private-pages"), >, 0);
+    g_assert_cmpint(qdict_get_int(info, "shared-pages"), ==, 0);
     qobject_unref(info);
     qtest_quit(qts);
 }
@@ -565,6 +579,8 @@ int main(int argc, char **argv)
     qtest_add_func("/realm/options/extensions-are-measured", test_measured);
     qtest_add_func("/realm/options/no-measurement-before-the-first-start",
                    test_no_measurement_before_start);
+    qtest_add_func("/realm/options/pages-of-a-built-realm",
+                   test_pages_of_a_built_realm);
     qtest_add_func("/realm/commands/refuse-an-object-at-run-time",
                    test_object_at_run_time);
     qtest_add_func("/realm/commands/refuse-new-properties-of-a-realm",
