@@ -117,7 +117,11 @@ static bool export_abort(Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
 
     realm_tcg.accepted = false;
-    return mig_call(&pe, "give up its migration", errp);
+    if (!mig_call(&pe, "give up its migration", errp)) {
+        return false;
+    }
+    realm_mmu_fold_all();
+    return true;
 }
 
 static bool accept_offer(const void *offer, size_t size, Error **errp)
@@ -140,12 +144,23 @@ static bool accepted(void)
     return realm_tcg.accepted;
 }
 
+/* A session has a dirty state for each page, and a block has none. */
+static bool unfold_all(Error **errp)
+{
+    if (!realm_mmu_unfold_all()) {
+        error_setg(errp, "Realm: the RMM refused a table for a block of "
+                   "pages, so it cannot be migrated");
+        return false;
+    }
+    return true;
+}
+
 static ssize_t export_begin(void *buf, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
                         max_blob() } };
 
-    if (!mig_call(&pe, "begin its migration", errp)) {
+    if (!unfold_all(errp) || !mig_call(&pe, "begin its migration", errp)) {
         export_abort(NULL);
         return -1;
     }
@@ -292,11 +307,11 @@ static bool prepare_page(uint64_t ipa, uint64_t *granule, Error **errp)
                    ", where this machine has no memory", ipa);
         return false;
     }
-    if (realm_host_create_tables(ipa) != RMI_SUCCESS) {
+    if (realm_mmu_create_tables(ipa) != RMI_SUCCESS) {
         error_setg(errp, "Realm: no table for the page at 0x%" PRIx64, ipa);
         return false;
     }
-    *granule = cpu_to_le64(realm_host_delegate(ipa) ? ipa : 0);
+    *granule = cpu_to_le64(realm_mmu_delegate(ipa) ? ipa : 0);
     return true;
 }
 
@@ -307,11 +322,8 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     size_t n = mig_peek_entries(blob, size, ipas);
     RmmPe pe;
 
-    /*
-     * Taken before what realm_host_donate takes after the BQL: no vCPU of a
-     * destination runs, and imports change no translation.
-     */
-    QEMU_LOCK_GUARD(&realm_tcg.donate_lock);
+    /* Imports change no translation, so nobody is waited for meanwhile. */
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
     for (size_t i = 0; i < n; i++) {
         if (!prepare_page(ipas[i], &granules[i], errp)) {
             return false;
@@ -323,6 +335,13 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
                                               n * sizeof(*granules)), n } };
     *pages = n;
     return mig_call(&pe, "import memory", errp);
+}
+
+static bool create_tables(uint64_t ipa)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+
+    return realm_mmu_create_tables(ipa) == RMI_SUCCESS;
 }
 
 /* Where the Realm's map is finer than our tables, the RMM wants a table. */
@@ -338,10 +357,11 @@ static bool commit(Error **errp)
         RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
 
         if (mig_call(&pe, "start here", errp)) {
+            realm_mmu_fold_all();
             return true;
         }
         if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT || pe.x[1] == last ||
-            realm_host_create_tables(pe.x[1]) != RMI_SUCCESS) {
+            !create_tables(pe.x[1])) {
             return false;
         }
         last = pe.x[1];
@@ -446,7 +466,7 @@ static bool create(const RealmConfig *config, Error **errp)
     realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
     realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
     realm_tcg.images = g_array_new(false, false, sizeof(RealmImage));
-    qemu_mutex_init(&realm_tcg.donate_lock);
+    realm_mmu_init(config);
     realm_cpu_class_init(config->cpu_type);
     assert(!MACHINE_GET_CLASS(current_machine)->reset);
     MACHINE_GET_CLASS(current_machine)->reset = machine_reset;

@@ -12,8 +12,8 @@
  * Invariants: a TLB entry is made from what stage 2 says at that moment, and
  * is gone before a change of stage 2 counts (realm_cpu_flush_all).
  *
- * Lock rule: realm_tlb_fill runs on vCPU threads without the BQL; all else
- * has the BQL, or excludes all vCPUs.
+ * Lock rule: realm_tlb_fill runs on vCPU threads without the BQL (stage2.c);
+ * all else has the BQL, or excludes all vCPUs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -76,90 +76,25 @@ void realm_cpu_flush_all(void)
     }
 }
 
-/* RIPAS DESTROYED: the host took the page away, and cannot give it back. */
-static G_NORETURN void stop_destroyed(CPUState *cs, uint64_t ipa, uintptr_t ra)
-{
-    error_report_once("Realm: vCPU %d needs the page at 0x%" PRIx64
-                      ", which is gone; the Realm cannot go on",
-                      cs->cpu_index, ipa);
-    qemu_system_vmstop_request_prepare();
-    qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
-    cpu_exit(cs);
-    cpu_loop_exit_restore(cs, ra);
-}
-
-/* Synchronous external abort (RMM 1.0, A5.2.3), also for a table walk. */
-static bool abort_access(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
-                         MMUAccessType access, int mmu_idx, int size,
-                         bool probe, uintptr_t ra, ARMMMUFaultInfo *walk)
-{
-    if (walk) {
-        walk->type = ARMFault_SyncExternalOnWalk;
-    }
-    if (!probe) {
-        arm_ops->do_transaction_failed(cs, out->phys_addr, addr, size, access,
-                                       mmu_idx, out->attrs,
-                                       MEMTX_DECODE_ERROR, ra);
-    }
-    return false;
-}
-
-static RmmAccess rmm_access(MMUAccessType access)
-{
-    return access == MMU_DATA_STORE ? RMM_ACCESS_WRITE :
-           access == MMU_INST_FETCH ? RMM_ACCESS_FETCH : RMM_ACCESS_READ;
-}
-
 /*
  * Stage 1 by Arm's code, then stage 2 by the RMM's tables.  A page that is
  * clean is entered without write permission, so that the first write comes
  * here and makes it dirty.
  */
 static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
-                           MMUAccessType access, int mmu_idx, MemOp memop,
+                           MMUAccessType type, int mmu_idx, MemOp memop,
                            int size, bool probe, uintptr_t ra)
 {
-    ARMMMUFaultInfo *walk = ARM_CPU(cs)->env.tlb_fi;
-    RmmTranslation found;
-    RmmFault fault;
-    uint64_t ipa;
+    RealmAccess access = { .cs = cs, .va = addr, .type = type,
+                           .probe = probe, .ra = ra,
+                           .walk = ARM_CPU(cs)->env.tlb_fi };
 
-    if (!arm_ops->tlb_fill_align(cs, out, addr, access, mmu_idx, memop, size,
+    if (!arm_ops->tlb_fill_align(cs, out, addr, type, mmu_idx, memop, size,
                                  probe, ra)) {
         return false;
     }
-    ipa = out->phys_addr & TARGET_PAGE_MASK;
-    do {
-        fault = rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, ipa,
-                                rmm_access(access), &found);
-    } while (fault == RMM_FAULT_UNASSIGNED && realm_host_donate(ipa));
-
-    switch (fault) {
-    case RMM_FAULT_NONE:
-        out->phys_addr = found.pa;
-        out->prot &= (found.readable ? PAGE_READ : 0) |
-                     (found.writable ? PAGE_WRITE : 0) |
-                     (found.executable ? PAGE_EXEC : 0);
-        return true;
-    case RMM_FAULT_UNPROTECTED:
-        if (access != MMU_INST_FETCH) {
-            out->prot &= ~PAGE_EXEC;
-            return true;
-        }
-        break;
-    case RMM_FAULT_UNASSIGNED:
-    case RMM_FAULT_DESTROYED:
-        if (!probe) {
-            stop_destroyed(cs, ipa, ra);
-        }
-        break;
-    case RMM_FAULT_PERMISSION:
-    case RMM_FAULT_SEA:
-    case RMM_FAULT_ADDRESS_SIZE:
-        break;
-    }
-    trace_realm_cpu_abort(cs->cpu_index, addr, ipa, fault);
-    return abort_access(cs, out, addr, access, mmu_idx, size, probe, ra, walk);
+    access.ipa = out->phys_addr & TARGET_PAGE_MASK;
+    return realm_stage2(&access, out);
 }
 
 /*

@@ -1,14 +1,15 @@
 /*
  * The TCG backend for Realms: the host's half of RMI
  *
- * Purpose: what KVM does on a real machine: delegate granules, build tables,
- * create the Realm from the images that the loader left in RAM, answer the
- * exits of RECs.
+ * Purpose: what KVM does on a real machine: create the Realm from the images
+ * that the loader left in RAM, answer the exits of RECs.  Tables and pages
+ * are in mmu.c.
  *
  * Invariants: the Realm is built from RMI calls alone, in an order that
  * depends on nothing but the machine's options, since it is measured.
  *
- * Lock rule: BQL; realm_host_donate takes donate_lock instead.
+ * Lock rule: BQL, but for realm_host_handle_abort, which runs on the fault
+ * path.  The run page and the PE of a vCPU are its own while it runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,6 +17,8 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 #include "hw/boards.h"
 #include "system/runstate.h"
 #include "target/arm/arm-powerctl.h"
@@ -24,8 +27,6 @@
 #include "target/arm/kvm-consts.h"
 #include "realm-tcg.h"
 #include "trace.h"
-
-#define LEVEL_SHIFT(level) (12 + 9 * (3 - (level)))
 
 /* Where to go on after an RMI result that asks for a deeper table. */
 static bool wants_table(uint64_t result, unsigned *level)
@@ -44,56 +45,14 @@ static bool failed(const char *what, uint64_t result, Error **errp)
     return true;
 }
 
-bool realm_host_delegate(uint64_t pa)
-{
-    RmmPe pe = { .x = { RMI_GRANULE_DELEGATE, pa } };
-
-    realm_host_call(&pe);
-    return pe.x[0] == RMI_SUCCESS;
-}
-
-static uint64_t new_granules(unsigned count)
-{
-    uint64_t pa = realm_memory_alloc(count);
-
-    for (unsigned i = 0; i < count; i++) {
-        bool ok = realm_host_delegate(pa + i * REALM_PAGE_SIZE);
-
-        assert(ok);
-    }
-    return pa;
-}
-
-static uint64_t create_table(uint64_t ipa, unsigned level)
-{
-    uint64_t base = ROUND_DOWN(ipa, BIT_ULL(LEVEL_SHIFT(level - 1)));
-    RmmPe pe = { .x = { RMI_RTT_CREATE, realm_tcg.rd, new_granules(1),
-                        base, level } };
-
-    realm_host_call(&pe);
-    return pe.x[0];
-}
-
-uint64_t realm_host_create_tables(uint64_t ipa)
-{
-    RmmPe pe = { .x = { RMI_RTT_READ_ENTRY, realm_tcg.rd, ipa, 3 } };
-    uint64_t result;
-
-    realm_host_call(&pe);
-    result = pe.x[0];
-    for (unsigned level = pe.x[1] + 1; level <= 3 && !result; level++) {
-        result = create_table(ipa, level);
-    }
-    return result;
-}
-
 /*
  * Apply RMI call @fid (INIT_RIPAS or SET_RIPAS) to [*@base, @top); *@base is
- * how far that went.
+ * how far that went.  A block that changes only in part becomes a table.
  */
 static uint64_t for_range(uint64_t fid, uint64_t rec, uint64_t *base,
                           uint64_t top)
 {
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
     unsigned level;
 
     while (*base < top) {
@@ -109,7 +68,7 @@ static uint64_t for_range(uint64_t fid, uint64_t rec, uint64_t *base,
         if (pe.x[0] == RMI_SUCCESS) {
             *base = pe.x[1];
         } else if (wants_table(pe.x[0], &level)) {
-            uint64_t result = create_table(*base, level + 1);
+            uint64_t result = realm_mmu_create_table(*base, level + 1);
 
             if (result) {
                 return result;
@@ -133,7 +92,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     ARMCPU *cpu = ARM_CPU(first_cpu);
     int level = start_level(config->ipa_bits);
     unsigned tables = BIT(MAX(config->ipa_bits - (48 - 9 * level), 0));
-    uint64_t rd = new_granules(1);
+    uint64_t rd = realm_mmu_new_granules(1);
     RmmPe pe = { .x = { RMI_REALM_CREATE, rd,
                         realm_memory_window(0, params, sizeof(*params)) } };
 
@@ -148,7 +107,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
                                                : RMI_HASH_SHA_512;
     memcpy(params->rpv, config->rpv, REALM_RPV_SIZE);
     params->vmid = 1;
-    params->rtt_base = new_granules(tables);
+    params->rtt_base = realm_mmu_new_granules(tables);
     params->rtt_level_start = level;
     params->rtt_num_start = tables;
 
@@ -166,7 +125,7 @@ static bool create_rec(CPUState *cs, Error **errp)
     g_autofree RmiRecParams *params = g_new0(RmiRecParams, 1);
     RmmPe pe;
 
-    vcpu->rec = new_granules(1);
+    vcpu->rec = realm_mmu_new_granules(1);
     realm_memory_ns_page(cs->cpu_index, &vcpu->run);
     params->flags = cs->start_powered_off ? 0 : RMI_REC_RUNNABLE;
     params->mpidr = realm_cpu_mpidr(cs);
@@ -195,7 +154,7 @@ static bool create_recs(Error **errp)
 
 static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
 {
-    uint64_t result = realm_host_create_tables(ipa);
+    uint64_t result = realm_mmu_create_tables(ipa);
     RmmPe pe = { .x = { RMI_DATA_CREATE, realm_tcg.rd, ipa, ipa,
                         realm_memory_window(0, shared, REALM_PAGE_SIZE),
                         RMI_DATA_MEASURE } };
@@ -203,7 +162,7 @@ static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
     if (failed("a table for an image", result, errp)) {
         return false;
     }
-    if (!realm_host_delegate(ipa)) {
+    if (!realm_mmu_delegate(ipa)) {
         error_setg(errp, "the RMM refused a page of an image at 0x%" PRIx64,
                    ipa);
         return false;
@@ -222,6 +181,7 @@ static gint compare_images(gconstpointer a, gconstpointer b)
 /* In ascending order, each page once, whatever the order of loading. */
 static bool create_image_pages(Error **errp)
 {
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
     const RealmConfig *config = realm_tcg.config;
     uint8_t *shared = memory_region_get_ram_ptr(current_machine->ram);
     uint64_t next = 0;
@@ -265,7 +225,11 @@ bool realm_host_build(Error **errp)
 
     if (!never_tried(errp) || !create_realm(config, errp) ||
         failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, &base, top), errp) ||
-        !create_image_pages(errp) || !create_recs(errp) || !activate(errp)) {
+        !create_image_pages(errp)) {
+        return false;
+    }
+    realm_mmu_fold_images();
+    if (!create_recs(errp) || !activate(errp)) {
         return false;
     }
     /* The host's copy of the images is of no use to anyone any more. */
@@ -279,74 +243,32 @@ bool realm_host_build_empty(Error **errp)
            create_recs(errp);
 }
 
-bool realm_host_donate(uint64_t ipa)
-{
-    QEMU_LOCK_GUARD(&realm_tcg.donate_lock);
-    RmmTranslation found;
-    RmmPe pe = { .x = { RMI_DATA_CREATE_UNKNOWN, realm_tcg.rd, ipa, ipa } };
-
-    /* Another vCPU may have been here first. */
-    if (rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, ipa,
-                        RMM_ACCESS_READ, &found) != RMM_FAULT_UNASSIGNED) {
-        return true;
-    }
-    if (realm_host_create_tables(ipa) != RMI_SUCCESS) {
-        return false;
-    }
-    /* A page that an import dropped is delegated already. */
-    realm_host_delegate(ipa);
-    realm_host_call(&pe);
-    trace_realm_host_donate(ipa, pe.x[0]);
-    return pe.x[0] == RMI_SUCCESS;
-}
-
 /*
- * Take back the granules of [@base, @top), which has RIPAS EMPTY now.  All
- * vCPUs are excluded, so it is enough to make them see it at the end.
- */
-static void reclaim(uint64_t base, uint64_t top)
-{
-    while (base < top) {
-        RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_tcg.rd, base } };
-
-        realm_host_call_unsynced(&pe);
-        if (pe.x[0] == RMI_SUCCESS) {
-            RmmPe undelegate = { .x = { RMI_GRANULE_UNDELEGATE, pe.x[1] } };
-
-            realm_host_call_unsynced(&undelegate);
-            realm_memory_discard_private(pe.x[1], pe.x[1] + REALM_PAGE_SIZE);
-        } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT || pe.x[2] <= base) {
-            break;
-        }
-        base = pe.x[2];
-    }
-    realm_host_sync();
-}
-
-/*
- * Only what the board has as RAM can be the Realm's; everything else is
+ * Only what the board has as RAM can be the Realm's; what lies beyond is
  * refused, or the tables for it would be without bound.
  */
 static void change_ripas(RealmVcpu *vcpu, RmiRecRun *run)
 {
     const RealmConfig *config = realm_tcg.config;
+    uint64_t ram_top = config->ram_base + config->ram_size;
     const RmiRecExit *exit = &run->exit;
-    uint64_t reached = exit->ripas_base;
-    uint64_t result;
+    uint64_t base = exit->ripas_base, top = MIN(exit->ripas_top, ram_top);
+    uint64_t reached = base, result;
 
-    if (exit->ripas_base < config->ram_base ||
-        exit->ripas_top > config->ram_base + config->ram_size) {
+    if (top < exit->ripas_top) {
+        run->enter.flags = RMI_ENTER_RIPAS_REJECT;
+    }
+    if (base < config->ram_base || base >= top) {
         run->enter.flags = RMI_ENTER_RIPAS_REJECT;
         return;
     }
-    result = for_range(RMI_RTT_SET_RIPAS, vcpu->rec, &reached,
-                       exit->ripas_top);
-    trace_realm_host_change_ripas(exit->ripas_base, reached,
-                                  exit->ripas_value, result);
+    result = for_range(RMI_RTT_SET_RIPAS, vcpu->rec, &reached, top);
+    trace_realm_host_change_ripas(base, reached, exit->ripas_value, result);
     if (exit->ripas_value == RMI_RIPAS_EMPTY) {
-        reclaim(exit->ripas_base, reached);
+        realm_mmu_reclaim(base, reached);
     } else {
-        realm_memory_discard_shared(exit->ripas_base, reached);
+        realm_mmu_unlend(base, reached);
+        realm_memory_discard_shared(base, reached);
     }
 }
 
@@ -359,15 +281,32 @@ static uint64_t complete_psci(RealmVcpu *calling, RealmVcpu *target)
     return pe.x[0];
 }
 
+static void stop_machine(void)
+{
+    qemu_system_vmstop_request_prepare();
+    qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+}
+
+/* Its vCPUs end one after the other, and that is no error. */
+static bool is_system_off(uint64_t result)
+{
+    return result == RMI_RESULT(RMI_ERROR_REALM, 1);
+}
+
 /* A REC that cannot be entered leaves nothing to be run: stop all. */
 static void enter_or_stop(CPUState *cs)
 {
+    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
     Error *err = NULL;
 
-    if (!realm_host_enter(cs, &err)) {
+    if (realm_host_enter(cs, &err)) {
+        return;
+    }
+    if (is_system_off(vcpu->pe.x[0])) {
+        error_free(err);
+    } else {
         error_report_err(err);
-        qemu_system_vmstop_request_prepare();
-        qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+        stop_machine();
     }
 }
 
@@ -444,6 +383,54 @@ bool realm_host_enter(CPUState *cs, Error **errp)
     return false;
 }
 
+/* The IPA of an abort (RMM 1.0, A4.3.4): HPFAR_EL2 has it without offset. */
+static uint64_t abort_ipa(const RmiRecExit *exit)
+{
+    return (exit->hpfar & ~0xfull) << 8;
+}
+
+/*
+ * Map what the abort that @run tells of needs.  RIPAS DESTROYED, the host
+ * took the page away and cannot give it back: nothing is left to do but to
+ * stop.  What is behind an unprotected IPA may be lacking.
+ */
+static bool handle_abort(CPUState *cs, RmiRecRun *run)
+{
+    uint64_t ipa = abort_ipa(&run->exit);
+
+    if (realm_mmu_fault(ipa)) {
+        return true;
+    }
+    error_report_once("Realm: vCPU %d needs the page at 0x%" PRIx64
+                      ", which is gone; the Realm cannot go on",
+                      cs->cpu_index, ipa);
+    stop_machine();
+    return false;
+}
+
+bool realm_host_handle_abort(CPUState *cs, RmmPe *pe)
+{
+    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
+    uint64_t pa;
+    RmiRecRun *run = realm_memory_ns_page(cs->cpu_index, &pa);
+    bool mapped;
+
+    memset(&run->enter, 0, sizeof(run->enter));
+    mapped = handle_abort(cs, run);
+    *pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec, vcpu->run } };
+    realm_host_call(pe);
+    if (pe->world == RMM_WORLD_REALM) {
+        return mapped;
+    }
+    bql_lock();
+    vcpu->pe = *pe;
+    bql_unlock();
+    if (!is_system_off(pe->x[0])) {
+        stop_machine();
+    }
+    return false;
+}
+
 void realm_host_handle_exit(CPUState *cs)
 {
     RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
@@ -454,7 +441,7 @@ void realm_host_handle_exit(CPUState *cs)
     memset(&run->enter, 0, sizeof(run->enter));
     switch (run->exit.exit_reason) {
     case RMI_EXIT_SYNC: /* a buffer of the Realm's has no page yet */
-        realm_host_donate((run->exit.hpfar & ~0xfull) << 8);
+        handle_abort(cs, run);
         break;
     case RMI_EXIT_RIPAS_CHANGE:
         change_ripas(vcpu, run);

@@ -18,7 +18,7 @@
  * than the CPUs', nor are they migratable RAM blocks.
  *
  * Lock rule: set up once under the BQL and constant after that; the
- * allocator is under RealmTcg.donate_lock once the machine runs.
+ * allocator is under RealmTcg.mmu_lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -168,12 +168,13 @@ void realm_host_call_unsynced(RmmPe *pe)
     rmm_call(realm_tcg.rmm, pe);
 }
 
+/* A Realm that is not built has no vCPU that could have cached anything. */
 void realm_host_sync(void)
 {
-    if (flush_due) {
-        flush_due = false;
+    if (flush_due && realm_tcg.built) {
         realm_cpu_flush_all();
     }
+    flush_due = false;
 }
 
 void realm_host_call(RmmPe *pe)
@@ -297,15 +298,21 @@ static bool init_tags(const RealmConfig *config, Error **errp)
     return true;
 }
 
+/* For each half: a table for every 2 MiB of RAM, GiB and 512 GiB. */
+static uint64_t most_tables(const RealmConfig *config)
+{
+    uint64_t size = config->ram_size;
+
+    return 2 * (size / (2 * MiB) + size / GiB + size / (512 * GiB) + 3);
+}
+
 /*
- * A table for every 2 MiB of RAM, one for every GiB, the start tables (at
- * most 16, aligned), and for every vCPU a REC; rounded up generously, since
- * memory that is not used is not there.
+ * Beside them the start tables (at most 16, aligned), and for every vCPU a
+ * REC; rounded up generously, since memory that is not used is not there.
  */
 static bool init_tables(const RealmConfig *config, Error **errp)
 {
-    uint64_t granules = config->ram_size / (2 * MiB) +
-                        config->ram_size / GiB + 128 +
+    uint64_t granules = most_tables(config) + 128 +
                         32 * (uint64_t)config->num_cpus;
 
     mem.tables_size = granules * REALM_PAGE_SIZE;

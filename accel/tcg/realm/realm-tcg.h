@@ -2,17 +2,19 @@
  * The TCG backend for Realms: what its files share
  *
  * Purpose: TCG plays hardware and KVM host for the RMM model
- * (target/arm/rmm/): memory.c is the physical memory, cpu.c the processors,
- * host.c the host's half of RMI, context.c a processor's registers as one
- * blob, backend.c the seam to machine and migration.
+ * (target/arm/rmm/): memory.c is the physical memory, cpu.c and stage2.c the
+ * processors, host.c and mmu.c the host's half of RMI, context.c a
+ * processor's registers as one blob, backend.c the seam to machine and
+ * migration.
  *
  * Invariants:
  * - The granule behind a protected IPA in RAM has the PA that equals the
  *   IPA; so one RAMBlock, seen by the CPUs only, is all of a Realm's memory.
+ *   Host memory at an unprotected IPA has the IPA as its PA too.
  * - Private memory is in no address space but the CPUs'.
  *
- * Lock rule: BQL, except for the fault path (realm_tlb_fill and
- * realm_host_donate), which takes RealmTcg.donate_lock only.
+ * Lock rule: BQL, except for the fault path (stage2.c), which has none but
+ * RealmTcg.mmu_lock and the RMM's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,7 +45,7 @@ typedef struct RealmTcg {
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */
     GArray *images;             /* of RealmImage */
-    QemuMutex donate_lock;      /* one donor at a time */
+    QemuMutex mmu_lock;         /* the host's tables and granules: mmu.c */
     bool accepted;              /* an offer waits for its migration */
     bool left;                  /* the destination has the start token */
     uint64_t next_base;         /* export_state: where its map goes on, */
@@ -106,26 +108,75 @@ void realm_host_sync(void);
 bool realm_host_build(Error **errp);
 bool realm_host_build_empty(Error **errp);
 
-/* Assign a granule to the protected @ipa, which has RIPAS RAM. */
-bool realm_host_donate(uint64_t ipa);
-
-/* Create the tables that a page at @ipa needs; on an error, RMI's result. */
-uint64_t realm_host_create_tables(uint64_t ipa);
-
-/* Delegate the granule at @pa; true if it is the RMM's afterwards. */
-bool realm_host_delegate(uint64_t pa);
-
 /*
  * The REC of @cs exited: do what it asks and enter it again, unless it is
  * off now.
  */
 void realm_host_handle_exit(CPUState *cs);
 
+/*
+ * The REC of @cs exited to @pe because of an abort: map what it needs, and
+ * enter it again with @pe.  False if it cannot go on: the machine is about
+ * to stop then.  On the fault path: without the BQL.
+ */
+bool realm_host_handle_abort(CPUState *cs, RmmPe *pe);
+
 /* Enter the REC of @cs; the PE is in the Realm world if that worked. */
 bool realm_host_enter(CPUState *cs, Error **errp);
 
 /* Whether the REC of @cs is entered. */
 bool realm_host_entered(CPUState *cs);
+
+/* mmu.c; the caller of those in this block holds mmu_lock */
+
+/* Delegate the granule at @pa; true if it is the RMM's afterwards. */
+bool realm_mmu_delegate(uint64_t pa);
+
+/* As realm_memory_alloc, and delegated. */
+uint64_t realm_mmu_new_granules(unsigned count);
+
+/* Make a table at @level for @ipa; returns RMI's result. */
+uint64_t realm_mmu_create_table(uint64_t ipa, unsigned level);
+
+/* Create the tables that a page at @ipa needs; on an error, RMI's result. */
+uint64_t realm_mmu_create_tables(uint64_t ipa);
+
+/* mmu.c, continued: these take mmu_lock */
+void realm_mmu_init(const RealmConfig *config);
+
+/* Assign or lend what @ipa needs; false if the host has nothing for it. */
+bool realm_mmu_fault(uint64_t ipa);
+
+/* @ipa is unprotected, and RAM of the board is behind it. */
+bool realm_mmu_is_lendable(uint64_t ipa);
+
+/*
+ * Protected [@base, @top) has RIPAS EMPTY or RAM now: take back the Realm's
+ * pages, or what was lent at the same place.  All vCPUs are excluded.
+ */
+void realm_mmu_reclaim(uint64_t base, uint64_t top);
+void realm_mmu_unlend(uint64_t base, uint64_t top);
+
+/* Fold the blocks of the images; the Realm is not built yet. */
+void realm_mmu_fold_images(void);
+
+/* A migration begins: pages only, until realm_mmu_fold_all. */
+bool realm_mmu_unfold_all(void);
+void realm_mmu_fold_all(void);
+
+/* stage2.c */
+typedef struct RealmAccess {
+    CPUState *cs;
+    vaddr va;
+    uint64_t ipa;               /* of the page */
+    MMUAccessType type;
+    bool probe;                 /* only tried: nothing may happen to the CPU */
+    uintptr_t ra;
+    struct ARMMMUFaultInfo *walk; /* of stage 1, if that needs this access */
+} RealmAccess;
+
+/* Finish @out, which stage 1 made; false or no return as tlb_fill_align. */
+bool realm_stage2(const RealmAccess *access, CPUTLBEntryFull *out);
 
 /* cpu.c */
 void realm_cpu_class_init(const char *cpu_type);

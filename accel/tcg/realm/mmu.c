@@ -1,0 +1,468 @@
+/*
+ * The TCG backend for Realms: the host's half of stage 2
+ *
+ * Purpose: what KVM's MMU code does on a real machine, by RMI calls alone:
+ * delegate granules, make tables, assign pages to the Realm and take them
+ * back, lend it host memory in the unprotected half, and keep whole blocks of
+ * 2 MiB mapped as blocks.
+ *
+ *   protected IPA                            unprotected IPA
+ *
+ *   not assigned --fault--> page             nothing --fault--> page or block
+ *    ^                     |   ^                ^                  |
+ *    |                fold |   | unfold         | RIPAS RAM again, |
+ *    |                     v   |                | for all or part  |
+ *    +---RIPAS EMPTY---   block                 +------------------+
+ *
+ * A block is folded when the Realm has all of its 512 pages: those of images
+ * when the Realm is built, others a moment after the last page came, since
+ * TLBs are flushed for it.  What needs pages unfolds: a change of RIPAS of a
+ * part, taking pages back, and a migration, whose dirty state is one of
+ * pages (realm_mmu_unfold_all).
+ *
+ * Invariants:
+ * - The granule at a protected IPA has that address as its PA; host memory at
+ *   an unprotected IPA as well (memory.c).
+ * - Tables are made for IPAs of the board's RAM only, in both halves; so
+ *   their number is bounded, and memory.c has set that many granules aside.
+ * - Nothing of a Realm's memory is aged, merged or swapped here: a page goes
+ *   back to the host when the Realm gives it up, and not before.
+ *
+ * Lock rule: RealmTcg.mmu_lock, after the BQL if both are held.  Functions
+ * with "locked" in their comment want it from the caller.  Who holds it waits
+ * for no vCPU: what invalidates translations runs where all vCPUs are
+ * excluded, or before the Realm is built.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/lockable.h"
+#include "qemu/timer.h"
+#include "qemu/units.h"
+#include "realm-tcg.h"
+#include "trace.h"
+
+#define LEVEL_SHIFT(level) (12 + 9 * (3 - (level)))
+#define LEVEL_SIZE(level) BIT_ULL(LEVEL_SHIFT(level))
+#define BLOCK_LEVEL 2
+#define BLOCK_SIZE LEVEL_SIZE(BLOCK_LEVEL)
+#define BLOCK_PAGES 512
+
+/* A fold waits this long for others to share its flush... */
+#define FOLD_DELAY_MS 50
+/* ...but no more than these, since vCPUs stand still meanwhile. */
+#define FOLDS_AT_ONCE 64
+
+/* Host's choice for lent memory: normal, write-back, read and write. */
+#define LENT_ATTRIBUTES (6 << 2 | 3 << 6)
+
+static struct {
+    uint64_t num_blocks;        /* of RAM, the last perhaps only in part */
+    uint16_t *delegated;        /* granules of each that are the RMM's */
+    unsigned long *folded;      /* mapped as a block */
+    unsigned long *due;         /* to be tried by the next folding */
+    bool timer_armed;
+    QEMUTimer *timer;
+    bool paged;                 /* a migration wants pages only */
+    GArray *tables;             /* PAs of delegated granules to use first */
+} mmu;
+
+static uint64_t shared_bit(void)
+{
+    return BIT_ULL(realm_tcg.config->ipa_bits - 1);
+}
+
+/* [base, base + size) is RAM of the board. */
+static bool is_ram(uint64_t base, uint64_t size)
+{
+    const RealmConfig *config = realm_tcg.config;
+
+    return base >= config->ram_base && size <= config->ram_size &&
+           base - config->ram_base <= config->ram_size - size;
+}
+
+bool realm_mmu_is_lendable(uint64_t ipa)
+{
+    return ipa >= shared_bit() &&
+           is_ram(ipa - shared_bit(), REALM_PAGE_SIZE);
+}
+
+static uint64_t block_of(uint64_t ipa)
+{
+    return ipa / BLOCK_SIZE - realm_tcg.config->ram_base / BLOCK_SIZE;
+}
+
+static uint64_t block_base(uint64_t block)
+{
+    return (realm_tcg.config->ram_base / BLOCK_SIZE + block) * BLOCK_SIZE;
+}
+
+/* ---- Granules and tables; locked ---- */
+
+bool realm_mmu_delegate(uint64_t pa)
+{
+    RmmPe pe = { .x = { RMI_GRANULE_DELEGATE, pa } };
+
+    realm_host_call_unsynced(&pe);
+    if (pe.x[0] == RMI_SUCCESS && is_ram(pa, REALM_PAGE_SIZE)) {
+        mmu.delegated[block_of(pa)]++;
+    }
+    return pe.x[0] == RMI_SUCCESS;
+}
+
+static void undelegate(uint64_t pa)
+{
+    RmmPe pe = { .x = { RMI_GRANULE_UNDELEGATE, pa } };
+
+    realm_host_call_unsynced(&pe);
+    assert(pe.x[0] == RMI_SUCCESS);
+    mmu.delegated[block_of(pa)]--;
+    realm_memory_discard_private(pa, pa + REALM_PAGE_SIZE);
+}
+
+uint64_t realm_mmu_new_granules(unsigned count)
+{
+    uint64_t pa = realm_memory_alloc(count);
+
+    for (unsigned i = 0; i < count; i++) {
+        bool ok = realm_mmu_delegate(pa + i * REALM_PAGE_SIZE);
+
+        assert(ok);
+    }
+    return pa;
+}
+
+static uint64_t take_table(void)
+{
+    uint64_t pa;
+
+    if (!mmu.tables->len) {
+        return realm_mmu_new_granules(1);
+    }
+    pa = g_array_index(mmu.tables, uint64_t, mmu.tables->len - 1);
+    g_array_set_size(mmu.tables, mmu.tables->len - 1);
+    return pa;
+}
+
+/* What the RMM says of the entry for @ipa. */
+typedef struct Entry {
+    unsigned level;
+    bool assigned;
+    unsigned ripas;
+} Entry;
+
+static Entry read_entry(uint64_t ipa)
+{
+    RmmPe pe = { .x = { RMI_RTT_READ_ENTRY, realm_tcg.rd, ipa, 3 } };
+
+    realm_host_call_unsynced(&pe);
+    assert(pe.x[0] == RMI_SUCCESS);
+    return (Entry) { .level = pe.x[1], .assigned = pe.x[2] == RMI_ASSIGNED,
+                     .ripas = pe.x[4] };
+}
+
+uint64_t realm_mmu_create_table(uint64_t ipa, unsigned level)
+{
+    uint64_t base = ROUND_DOWN(ipa, LEVEL_SIZE(level - 1));
+    uint64_t table = take_table();
+    RmmPe pe = { .x = { RMI_RTT_CREATE, realm_tcg.rd, table, base, level } };
+
+    realm_host_call_unsynced(&pe);
+    if (pe.x[0] != RMI_SUCCESS) {
+        g_array_append_val(mmu.tables, table);
+    } else if (level == 3 && is_ram(base, BLOCK_SIZE) &&
+               test_and_clear_bit(block_of(base), mmu.folded)) {
+        trace_realm_mmu_unfold(base, base + BLOCK_SIZE);
+    }
+    return pe.x[0];
+}
+
+/* Tables down to @to for @ipa, where the walk ended at @from. */
+static uint64_t create_tables(uint64_t ipa, unsigned from, unsigned to)
+{
+    uint64_t result = RMI_SUCCESS;
+
+    for (unsigned level = from + 1; level <= to && !result; level++) {
+        result = realm_mmu_create_table(ipa, level);
+    }
+    return result;
+}
+
+uint64_t realm_mmu_create_tables(uint64_t ipa)
+{
+    return create_tables(ipa, read_entry(ipa).level, 3);
+}
+
+/*
+ * Put a leaf into the place of the table for the 2 MiB at @ipa, if the RMM
+ * finds that its entries allow it.  Locked; flushed by the caller.
+ */
+static bool fold(uint64_t ipa)
+{
+    RmmPe pe = { .x = { RMI_RTT_FOLD, realm_tcg.rd, ipa, 3 } };
+
+    realm_host_call_unsynced(&pe);
+    if (pe.x[0] == RMI_SUCCESS) {
+        g_array_append_val(mmu.tables, pe.x[1]);
+        trace_realm_mmu_fold(ipa, ipa + BLOCK_SIZE);
+    }
+    return pe.x[0] == RMI_SUCCESS;
+}
+
+/* ---- Blocks of the Realm's own memory ---- */
+
+static void arm_timer(void)
+{
+    if (!mmu.timer_armed) {
+        mmu.timer_armed = true;
+        timer_mod(mmu.timer,
+                  qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + FOLD_DELAY_MS);
+    }
+}
+
+/* Locked.  The Realm got a page of @block. */
+static void block_grew(uint64_t block)
+{
+    if (mmu.delegated[block] == BLOCK_PAGES && !mmu.paged) {
+        set_bit(block, mmu.due);
+        arm_timer();
+    }
+}
+
+/* Locked.  Fold at most @limit of the blocks that are due. */
+static void fold_due(uint64_t limit)
+{
+    uint64_t block = find_first_bit(mmu.due, mmu.num_blocks);
+
+    while (block < mmu.num_blocks && limit && !mmu.paged) {
+        clear_bit(block, mmu.due);
+        /* Else pages were taken away since. */
+        if (mmu.delegated[block] == BLOCK_PAGES && fold(block_base(block))) {
+            set_bit(block, mmu.folded);
+            limit--;
+        }
+        block = find_next_bit(mmu.due, mmu.num_blocks, block + 1);
+    }
+    realm_host_sync();
+}
+
+static void fold_exclusive(CPUState *cs, run_on_cpu_data unused)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+
+    mmu.timer_armed = false;
+    fold_due(FOLDS_AT_ONCE);
+    if (!bitmap_empty(mmu.due, mmu.num_blocks)) {
+        arm_timer();
+    }
+}
+
+/* TLBs may be flushed where all vCPUs are excluded. */
+static void fold_timer_expired(void *unused)
+{
+    async_safe_run_on_cpu(first_cpu, fold_exclusive, RUN_ON_CPU_NULL);
+}
+
+static void all_due(void)
+{
+    for (uint64_t block = 0; block < mmu.num_blocks; block++) {
+        if (mmu.delegated[block] == BLOCK_PAGES &&
+            !test_bit(block, mmu.folded)) {
+            set_bit(block, mmu.due);
+        }
+    }
+}
+
+void realm_mmu_fold_images(void)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+
+    assert(!realm_tcg.built);   /* so nobody has cached anything */
+    all_due();
+    fold_due(UINT64_MAX);
+}
+
+void realm_mmu_fold_all(void)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+
+    mmu.paged = false;
+    all_due();
+    if (!bitmap_empty(mmu.due, mmu.num_blocks)) {
+        arm_timer();
+    }
+}
+
+/* The translations stay what they were: nothing is flushed. */
+bool realm_mmu_unfold_all(void)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    uint64_t block = find_first_bit(mmu.folded, mmu.num_blocks);
+
+    mmu.paged = true;
+    bitmap_zero(mmu.due, mmu.num_blocks);
+    while (block < mmu.num_blocks) {
+        if (realm_mmu_create_table(block_base(block), 3) != RMI_SUCCESS) {
+            return false;
+        }
+        block = find_next_bit(mmu.folded, mmu.num_blocks, block + 1);
+    }
+    return true;
+}
+
+/* ---- What a REC's abort asks for ---- */
+
+/* Locked.  Assign a granule to the protected @ipa, if that has RIPAS RAM. */
+static bool donate(uint64_t ipa)
+{
+    RmmPe pe = { .x = { RMI_DATA_CREATE_UNKNOWN, realm_tcg.rd, ipa, ipa } };
+    Entry entry = read_entry(ipa);
+
+    if (entry.assigned || entry.ripas != RMI_RIPAS_RAM) {
+        /* Another vCPU may have been here first. */
+        return entry.assigned && entry.ripas == RMI_RIPAS_RAM;
+    }
+    if (create_tables(ipa, entry.level, 3) != RMI_SUCCESS) {
+        return false;
+    }
+    /* A page that an import dropped is delegated already. */
+    realm_mmu_delegate(ipa);
+    realm_host_call_unsynced(&pe);
+    trace_realm_mmu_donate(ipa, pe.x[0]);
+    block_grew(block_of(ipa));
+    return pe.x[0] == RMI_SUCCESS;
+}
+
+/* Locked.  Show the Realm the board's RAM at the unprotected @ipa. */
+static bool lend(uint64_t ipa)
+{
+    uint64_t block = ROUND_DOWN(ipa, BLOCK_SIZE);
+    Entry entry = read_entry(ipa);
+    unsigned level = 3;
+    RmmPe pe;
+
+    if (entry.assigned) {
+        return true;
+    }
+    if (entry.level < 3 && is_ram(block - shared_bit(), BLOCK_SIZE)) {
+        level = BLOCK_LEVEL;
+    }
+    if (create_tables(ipa, entry.level, level) != RMI_SUCCESS) {
+        return false;
+    }
+    ipa = ROUND_DOWN(ipa, LEVEL_SIZE(level));
+    pe = (RmmPe) { .x = { RMI_RTT_MAP_UNPROTECTED, realm_tcg.rd, ipa, level,
+                          ipa | LENT_ATTRIBUTES } };
+    realm_host_call_unsynced(&pe);
+    trace_realm_mmu_lend(ipa, ipa + LEVEL_SIZE(level), pe.x[0]);
+    return pe.x[0] == RMI_SUCCESS;
+}
+
+bool realm_mmu_fault(uint64_t ipa)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+
+    if (ipa < shared_bit()) {
+        return is_ram(ipa, REALM_PAGE_SIZE) && donate(ipa);
+    }
+    return realm_mmu_is_lendable(ipa) && lend(ipa);
+}
+
+/* ---- What a change of RIPAS takes away; all vCPUs are excluded ---- */
+
+/* The Realm has no page in the 2 MiB at @ipa, or @ipa is not its own. */
+static bool may_be_empty(uint64_t ipa)
+{
+    return ipa >= shared_bit() || !mmu.delegated[block_of(ipa)];
+}
+
+/* Tables of whole blocks in [@base, @top) that say nothing any more. */
+static void fold_empty(uint64_t base, uint64_t top)
+{
+    for (uint64_t ipa = ROUND_UP(base, BLOCK_SIZE); ipa + BLOCK_SIZE <= top;
+         ipa += BLOCK_SIZE) {
+        if (may_be_empty(ipa) && read_entry(ipa).level == 3) {
+            fold(ipa);
+        }
+    }
+}
+
+/*
+ * Take back the granule of the page at @ipa, if it has one.  Returns where to
+ * go on; @ipa, if that is for ever here.
+ */
+static uint64_t reclaim_page(uint64_t ipa)
+{
+    RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_tcg.rd, ipa } };
+
+    realm_host_call_unsynced(&pe);
+    if (pe.x[0] == RMI_SUCCESS) {
+        undelegate(pe.x[1]);
+    } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT) {
+        return ipa;
+    } else if (pe.x[2] <= ipa) {        /* a live entry, and no page: a block */
+        if (realm_mmu_create_table(ipa, RMI_INDEX(pe.x[0]) + 1)) {
+            return ipa;
+        }
+        return reclaim_page(ipa);
+    }
+    return pe.x[2];
+}
+
+void realm_mmu_reclaim(uint64_t base, uint64_t top)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    uint64_t ipa = base, next;
+
+    while (ipa < top && (next = reclaim_page(ipa)) > ipa) {
+        ipa = next;
+    }
+    fold_empty(base, top);
+    realm_host_sync();
+}
+
+/* Where to go on after what was mapped at @ipa is gone. */
+static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
+{
+    Entry entry = read_entry(ipa);
+    uint64_t size = LEVEL_SIZE(entry.level);
+    RmmPe pe;
+
+    if (entry.assigned && (ipa % size || top - ipa < size)) {
+        /* Only a part: the rest stays, as pages. */
+        return realm_mmu_create_table(ipa, entry.level + 1) ? top : ipa;
+    }
+    ipa = ROUND_DOWN(ipa, size);
+    pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_tcg.rd, ipa,
+                          entry.level } };
+    realm_host_call_unsynced(&pe);
+    return MAX(pe.x[1], ipa + size);
+}
+
+void realm_mmu_unlend(uint64_t base, uint64_t top)
+{
+    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    uint64_t end = shared_bit() + top;
+
+    for (uint64_t ipa = shared_bit() + base; ipa < end; ) {
+        ipa = unlend_entry(ipa, end);
+    }
+    fold_empty(shared_bit() + base, end);
+    realm_host_sync();
+}
+
+void realm_mmu_init(const RealmConfig *config)
+{
+    uint64_t top = config->ram_base + config->ram_size;
+
+    mmu.num_blocks = DIV_ROUND_UP(top, BLOCK_SIZE) -
+                     config->ram_base / BLOCK_SIZE;
+    mmu.delegated = g_new0(uint16_t, mmu.num_blocks);
+    mmu.folded = bitmap_new(mmu.num_blocks);
+    mmu.due = bitmap_new(mmu.num_blocks);
+    mmu.tables = g_array_new(false, false, sizeof(uint64_t));
+    mmu.timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, fold_timer_expired, NULL);
+    qemu_mutex_init(&realm_tcg.mmu_lock);
+}

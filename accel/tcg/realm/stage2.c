@@ -1,0 +1,182 @@
+/*
+ * The TCG backend for Realms: stage 2 of an access
+ *
+ * Purpose: what an access meets behind stage 1.  Where the walk of the RMM's
+ * tables faults, the PE takes the exception that hardware would take:
+ *
+ *        +-------------------------------------------------+
+ *        v                                                 |
+ *   rmm_stage2_walk --fault--> rmm_exception --REC exit--> host maps it,
+ *        |                          |                      RMI_REC_ENTER
+ *        v                          v
+ *   entry of the TLB           abort to EL1
+ *
+ * All of it happens within the access: X0 to X30 are in env when TCG makes an
+ * access, and such an exit and entry give them back as they were, so the
+ * generated code goes on and the walk is made again.  The PC may be that of
+ * an earlier instruction of the block.  Nothing depends on it: the host is
+ * not told the PC, and the RMM only keeps it from the exit to the entry.
+ *
+ * Unprotected memory that is not the board's RAM (devices, flash) is not
+ * mapped: the access goes to the shared view.  It stands for the abort that
+ * a host would emulate.
+ *
+ * Invariants:
+ * - After the fault path the REC is entered as before it, but for a Realm
+ *   that was switched off: so stop, cont and migration find no other states.
+ * - A machine stops only when its vCPUs have left guest code, so no REC is
+ *   paused or exported while its vCPU is in here.
+ *
+ * Lock rule: runs on vCPU threads without the BQL, and takes RealmTcg.mmu_lock
+ * and the RMM's locks only.  The PE is copied: other vCPUs look at its world
+ * (realm_host_entered).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "exec/exec-all.h"
+#include "target/arm/cpu.h"
+#include "target/arm/internals.h"
+#include "target/arm/syndrome.h"
+#include "realm-tcg.h"
+#include "trace.h"
+
+#define FSC_TRANSLATION 0x04    /* the level is in bits 1:0 */
+#define ISS_WNR         BIT(6)
+#define ISS_S1PTW       BIT(7)
+#define EC_SAME_EL      BIT(ARM_EL_EC_SHIFT)
+
+static RmmAccess rmm_access(MMUAccessType type)
+{
+    return type == MMU_DATA_STORE ? RMM_ACCESS_WRITE :
+           type == MMU_INST_FETCH ? RMM_ACCESS_FETCH : RMM_ACCESS_READ;
+}
+
+/*
+ * ESR_EL2, FAR_EL2 and HPFAR_EL2 of a fault that the walk met at @level.
+ * Without ISV, since a device is not reached in this way.  In a walk of stage
+ * 1, FAR_EL2 is no virtual address; the RMM uses it for aborts that it
+ * injects, and a walk's abort is Arm's code to report.
+ */
+static RmmSyndrome syndrome(const RealmAccess *a, int level)
+{
+    bool fetch = a->type == MMU_INST_FETCH;
+    uint64_t ec = fetch ? EC_INSNABORT : EC_DATAABORT;
+
+    return (RmmSyndrome) {
+        .kind = RMM_EXCEPTION_SYNC,
+        .esr = ec << ARM_EL_EC_SHIFT | ARM_EL_IL | FSC_TRANSLATION | level |
+               (a->type == MMU_DATA_STORE ? ISS_WNR : 0) |
+               (a->walk ? ISS_S1PTW : 0),
+        .far = a->va,
+        .hpfar = a->ipa >> TARGET_PAGE_BITS << 4,
+    };
+}
+
+/* The Realm takes the abort that the RMM injected. */
+static G_NORETURN void deliver(const RealmAccess *a, const RmmInject *inject)
+{
+    CPUARMState *env = &ARM_CPU(a->cs)->env;
+    uint32_t syn = inject->esr;
+
+    cpu_restore_state(a->cs, a->ra);
+    if (arm_current_el(env) == 0) {
+        syn &= ~EC_SAME_EL;
+    }
+    env->exception.vaddress = inject->far;
+    raise_exception(env, a->type == MMU_INST_FETCH ? EXCP_PREFETCH_ABORT
+                                                   : EXCP_DATA_ABORT, syn, 1);
+}
+
+/* The vCPU cannot go on; the instruction is executed again if it ever does. */
+static G_NORETURN void leave(const RealmAccess *a)
+{
+    if (!realm_host_entered(a->cs)) {
+        a->cs->halted = 1;
+        a->cs->exception_index = EXCP_HLT;
+    }
+    cpu_exit(a->cs);
+    cpu_loop_exit_restore(a->cs, a->ra);
+}
+
+/*
+ * Nobody is told of an access that is only tried.  A walk of stage 1 is one:
+ * if the access that needs it is real, Arm's code reports the abort.
+ */
+static bool refuse(const RealmAccess *a)
+{
+    if (a->walk) {
+        a->walk->type = ARMFault_SyncExternalOnWalk;
+        a->walk->ea = true;
+    }
+    return false;
+}
+
+/* True: walk again.  False: an access that was only tried has failed. */
+static bool take_exception(const RealmAccess *a, int level)
+{
+    CPUARMState *env = &ARM_CPU(a->cs)->env;
+    RmmSyndrome s = syndrome(a, level);
+    RmmPe pe = realm_tcg.vcpus[a->cs->cpu_index].pe;
+    bool mapped = false;
+
+    memcpy(pe.x, env->xregs, sizeof(pe.x));
+    pe.pc = env->pc;
+    rmm_exception(realm_tcg.rmm, &pe, &s);
+    if (pe.world == RMM_WORLD_HOST) {
+        mapped = realm_host_handle_abort(a->cs, &pe);
+    }
+    if (mapped && !pe.inject.pending) {
+        return true;
+    }
+    if (a->probe) {
+        return refuse(a);
+    }
+    if (pe.inject.pending) {
+        deliver(a, &pe.inject);
+    }
+    leave(a);
+}
+
+static void set_page(CPUTLBEntryFull *out, const RmmTranslation *found)
+{
+    out->phys_addr = found->pa;
+    if (!found->writable) {
+        out->prot &= ~PAGE_WRITE;
+    }
+    if (!found->executable) {
+        out->prot &= ~PAGE_EXEC;
+    }
+}
+
+/* The host can do something about it, so an access that is tried may ask. */
+static bool host_may_help(RmmFault fault)
+{
+    return fault == RMM_FAULT_UNASSIGNED || fault == RMM_FAULT_UNPROTECTED;
+}
+
+bool realm_stage2(const RealmAccess *a, CPUTLBEntryFull *out)
+{
+    RmmTranslation found;
+    RmmFault fault;
+    bool again;
+
+    do {
+        fault = rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, a->ipa,
+                                rmm_access(a->type), &found);
+        if (fault == RMM_FAULT_NONE) {
+            set_page(out, &found);
+            return true;
+        }
+        if (fault == RMM_FAULT_UNPROTECTED && !realm_mmu_is_lendable(a->ipa)) {
+            out->prot &= ~PAGE_EXEC;
+            return true;
+        }
+        assert(fault != RMM_FAULT_PERMISSION);  /* mmu.c: read and write */
+        trace_realm_stage2_fault(a->cs->cpu_index, a->va, a->ipa, fault);
+        again = a->probe && !host_may_help(fault)
+                ? refuse(a) : take_exception(a, found.level);
+    } while (again);
+    return false;
+}
