@@ -20,7 +20,7 @@
 #define FIRST       (RAM + 8 * BLOCK)
 #define SECOND      (RAM + 9 * BLOCK)
 #define SHARED      (RAM + 10 * BLOCK)
-#define PART        0x10000ul       /* of a block, from here on this long */
+#define PART        0x10000ul       /* a part of a block: where, and how long */
 
 #define RSI_VERSION         0xC4000190u
 #define RSI_REALM_CONFIG    0xC4000196u
@@ -37,6 +37,7 @@
 #define REJECT 1
 
 /* ESR_EL1: class, EA and fault status, WnR */
+#define EL0_ABORT   (0x24ul << 26)
 #define DATA_ABORT  (0x25ul << 26)
 #define FETCH_ABORT (0x21ul << 26)
 #define EXTERNAL    (1ul << 9 | 0x10)
@@ -77,6 +78,16 @@ asm(".section .start, \"ax\"\n"
     "    add x1, x1, :lo12:stacks + 0x8000\n"
     "    mov sp, x1\n"
     "    bl run_second\n"
+    ".global el0_read\n"
+    "el0_read:\n"                      /* of X0; back by the abort */
+    "    stp x29, x30, [sp, #-16]!\n"
+    "    mov x1, #0x3c0\n"
+    "    msr spsr_el1, x1\n"
+    "    adr x1, 1f\n"
+    "    msr elr_el1, x1\n"
+    "    eret\n"
+    "1:  ldr x1, [x0]\n"
+    "    b .\n"
     "    .balign 0x800\n"
     "vectors:\n"
     "    .org vectors + 0x200\n"            /* from this level, synchronous */
@@ -97,10 +108,20 @@ asm(".section .start, \"ax\"\n"
     "    msr elr_el1, x30\n"
     "1:  ldp x0, x1, [sp], #16\n"
     "    eret\n"
+    "    .org vectors + 0x400\n"            /* from EL0, synchronous */
+    "    adrp x0, caught\n"
+    "    add x0, x0, :lo12:caught\n"
+    "    mrs x1, far_el1\n"
+    "    str x1, [x0, #8]\n"
+    "    mrs x1, esr_el1\n"
+    "    str x1, [x0]\n"
+    "    ldp x29, x30, [sp], #16\n"
+    "    ret\n"
     "    .org vectors + 0x800\n"
     "    .previous\n");
 
 extern char second_start[];
+void el0_read(uint64_t address);
 
 /* ---- The console, a PL011 ---- */
 
@@ -252,6 +273,8 @@ static void check_ripas_of_a_part(void)
           has_ripas(part + PART, FIRST + BLOCK, IS_RAM),
           "only that part is EMPTY");
     check(read_aborts(part + 8, DATA_ABORT | EXTERNAL), "reading EMPTY");
+    el0_read(part);
+    check(aborted(part, EL0_ABORT | EXTERNAL), "reading EMPTY at EL0");
     check(write_aborts(part + PART - 8, DATA_ABORT | EXTERNAL),
           "writing EMPTY");
     check(fetch_aborts(part, FETCH_ABORT | EXTERNAL), "fetching EMPTY");
