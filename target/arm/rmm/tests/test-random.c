@@ -1107,6 +1107,8 @@ static void plan_block(Run *r)
         uint64_t pa = first + i * bytes;
 
         if (ns) {
+            call(r, RMI_RTT_UNMAP_UNPROTECTED, realm->rd, ipa + i * bytes,
+                 table->level, 0, 0);
             call(r, RMI_RTT_MAP_UNPROTECTED, realm->rd, ipa + i * bytes,
                  table->level, pa | 0xd8, 0);
         } else if (table->level == 3) {
