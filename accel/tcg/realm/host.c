@@ -390,9 +390,9 @@ static uint64_t abort_ipa(const RmiRecExit *exit)
 }
 
 /*
- * Map what the abort that @run tells of needs.  RIPAS DESTROYED, the host
- * took the page away and cannot give it back: nothing is left to do but to
- * stop.  What is behind an unprotected IPA may be lacking.
+ * Map what the abort that @run tells of needs.  With RIPAS DESTROYED, the
+ * host took the page away and cannot give it back: all that is left is to
+ * stop.
  */
 static bool handle_abort(CPUState *cs, RmiRecRun *run)
 {
