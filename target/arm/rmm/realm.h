@@ -60,6 +60,7 @@ typedef struct RmmRealm {
     uint8_t num_bps;
     uint8_t num_wps;
     uint8_t pmu_num_ctrs;
+    uint8_t rpv[64];            /* personalization value */
 
     RmmMutex lock;
     RealmState state;           /* changed by realm_set_state only */
@@ -67,7 +68,6 @@ typedef struct RmmRealm {
     uint32_t num_recs;
     struct RmmRec *recs[RMM_MAX_RECS];  /* by index; NULL if destroyed */
     uint32_t live_recs;         /* RECs that exist */
-    uint8_t rpv[64];            /* an import replaces it */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
 
     /* The migration session, if any, and how to free it with the Realm. */
