@@ -24,6 +24,7 @@ static PsciFn psci_version, psci_features, psci_cpu_suspend, psci_cpu_off;
 static PsciFn psci_cpu_on, psci_affinity_info, psci_system_off;
 
 #define PSCI_64BIT (1u << 30)
+#define PSCI_INPUTS 3
 
 /*
  * Every call gives X0 and leaves the other registers.  `both`: also as
@@ -80,6 +81,16 @@ static const PsciRow smccc_calls[] = {
     SMCCC_CALLS(ROW)
 };
 
+#undef ROW
+#undef ABSENT
+
+/* Each row has the number of its call, and each number one row. */
+#define ROW(number, call, inputs, both, feature, fn, log) \
+    _Static_assert((PSCI_FID_##call & ~PSCI_64BIT) == PSCI_FID_32(number), \
+                   "number of PSCI_" #call); \
+    _Static_assert((inputs) <= PSCI_INPUTS, #call);
+#define ABSENT(number, call)
+PSCI_CALLS(ROW, ABSENT)
 #undef ROW
 #undef ABSENT
 #define ROW(number, ...) + (1u << (number))
