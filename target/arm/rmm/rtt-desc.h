@@ -191,12 +191,6 @@ static inline uint64_t desc_ns_pa(uint64_t desc, bool lpa2)
     return (desc & DESC_PA) | (lpa2 ? (desc >> 8 & 3) << 50 : 0);
 }
 
-/* Index of @ipa in its table at @level. */
-static inline unsigned rtt_index(uint64_t ipa, int level)
-{
-    return ipa >> rtt_shift(level) & (RTT_ENTRIES - 1);
-}
-
 /* First IPA of the entry at @level that holds @ipa. */
 static inline uint64_t rtt_entry_base(uint64_t ipa, int level)
 {

@@ -129,7 +129,10 @@ static void count(PageVisitor *v, uint64_t *entry, uint64_t desc,
     v->count += rtt_entry_bytes(v->level) / RMM_GRANULE_SIZE;
 }
 
-/* Below @level, or at it: what is not RAM may become RAM as a whole. */
+/*
+ * ASSIGNED in @table or below it, but not as a page; whatever its RIPAS, since
+ * a block that is EMPTY may become RAM as a whole.
+ */
 static bool table_has_blocks(RmmRealm *realm, uint64_t table, int level)
 {
     const uint64_t *entry = granule_map(realm->rmm, table);
