@@ -294,4 +294,5 @@ void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *s)
     } else {
         rec_exit(pe, &exit);
     }
+    lock_check_none();
 }

@@ -117,4 +117,5 @@ void rmm_interrupt(Rmm *rmm, RmmPe *pe)
     RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
 
     rec_exit(pe, &exit);
+    lock_check_none();
 }
