@@ -337,11 +337,18 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     return mig_call(&pe, "import memory", errp);
 }
 
+/*
+ * A map changes within RAM and at its end: one that does so elsewhere is of
+ * another machine, and tables for it were not set aside (memory.c).
+ */
 static bool create_tables(uint64_t ipa)
 {
+    const RealmConfig *config = realm_tcg.config;
     QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
 
-    return realm_mmu_create_tables(ipa) == RMI_SUCCESS;
+    return ipa >= config->ram_base &&
+           ipa - config->ram_base <= config->ram_size &&
+           realm_mmu_create_tables(ipa) == RMI_SUCCESS;
 }
 
 /* Where the Realm's map is finer than our tables, the RMM wants a table. */
