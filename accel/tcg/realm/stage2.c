@@ -28,7 +28,8 @@
  *   paused or exported while its vCPU is in here.
  *
  * Lock rule: runs on vCPU threads without the BQL, and takes RealmTcg.mmu_lock
- * and the RMM's locks only.  The PE is copied: other vCPUs look at its world
+ * and the RMM's locks only; but the BQL for a moment where the REC cannot be
+ * entered again.  The PE is copied: other vCPUs look at its world
  * (realm_host_entered).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
