@@ -9,6 +9,7 @@
 #include "check-tables.h"
 #include "mig-machine.h"
 #include "rmm-internal.h"
+#include "rtt.h"
 #include "session.h"
 
 const MachineParams machine_defaults = {
@@ -20,6 +21,7 @@ const MachineParams machine_defaults = {
     .rpv0 = 0x5a,
     .num_recs = MACHINE_RECS,
     .granules = 600,
+    .start_level = 1,
 };
 
 /* ---- what the machine gives to the RMM ---- */
@@ -77,6 +79,9 @@ static size_t op_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
     Machine *m = opaque;
 
     g_assert_cmpuint(size, >=, MACHINE_CONTEXT);
+    if (m->refuse_context) {
+        return 0;
+    }
     memcpy(buf, m->contexts[mpidr & 0xf], MACHINE_CONTEXT);
     return MACHINE_CONTEXT;
 }
@@ -139,8 +144,14 @@ uint64_t machine_granule(Machine *m)
 static void create_realm(Machine *m)
 {
     RmiRealmParams *p = machine_ns(m, NS_BITMAP);
+    unsigned tables = rtt_num_start(m->params.ipa_bits,
+                                    m->params.start_level);
     uint64_t table = machine_granule(m), top;
     uint64_t out[3];
+
+    for (unsigned i = 1; i < tables; i++) {
+        machine_granule(m);             /* those behind the first */
+    }
 
     memset(p, 0, sizeof(*p));
     p->flags = m->params.flags;
@@ -151,8 +162,10 @@ static void create_realm(Machine *m)
     p->rpv[0] = m->params.rpv0;
     p->vmid = 7;
     p->rtt_base = table;
-    p->rtt_level_start = 1;
-    p->rtt_num_start = 1;
+    p->sve_vl = m->params.sve_vl;
+    p->pmu_num_ctrs = m->params.pmu_num_ctrs;
+    p->rtt_level_start = m->params.start_level;
+    p->rtt_num_start = tables;
     m->rd = machine_granule(m);
     g_assert_cmpuint(SMC(m, RMI_REALM_CREATE, m->rd, NS_BITMAP), ==,
                      RMI_SUCCESS);
@@ -190,7 +203,8 @@ Machine *machine_new(const MachineParams *params)
     static gint seed;
     const RmmPlatform platform = {
         .ipa_bits = 48, .num_bps = 5, .num_wps = 5, .sha512 = true,
-        .mte = true, .migration = true,
+        .mte = true, .migration = true, .lpa2 = true,
+        .sve = true, .sve_vl = 3, .pmu = true, .pmu_num_ctrs = 6,
     };
     Machine *m = g_new0(Machine, 1);
 

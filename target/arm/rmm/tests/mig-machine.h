@@ -30,6 +30,7 @@
 typedef struct MachineParams {
     uint64_t flags;             /* RMI_REALM_* */
     uint8_t ipa_bits, hash_algo, num_bps, num_wps, rpv0;
+    uint8_t start_level, sve_vl, pmu_num_ctrs;
     unsigned num_recs;
     size_t granules;            /* memory of the machine */
 } MachineParams;
@@ -45,7 +46,7 @@ typedef struct Machine {
     GHashTable *tables;         /* IPA >> 21: has a table of pages */
     uint64_t rd, recs[RMM_MAX_RECS];
     uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
-    bool refuse_context;
+    bool refuse_context;        /* neither give one nor take one */
     gint invalidations;
     pthread_rwlock_t *in_realm; /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */

@@ -368,6 +368,67 @@ static void test_a_machine_that_refuses_a_context_fails_the_import(void)
     machine_free(dst);
 }
 
+static void test_a_rec_whose_context_nobody_has_does_not_leave(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Record *record;
+    uint64_t result;
+
+    step_connect(src, dst);
+    OK(MIG(src, MIG_PAUSE));
+    src->refuse_context = true;
+    REFUSES(src, MIG(src, MIG_EXPORT_REC, src->recs[0], NS_BLOB(0),
+                     MIG_MAX_BUNDLE), REFUSED(MIG_CAUSE_CONTEXT));
+    src->refuse_context = false;
+    record = machine_export(src, MIG_EXPORT_REC, src->recs[0], &result);
+    OK(result);
+    g_byte_array_unref(record);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_a_realm_that_runs_is_not_paused(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    RmmPe pe = { .x = { RMI_REC_ENTER, src->recs[0], NS_BITMAP } };
+
+    step_connect(src, dst);
+    memset(machine_ns(src, NS_BITMAP), 0, sizeof(RmiRecRun));
+    rmm_call(src->rmm, &pe);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
+    REFUSES(src, MIG(src, MIG_PAUSE), REFUSED(MIG_CAUSE_RECS_RUNNING));
+    rmm_interrupt(src->rmm, &pe);
+    OK(MIG(src, MIG_PAUSE));
+    machine_free(src);
+    machine_free(dst);
+}
+
+/* What a Realm remembers of offers has an end, and then it accepts none. */
+static void test_a_realm_accepts_only_so_many_offers(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Record *offer;
+    MigHello *hello;
+
+    OK(machine_offer(dst, &offer));
+    hello = (MigHello *)offer->data;
+    for (unsigned i = 0; i < MIG_MAX_OFFERS; i++) {
+        hello->nonce[0] = i;
+        hello->nonce[1] = i >> 8;
+        OK(machine_accept(src, offer));
+        OK(MIG(src, MIG_EXPORT_ABORT));
+    }
+    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_USED));
+    hello->nonce[2]++;
+    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_LIMIT));
+    g_byte_array_unref(offer);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static void no_secret_left(Machine *m)
 {
     static const uint8_t zero[CRYPTO_KEY_SIZE];
@@ -461,6 +522,9 @@ int main(int argc, char **argv)
     TEST(pages_that_the_host_put_there_before_do_not_stay);
     TEST(the_host_takes_no_page_from_a_realm_that_arrives);
     TEST(a_machine_that_refuses_a_context_fails_the_import);
+    TEST(a_rec_whose_context_nobody_has_does_not_leave);
+    TEST(a_realm_that_runs_is_not_paused);
+    TEST(a_realm_accepts_only_so_many_offers);
     TEST(every_end_of_a_session_wipes_its_keys);
     TEST(an_aborted_import_is_final);
     g_test_add_func("/mig-rules/no_iv_is_used_twice", oracle_check);

@@ -305,10 +305,11 @@ static void test_a_realm_made_without_the_flag_does_not_migrate(void)
 
 /* ---- other parameters ---- */
 
-static void refuse_different(MachineParams params, MigCause cause)
+static void refuse_from(const MachineParams *from, MachineParams to,
+                        MigCause cause)
 {
-    Machine *src = source_new(&machine_defaults, 4);
-    Machine *dst = machine_new(&params);
+    Machine *src = source_new(from, 4);
+    Machine *dst = machine_new(&to);
     Record *begin;
 
     OK(machine_connect(src, dst, &begin));
@@ -318,6 +319,11 @@ static void refuse_different(MachineParams params, MigCause cause)
     g_byte_array_unref(begin);
     machine_free(src);
     machine_free(dst);
+}
+
+static void refuse_different(MachineParams params, MigCause cause)
+{
+    refuse_from(&machine_defaults, params, cause);
 }
 
 static void test_a_destination_with_other_parameters_is_told_which(void)
@@ -344,6 +350,32 @@ static void test_a_destination_with_other_parameters_is_told_which(void)
     p = machine_defaults;
     p.num_recs++;
     refuse_different(p, MIG_CAUSE_DIFFERENT_NUM_RECS);
+    p = machine_defaults;
+    p.start_level = 2;
+    refuse_different(p, MIG_CAUSE_DIFFERENT_START_LEVEL);
+    p = machine_defaults;
+    p.flags |= RMI_REALM_LPA2;
+    refuse_different(p, MIG_CAUSE_DIFFERENT_FLAGS);
+}
+
+/* The extension is there or not, and it has a size. */
+static void test_a_destination_with_other_sve_or_pmu_is_told_so(void)
+{
+    MachineParams p = machine_defaults, other;
+
+    p.flags |= RMI_REALM_SVE;
+    p.sve_vl = 1;
+    refuse_different(p, MIG_CAUSE_DIFFERENT_SVE);
+    other = p;
+    other.sve_vl = 2;
+    refuse_from(&p, other, MIG_CAUSE_DIFFERENT_SVE);
+    p = machine_defaults;
+    p.flags |= RMI_REALM_PMU;
+    p.pmu_num_ctrs = 4;
+    refuse_different(p, MIG_CAUSE_DIFFERENT_PMU);
+    other = p;
+    other.pmu_num_ctrs = 3;
+    refuse_from(&p, other, MIG_CAUSE_DIFFERENT_PMU);
 }
 
 /* ---- what changes while it is exported ---- */
@@ -685,6 +717,7 @@ int main(int argc, char **argv)
     TEST(a_malformed_offer_is_refused);
     TEST(a_realm_made_without_the_flag_does_not_migrate);
     TEST(a_destination_with_other_parameters_is_told_which);
+    TEST(a_destination_with_other_sve_or_pmu_is_told_so);
     TEST(a_page_destroyed_meanwhile_is_gone_at_the_destination);
     TEST(a_page_made_meanwhile_arrives);
     TEST(the_ripas_map_arrives_in_one_part);
