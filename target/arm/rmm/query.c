@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "measurement.h"
 #include "rtt.h"
 
 size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64])
@@ -21,7 +22,7 @@ size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64])
         return 0;
     }
     memcpy(rim, realm->measurement[0], MEASUREMENT_BYTES);
-    size = realm->hash_algo == RMI_HASH_SHA_256 ? 32 : 64;
+    size = measurement_size(realm->hash_algo);
     realm_unlock(realm);
     return size;
 }
