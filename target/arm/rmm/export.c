@@ -525,12 +525,30 @@ static void fill_rec(const RmmRec *rec, MigRec *out)
     memcpy(out->x, rec->x, sizeof(out->x));
 }
 
+/* Registers and context to @body; returns its size, or 0 */
+static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
+{
+    MigRec out;
+    size_t size;
+
+    fill_rec(rec, &out);
+    size = rmm->ops.context_save(rmm->opaque, rec->mpidr, body + sizeof(out),
+                                 RMM_MAX_CONTEXT);
+    if (size > RMM_MAX_CONTEXT) {
+        size = 0;
+    }
+    out.context_size = size;
+    memcpy(body, &out, sizeof(out));
+    secret_wipe(&out, sizeof(out));
+    return size ? sizeof(out) + size : 0;
+}
+
 /* Returns the size of the body, or 0 with the reason in @result */
 static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
                             uint64_t *result)
 {
     RmmRec *rec = rec_find(c->realm, c->in[2]);
-    MigRec out;
+    size_t size;
 
     if (!rec) {
         *result = RMI_ERROR_INPUT;
@@ -540,17 +558,12 @@ static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
         *result = mig_refuse(MIG_CAUSE_REC_REPEATED);
         return 0;
     }
-    fill_rec(rec, &out);
-    out.context_size = c->rmm->ops.context_save(c->rmm->opaque, rec->mpidr,
-                                                body + sizeof(out),
-                                                RMM_MAX_CONTEXT);
-    if (out.context_size == 0 || out.context_size > RMM_MAX_CONTEXT) {
+    size = write_rec(c->rmm, rec, body);
+    if (!size) {
         *result = mig_refuse(MIG_CAUSE_CONTEXT);
-        return 0;
     }
-    memcpy(body, &out, sizeof(out));
     *index = rec->index;
-    return sizeof(out) + out.context_size;
+    return size;
 }
 
 uint64_t mig_export_rec(MigCall *c)

@@ -312,37 +312,43 @@ static void take_rec(RmmRec *rec, const MigRec *in)
     rec->abort.far = in->abort_far;
 }
 
+static uint64_t import_valid_rec(MigCall *c, const MigRec *in,
+                                 const void *context)
+{
+    uint64_t result = mig_lock_realm(c, REALM_IMPORT);
+    RmmRec *rec;
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    rec = awaited_rec(c, in->mpidr);
+    if (!rec) {
+        result = mig_refuse(MIG_CAUSE_REC_UNKNOWN);
+    } else if (!c->rmm->ops.context_load(c->rmm->opaque, in->mpidr, context,
+                                         in->context_size)) {
+        result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
+    } else {
+        take_rec(rec, in);
+        c->s->recs[rec->index] = 1;
+        c->s->num_recs++;
+    }
+    mig_unlock_realm(c);
+    return result;
+}
+
 static uint64_t import_rec(MigCall *c, const MigHeader *h)
 {
     const uint8_t *body = bundle_body(c->stream, 0);
     MigRec in;
-    RmmRec *rec;
     uint64_t result;
 
     if (bundle_body_size(h) < sizeof(in)) {
         return mig_refuse(MIG_CAUSE_FORMAT);
     }
     memcpy(&in, body, sizeof(in));
-    if (!rec_valid(c->realm, h, &in)) {
-        return mig_refuse(MIG_CAUSE_FORMAT);
-    }
-    result = mig_lock_realm(c, REALM_IMPORT);
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    rec = awaited_rec(c, in.mpidr);
-    if (!rec) {
-        result = mig_refuse(MIG_CAUSE_REC_UNKNOWN);
-    } else if (!c->rmm->ops.context_load(c->rmm->opaque, in.mpidr,
-                                         body + sizeof(in),
-                                         in.context_size)) {
-        result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
-    } else {
-        take_rec(rec, &in);
-        c->s->recs[rec->index] = 1;
-        c->s->num_recs++;
-    }
-    mig_unlock_realm(c);
+    result = rec_valid(c->realm, h, &in)
+             ? import_valid_rec(c, &in, body + sizeof(in))
+             : mig_refuse(MIG_CAUSE_FORMAT);
     secret_wipe(&in, sizeof(in));
     return result;
 }

@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include <gnutls/gnutls.h>
 #include "granule.h"
 #include "measurement.h"
 #include "rmm-internal.h"
@@ -76,6 +77,7 @@ void rec_unref(RmmRec *rec)
     if (g_atomic_int_dec_and_test(&rec->refs)) {
         realm_unref(rec->realm);
         attest_clear(&rec->attest);
+        gnutls_memset(rec, 0, sizeof(*rec));    /* a Realm's registers */
         g_free(rec);
     }
 }
