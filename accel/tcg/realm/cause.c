@@ -32,6 +32,18 @@ static const char *const causes[] = {
     [MIG_CAUSE_REC_EXTRA] = "a REC was created after the import",
     [MIG_CAUSE_CONTEXT] = "the registers of a vCPU are not available",
     [MIG_CAUSE_CIPHER] = "the cryptography library failed",
+    [MIG_CAUSE_POLICY_FORMAT] =
+        "its migration policy is malformed; check the trust anchors",
+    [MIG_CAUSE_POLICY_SET] = "it has a migration policy already",
+    [MIG_CAUSE_PLATFORM_KEY] =
+        "this machine has no platform key; see the warning at its start",
+    [MIG_CAUSE_ABORT_FORMAT] =
+        "this is no abort token; use what realm-migration-abort returned",
+    [MIG_CAUSE_ABORT_OTHER] =
+        "the abort token is for another migration; "
+        "use that of the destination it was last sent to",
+    [MIG_CAUSE_ABORT_SECRET] =
+        "the destination did not make this abort token",
     [MIG_CAUSE_PAGE_MISSING] = "a page never came",
     [MIG_CAUSE_START_MISSING] = "the start token never came",
     [MIG_CAUSE_FORMAT] = "the record is malformed or of an unknown version",
@@ -50,6 +62,25 @@ static const char *const causes[] = {
         "the record is for a vCPU that is not here, or came before",
     [MIG_CAUSE_OTHER_OFFER] =
         "the source answers another offer; give it the one made here",
+    [MIG_CAUSE_VERSION] =
+        "the other side has another version of the protocol; "
+        "use QEMUs with the same major version of it",
+    [MIG_CAUSE_FEATURES] = "the source uses features that were not offered",
+    [MIG_CAUSE_PEER_TOKEN] =
+        "the platform token of the other side is malformed",
+    [MIG_CAUSE_PEER_SIGNATURE] =
+        "the other side is a platform that the Realm does not trust; "
+        "its key has to be among the trust anchors",
+    [MIG_CAUSE_PEER_CHALLENGE] =
+        "the platform token of the other side is for something else",
+    [MIG_CAUSE_PEER_PROFILE] =
+        "the other side has no platform token of Arm CCA",
+    [MIG_CAUSE_PEER_LIFECYCLE] =
+        "the platform of the other side is not secured, "
+        "which the Realm's policy asks for",
+    [MIG_CAUSE_PEER_IMPLEMENTATION] =
+        "the other side is not the implementation "
+        "that the Realm's policy asks for",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =
@@ -72,6 +103,8 @@ static const char *const causes[] = {
         "the PMUs differ; use the -cpu of the source",
     [MIG_CAUSE_DIFFERENT_NUM_RECS] =
         "the numbers of vCPUs differ; use the -smp of the source",
+    [MIG_CAUSE_DIFFERENT_POLICY] =
+        "the migration policies differ; use the rme-guest of the source",
 };
 
 const char *realm_cause(unsigned cause)

@@ -9,7 +9,7 @@
 #include "rmm-internal.h"
 #include "software.h"
 
-static CoseKey *get_key(Rmm *rmm, RmmKey which)
+CoseKey *attest_key(Rmm *rmm, RmmKey which)
 {
     uint8_t der[RMM_MAX_KEY];
     CoseKey *key = NULL;
@@ -26,8 +26,8 @@ static CoseKey *get_key(Rmm *rmm, RmmKey which)
 
 static GBytes *make_token(Rmm *rmm, const TokenClaims *claims)
 {
-    CoseKey *rak = get_key(rmm, RMM_KEY_REALM_ATTESTATION);
-    CoseKey *platform = get_key(rmm, RMM_KEY_PLATFORM);
+    CoseKey *rak = attest_key(rmm, RMM_KEY_REALM_ATTESTATION);
+    CoseKey *platform = attest_key(rmm, RMM_KEY_PLATFORM);
     GBytes *token = NULL;
 
     if (rak && platform) {
@@ -35,6 +35,21 @@ static GBytes *make_token(Rmm *rmm, const TokenClaims *claims)
     }
     cose_key_free(rak);
     cose_key_free(platform);
+    return token;
+}
+
+GBytes *attest_platform(Rmm *rmm, const uint8_t challenge[TOKEN_HASH_SIZE])
+{
+    CoseKey *key = attest_key(rmm, RMM_KEY_PLATFORM);
+    TokenComponent components[SOFTWARE_COMPONENTS];
+    GBytes *token = NULL;
+
+    if (key) {
+        software_components(components);
+        token = token_make_platform(challenge, components,
+                                    SOFTWARE_COMPONENTS, key);
+    }
+    cose_key_free(key);
     return token;
 }
 

@@ -21,6 +21,7 @@
 #define RMM_ATTEST_H
 
 #include <glib.h>
+#include "token.h"
 #include "rmm.h"
 
 struct RmmRealm;
@@ -49,5 +50,11 @@ const void *attest_piece(const RmmAttest *attest, size_t *size);
 bool attest_advance(RmmAttest *attest, size_t size);
 
 void attest_clear(RmmAttest *attest);
+
+/* A key of the machine, or NULL if it has none. */
+CoseKey *attest_key(Rmm *rmm, RmmKey which);
+
+/* The platform's token about a SHA-256, or NULL without a platform key. */
+GBytes *attest_platform(Rmm *rmm, const uint8_t challenge[TOKEN_HASH_SIZE]);
 
 #endif

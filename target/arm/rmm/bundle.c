@@ -58,7 +58,7 @@ uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len)
     g_assert(body - s->scratch + len + MIG_SEAL_SIZE <= MIG_MAX_BUNDLE);
 
     h->magic = MIG_MAGIC;
-    h->version = MIG_VERSION;
+    h->version = s->version;
     h->size = bundle_size(h->count, len);
     h->stream = s->index;
     h->counter = s->counter + 1;
@@ -76,7 +76,7 @@ uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len)
 static bool header_plausible(const MigStream *s, const MigHeader *h,
                              size_t size)
 {
-    return h->magic == MIG_MAGIC && h->version == MIG_VERSION &&
+    return h->magic == MIG_MAGIC && h->version == s->version &&
            h->reserved0 == 0 && h->reserved1 == 0 &&
            h->size == size && h->stream == s->index &&
            h->count <= (h->type == MIG_TYPE_MEMORY ? MIG_MAX_PAGES : 0) &&

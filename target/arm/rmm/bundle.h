@@ -36,6 +36,7 @@
 typedef struct MigStream {
     RmmMutex lock;
     uint16_t index;
+    uint16_t version;           /* of the session's records */
     uint64_t counter;           /* bundles sent or accepted */
     uint64_t iv;                /* uses of the cipher, sealing only */
     CryptoAead *aead;

@@ -7,7 +7,8 @@
  *
  * Invariants: everything is checked before the first change; what the host
  * has to put right (a missing table) is reported with its IPA, and the call
- * may be made again.
+ * may be made again.  With the commit goes the abort secret: whoever can run
+ * the Realm cannot give it back.
  *
  * Lock rule: session.h; all streams, and the Realm's lock from the first
  * check to the change of state, so that nobody sees half of it.
@@ -144,6 +145,7 @@ uint64_t mig_import_commit(MigCall *c)
             apply_run(c, &runs[i]);
         }
         session_set_phase(c->s, MIG_IDLE);
+        session_wipe_abort(c->s);
         session_reset(c->s);
     }
     mig_unlock_realm(c);

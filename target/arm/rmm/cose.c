@@ -7,6 +7,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include "cbor-make.h"
+#include "cbor-read.h"
 #include "cose.h"
 
 /* RFC 9052 and 9053 */
@@ -175,4 +176,108 @@ GBytes *cose_sign1(const CoseKey *key, GBytes *payload)
     cbor_append(array, cbor_make_taken(payload));
     cbor_append(array, cbor_make_bytes(signature, sizeof(signature)));
     return cbor_finish(cbor_make_tag(TAG_SIGN1, array));
+}
+
+void cose_key_point(const CoseKey *key, uint8_t point[COSE_POINT_SIZE])
+{
+    memcpy(point, key->x, sizeof(key->x));
+    memcpy(point + sizeof(key->x), key->y, sizeof(key->y));
+}
+
+/* @point as GnuTLS's key, or NULL if it is not on the curve. */
+static gnutls_pubkey_t import_point(const uint8_t point[COSE_POINT_SIZE])
+{
+    gnutls_datum_t x = { (uint8_t *)point, COSE_COORDINATE_SIZE };
+    gnutls_datum_t y = { (uint8_t *)point + x.size, COSE_COORDINATE_SIZE };
+    gnutls_pubkey_t key;
+
+    if (gnutls_pubkey_init(&key) != 0) {
+        return NULL;
+    }
+    if (gnutls_pubkey_import_ecc_raw(key, GNUTLS_ECC_CURVE_SECP384R1,
+                                     &x, &y) != 0 ||
+        gnutls_pubkey_verify_params(key) != 0) {
+        gnutls_pubkey_deinit(key);
+        return NULL;
+    }
+    return key;
+}
+
+bool cose_point_valid(const uint8_t point[COSE_POINT_SIZE])
+{
+    gnutls_pubkey_t key = import_point(point);
+
+    if (key) {
+        gnutls_pubkey_deinit(key);
+    }
+    return key;
+}
+
+/* D2 84 44 A1 01 38 22 A0: a tagged array of four, ES384, no more headers */
+static const uint8_t sign1_head[] = {
+    0xc0 | TAG_SIGN1, 0x84, 0x44, 0xa1, HEADER_ALG, 0x38, -1 - ALG_ES384, 0xa0
+};
+
+bool cose_split(CoseSign1 *parts, const void *message, size_t size)
+{
+    CborReader r = { message, (const uint8_t *)message + size };
+    size_t signature_size;
+
+    if (size < sizeof(sign1_head) ||
+        memcmp(message, sign1_head, sizeof(sign1_head)) != 0) {
+        return false;
+    }
+    r.at += sizeof(sign1_head);
+    return cbor_read_string(&r, CBOR_BYTES, &parts->payload,
+                            &parts->payload_size) &&
+           cbor_read_string(&r, CBOR_BYTES, &parts->signature,
+                            &signature_size) &&
+           signature_size == COSE_SIGNATURE_SIZE && r.at == r.end;
+}
+
+/* A number without leading zeros, as DER has it. */
+static gnutls_datum_t number(const uint8_t coordinate[COSE_COORDINATE_SIZE])
+{
+    size_t skip = 0;
+
+    while (skip < COSE_COORDINATE_SIZE - 1 && !coordinate[skip]) {
+        skip++;
+    }
+    return (gnutls_datum_t) { (uint8_t *)coordinate + skip,
+                              COSE_COORDINATE_SIZE - skip };
+}
+
+static bool verify(gnutls_pubkey_t key, GBytes *bytes,
+                   const uint8_t signature[COSE_SIGNATURE_SIZE])
+{
+    gnutls_datum_t r = number(signature), der = { NULL, 0 };
+    gnutls_datum_t s = number(signature + COSE_COORDINATE_SIZE);
+    gsize size;
+    const void *data = g_bytes_get_data(bytes, &size);
+    gnutls_datum_t datum = { (void *)data, size };
+    bool ok;
+
+    ok = gnutls_encode_rs_value(&der, &r, &s) == 0 &&
+         gnutls_pubkey_verify_data2(key, GNUTLS_SIGN_ECDSA_SHA384, 0, &datum,
+                                    &der) >= 0;
+    gnutls_free(der.data);
+    return ok;
+}
+
+bool cose_verify(const CoseSign1 *parts, const uint8_t point[COSE_POINT_SIZE])
+{
+    gnutls_pubkey_t key = import_point(point);
+    GBytes *payload, *bytes;
+    bool ok;
+
+    if (!key) {
+        return false;
+    }
+    payload = g_bytes_new_static(parts->payload, parts->payload_size);
+    bytes = signed_bytes(payload);
+    ok = verify(key, bytes, parts->signature);
+    g_bytes_unref(bytes);
+    g_bytes_unref(payload);
+    gnutls_pubkey_deinit(key);
+    return ok;
 }

@@ -5,7 +5,9 @@
  * to choose; on GnuTLS.
  *
  * Invariants: a private key lives inside GnuTLS only.  Output is the same for
- * the same input, apart from the 96 bytes of a signature.
+ * the same input, apart from the 96 bytes of a signature.  Of a message from
+ * others nothing is trusted before cose_verify: its outer form has one
+ * encoding, and nothing inside is looked at to take it apart.
  *
  * Lock rule: no locks.  A CoseKey may be used by any threads at once.
  *
@@ -15,9 +17,12 @@
 #define RMM_COSE_H
 
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define COSE_COORDINATE_SIZE 48
 #define COSE_SIGNATURE_SIZE (2 * COSE_COORDINATE_SIZE)
+#define COSE_POINT_SIZE (2 * COSE_COORDINATE_SIZE)
 
 typedef struct CoseKey CoseKey;
 
@@ -28,10 +33,30 @@ void cose_key_free(CoseKey *key);
 /* The public half as COSE_Key: kty EC2, crv P-384, x, y. */
 GBytes *cose_key_public(const CoseKey *key);
 
+/* The public half, x and y. */
+void cose_key_point(const CoseKey *key, uint8_t point[COSE_POINT_SIZE]);
+
+/* Is @point on the curve? */
+bool cose_point_valid(const uint8_t point[COSE_POINT_SIZE]);
+
 /*
  * Tagged COSE_Sign1 over @payload, which this drops; NULL if GnuTLS could not
  * sign.
  */
 GBytes *cose_sign1(const CoseKey *key, GBytes *payload);
+
+/* A COSE_Sign1; both point into it. */
+typedef struct CoseSign1 {
+    const uint8_t *payload;
+    size_t payload_size;
+    const uint8_t *signature;   /* COSE_SIGNATURE_SIZE bytes */
+} CoseSign1;
+
+/* Take @message apart; false unless it is of the form that cose_sign1 makes. */
+bool cose_split(CoseSign1 *parts, const void *message, size_t size);
+
+/* Did the key with @point sign the payload? */
+bool cose_verify(const CoseSign1 *parts,
+                 const uint8_t point[COSE_POINT_SIZE]);
 
 #endif

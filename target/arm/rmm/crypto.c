@@ -108,6 +108,11 @@ bool crypto_derive(uint8_t key[CRYPTO_KEY_SIZE],
     return ok;
 }
 
+bool crypto_equal(const void *a, const void *b, size_t len)
+{
+    return gnutls_memcmp(a, b, len) == 0;
+}
+
 void secret_wipe(void *secret, size_t len)
 {
     gnutls_memset(secret, 0, len);

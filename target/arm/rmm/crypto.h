@@ -67,6 +67,9 @@ bool crypto_derive(uint8_t key[CRYPTO_KEY_SIZE],
                    const void *salt, size_t salt_len,
                    const void *info, size_t info_len);
 
+/* In a time that does not tell where they differ */
+bool crypto_equal(const void *a, const void *b, size_t len);
+
 /* Overwrite a secret in a way that no compiler removes */
 void secret_wipe(void *secret, size_t len);
 

@@ -13,6 +13,8 @@
  *    REC and the whole map left since the pause: from then on nothing of the
  *    Realm changes (realm_is_frozen, realm_may_unmap), so they are final.
  * 3. What was taken and could not be handed over is PENDING again.
+ * 4. After the start token the Realm runs here again only if the RMM that
+ *    made the accepted offer says that it will never run it.
  *
  * Lock rule: session.h.  Contents of pages are read under the Realm's lock,
  * PAGES_PER_HOLD at a time: the host may destroy a page at any other time,
@@ -25,6 +27,7 @@
 
 #include "granule.h"
 #include "mig.h"
+#include "policy.h"
 #include "rtt.h"
 #include "tags.h"
 
@@ -61,31 +64,82 @@ static uint64_t accept_possible(MigCall *c)
     return result;
 }
 
-/* Our half of the exchange, and the key */
-static bool accept_offer(MigCall *c, const MigHello *offer)
+/* The session header that answers @hello: what both sides have */
+static MigCause make_answer(MigCall *c, const MigHello *hello,
+                            const MigOffer *offer, MigHelloRecord *record,
+                            uint8_t secret[CRYPTO_KEY_SIZE])
 {
-    MigSession *s = c->s;
-    uint8_t secret[CRYPTO_KEY_SIZE];
-    bool ok;
+    MigHello *answer = &record->hello;
 
+    session_hello(c->rmm, MIG_TYPE_SESSION, answer, secret);
+    answer->version = MIN(answer->version, hello->version);
+    answer->features = hello->features & c->rmm->mig_features &
+                       policy_features(&c->realm->policy);
+    memcpy(answer->peer_nonce, hello->nonce, sizeof(answer->peer_nonce));
+    return session_sign(c->rmm, record, offer);
+}
+
+/* Everything is made: the session begins with it */
+static MigCause begin_session(MigSession *s, const MigOffer *offer,
+                              const MigHelloRecord *answer,
+                              const uint8_t key[CRYPTO_KEY_SIZE])
+{
     session_reset(s);
-    memcpy(s->offer_nonce, offer->nonce, sizeof(s->offer_nonce));
-    crypto_hash(s->offer_hash, offer, sizeof(*offer));
-    session_hello(c->rmm, MIG_TYPE_SESSION, &s->answer, secret);
-    memcpy(s->answer.peer_nonce, offer->nonce, sizeof(s->answer.peer_nonce));
-
-    ok = session_derive(s, secret, offer->public_key, &s->answer);
-    secret_wipe(secret, sizeof(secret));
-    if (!ok) {
+    s->offer = *offer;
+    s->answer = *answer;
+    memcpy(s->key, key, sizeof(s->key));
+    if (!session_open(s, &answer->hello)) {
         session_wipe(s);
+        return MIG_CAUSE_CIPHER;
     }
-    return ok;
+    return 0;
+}
+
+/* Our half of the exchange, and the key */
+static MigCause accept_offer(MigCall *c, const MigHello *hello)
+{
+    MigOffer offer = session_offer(hello);
+    uint8_t secret[CRYPTO_KEY_SIZE], key[CRYPTO_KEY_SIZE];
+    MigHelloRecord answer;
+    MigCause cause = make_answer(c, hello, &offer, &answer, secret);
+
+    if (!cause && !session_derive(key, secret, hello->public_key, &offer,
+                                  &answer.hello)) {
+        cause = MIG_CAUSE_KEY;
+    }
+    if (!cause) {
+        cause = begin_session(c->s, &offer, &answer, key);
+    }
+    secret_wipe(secret, sizeof(secret));
+    secret_wipe(key, sizeof(key));
+    return cause;
+}
+
+/* What is wrong with @offer itself? */
+static MigCause check_offer(MigCall *c, const MigHelloRecord *offer,
+                            size_t size)
+{
+    MigCause cause = session_hello_check(&offer->hello, size, MIG_TYPE_OFFER);
+
+    if (cause) {
+        return cause == MIG_CAUSE_FORMAT ? MIG_CAUSE_OFFER_FORMAT : cause;
+    }
+    if (offer_used(c->s, offer->hello.nonce)) {
+        return MIG_CAUSE_OFFER_USED;
+    }
+    if (c->s->used_offers->len >=
+        MIG_MAX_OFFERS * sizeof(offer->hello.nonce)) {
+        return MIG_CAUSE_OFFER_LIMIT;
+    }
+    return session_check_peer(c->realm, offer, NULL);
 }
 
 uint64_t mig_accept(MigCall *c)
 {
-    MigHello offer;
+    size_t size = c->in[3];
+    MigHelloRecord offer;
     uint64_t result;
+    MigCause cause;
 
     if (c->s->phase == MIG_ACCEPTED) {
         return mig_refuse(MIG_CAUSE_OFFER_OUTSTANDING);
@@ -94,25 +148,21 @@ uint64_t mig_accept(MigCall *c)
     if (result != RMI_SUCCESS || c->s->phase != MIG_IDLE) {
         return result ? result : mig_refuse(MIG_CAUSE_STATE);
     }
-    if (c->in[3] != sizeof(offer)) {
+    if (c->in[3] < sizeof(offer.hello) || c->in[3] > sizeof(offer)) {
         return mig_refuse(MIG_CAUSE_OFFER_FORMAT);
     }
-    if (!rmm_read_ns(c->rmm, &offer, c->in[2], sizeof(offer))) {
+    if (!rmm_read_ns(c->rmm, &offer, c->in[2], size)) {
         return RMI_ERROR_INPUT;
     }
-    if (!session_hello_valid(&offer, sizeof(offer), MIG_TYPE_OFFER)) {
-        return mig_refuse(MIG_CAUSE_OFFER_FORMAT);
+    cause = check_offer(c, &offer, size);
+    if (!cause) {
+        cause = accept_offer(c, &offer.hello);
     }
-    if (offer_used(c->s, offer.nonce)) {
-        return mig_refuse(MIG_CAUSE_OFFER_USED);
+    if (cause) {
+        return mig_refuse(cause);
     }
-    if (c->s->used_offers->len >= MIG_MAX_OFFERS * sizeof(offer.nonce)) {
-        return mig_refuse(MIG_CAUSE_OFFER_LIMIT);
-    }
-    if (!accept_offer(c, &offer)) {
-        return mig_refuse(MIG_CAUSE_KEY);
-    }
-    g_byte_array_append(c->s->used_offers, offer.nonce, sizeof(offer.nonce));
+    g_byte_array_append(c->s->used_offers, offer.hello.nonce,
+                        sizeof(offer.hello.nonce));
     session_set_phase(c->s, MIG_ACCEPTED);
     return RMI_SUCCESS;
 }
@@ -132,11 +182,11 @@ static void fill_immutable(const MigCall *c, MigImmutable *im)
         .num_bps = realm->num_bps,
         .num_wps = realm->num_wps,
         .pmu_num_ctrs = realm->pmu_num_ctrs,
-        .compact = c->s->compact,
         .num_recs = realm->num_recs,
+        .policy = realm->policy,
     };
     memcpy(im->rpv, realm->rpv, sizeof(im->rpv));
-    memcpy(im->rim, realm->measurement[0], sizeof(im->rim));
+    memcpy(im->rim_base, realm->rim_base, sizeof(im->rim_base));
 }
 
 /*
@@ -146,7 +196,7 @@ static void fill_immutable(const MigCall *c, MigImmutable *im)
 static uint64_t send_begin(MigCall *c)
 {
     MigStream *s = c->stream;
-    const size_t hello = sizeof(c->s->answer);
+    const size_t hello = c->s->answer.hello.size;
     uint8_t *body = bundle_body(s, 0) + hello;
     MigHeader h = { .type = MIG_TYPE_IMMUTABLE, .epoch = c->s->epoch };
     MigImmutable im;
@@ -267,8 +317,8 @@ static void gather_page(Gathering *g, uint64_t pa)
     if (realm_has_mte(g->c->realm)) {
         const uint8_t *tags = granule_map_tags(rmm, pa);
 
-        g->end += g->c->s->compact ? tags_pack(tags, g->end)
-                                   : tags_raw(tags, g->end);
+        g->end += session_is_compact(g->c->s) ? tags_pack(tags, g->end)
+                                              : tags_raw(tags, g->end);
     }
 }
 
@@ -619,7 +669,7 @@ uint64_t mig_export_start(MigCall *c)
         result = send_token(c, MIG_TYPE_START);
     }
     if (result == RMI_SUCCESS) {
-        /* From here on only the destination can run it */
+        /* From here on it is the destination's, unless that gives it up */
         realm_set_state(c->realm, REALM_EXPORTED);
         session_set_phase(c->s, MIG_SEALED);
         session_wipe(c->s);
@@ -627,6 +677,8 @@ uint64_t mig_export_start(MigCall *c)
     mig_unlock_realm(c);
     return result;
 }
+
+/* ---- the way back ---- */
 
 uint64_t mig_export_abort(MigCall *c)
 {
@@ -641,4 +693,49 @@ uint64_t mig_export_abort(MigCall *c)
     session_set_phase(c->s, MIG_IDLE);
     session_wipe(c->s);
     return RMI_SUCCESS;
+}
+
+/* Did the destination of this session give up for good? */
+static MigCause check_abort(const MigSession *s, const MigAbort *token)
+{
+    uint8_t lock[CRYPTO_HASH_SIZE];
+
+    if (token->magic != MIG_MAGIC ||
+        token->version >> 8 != MIG_VERSION_MAJOR ||
+        token->type != MIG_TYPE_ABORT || token->reserved0 ||
+        token->size != sizeof(*token) || token->reserved1) {
+        return MIG_CAUSE_ABORT_FORMAT;
+    }
+    if (!crypto_equal(token->offer_nonce, s->offer.nonce,
+                      sizeof(s->offer.nonce))) {
+        return MIG_CAUSE_ABORT_OTHER;
+    }
+    crypto_hash(lock, token->secret, sizeof(token->secret));
+    return crypto_equal(lock, s->offer.abort_lock, sizeof(lock)) ?
+           0 : MIG_CAUSE_ABORT_SECRET;
+}
+
+uint64_t mig_export_resume(MigCall *c)
+{
+    MigAbort token;
+    MigCause cause;
+    uint64_t result;
+
+    if (c->in[3] != sizeof(token)) {
+        return mig_refuse(MIG_CAUSE_ABORT_FORMAT);
+    }
+    if (!rmm_read_ns(c->rmm, &token, c->in[2], sizeof(token))) {
+        return RMI_ERROR_INPUT;
+    }
+    cause = check_abort(c->s, &token);
+    if (cause) {
+        return mig_refuse(cause);
+    }
+    result = mig_lock_realm(c, REALM_EXPORTED);
+    if (result == RMI_SUCCESS) {
+        realm_set_state(c->realm, REALM_ACTIVE);
+        session_set_phase(c->s, MIG_IDLE);
+        mig_unlock_realm(c);
+    }
+    return result;
 }

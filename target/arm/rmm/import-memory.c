@@ -46,7 +46,7 @@ static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
 {
     uint8_t tags[RMM_TAG_BYTES];
 
-    if (len && in[0] != TAGS_RAW && !im->c->s->compact) {
+    if (len && in[0] != TAGS_RAW && !session_is_compact(im->c->s)) {
         return 0;
     }
     return tags_unpack(in, len, tags);

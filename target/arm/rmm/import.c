@@ -17,14 +17,38 @@
  */
 #include <string.h>
 
+#include "measurement.h"
 #include "mig.h"
+#include "policy.h"
 
 /* ---- the offer ---- */
+
+/* Draw its secrets to the session, sign it, and hand it to the host */
+static uint64_t make_offer(MigCall *c, MigHelloRecord *offer)
+{
+    MigSession *s = c->s;
+    MigHello *hello = &offer->hello;
+    MigCause cause;
+
+    session_hello(c->rmm, MIG_TYPE_OFFER, hello, s->secret);
+    hello->features = c->rmm->mig_features &
+                      policy_features(&c->realm->policy);
+    c->rmm->ops.random(c->rmm->opaque, s->abort_secret,
+                       sizeof(s->abort_secret));
+    crypto_hash(hello->abort_lock, s->abort_secret, sizeof(s->abort_secret));
+    cause = session_sign(c->rmm, offer, NULL);
+    if (cause) {
+        return mig_refuse(cause);
+    }
+    return c->in[3] >= hello->size &&
+           rmm_write_ns(c->rmm, c->in[2], offer, hello->size) ?
+           RMI_SUCCESS : RMI_ERROR_INPUT;
+}
 
 uint64_t mig_offer(MigCall *c)
 {
     MigSession *s = c->s;
-    MigHello offer;
+    MigHelloRecord offer;
     uint64_t result = mig_lock_realm(c, REALM_NEW);
 
     if (result != RMI_SUCCESS) {
@@ -35,19 +59,19 @@ uint64_t mig_offer(MigCall *c)
         goto out;
     }
 
-    session_hello(c->rmm, MIG_TYPE_OFFER, &offer, s->secret);
-    if (c->in[3] < sizeof(offer) ||
-        !rmm_write_ns(c->rmm, c->in[2], &offer, sizeof(offer))) {
-        secret_wipe(s->secret, sizeof(s->secret));
-        result = RMI_ERROR_INPUT;
-        goto out;
+    result = make_offer(c, &offer);
+    if (result == RMI_SUCCESS) {
+        session_reset(s);
+        s->version = offer.hello.version;
+        s->features = offer.hello.features;
+        s->offer = session_offer(&offer.hello);
+        session_set_phase(s, MIG_OFFERED);
+        realm_set_state(c->realm, REALM_IMPORT);
+        c->out[1] = offer.hello.size;
+    } else {
+        session_wipe(s);
+        session_wipe_abort(s);
     }
-    session_reset(s);
-    memcpy(s->offer_nonce, offer.nonce, sizeof(s->offer_nonce));
-    crypto_hash(s->offer_hash, &offer, sizeof(offer));
-    session_set_phase(s, MIG_OFFERED);
-    realm_set_state(c->realm, REALM_IMPORT);
-    c->out[1] = sizeof(offer);
 out:
     mig_unlock_realm(c);
     return result;
@@ -75,7 +99,9 @@ static MigCause difference(const RmmRealm *realm, const MigImmutable *im)
            im->num_bps != realm->num_bps ? MIG_CAUSE_DIFFERENT_BREAKPOINTS :
            im->num_wps != realm->num_wps ? MIG_CAUSE_DIFFERENT_WATCHPOINTS :
            im->pmu_num_ctrs != realm->pmu_num_ctrs ? MIG_CAUSE_DIFFERENT_PMU :
-           im->num_recs != realm->num_recs ? MIG_CAUSE_DIFFERENT_NUM_RECS : 0;
+           im->num_recs != realm->num_recs ? MIG_CAUSE_DIFFERENT_NUM_RECS :
+           memcmp(&im->policy, &realm->policy, sizeof(im->policy)) != 0 ?
+               MIG_CAUSE_DIFFERENT_POLICY : 0;
 }
 
 static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
@@ -83,7 +109,7 @@ static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
     static const MigImmutable zero;
 
     return h->type == MIG_TYPE_IMMUTABLE && h->epoch == 1 && h->total == 0 &&
-           bundle_body_size(h) == sizeof(*im) && im->compact <= 1 &&
+           bundle_body_size(h) == sizeof(*im) && im->reserved1 == 0 &&
            memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0;
 }
 
@@ -100,8 +126,9 @@ static uint64_t begin(MigCall *c, const MigImmutable *im)
     if (cause) {
         result = mig_refuse(cause);
     } else {
-        memcpy(c->realm->measurement[0], im->rim, sizeof(im->rim));
-        c->s->compact = im->compact;
+        memcpy(c->realm->measurement[0], im->rim_base,
+               sizeof(im->rim_base));
+        measurement_finish(c->realm);
         session_set_phase(c->s, MIG_IMPORTING);
         bundle_done(c->stream);
     }
@@ -109,54 +136,75 @@ static uint64_t begin(MigCall *c, const MigImmutable *im)
     return result;
 }
 
-/* Is @answer the session header for our offer?  If so, make the key of it. */
-static uint64_t answer_offer(MigCall *c, const MigHello *answer)
+/* Is @answer the session header for our offer, from an RMM we trust? */
+static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
+                             size_t size)
 {
-    MigSession *s = c->s;
-    bool ok;
+    const MigHello *hello = &answer->hello;
+    const MigSession *s = c->s;
+    MigCause cause = session_hello_check(hello, size, MIG_TYPE_SESSION);
 
-    if (!session_hello_valid(answer, sizeof(*answer), MIG_TYPE_SESSION)) {
-        return mig_refuse(MIG_CAUSE_FORMAT);
+    if (cause) {
+        return cause;
     }
-    if (memcmp(answer->peer_nonce, s->offer_nonce, sizeof(s->offer_nonce))) {
-        return mig_refuse(MIG_CAUSE_OTHER_OFFER);
+    if (!crypto_equal(hello->peer_nonce, s->offer.nonce,
+                      sizeof(s->offer.nonce))) {
+        return MIG_CAUSE_OTHER_OFFER;
     }
-    /* The offer serves this one session header, whatever comes of it */
-    ok = session_derive(s, s->secret, answer->public_key, answer);
-    secret_wipe(s->secret, sizeof(s->secret));
-    return ok ? RMI_SUCCESS : mig_refuse(MIG_CAUSE_KEY);
+    if (hello->version > s->version) {
+        return MIG_CAUSE_VERSION;
+    }
+    if (hello->features & ~s->features) {
+        return MIG_CAUSE_FEATURES;
+    }
+    return session_check_peer(c->realm, answer, &s->offer);
 }
 
-/* Session header and first bundle, which follow each other in the buffer */
-static uint64_t import_begin(MigCall *c)
+/* The bundle behind the session header, which is accepted */
+static uint64_t begin_bundle(MigCall *c, const uint8_t *bundle, size_t size)
 {
-    uint8_t blob[MIG_BEGIN_SIZE];
-    const size_t size = sizeof(blob) - sizeof(MigHello);
-    MigHello answer;
     MigImmutable im;
     MigHeader h;
     MigCause cause;
-    uint64_t result;
 
-    if (c->in[3] != sizeof(blob)) {
-        return mig_refuse(MIG_CAUSE_FORMAT);
-    }
-    if (!rmm_read_ns(c->rmm, blob, c->in[2], sizeof(blob))) {
-        return RMI_ERROR_INPUT;
-    }
-    memcpy(&answer, blob, sizeof(answer));
-    result = answer_offer(c, &answer);
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-
-    memcpy(c->stream->scratch, blob + sizeof(answer), size);
+    memcpy(c->stream->scratch, bundle, size);
     if (!bundle_open(c->stream, size, &h, &cause)) {
         return mig_refuse(cause);
     }
     memcpy(&im, bundle_body(c->stream, 0), sizeof(im));
     return immutable_valid(&h, &im) ? begin(c, &im)
                                     : mig_refuse(MIG_CAUSE_FORMAT);
+}
+
+/* Session header and first bundle, which follow each other in the buffer */
+static uint64_t import_begin(MigCall *c)
+{
+    const size_t bundle = bundle_size(0, sizeof(MigImmutable));
+    uint8_t blob[MIG_BEGIN_FIXED + MIG_MAX_TOKEN];
+    size_t size = c->in[3];
+    MigSession *s = c->s;
+    MigHelloRecord answer;
+    MigCause cause;
+    bool ok;
+
+    if (c->in[3] < MIG_BEGIN_FIXED || c->in[3] > sizeof(blob)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (!rmm_read_ns(c->rmm, blob, c->in[2], size)) {
+        return RMI_ERROR_INPUT;
+    }
+    memcpy(&answer, blob, size - bundle);
+    cause = check_answer(c, &answer, size - bundle);
+    if (cause) {
+        return mig_refuse(cause);
+    }
+    /* The offer serves this one session header, whatever comes of it */
+    ok = session_derive(s->key, s->secret, answer.hello.public_key,
+                        &s->offer, &answer.hello) &&
+         session_open(s, &answer.hello);
+    secret_wipe(s->secret, sizeof(s->secret));
+    return ok ? begin_bundle(c, blob + size - bundle, bundle)
+              : mig_refuse(MIG_CAUSE_KEY);
 }
 
 /* ---- tokens ---- */

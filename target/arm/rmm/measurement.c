@@ -30,6 +30,9 @@ typedef struct Descriptor {
             uint64_t base;              /* 0x50 */
             uint64_t top;               /* 0x58 */
         } ripas;
+        struct {
+            uint8_t hash[MEASUREMENT_BYTES];    /* 0x50: of MigPolicy */
+        } policy;
         uint8_t bytes[0x100 - 0x50];
     } u;
 } Descriptor;
@@ -37,7 +40,8 @@ typedef struct Descriptor {
 _Static_assert(sizeof(Descriptor) == 0x100, "Descriptor");
 _Static_assert(offsetof(Descriptor, u.data.hash) == 0x60, "Descriptor.data");
 
-enum { TYPE_DATA = 0, TYPE_REC = 1, TYPE_RIPAS = 2 };
+/* RMM 1.0 has three; ours is out of its way. */
+enum { TYPE_DATA = 0, TYPE_REC = 1, TYPE_RIPAS = 2, TYPE_POLICY = 0x80 };
 
 static gnutls_digest_algorithm_t digest(uint8_t hash_algo)
 {
@@ -113,6 +117,18 @@ void measurement_ripas(RmmRealm *realm, uint64_t base, uint64_t top)
     Descriptor desc = { .u.ripas = { .base = base, .top = top } };
 
     extend_rim(realm, &desc, TYPE_RIPAS);
+}
+
+void measurement_finish(RmmRealm *realm)
+{
+    Descriptor desc = { 0 };
+
+    memcpy(realm->rim_base, realm->measurement[0], sizeof(realm->rim_base));
+    if (realm->policy.version) {
+        hash(realm, &realm->policy, sizeof(realm->policy),
+             desc.u.policy.hash);
+        extend_rim(realm, &desc, TYPE_POLICY);
+    }
 }
 
 /*

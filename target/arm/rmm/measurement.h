@@ -1,7 +1,8 @@
 /*
  * Measurements: the initial one (RIM) and the extensible ones (REM)
  *
- * Purpose: what each measured call contributes (RMM 1.0, A7.1 and B4.3).
+ * Purpose: what each measured call contributes (RMM 1.0, A7.1 and B4.3), and
+ * the migration policy, which is an extension.
  *
  * Lock rule: the Realm's lock is held.
  *
@@ -20,6 +21,13 @@ void measurement_data(RmmRealm *realm, uint64_t ipa, uint64_t flags,
                       const void *contents);
 void measurement_rec(RmmRealm *realm, const RmiRecParams *params);
 void measurement_ripas(RmmRealm *realm, uint64_t base, uint64_t top);
+
+/*
+ * The RIM is complete: keep it as rim_base, and extend it by the policy if
+ * one was set.  The policy comes last so that whoever takes over a RIM with
+ * a Realm that arrives can see that this policy, and no other, is in it.
+ */
+void measurement_finish(RmmRealm *realm);
 
 /* Extend REM @slot (1 to 4) with @size bytes, at most 64. */
 void measurement_extend(RmmRealm *realm, unsigned slot,

@@ -34,7 +34,8 @@
 #define MIG_FID_BASE           0xC3000100u
 enum {
     MIG_FEATURES        = 0, /* -                         version, max bundle
-                                                          bytes, max pages   */
+                                                          bytes, max pages,
+                                                          feature bits       */
     MIG_OFFER           = 1, /* rd buf size               bytes              */
     MIG_ACCEPT          = 2, /* rd buf size               -                  */
     MIG_EXPORT_BEGIN    = 3, /* rd buf size               bytes              */
@@ -51,13 +52,28 @@ enum {
     MIG_IMPORT_MEMORY   = 13, /* rd buf size granules
                                  count                    failing IPA        */
     MIG_IMPORT_COMMIT   = 14, /* rd                       failing IPA        */
-    MIG_IMPORT_ABORT    = 15, /* rd                       -                  */
-    MIG_NUM_CALLS       = 16,
+    MIG_IMPORT_ABORT    = 15, /* rd buf size              bytes              */
+    MIG_SET_POLICY      = 16, /* rd buf size              -                  */
+    MIG_EXPORT_RESUME   = 17, /* rd buf size              -                  */
+    MIG_NUM_CALLS       = 18,
 };
 
-#define MIG_VERSION     1
+/*
+ * Version of the records: major << 8 | minor.  Another major is refused; a
+ * session has the lower of the two minors.  Inside a major no layout
+ * changes, and what is new is a feature bit, which both sides have to know.
+ */
+#define MIG_VERSION_MAJOR 1
+#define MIG_VERSION_MINOR 0
+#define MIG_VERSION       (MIG_VERSION_MAJOR << 8 | MIG_VERSION_MINOR)
+
+/* Feature bits */
+#define MIG_FEATURE_COMPACT (1ull << 0) /* tags in their shortest form */
+#define MIG_FEATURES_KNOWN  MIG_FEATURE_COMPACT
+
 #define MIG_MAX_PAGES   512     /* in one memory bundle */
 #define MIG_MAX_STREAMS 16
+#define MIG_MAX_TOKEN   2048    /* bytes of platform token in a hello */
 
 /*
  * Why a call ended in RMI_ERROR_REALM.  Causes from MIG_CAUSE_FINAL on end
@@ -83,6 +99,12 @@ typedef enum MigCause {
     MIG_CAUSE_PAGE_MISSING,     /* X1: IPA of a page that never came */
     MIG_CAUSE_START_MISSING,    /* no start token yet */
     MIG_CAUSE_CIPHER,           /* the cryptographic library failed */
+    MIG_CAUSE_POLICY_FORMAT,    /* not a policy */
+    MIG_CAUSE_POLICY_SET,       /* the Realm has a policy already */
+    MIG_CAUSE_PLATFORM_KEY,     /* this machine has no platform key */
+    MIG_CAUSE_ABORT_FORMAT,     /* not an abort token */
+    MIG_CAUSE_ABORT_OTHER,      /* an abort token for another offer */
+    MIG_CAUSE_ABORT_SECRET,     /* the destination did not make this one */
 
     MIG_CAUSE_FINAL = 64,
     /* The record itself */
@@ -97,6 +119,15 @@ typedef enum MigCause {
     MIG_CAUSE_CONTEXT_REFUSED,  /* this machine cannot load the context */
     MIG_CAUSE_REC_UNKNOWN,      /* no REC with this MPIDR, or it came before */
     MIG_CAUSE_OTHER_OFFER,      /* the session answers another offer */
+    /* The exchange: accepting an offer gives these too, and ends nothing */
+    MIG_CAUSE_VERSION,          /* no version that both sides have */
+    MIG_CAUSE_FEATURES,         /* features that were not offered */
+    MIG_CAUSE_PEER_TOKEN,       /* the peer's token is malformed */
+    MIG_CAUSE_PEER_SIGNATURE,   /* no key that the policy trusts signed it */
+    MIG_CAUSE_PEER_CHALLENGE,   /* the token is about another exchange */
+    MIG_CAUSE_PEER_PROFILE,     /* ...not of a CCA platform */
+    MIG_CAUSE_PEER_LIFECYCLE,   /* ...of a platform that is not secured */
+    MIG_CAUSE_PEER_IMPLEMENTATION, /* ...of another implementation */
     /* How the Realm at the destination differs */
     MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
     MIG_CAUSE_DIFFERENT_START_LEVEL,
@@ -109,6 +140,7 @@ typedef enum MigCause {
     MIG_CAUSE_DIFFERENT_WATCHPOINTS,
     MIG_CAUSE_DIFFERENT_PMU,
     MIG_CAUSE_DIFFERENT_NUM_RECS,
+    MIG_CAUSE_DIFFERENT_POLICY,
 } MigCause;
 
 /* Types of record */
@@ -119,7 +151,7 @@ typedef enum MigType {
     MIG_TYPE_MEMORY = 16,
     MIG_TYPE_EPOCH = 32,
     MIG_TYPE_START = 33,
-    MIG_TYPE_ABORT = 34,        /* reserved */
+    MIG_TYPE_ABORT = 34,        /* not sealed; proves itself */
     MIG_TYPE_OFFER = 64,        /* not sealed */
     MIG_TYPE_SESSION = 65,      /* not sealed; bound through the keys */
 } MigType;
@@ -128,20 +160,62 @@ typedef enum MigType {
 
 /*
  * What an offer and a session header begin with; @token_size bytes of
- * platform token end them (0 in this version).
+ * platform token end them.
  */
 typedef struct MigHello {
     uint32_t magic;             /* 0x00 */
-    uint16_t version;           /* 0x04 */
+    uint16_t version;           /* 0x04: offered; session: the session's */
     uint8_t type;               /* 0x06 */
     uint8_t reserved0;          /* 0x07 */
     uint32_t size;              /* 0x08: of all of it, with the token */
-    uint32_t token_size;        /* 0x0c */
-    uint64_t reserved1[2];      /* 0x10 */
+    uint32_t token_size;        /* 0x0c: at most MIG_MAX_TOKEN */
+    uint64_t features;          /* 0x10: offered; session: the session's */
+    uint64_t reserved1;         /* 0x18 */
     uint8_t public_key[32];     /* 0x20: X25519, for this session only */
     uint8_t nonce[32];          /* 0x40 */
     uint8_t peer_nonce[32];     /* 0x60: session: the offer's; offer: 0 */
-} MigHello;                     /* 0x80 */
+    uint8_t abort_lock[32];     /* 0x80: offer: SHA-256 of the abort secret;
+                                   session: 0 */
+} MigHello;                     /* 0xa0, then the token */
+
+#define MIG_MAX_HELLO (sizeof(MigHello) + MIG_MAX_TOKEN)
+
+/*
+ * Abort token: the destination gave up for good.  Nobody else knows the
+ * secret of the offer's abort lock, so it needs no seal.
+ */
+typedef struct MigAbort {
+    uint32_t magic;             /* 0x00 */
+    uint16_t version;           /* 0x04: the offer's */
+    uint8_t type;               /* 0x06 */
+    uint8_t reserved0;          /* 0x07 */
+    uint32_t size;              /* 0x08 */
+    uint32_t reserved1;         /* 0x0c */
+    uint8_t offer_nonce[32];    /* 0x10 */
+    uint8_t secret[32];         /* 0x30 */
+} MigAbort;                     /* 0x50 */
+
+/*
+ * What a Realm asks of the RMM that it migrates to or comes from.  Part of
+ * its RIM (measurement.h).  All zero: no policy was set.
+ */
+#define MIG_MAX_ANCHORS 8
+
+typedef struct MigPolicy {
+    uint32_t version;           /* 0x000: MIG_POLICY_VERSION */
+    uint32_t flags;             /* 0x004: MIG_POLICY_* */
+    uint32_t num_anchors;       /* 0x008: 0: only this RMM's platform key */
+    uint32_t reserved;          /* 0x00c */
+    uint8_t implementation_id[32];      /* 0x010: 0 without the flag */
+    uint8_t anchors[MIG_MAX_ANCHORS][96]; /* 0x030: P-384, X | Y; rest 0 */
+} MigPolicy;                    /* 0x330 */
+
+#define MIG_POLICY_VERSION        1
+#define MIG_POLICY_COMPACT        (1u << 0) /* lengths may tell of contents */
+#define MIG_POLICY_SECURED        (1u << 1) /* life cycle 0x3000 to 0x30ff */
+#define MIG_POLICY_IMPLEMENTATION (1u << 2) /* implementation_id and no other */
+#define MIG_POLICY_FLAGS \
+    (MIG_POLICY_COMPACT | MIG_POLICY_SECURED | MIG_POLICY_IMPLEMENTATION)
 
 /*
  * Bundle: header, entries (memory only), body, then MIG_SEAL_SIZE bytes of
@@ -184,15 +258,16 @@ typedef struct MigImmutable {
     uint8_t num_bps;            /* 0x0c */
     uint8_t num_wps;            /* 0x0d */
     uint8_t pmu_num_ctrs;       /* 0x0e */
-    uint8_t compact;            /* 0x0f: lengths may depend on contents */
+    uint8_t reserved1;          /* 0x0f */
     uint32_t num_recs;          /* 0x10 */
     uint32_t reserved0[11];     /* 0x14 */
     uint8_t rpv[64];            /* 0x40 */
-    uint8_t rim[64];            /* 0x80 */
-} MigImmutable;                 /* 0xc0 */
+    uint8_t rim_base[64];       /* 0x80: the RIM before the policy */
+    MigPolicy policy;           /* 0xc0 */
+} MigImmutable;                 /* 0x3f0 */
 
-/* The whole of what MIG_EXPORT_BEGIN gives, in this version */
-#define MIG_BEGIN_SIZE \
+/* Session header without token, and first bundle */
+#define MIG_BEGIN_FIXED \
     (sizeof(MigHello) + sizeof(MigHeader) + sizeof(MigImmutable) + \
      MIG_SEAL_SIZE)
 
@@ -247,12 +322,19 @@ typedef struct MigRec {
     uint8_t reserved0[7];       /* 0x139 */
 } MigRec;                       /* 0x140, then the context */
 
-_Static_assert(sizeof(MigHello) == 0x80 &&
-               offsetof(MigHello, peer_nonce) == 0x60, "layout of MigHello");
+_Static_assert(sizeof(MigHello) == 0xa0 &&
+               offsetof(MigHello, features) == 0x10 &&
+               offsetof(MigHello, abort_lock) == 0x80, "layout of MigHello");
+_Static_assert(sizeof(MigAbort) == 0x50 &&
+               offsetof(MigAbort, secret) == 0x30, "layout of MigAbort");
+_Static_assert(sizeof(MigPolicy) == 0x330 &&
+               offsetof(MigPolicy, anchors) == 0x30, "layout of MigPolicy");
 _Static_assert(sizeof(MigHeader) == 0x30 &&
                offsetof(MigHeader, total) == 0x28, "layout of MigHeader");
-_Static_assert(sizeof(MigImmutable) == 0xc0 &&
-               offsetof(MigImmutable, rim) == 0x80, "layout of MigImmutable");
+_Static_assert(sizeof(MigImmutable) == 0x3f0 &&
+               offsetof(MigImmutable, rim_base) == 0x80 &&
+               offsetof(MigImmutable, policy) == 0xc0,
+               "layout of MigImmutable");
 _Static_assert(sizeof(MigMutable) == 0x140 &&
                offsetof(MigMutable, rem) == 0x40, "layout of MigMutable");
 _Static_assert(sizeof(MigRun) == 0x10, "layout of MigRun");

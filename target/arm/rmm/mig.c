@@ -7,8 +7,8 @@
  *
  * Invariants:
  * - The first final failure of an import latches (MigSession.failed): from
- *   then on every call but RTT and granule housekeeping of the host is
- *   refused, and the Realm is FAILED before any other call of the session
+ *   then on every call but MIG_IMPORT_ABORT, and RTT and granule
+ *   housekeeping of the host, is refused, and the Realm is FAILED before any other call of the session
  *   is answered with success.
  *
  * Lock rule: takes the streams that the row names, and holds the Realm's
@@ -40,7 +40,7 @@ static uint64_t mig_features(MigCall *c);
  *  call       inputs outputs handler        streams      phases      log
  */
 #define CALLS(ROW) \
-    ROW(FEATURES,      0, 3, mig_features,      NO_REALM,    ANY, \
+    ROW(FEATURES,      0, 4, mig_features,      NO_REALM,    ANY, \
         LOG_ALWAYS) \
     ROW(OFFER,         3, 1, mig_offer,         ALL_STREAMS, IN(IDLE), \
         LOG_ALWAYS) \
@@ -70,8 +70,12 @@ static uint64_t mig_features(MigCall *c);
         IN(IMPORTING), LOG_ERRORS) \
     ROW(IMPORT_COMMIT, 1, 1, mig_import_commit, ALL_STREAMS, \
         IN(IMPORTING) | IN(STARTED), LOG_ALWAYS) \
-    ROW(IMPORT_ABORT,  1, 0, mig_import_abort,  ALL_STREAMS, \
-        TAKING | IN(STARTED), LOG_ALWAYS)
+    ROW(IMPORT_ABORT,  3, 1, mig_import_abort,  ALL_STREAMS, \
+        TAKING | IN(STARTED) | IN(FAILED), LOG_ALWAYS) \
+    ROW(SET_POLICY,    3, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), \
+        LOG_ALWAYS) \
+    ROW(EXPORT_RESUME, 3, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), \
+        LOG_ALWAYS)
 
 #define ROW(call, inputs, outputs, fn, locks, phases, log) \
     [MIG_##call] = { #call, inputs, outputs, fn, locks, phases, log },
@@ -155,9 +159,32 @@ static void import_fail(MigCall *c)
     rmm_mutex_unlock(&c->realm->lock);
 }
 
+/*
+ * The token is written first, since that can fail.  Nobody can act on it in
+ * between: whoever wants to commit waits for our streams.
+ */
 uint64_t mig_import_abort(MigCall *c)
 {
-    import_fail(c);
+    MigAbort token = {
+        .magic = MIG_MAGIC,
+        .version = MIG_VERSION_MAJOR << 8 | c->rmm->mig_minor,
+        .type = MIG_TYPE_ABORT,
+        .size = sizeof(token),
+    };
+    bool ok;
+
+    memcpy(token.offer_nonce, c->s->offer.nonce, sizeof(token.offer_nonce));
+    memcpy(token.secret, c->s->abort_secret, sizeof(token.secret));
+    ok = c->in[3] >= sizeof(token) &&
+         rmm_write_ns(c->rmm, c->in[2], &token, sizeof(token));
+    secret_wipe(&token, sizeof(token));
+    if (!ok) {
+        return RMI_ERROR_INPUT;
+    }
+    if (c->s->phase != MIG_FAILED) {
+        import_fail(c);
+    }
+    c->out[1] = sizeof(token);
     return RMI_SUCCESS;
 }
 
@@ -202,7 +229,8 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
     } else {
         rmm_mutex_lock(&c->stream->lock);
     }
-    if (!g_atomic_int_get(&c->s->failed) &&
+    /* A row with FAILED also works while a failure waits for our streams */
+    if ((!g_atomic_int_get(&c->s->failed) || (row->phases & IN(FAILED))) &&
         (row->phases & 1u << c->s->phase)) {
         result = row->handler(c);
         final = is_final(c, result);
@@ -249,9 +277,10 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
 
 static uint64_t mig_features(MigCall *c)
 {
-    c->out[1] = MIG_VERSION;
+    c->out[1] = MIG_VERSION_MAJOR << 8 | c->rmm->mig_minor;
     c->out[2] = MIG_MAX_BUNDLE;
     c->out[3] = MIG_MAX_PAGES;
+    c->out[4] = c->rmm->mig_features;
     return RMI_SUCCESS;
 }
 

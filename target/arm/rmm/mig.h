@@ -19,7 +19,7 @@
 #include "session.h"
 
 #define MIG_INPUTS  6
-#define MIG_OUTPUTS 3
+#define MIG_OUTPUTS 4
 
 typedef struct MigCall {
     Rmm *rmm;
@@ -60,8 +60,10 @@ uint64_t mig_export_realm(MigCall *c);
 uint64_t mig_export_rec(MigCall *c);
 uint64_t mig_export_start(MigCall *c);
 uint64_t mig_export_abort(MigCall *c);
+uint64_t mig_export_resume(MigCall *c);
 
-/* import.c, import-memory.c and commit.c */
+/* policy.c, import.c, import-memory.c and commit.c */
+uint64_t mig_set_policy(MigCall *c);
 uint64_t mig_offer(MigCall *c);
 uint64_t mig_import(MigCall *c);
 uint64_t mig_import_memory(MigCall *c);

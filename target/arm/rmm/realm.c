@@ -23,7 +23,7 @@ static const uint8_t transitions[REALM_STATES] = {
     [REALM_FAILED]        = 0,
     [REALM_EXPORT]        = TO(SYSTEM_OFF) | TO(ACTIVE) | TO(EXPORT_PAUSED),
     [REALM_EXPORT_PAUSED] = TO(ACTIVE) | TO(EXPORTED),
-    [REALM_EXPORTED]      = 0,
+    [REALM_EXPORTED]      = TO(ACTIVE),
 };
 
 #undef TO
@@ -290,6 +290,7 @@ uint64_t realm_activate(Rmm *rmm, uint64_t rd)
         return RMI_ERROR_INPUT;
     }
     if (realm->state == REALM_NEW) {
+        measurement_finish(realm);
         realm_set_state(realm, REALM_ACTIVE);
         result = RMI_SUCCESS;
     }

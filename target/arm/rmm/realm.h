@@ -7,8 +7,9 @@
  *                     +--------------------------------> SYSTEM_OFF
  *                     |                 +---------------------^
  *   NEW ----------> ACTIVE ---------> EXPORT --> EXPORT_PAUSED --> EXPORTED
- *    |                ^ ^               |              |
- *    |                | +---------------+--------------+  (export aborted)
+ *    |                ^ ^               |              |              |
+ *    |                | +---------------+--------------+--------------+
+ *    |                |   (export aborted; EXPORTED: with an abort token)
  *    +--> IMPORT -----+
  *            +------> FAILED
  *
@@ -26,6 +27,7 @@
 
 #include <glib.h>
 #include "lock.h"
+#include "mig-abi.h"
 #include "rmm-abi.h"
 
 #define MEASUREMENT_SLOTS 5             /* RIM, then four REMs */
@@ -39,7 +41,7 @@ typedef enum RealmState {
     REALM_FAILED,               /* destination: the session failed; final */
     REALM_EXPORT,               /* source: runs while it is exported */
     REALM_EXPORT_PAUSED,        /* source: no REC runs, contents frozen */
-    REALM_EXPORTED,             /* source: it runs elsewhere; final */
+    REALM_EXPORTED,             /* source: the destination may run it */
     REALM_STATES
 } RealmState;
 
@@ -69,6 +71,8 @@ typedef struct RmmRealm {
     struct RmmRec *recs[RMM_MAX_RECS];  /* by index; NULL if destroyed */
     uint32_t live_recs;         /* RECs that exist */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
+    uint8_t rim_base[MEASUREMENT_BYTES];        /* from ACTIVE on */
+    MigPolicy policy;           /* version 0: none; changes in NEW only */
 
     /* The migration session, if any, and how to free it with the Realm. */
     void *session;

@@ -34,6 +34,10 @@ struct Rmm {
     void *opaque;
     RmmPlatform platform;
 
+    /* What it offers to others; tests make it another release of itself. */
+    uint64_t mig_features;              /* MIG_FEATURE_* */
+    uint64_t mig_minor;                 /* of MIG_VERSION */
+
     void *granules[1 << GRANULE_TOP_BITS];      /* private to granule.c */
 
     RmmMutex lock;                      /* covers the three below */

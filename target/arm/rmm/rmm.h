@@ -107,7 +107,7 @@ typedef struct RmmOps {
     /*
      * May be NULL.  Write private key @which, on P-384 and in DER (PKCS #8 or
      * SEC 1), to @buf.  Returns its size, at most @size, or 0 if there is
-     * none: then Realms get no attestation tokens.  Called without locks.
+     * none: then Realms get no attestation tokens and do not migrate.
      */
     size_t (*key)(void *opaque, RmmKey which, void *buf, size_t size);
 

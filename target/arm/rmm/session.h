@@ -8,23 +8,34 @@
  *   source                                  destination
  *
  *   IDLE <-----------------+ abort          IDLE
- *     | MIG_ACCEPT         |                  | MIG_OFFER
- *   ACCEPTED --------------+                OFFERED ------------+ any final
- *     | MIG_EXPORT_BEGIN   |                  | MIG_IMPORT      | failure,
- *   EXPORTING -------------+                IMPORTING ----------+ abort
- *     | MIG_PAUSE          |                  | start token     |
- *   PAUSED ----------------+                STARTED ------------+
- *     | MIG_EXPORT_START                      | COMMIT          |
- *   SEALED  (final)                         IDLE (runs)       FAILED (final)
+ *    ^| MIG_ACCEPT         |                  | MIG_OFFER
+ *    |ACCEPTED ------------+                OFFERED ------------+ any final
+ *    || MIG_EXPORT_BEGIN   |                  | MIG_IMPORT      | failure,
+ *    |EXPORTING -----------+                IMPORTING ----------+ abort
+ *    || MIG_PAUSE          |                  | start token     |
+ *    |PAUSED --------------+                STARTED ------------+
+ *    || MIG_EXPORT_START                      | COMMIT          |
+ *    SEALED                                 IDLE (runs)       FAILED (final)
+ *     MIG_EXPORT_RESUME with the               and from there: the
+ *     abort token goes back to IDLE            abort token
  *
  * Invariants:
  * 1. Each edge is taken by session_set_phase, which knows the legal ones.
- * 2. Keys exist from ACCEPTED to PAUSED and in IMPORTING, and are wiped on
- *    every edge out of there; the secret of the offer exists in OFFERED.
- * 3. The Realm is in IMPORT in OFFERED, IMPORTING and STARTED, and in no
+ * 2. Secrets, each wiped on every edge out of where it exists, by
+ *    session_wipe unless said otherwise, and with the Realm:
+ *      X25519 secret of the offer       OFFERED
+ *      X25519 secret of the answer      inside MIG_ACCEPT only
+ *      key, ciphers, plain contents     ACCEPTED to PAUSED, IMPORTING
+ *      abort secret                     OFFERED to STARTED, and FAILED;
+ *                                       wiped by COMMIT (session_wipe_abort)
+ * 3. The abort secret leaves in FAILED only (in the very call that goes
+ *    there, at the earliest), and there is no way from FAILED or to COMMIT
+ *    without it: either the destination can run the Realm, or the source
+ *    can get it back.
+ * 4. The Realm is in IMPORT in OFFERED, IMPORTING and STARTED, and in no
  *    other phase; EXPORT or SYSTEM_OFF in EXPORTING; EXPORT_PAUSED in
  *    PAUSED; EXPORTED in SEALED.
- * 4. `total` bundles of an epoch token are the sum of all stream counters:
+ * 5. `total` bundles of an epoch token are the sum of all stream counters:
  *    nothing is in flight while all streams are locked.
  *
  * Lock rule: MigStream.lock of the streams in ascending order, then the
@@ -57,21 +68,35 @@ typedef enum MigPhase {
 /* Offers that a Realm may accept in its life: bounds what it remembers */
 #define MIG_MAX_OFFERS 1024
 
+/* An offer or a session header, as it travels */
+typedef struct MigHelloRecord {
+    MigHello hello;
+    uint8_t token[MIG_MAX_TOKEN];       /* hello.token_size of them */
+} MigHelloRecord;
+
+/* What both sides keep of an offer */
+typedef struct MigOffer {
+    uint8_t nonce[32];
+    uint8_t hash[CRYPTO_HASH_SIZE];     /* session_hello_hash */
+    uint8_t abort_lock[CRYPTO_HASH_SIZE];
+} MigOffer;
+
 typedef struct MigSession {
     MigStream streams[MIG_MAX_STREAMS];
     gint failed;                /* atomic: a final failure was seen */
     MigPhase phase;
 
-    /* The exchange (docs/specs/realm-migration-stream.rst, "Keys") */
+    /* The exchange (docs/specs/realm-migration-stream.rst, "Exchange") */
     GByteArray *used_offers;    /* source: nonces, 32 bytes each */
-    MigHello answer;            /* source: the session header to send */
-    uint8_t offer_nonce[32];
-    uint8_t offer_hash[CRYPTO_HASH_SIZE];
+    MigHelloRecord answer;      /* source: the session header to send */
+    uint16_t version;           /* offered; from the answer on: agreed */
+    uint64_t features;          /* likewise */
+    MigOffer offer;             /* made here, or accepted */
+    uint8_t abort_secret[CRYPTO_KEY_SIZE];      /* destination: of the lock */
     uint8_t secret[CRYPTO_KEY_SIZE];    /* destination: of the offer's key */
     uint8_t key[CRYPTO_KEY_SIZE];       /* source to destination */
 
     uint32_t epoch;             /* from 1 on */
-    bool compact;               /* lengths may depend on contents */
     gint epoch_used;            /* atomic; source: pages left in this epoch */
 
     /* Realm state: how far the map came; RECs that went or came, by index */
@@ -94,29 +119,85 @@ void session_set_phase(MigSession *s, MigPhase to);
 /* Bundles on all streams so far; all streams are locked */
 uint64_t session_total(const MigSession *s);
 
+/* May the lengths of packed tags tell something of contents? */
+static inline bool session_is_compact(const MigSession *s)
+{
+    return s->features & MIG_FEATURE_COMPACT;
+}
+
+/* ---- the exchange ---- */
+
 /*
- * The first half of a hello of @type: a fresh secret, its public point and a
- * nonce, from the machine's random numbers.
+ * The first half of a hello of @type: this RMM's version, a fresh secret, its
+ * public point and a nonce, from the machine's random numbers.
  */
 void session_hello(Rmm *rmm, MigType type, MigHello *hello,
                    uint8_t secret[CRYPTO_KEY_SIZE]);
 
-/* Is @hello, of which @size bytes came, one of @type in this version? */
-bool session_hello_valid(const MigHello *hello, size_t size, MigType type);
+/*
+ * What is wrong with the form of @hello, of which @size bytes came, as one
+ * of @type: MIG_CAUSE_FORMAT, MIG_CAUSE_VERSION for another major, or 0.
+ */
+MigCause session_hello_check(const MigHello *hello, size_t size,
+                             MigType type);
 
 /*
- * Make the key of the session from our @secret, the peer's point, the offer
- * (offer_nonce, offer_hash) and the session header @answer, and open stream
- * 0 with it.  False if there is no secret to share, or no cipher.
+ * The hash of a hello without its token.  Its two sizes count as zero, since
+ * they are about the token, which is made later; a token in the wrong place
+ * or cut has no valid signature.
  */
-bool session_derive(MigSession *s, const uint8_t secret[CRYPTO_KEY_SIZE],
+void session_hello_hash(uint8_t hash[CRYPTO_HASH_SIZE],
+                        const MigHello *hello);
+
+MigOffer session_offer(const MigHello *hello);
+
+/*
+ * What the token of @hello has to be about: the hello, and for a session
+ * header also @offer, which it answers.
+ */
+void session_challenge(uint8_t challenge[CRYPTO_HASH_SIZE],
+                       const MigHello *hello, const MigOffer *offer);
+
+/*
+ * Put this RMM's token behind @record->hello and set its sizes.  Returns the
+ * reason if there is none, or 0.
+ */
+MigCause session_sign(Rmm *rmm, MigHelloRecord *record,
+                      const MigOffer *offer);
+
+/*
+ * Is the RMM that sent @record one that the policy of @realm trusts, and did
+ * it mean this exchange?  Returns why not, or 0.
+ */
+MigCause session_check_peer(const RmmRealm *realm,
+                            const MigHelloRecord *record,
+                            const MigOffer *offer);
+
+/*
+ * The key of a session from our @secret, the peer's point, the offer and the
+ * session header that answers it.  False if there is no secret to share.
+ */
+bool session_derive(uint8_t key[CRYPTO_KEY_SIZE],
+                    const uint8_t secret[CRYPTO_KEY_SIZE],
                     const uint8_t peer[CRYPTO_POINT_SIZE],
-                    const MigHello *answer);
+                    const MigOffer *offer, const MigHello *answer);
+
+/*
+ * Begin with MigSession.key, and with the version and features that @answer
+ * says: stream 0 is open.  False if there is no cipher.
+ */
+bool session_open(MigSession *s, const MigHello *answer);
 
 /* Start counting: epoch 1, no bundle, nothing exported or imported */
 void session_reset(MigSession *s);
 
-/* Wipe and forget all keys and all that was readable under them */
+/*
+ * Wipe and forget all keys and all that was readable under them; not the
+ * abort secret.
+ */
 void session_wipe(MigSession *s);
+
+/* The Realm runs here, or is no more: no abort token from now on */
+void session_wipe_abort(MigSession *s);
 
 #endif

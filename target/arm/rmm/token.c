@@ -6,11 +6,13 @@
 #include <string.h>
 #include <gnutls/crypto.h>
 #include "cbor-make.h"
+#include "cbor-read.h"
 #include "measurement.h"
 #include "token.h"
 
 #define TAG_CCA_TOKEN 399
-#define LIFECYCLE_UNKNOWN 0             /* secured would be 0x3000 */
+#define LIFECYCLE_UNKNOWN 0             /* not TOKEN_SECURED_* */
+#define PLATFORM_PROFILE "tag:arm.com,2023:cca_platform#1.0.0"
 
 /* Keys of the maps, each in ascending order: the order of their encodings. */
 enum { TOKEN_PLATFORM = 44234, TOKEN_REALM = 44241 };
@@ -88,50 +90,63 @@ static cbor_item_t *sw_component(const TokenComponent *c,
     return map;
 }
 
-static cbor_item_t *sw_components(const TokenClaims *claims,
+static cbor_item_t *sw_components(const TokenComponent *components,
+                                  unsigned num_components,
                                   const uint8_t signer[TOKEN_HASH_SIZE])
 {
-    cbor_item_t *array = cbor_make_array(claims->num_components);
+    cbor_item_t *array = cbor_make_array(num_components);
     unsigned i;
 
-    for (i = 0; i < claims->num_components; i++) {
-        cbor_append(array, sw_component(&claims->components[i], signer));
+    for (i = 0; i < num_components; i++) {
+        cbor_append(array, sw_component(&components[i], signer));
     }
     return array;
 }
 
-static GBytes *platform_claims(const TokenClaims *claims, const CoseKey *rak,
+static GBytes *platform_claims(const uint8_t challenge[TOKEN_HASH_SIZE],
+                               const TokenComponent *components,
+                               unsigned num_components,
                                const CoseKey *platform)
 {
-    uint8_t binding[TOKEN_HASH_SIZE], instance[1 + TOKEN_HASH_SIZE] = { 0x01 };
+    uint8_t instance[1 + TOKEN_HASH_SIZE] = { 0x01 };
     char implementation[32] = TOKEN_IMPLEMENTATION;
     cbor_item_t *map = cbor_make_map(8);
 
-    hash_key(rak, binding);
     hash_key(platform, instance + 1);
-    cbor_put(map, CLAIM_CHALLENGE, cbor_make_bytes(binding, sizeof(binding)));
+    cbor_put(map, CLAIM_CHALLENGE,
+             cbor_make_bytes(challenge, TOKEN_HASH_SIZE));
     cbor_put(map, CLAIM_INSTANCE_ID,
              cbor_make_bytes(instance, sizeof(instance)));
     cbor_put(map, CLAIM_PROFILE,
-             cbor_make_text("tag:arm.com,2023:cca_platform#1.0.0"));
+             cbor_make_text(PLATFORM_PROFILE));
     cbor_put(map, CLAIM_LIFECYCLE, cbor_make_int(LIFECYCLE_UNKNOWN));
     cbor_put(map, CLAIM_IMPLEMENTATION_ID,
              cbor_make_bytes(implementation, sizeof(implementation)));
     cbor_put(map, CLAIM_SW_COMPONENTS,
-             sw_components(claims, instance + 1));
+             sw_components(components, num_components, instance + 1));
     cbor_put(map, CLAIM_CONFIG, cbor_make_bytes("model", strlen("model")));
     cbor_put(map, CLAIM_PLATFORM_HASH_ALGO, hash_name(RMI_HASH_SHA_256));
     return cbor_finish(map);
 }
 
+GBytes *token_make_platform(const uint8_t challenge[TOKEN_HASH_SIZE],
+                            const TokenComponent *components,
+                            unsigned num_components, const CoseKey *platform)
+{
+    return cose_sign1(platform, platform_claims(challenge, components,
+                                                num_components, platform));
+}
+
 GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
                    const CoseKey *platform)
 {
+    uint8_t binding[TOKEN_HASH_SIZE];
     GBytes *platform_token, *realm_token;
     cbor_item_t *map;
 
-    platform_token = cose_sign1(platform,
-                                platform_claims(claims, rak, platform));
+    hash_key(rak, binding);
+    platform_token = token_make_platform(binding, claims->components,
+                                         claims->num_components, platform);
     if (!platform_token) {
         return NULL;
     }
@@ -144,4 +159,96 @@ GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
     cbor_put(map, TOKEN_PLATFORM, cbor_make_taken(platform_token));
     cbor_put(map, TOKEN_REALM, cbor_make_taken(realm_token));
     return cbor_finish(cbor_make_tag(TAG_CCA_TOKEN, map));
+}
+
+/* ---- the platform token of a peer ---- */
+
+static bool read_bytes(CborReader *r, uint8_t *out, size_t size)
+{
+    const uint8_t *data;
+    size_t found;
+
+    if (!cbor_read_string(r, CBOR_BYTES, &data, &found) || found != size) {
+        return false;
+    }
+    memcpy(out, data, size);
+    return true;
+}
+
+static bool read_profile(CborReader *r, bool *is_cca)
+{
+    const uint8_t *data;
+    size_t size;
+
+    if (!cbor_read_string(r, CBOR_TEXT, &data, &size)) {
+        return false;
+    }
+    *is_cca = size == strlen(PLATFORM_PROFILE) &&
+              memcmp(data, PLATFORM_PROFILE, size) == 0;
+    return true;
+}
+
+static bool read_lifecycle(CborReader *r, uint16_t *lifecycle)
+{
+    uint64_t value;
+
+    if (!cbor_read(r, CBOR_UINT, &value) || value > UINT16_MAX) {
+        return false;
+    }
+    *lifecycle = value;
+    return true;
+}
+
+/* One entry of the map; @seen has a bit for each claim that was read. */
+static bool read_claim(CborReader *r, TokenPlatform *claims, unsigned *seen)
+{
+    unsigned bit;
+    int64_t key;
+    bool ok;
+
+    if (!cbor_read_int(r, &key)) {
+        return false;
+    }
+    switch (key) {
+    case CLAIM_CHALLENGE:
+        ok = read_bytes(r, claims->challenge, sizeof(claims->challenge));
+        bit = 1;
+        break;
+    case CLAIM_IMPLEMENTATION_ID:
+        ok = read_bytes(r, claims->implementation_id,
+                        sizeof(claims->implementation_id));
+        bit = 2;
+        break;
+    case CLAIM_LIFECYCLE:
+        ok = read_lifecycle(r, &claims->lifecycle);
+        bit = 4;
+        break;
+    case CLAIM_PROFILE:
+        ok = read_profile(r, &claims->is_cca);
+        bit = 8;
+        break;
+    default:
+        return cbor_skip(r);
+    }
+    ok = ok && !(*seen & bit);
+    *seen |= bit;
+    return ok;
+}
+
+bool token_read_platform(TokenPlatform *claims,
+                         const uint8_t *payload, size_t size)
+{
+    CborReader r = { payload, payload + size };
+    unsigned seen = 0;
+    uint64_t entries;
+
+    if (!cbor_read(&r, CBOR_MAP, &entries)) {
+        return false;
+    }
+    for (; entries; entries--) {
+        if (!read_claim(&r, claims, &seen)) {
+            return false;
+        }
+    }
+    return seen == 15 && r.at == r.end;
 }

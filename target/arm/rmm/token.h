@@ -8,6 +8,9 @@
  *
  *   399({ 44234: platform token, 44241: realm token })
  *
+ * The platform token alone also stands for an RMM in a migration; then its
+ * challenge binds it to the exchange (session.h).
+ *
  * Invariants:
  * - The platform token names a model as its implementation and no secured
  *   life cycle, so that no verifier takes it for hardware.
@@ -49,6 +52,30 @@ typedef struct TokenClaims {
     const TokenComponent *components;
     unsigned num_components;
 } TokenClaims;
+
+/* Platform life cycles that count as secured (CCA platform token) */
+#define TOKEN_SECURED_FIRST 0x3000
+#define TOKEN_SECURED_LAST  0x30ff
+
+/* What a platform token of a peer says, once its signature is verified. */
+typedef struct TokenPlatform {
+    uint8_t challenge[TOKEN_HASH_SIZE];
+    uint8_t implementation_id[32];
+    uint16_t lifecycle;
+    bool is_cca;                /* the profile is that of a CCA platform */
+} TokenPlatform;
+
+/* A platform token about @challenge; NULL if GnuTLS could not sign. */
+GBytes *token_make_platform(const uint8_t challenge[TOKEN_HASH_SIZE],
+                            const TokenComponent *components,
+                            unsigned num_components, const CoseKey *platform);
+
+/*
+ * Read the payload of a platform token; false unless it is one map that has
+ * each of these claims once, in any order and among others.
+ */
+bool token_read_platform(TokenPlatform *claims,
+                         const uint8_t *payload, size_t size);
 
 /* NULL if GnuTLS could not sign. */
 GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,

@@ -5,12 +5,15 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <gnutls/x509.h>
 
 #include "check-tables.h"
+#include "cose.h"
 #include "mig-machine.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "session.h"
+#include "test-keys.h"
 
 const MachineParams machine_defaults = {
     .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE,
@@ -72,6 +75,22 @@ static void op_random(void *opaque, void *buf, size_t len)
     for (size_t i = 0; i < len; i++) {
         p[i] = g_rand_int(m->rand);
     }
+    if (m->drawn) {
+        m->drawn(m->drawn_opaque, buf, len);
+    }
+}
+
+static size_t op_key(void *opaque, RmmKey which, void *buf, size_t size)
+{
+    Machine *m = opaque;
+    GBytes *key = m->params.platform_key;
+
+    if (!key || which != RMM_KEY_PLATFORM) {
+        return test_key(opaque, which, buf, size);
+    }
+    g_assert_cmpuint(g_bytes_get_size(key), <=, size);
+    memcpy(buf, g_bytes_get_data(key, NULL), g_bytes_get_size(key));
+    return g_bytes_get_size(key);
 }
 
 static size_t op_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
@@ -105,7 +124,40 @@ static const RmmOps ops = {
     .random = op_random,
     .context_save = op_save,
     .context_load = op_load,
+    .key = op_key,
 };
+
+/* ---- its keys ---- */
+
+GBytes *machine_new_key(void)
+{
+    gnutls_x509_privkey_t key;
+    gnutls_datum_t der;
+    GBytes *bytes;
+
+    g_assert_cmpint(gnutls_x509_privkey_init(&key), ==, 0);
+    g_assert_cmpint(gnutls_x509_privkey_generate(
+        key, GNUTLS_PK_ECDSA,
+        GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1), 0), ==, 0);
+    g_assert_cmpint(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_DER,
+                                                &der), ==, 0);
+    bytes = g_bytes_new(der.data, der.size);
+    gnutls_free(der.data);
+    gnutls_x509_privkey_deinit(key);
+    return bytes;
+}
+
+void machine_key_point(GBytes *key, uint8_t point[96])
+{
+    CoseKey *cose = cose_key_new(key ? g_bytes_get_data(key, NULL)
+                                     : platform_der,
+                                 key ? g_bytes_get_size(key)
+                                     : sizeof(platform_der));
+
+    g_assert_nonnull(cose);
+    cose_key_point(cose, point);
+    cose_key_free(cose);
+}
 
 /* ---- the host ---- */
 
@@ -215,11 +267,16 @@ Machine *machine_new(const MachineParams *params)
     m->tags = g_malloc(params->granules * RMM_TAG_BYTES);
     m->next_granule = MACHINE_GRANULES;
     m->tables = g_hash_table_new(NULL, NULL);
-    m->rand = g_rand_new_with_seed(g_atomic_int_add(&seed, 1));
+    m->rand = g_rand_new_with_seed(params->seed ? params->seed
+                                   : g_atomic_int_add(&seed, 1));
     pthread_mutex_init(&m->lock, NULL);
     pthread_mutex_init(&m->tables_lock, NULL);
     m->rmm = rmm_new(&ops, m, &platform);
     create_realm(m);
+    if (params->policy.version) {
+        g_assert_cmphex(machine_set_policy(m, &params->policy), ==,
+                        RMI_SUCCESS);
+    }
     for (unsigned i = 0; i < params->num_recs; i++) {
         machine_add_rec(m, i);
     }
@@ -360,6 +417,27 @@ uint64_t machine_accept(Machine *src, const Record *offer)
 {
     memcpy(machine_ns(src, NS_BLOB(0)), offer->data, offer->len);
     return MIG(src, MIG_ACCEPT, NS_BLOB(0), offer->len);
+}
+
+uint64_t machine_abort(Machine *dst, Record **token)
+{
+    uint64_t out[3];
+    uint64_t result = MIG_OUT(dst, out, MIG_IMPORT_ABORT, NS_BLOB(0), 4096);
+
+    *token = machine_record(dst, result, out[0], 0);
+    return result;
+}
+
+uint64_t machine_resume(Machine *src, const Record *token)
+{
+    memcpy(machine_ns(src, NS_BLOB(0)), token->data, token->len);
+    return MIG(src, MIG_EXPORT_RESUME, NS_BLOB(0), token->len);
+}
+
+uint64_t machine_set_policy(Machine *m, const MigPolicy *policy)
+{
+    memcpy(machine_ns(m, NS_BITMAP), policy, sizeof(*policy));
+    return MIG(m, MIG_SET_POLICY, NS_BITMAP, sizeof(*policy));
 }
 
 uint64_t machine_connect(Machine *src, Machine *dst, Record **begin)

@@ -33,6 +33,9 @@ typedef struct MachineParams {
     uint8_t start_level, sve_vl, pmu_num_ctrs;
     unsigned num_recs;
     size_t granules;            /* memory of the machine */
+    MigPolicy policy;           /* version 0: none is set */
+    GBytes *platform_key;       /* DER, not owned; NULL: that of test-keys.h */
+    uint32_t seed;              /* of its random numbers; 0: one of its own */
 } MachineParams;
 
 typedef struct Machine {
@@ -50,11 +53,18 @@ typedef struct Machine {
     gint invalidations;
     pthread_rwlock_t *in_realm; /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */
+    /* If set, sees what the RMM drew. */
+    void (*drawn)(void *opaque, const void *buf, size_t len);
+    void *drawn_opaque;
 } Machine;
 
 extern const MachineParams machine_defaults;
 
-/* With an empty Realm in NEW, with its RECs */
+/* A new platform key, in DER, and its point */
+GBytes *machine_new_key(void);
+void machine_key_point(GBytes *key, uint8_t point[96]);
+
+/* With an empty Realm in NEW, with its policy and its RECs */
 Machine *machine_new(const MachineParams *params);
 void machine_free(Machine *m);
 
@@ -107,6 +117,12 @@ Record *machine_record(Machine *m, uint64_t result, uint64_t bytes,
 uint64_t machine_connect(Machine *src, Machine *dst, Record **begin);
 uint64_t machine_offer(Machine *dst, Record **offer);
 uint64_t machine_accept(Machine *src, const Record *offer);
+
+/* The abort token of the destination, and the source's way back with it */
+uint64_t machine_abort(Machine *dst, Record **token);
+uint64_t machine_resume(Machine *src, const Record *token);
+
+uint64_t machine_set_policy(Machine *m, const MigPolicy *policy);
 
 /* All IPAs that are pending, after collecting the Realm's whole space */
 GArray *machine_collect(Machine *m);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "granule.h"
+#include "measurement.h"
 #include "mig-steps.h"
 #include "rmm-internal.h"
 #include "rtt.h"
@@ -34,6 +35,8 @@ static void fill_measurements(Machine *m, GRand *rand)
             realm->measurement[slot][b] = g_rand_int(rand);
         }
     }
+    /* The RIM as if these were what was measured before the policy */
+    measurement_finish(realm);
     realm_unlock(realm);
 }
 
@@ -81,7 +84,15 @@ char *snapshot(Machine *m)
     for (uint32_t i = 0; i < realm->num_recs; i++) {
         checksum(sum, realm->recs[i], sizeof(RmmRec));
     }
+    checksum(sum, realm->rim_base, sizeof(realm->rim_base));
+    checksum(sum, &realm->policy, sizeof(realm->policy));
     checksum(sum, &s->phase, sizeof(s->phase));
+    checksum(sum, &s->offer, sizeof(s->offer));
+    checksum(sum, &s->answer, sizeof(s->answer));
+    checksum(sum, &s->version, sizeof(s->version));
+    checksum(sum, &s->features, sizeof(s->features));
+    checksum(sum, s->abort_secret, sizeof(s->abort_secret));
+    checksum(sum, s->secret, sizeof(s->secret));
     checksum(sum, s->recs, sizeof(s->recs));
     checksum(sum, &s->runs->len, sizeof(s->runs->len));
     checksum(sum, s->key, sizeof(s->key));
@@ -169,6 +180,8 @@ void same_realm(Machine *a, Machine *b)
     realm_unlock(rb);
     g_assert_cmpmem(ra->measurement, sizeof(ra->measurement),
                     rb->measurement, sizeof(rb->measurement));
+    g_assert_cmpmem(ra->rim_base, sizeof(ra->rim_base),
+                    rb->rim_base, sizeof(rb->rim_base));
     realm_unref(ra);
     realm_unref(rb);
     g_assert_cmpstr(map_a, ==, map_b);
@@ -187,6 +200,16 @@ void step_take(Machine *dst, Record *record)
     g_assert_nonnull(record);
     OK(machine_receive(dst, record));
     g_byte_array_unref(record);
+}
+
+void step_sign_offer(Machine *signer, Record *offer)
+{
+    MigHelloRecord record;
+
+    memcpy(&record.hello, offer->data, sizeof(record.hello));
+    g_assert_cmpint(session_sign(signer->rmm, &record, NULL), ==, 0);
+    g_byte_array_set_size(offer, 0);
+    g_byte_array_append(offer, (uint8_t *)&record, record.hello.size);
 }
 
 void step_connect(Machine *src, Machine *dst)
@@ -243,7 +266,7 @@ void step_epoch(Machine *src, Machine *dst)
     step_take(dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
 }
 
-void step_finish(Machine *src, Machine *dst)
+void step_seal(Machine *src, Machine *dst)
 {
     GPtrArray *records;
 
@@ -257,6 +280,13 @@ void step_finish(Machine *src, Machine *dst)
         OK(machine_receive(dst, records->pdata[i]));
     }
     g_ptr_array_unref(records);
+    g_assert_cmpint(machine_state(src), ==, REALM_EXPORTED);
+    g_assert_cmpint(machine_state(dst), ==, REALM_IMPORT);
+}
+
+void step_finish(Machine *src, Machine *dst)
+{
+    step_seal(src, dst);
     OK(MIG(dst, MIG_IMPORT_COMMIT));
     g_assert_cmpint(machine_state(src), ==, REALM_EXPORTED);
     g_assert_cmpint(machine_state(dst), ==, REALM_ACTIVE);

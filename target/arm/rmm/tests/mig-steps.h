@@ -41,6 +41,9 @@ char *ripas_map(Machine *m);
 /* The destination takes a record; frees it */
 void step_take(Machine *dst, Record *record);
 
+/* Give an offer that was changed the token of @signer */
+void step_sign_offer(Machine *signer, Record *offer);
+
 /* Offer, acceptance and begin */
 void step_connect(Machine *src, Machine *dst);
 
@@ -52,7 +55,10 @@ unsigned step_round(Machine *src, Machine *dst, unsigned streams,
                     unsigned bundle);
 void step_epoch(Machine *src, Machine *dst);
 
-/* From the pause to the commit, with a last round of pages */
+/* From the pause to the start token, with a last round of pages */
+void step_seal(Machine *src, Machine *dst);
+
+/* The same, and the commit */
 void step_finish(Machine *src, Machine *dst);
 
 #endif

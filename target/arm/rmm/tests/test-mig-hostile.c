@@ -99,6 +99,9 @@ static void apply(GPtrArray *all, const Attack *a)
     }
 }
 
+/* Of the first record, with whatever token the session header has */
+static size_t begin_size;
+
 /* What the destination says in the end; *@state is then its Realm's */
 static uint64_t attack(const Attack *a, int *state)
 {
@@ -114,6 +117,7 @@ static uint64_t attack(const Attack *a, int *state)
     src = source_new(&params, ATTACK_PAGES);
     dst = machine_new(&params);
     OK(machine_connect(src, dst, &begin));
+    begin_size = begin->len;
     all = all_records(src, begin);
     g_assert_cmpuint(all->len, ==, NUM_RECORDS);
     if (a) {
@@ -167,7 +171,7 @@ static size_t record_size(unsigned record)
 
     switch (record) {
     case REC_BEGIN:
-        return MIG_BEGIN_SIZE;
+        return begin_size;
     case REC_EPOCH:
     case REC_EPOCH_E2:
     case REC_START:
@@ -273,6 +277,8 @@ static void test_attacks_are_refused_for_their_own_reason(void)
     refused_because((Attack) { FLIP, REC_BEGIN, 0x60 },
                     MIG_CAUSE_OTHER_OFFER);
     refused_because((Attack) { FLIP, REC_BEGIN, 0x20 },
+                    MIG_CAUSE_PEER_CHALLENGE);
+    refused_because((Attack) { FLIP, REC_BEGIN, begin_size - 1 },
                     MIG_CAUSE_AUTHENTICATION);
     refused_because((Attack) { FLIP, REC_MEM, 0x50 },
                     MIG_CAUSE_AUTHENTICATION);
@@ -651,7 +657,7 @@ static void test_tags_whose_length_tells_something_are_refused(void)
 
     machine_page(l.src, l.ipa, false, &tags);
     memset(tags, 0, RMM_TAG_BYTES);
-    machine_session(l.src)->compact = true;
+    machine_session(l.src)->features |= MIG_FEATURE_COMPACT;
     record = machine_send_pages(l.src, &l.ipa, 1, 0);
     g_assert_cmphex(machine_receive(l.dst, record), ==,
                     REFUSED(MIG_CAUSE_FORMAT));

@@ -13,21 +13,15 @@
 #include "rtt.h"
 #include "session.h"
 
-static void migrate(const MachineParams *params, unsigned streams,
-                    bool compact)
+static void migrate(const MachineParams *params, unsigned streams)
 {
     const unsigned pages = 120;
     Machine *src = source_new(params, pages), *dst = machine_new(params);
     GRand *rand = rand_new();
-    Record *offer, *begin;
-    uint64_t result;
 
-    OK(machine_offer(dst, &offer));
-    OK(machine_accept(src, offer));
-    machine_session(src)->compact = compact;
-    begin = machine_export(src, MIG_EXPORT_BEGIN, 0, &result);
-    step_take(dst, begin);
-    g_assert_true(machine_session(dst)->compact == compact);
+    step_connect(src, dst);
+    g_assert_true(session_is_compact(machine_session(dst)) ==
+                  !!(params->policy.flags & MIG_POLICY_COMPACT));
 
     g_assert_cmpuint(step_round(src, dst, streams, 13), ==, pages);
     for (int epoch = 0; epoch < 4; epoch++) {
@@ -40,7 +34,6 @@ static void migrate(const MachineParams *params, unsigned streams,
     machine_scribble(src, page_ipa(5, pages), rand);
     step_finish(src, dst);
     same_realm(src, dst);
-    g_byte_array_unref(offer);
     g_rand_free(rand);
     machine_free(src);
     machine_free(dst);
@@ -48,17 +41,21 @@ static void migrate(const MachineParams *params, unsigned streams,
 
 static void test_a_realm_arrives_byte_by_byte(void)
 {
-    migrate(&machine_defaults, 1, false);
+    migrate(&machine_defaults, 1);
 }
 
 static void test_a_realm_arrives_over_four_streams(void)
 {
-    migrate(&machine_defaults, 4, false);
+    migrate(&machine_defaults, 4);
 }
 
 static void test_a_realm_arrives_with_compact_tags(void)
 {
-    migrate(&machine_defaults, 2, true);
+    MachineParams params = machine_defaults;
+
+    params.policy.version = MIG_POLICY_VERSION;
+    params.policy.flags = MIG_POLICY_COMPACT;
+    migrate(&params, 2);
 }
 
 static void test_a_realm_without_mte_arrives(void)
@@ -67,7 +64,7 @@ static void test_a_realm_without_mte_arrives(void)
 
     params.flags &= ~RMI_REALM_MTE;
     params.hash_algo = RMI_HASH_SHA_512;
-    migrate(&params, 1, false);
+    migrate(&params, 1);
 }
 
 static void test_it_migrates_on_from_where_it_arrived(void)
@@ -253,7 +250,31 @@ static void test_an_offer_serves_once(void)
     machine_free(other);
 }
 
-static void test_a_malformed_offer_is_refused(void)
+/* What a source says of an offer with a changed bit at @at */
+static bool refusal_expected(size_t at, uint64_t result)
+{
+    MigCause cause = RMI_INDEX(result);
+
+    g_assert_cmpint(RMI_STATUS(result), ==, RMI_ERROR_REALM);
+    if (at == offsetof(MigHello, version) + 1) {
+        return cause == MIG_CAUSE_VERSION;
+    }
+    if (at >= sizeof(MigHello)) {
+        return cause == MIG_CAUSE_PEER_TOKEN ||
+               cause == MIG_CAUSE_PEER_SIGNATURE;
+    }
+    if (at == offsetof(MigHello, version) ||
+        (at >= offsetof(MigHello, features) &&
+         at < offsetof(MigHello, reserved1)) ||
+        (at >= offsetof(MigHello, public_key) &&
+         at < offsetof(MigHello, peer_nonce)) ||
+        at >= offsetof(MigHello, abort_lock)) {
+        return cause == MIG_CAUSE_PEER_CHALLENGE;
+    }
+    return cause == MIG_CAUSE_OFFER_FORMAT;
+}
+
+static void test_an_offer_with_any_bit_changed_is_refused(void)
 {
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
@@ -261,22 +282,55 @@ static void test_a_malformed_offer_is_refused(void)
 
     OK(machine_offer(dst, &offer));
     for (size_t i = 0; i < offer->len; i++) {
-        if (i >= offsetof(MigHello, public_key) &&
-            i < offsetof(MigHello, peer_nonce)) {
-            continue;
+        g_autofree char *before = snapshot(src), *after = NULL;
+
+        offer->data[i] ^= 1 << i % 8;
+        if (!refusal_expected(i, machine_accept(src, offer))) {
+            g_error("another reason for byte %zu", i);
         }
-        offer->data[i] ^= 1;
-        REFUSES(src, machine_accept(src, offer),
-                REFUSED(MIG_CAUSE_OFFER_FORMAT));
-        offer->data[i] ^= 1;
+        offer->data[i] ^= 1 << i % 8;
+        after = snapshot(src);
+        g_assert_cmpstr(before, ==, after);
     }
+    OK(machine_accept(src, offer));
+    g_byte_array_unref(offer);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static void test_an_offer_of_another_length_is_refused(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Record *offer;
+
+    OK(machine_offer(dst, &offer));
+    memcpy(machine_ns(src, NS_BLOB(0)), offer->data, offer->len);
     for (size_t len = 0; len < offer->len + 9; len++) {
         if (len != offer->len) {
             REFUSES(src, MIG(src, MIG_ACCEPT, NS_BLOB(0), len),
                     REFUSED(MIG_CAUSE_OFFER_FORMAT));
         }
     }
+    REFUSES(src, MIG(src, MIG_ACCEPT, NS_BLOB(0), MIG_MAX_HELLO + 1),
+            REFUSED(MIG_CAUSE_OFFER_FORMAT));
+    REFUSES(src, MIG(src, MIG_ACCEPT, NS_BLOB(0), UINT64_MAX),
+            REFUSED(MIG_CAUSE_OFFER_FORMAT));
+    g_byte_array_unref(offer);
+    machine_free(src);
+    machine_free(dst);
+}
+
+/* By a trusted platform, but with a point that shares no secret */
+static void test_an_offer_without_a_secret_is_refused(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Record *offer;
+
+    OK(machine_offer(dst, &offer));
     memset(offer->data + offsetof(MigHello, public_key), 0, 32);
+    step_sign_offer(dst, offer);
     REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_KEY));
     g_byte_array_unref(offer);
     machine_free(src);
@@ -356,6 +410,9 @@ static void test_a_destination_with_other_parameters_is_told_which(void)
     p = machine_defaults;
     p.flags |= RMI_REALM_LPA2;
     refuse_different(p, MIG_CAUSE_DIFFERENT_FLAGS);
+    p = machine_defaults;
+    p.policy.version = MIG_POLICY_VERSION;
+    refuse_different(p, MIG_CAUSE_DIFFERENT_POLICY);
 }
 
 /* The extension is there or not, and it has a size. */
@@ -687,12 +744,14 @@ static void test_bundle_sizes_do_not_depend_on_contents(void)
 static void test_without_the_extension_there_are_no_calls(void)
 {
     Machine *m = machine_new(&machine_defaults);
-    uint64_t out[3];
+    RmmPe pe = { .x = { MIG_FID_BASE + MIG_FEATURES } };
 
-    OK(SMC_OUT(m, out, MIG_FID_BASE + MIG_FEATURES, 0));
-    g_assert_cmpuint(out[0], ==, MIG_VERSION);
-    g_assert_cmpuint(out[1], ==, MIG_MAX_BUNDLE);
-    g_assert_cmpuint(out[2], ==, MIG_MAX_PAGES);
+    rmm_call(m->rmm, &pe);
+    OK(pe.x[0]);
+    g_assert_cmphex(pe.x[1], ==, MIG_VERSION);
+    g_assert_cmpuint(pe.x[2], ==, MIG_MAX_BUNDLE);
+    g_assert_cmpuint(pe.x[3], ==, MIG_MAX_PAGES);
+    g_assert_cmphex(pe.x[4], ==, MIG_FEATURE_COMPACT);
     m->rmm->platform.migration = false;
     for (unsigned n = 0; n < MIG_NUM_CALLS; n++) {
         g_assert_cmphex(MIG(m, n, NS_BLOB(0), 4096), ==, SMCCC_NOT_SUPPORTED);
@@ -714,7 +773,9 @@ int main(int argc, char **argv)
     TEST(after_an_abort_the_realm_runs_and_migrates_again);
     TEST(after_the_start_token_the_source_cannot_go_back);
     TEST(an_offer_serves_once);
-    TEST(a_malformed_offer_is_refused);
+    TEST(an_offer_with_any_bit_changed_is_refused);
+    TEST(an_offer_of_another_length_is_refused);
+    TEST(an_offer_without_a_secret_is_refused);
     TEST(a_realm_made_without_the_flag_does_not_migrate);
     TEST(a_destination_with_other_parameters_is_told_which);
     TEST(a_destination_with_other_sve_or_pmu_is_told_so);

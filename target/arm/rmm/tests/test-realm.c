@@ -23,6 +23,7 @@ static const struct {
     { REALM_EXPORT, REALM_EXPORT_PAUSED },
     { REALM_EXPORT_PAUSED, REALM_ACTIVE },
     { REALM_EXPORT_PAUSED, REALM_EXPORTED },
+    { REALM_EXPORTED, REALM_ACTIVE },
 };
 
 static void every_pair_of_states_is_as_the_diagram_says(void)

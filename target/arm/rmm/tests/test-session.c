@@ -30,6 +30,8 @@ static bool edge_expected(MigPhase from, MigPhase to)
         return to == MIG_PAUSED || to == MIG_IDLE;
     case MIG_PAUSED:
         return to == MIG_SEALED || to == MIG_IDLE;
+    case MIG_SEALED:
+        return to == MIG_IDLE;
     case MIG_OFFERED:
         return to == MIG_IMPORTING || to == MIG_FAILED;
     case MIG_IMPORTING:
@@ -64,7 +66,7 @@ static void test_legal_edges_are_taken(void)
             }
         }
     }
-    g_assert_cmpint(edges, ==, 14);
+    g_assert_cmpint(edges, ==, 15);
 }
 
 static void test_every_other_edge_aborts(void)
@@ -99,6 +101,7 @@ typedef struct Pair {
     MigSession *s, *d;
     MigHello offer, answer;
     uint8_t src_secret[32], dst_secret[32];
+    uint8_t src_key[CRYPTO_KEY_SIZE], dst_key[CRYPTO_KEY_SIZE];
 } Pair;
 
 static void fill(uint8_t *p, size_t n)
@@ -123,12 +126,6 @@ static void pair_init(Pair *p)
     crypto_public(p->answer.public_key, p->src_secret);
 }
 
-static void learn_offer(MigSession *s, const MigHello *offer)
-{
-    memcpy(s->offer_nonce, offer->nonce, 32);
-    crypto_hash(s->offer_hash, offer, sizeof(*offer));
-}
-
 static void pair_free(Pair *p)
 {
     free_session(&p->src);
@@ -139,13 +136,14 @@ static void pair_free(Pair *p)
 static bool agree(Pair *p, const MigHello *offer_seen,
                   const MigHello *answer_seen)
 {
-    learn_offer(p->s, offer_seen);
-    learn_offer(p->d, &p->offer);
-    return session_derive(p->s, p->src_secret, offer_seen->public_key,
-                          &p->answer) &&
-           session_derive(p->d, p->dst_secret, answer_seen->public_key,
-                          answer_seen) &&
-           memcmp(p->s->key, p->d->key, CRYPTO_KEY_SIZE) == 0;
+    MigOffer seen = session_offer(offer_seen);
+    MigOffer made = session_offer(&p->offer);
+
+    return session_derive(p->src_key, p->src_secret, offer_seen->public_key,
+                          &seen, &p->answer) &&
+           session_derive(p->dst_key, p->dst_secret, answer_seen->public_key,
+                          &made, answer_seen) &&
+           memcmp(p->src_key, p->dst_key, CRYPTO_KEY_SIZE) == 0;
 }
 
 static void test_both_sides_derive_one_key(void)
@@ -155,6 +153,13 @@ static void test_both_sides_derive_one_key(void)
     pair_init(&p);
     g_assert_true(agree(&p, &p.offer, &p.answer));
     pair_free(&p);
+}
+
+/* The sizes are about the token, which does not belong to the exchange */
+static bool is_about_the_token(size_t at)
+{
+    return at >= offsetof(MigHello, size) &&
+           at < offsetof(MigHello, features);
 }
 
 static void test_a_changed_byte_of_the_exchange_gives_different_keys(void)
@@ -171,7 +176,8 @@ static void test_a_changed_byte_of_the_exchange_gives_different_keys(void)
         } else {
             ((uint8_t *)&answer)[i - sizeof(MigHello)] ^= 1;
         }
-        g_assert_false(agree(&p, &offer, &answer));
+        g_assert_true(agree(&p, &offer, &answer) ==
+                      is_about_the_token(i % sizeof(MigHello)));
         pair_free(&p);
     }
 }
@@ -183,13 +189,11 @@ static void test_keys_are_fresh_for_each_session(void)
 
     pair_init(&p);
     g_assert_true(agree(&p, &p.offer, &p.answer));
-    memcpy(first, p.s->key, sizeof(first));
+    memcpy(first, p.src_key, sizeof(first));
     /* The same keys of both sides with another nonce */
     p.answer.nonce[0] ^= 1;
-    session_wipe(p.s);
-    session_wipe(p.d);
     g_assert_true(agree(&p, &p.offer, &p.answer));
-    g_assert_cmpint(memcmp(first, p.s->key, sizeof(first)), !=, 0);
+    g_assert_cmpint(memcmp(first, p.src_key, sizeof(first)), !=, 0);
     pair_free(&p);
 }
 
@@ -207,10 +211,12 @@ static void test_points_that_give_no_secret_are_refused(void)
     for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
         Pair p;
 
+        MigOffer offer;
+
         pair_init(&p);
-        learn_offer(p.s, &p.offer);
-        g_assert_false(session_derive(p.s, p.src_secret, points[i],
-                                      &p.answer));
+        offer = session_offer(&p.offer);
+        g_assert_false(session_derive(p.src_key, p.src_secret, points[i],
+                                      &offer, &p.answer));
         pair_free(&p);
     }
 }
@@ -242,44 +248,120 @@ static void test_x25519_is_that_of_the_rfc(void)
 static void test_wiping_leaves_no_secret(void)
 {
     static const uint8_t zero[CRYPTO_KEY_SIZE];
+    MigSession *s;
     Pair p;
 
     pair_init(&p);
-    g_assert_true(agree(&p, &p.offer, &p.answer));
-    memset(p.s->secret, 1, sizeof(p.s->secret));
-    g_assert_true(stream_open(&p.s->streams[5], p.s->key));
-    session_wipe(p.s);
-    g_assert_cmpmem(p.s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
-    g_assert_cmpmem(p.s->secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
+    s = p.s;
+    memset(s->key, 3, sizeof(s->key));
+    memset(s->secret, 1, sizeof(s->secret));
+    memset(s->abort_secret, 2, sizeof(s->abort_secret));
+    g_assert_true(session_open(s, &p.answer));
+    g_assert_true(stream_open(&s->streams[5], s->key));
+    session_wipe(s);
+    g_assert_cmpmem(s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
+    g_assert_cmpmem(s->secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
-        g_assert_null(p.s->streams[i].aead);
-        g_assert_null(p.s->streams[i].scratch);
+        g_assert_null(s->streams[i].aead);
+        g_assert_null(s->streams[i].scratch);
     }
+    /* What an abort needs stays; only this ends it */
+    g_assert_cmpuint(s->abort_secret[31], ==, 2);
+    session_wipe_abort(s);
+    g_assert_cmpmem(s->abort_secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
     pair_free(&p);
+}
+
+/* Which bytes of a hello of this type may have any value? */
+static bool is_free_byte(MigType type, size_t at)
+{
+    if (at == offsetof(MigHello, version)) {    /* the minor */
+        return true;
+    }
+    if (at < offsetof(MigHello, public_key)) {
+        return at >= offsetof(MigHello, features) &&
+               at < offsetof(MigHello, reserved1);
+    }
+    if (type == MIG_TYPE_OFFER) {
+        return at < offsetof(MigHello, peer_nonce) ||
+               at >= offsetof(MigHello, abort_lock);
+    }
+    return at < offsetof(MigHello, abort_lock);
+}
+
+static void check_hello(MigType type)
+{
+    const MigHello good = {
+        .magic = MIG_MAGIC, .version = MIG_VERSION, .type = type,
+        .size = sizeof(good) + 100, .token_size = 100,
+    };
+    const size_t size = good.size;
+
+    g_assert_cmpint(session_hello_check(&good, size, type), ==, 0);
+    g_assert_cmpint(session_hello_check(&good, size, 129 - type), ==,
+                    MIG_CAUSE_FORMAT);
+    g_assert_cmpint(session_hello_check(&good, size - 1, type), ==,
+                    MIG_CAUSE_FORMAT);
+    g_assert_cmpint(session_hello_check(&good, sizeof(good) - 1, type), ==,
+                    MIG_CAUSE_FORMAT);
+    for (size_t i = 0; i < sizeof(good); i++) {
+        MigHello bad = good;
+        MigCause want = i == offsetof(MigHello, version) + 1 ?
+                        MIG_CAUSE_VERSION :
+                        is_free_byte(type, i) ? 0 : MIG_CAUSE_FORMAT;
+
+        ((uint8_t *)&bad)[i] ^= 0x80;
+        g_assert_cmpint(session_hello_check(&bad, size, type), ==, want);
+    }
 }
 
 static void test_only_a_well_formed_hello_is_valid(void)
 {
-    const MigHello good = {
+    check_hello(MIG_TYPE_OFFER);
+    check_hello(MIG_TYPE_SESSION);
+}
+
+static void test_a_token_is_bounded(void)
+{
+    MigHello hello = {
         .magic = MIG_MAGIC, .version = MIG_VERSION, .type = MIG_TYPE_OFFER,
-        .size = sizeof(good),
     };
-    const size_t checked = offsetof(MigHello, public_key);
 
-    g_assert_true(session_hello_valid(&good, sizeof(good), MIG_TYPE_OFFER));
-    g_assert_false(session_hello_valid(&good, sizeof(good),
-                                       MIG_TYPE_SESSION));
-    g_assert_false(session_hello_valid(&good, sizeof(good) - 1,
-                                       MIG_TYPE_OFFER));
-    for (size_t i = 0; i < sizeof(good); i++) {
-        MigHello bad = good;
-        bool free_field = i >= checked &&
-                          i < offsetof(MigHello, peer_nonce);
-
-        ((uint8_t *)&bad)[i] ^= 0x80;
-        g_assert_true(session_hello_valid(&bad, sizeof(bad),
-                                          MIG_TYPE_OFFER) == free_field);
+    for (uint32_t n = MIG_MAX_TOKEN - 1; n < MIG_MAX_TOKEN + 2; n++) {
+        hello.token_size = n;
+        hello.size = sizeof(hello) + n;
+        g_assert_cmpint(session_hello_check(&hello, hello.size,
+                                            MIG_TYPE_OFFER), ==,
+                        n > MIG_MAX_TOKEN ? MIG_CAUSE_FORMAT : 0);
     }
+    /* As large as what the sum wraps around to */
+    hello.token_size = -(uint32_t)sizeof(hello);
+    hello.size = 0;
+    g_assert_cmpint(session_hello_check(&hello, sizeof(hello),
+                                        MIG_TYPE_OFFER), ==,
+                    MIG_CAUSE_FORMAT);
+}
+
+/* An offer's token serves no session header, and the other way round */
+static void test_challenges_are_about_one_kind_of_hello(void)
+{
+    MigHello hello = { .type = MIG_TYPE_OFFER };
+    MigOffer offer = { 0 };
+    uint8_t first[CRYPTO_HASH_SIZE], second[CRYPTO_HASH_SIZE];
+
+    session_challenge(first, &hello, &offer);
+    hello.size = 7;
+    session_challenge(second, &hello, &offer);
+    g_assert_cmpmem(first, 32, second, 32);
+    hello.abort_lock[31] ^= 1;
+    session_challenge(second, &hello, &offer);
+    g_assert_cmpint(memcmp(first, second, 32), !=, 0);
+    hello.type = MIG_TYPE_SESSION;
+    session_challenge(first, &hello, &offer);
+    g_assert_cmpint(memcmp(first, second, 32), !=, 0);
+    offer.hash[0] ^= 1;
+    session_challenge(second, &hello, &offer);
+    g_assert_cmpint(memcmp(first, second, 32), !=, 0);
 }
 
 int main(int argc, char **argv)
@@ -314,5 +396,8 @@ int main(int argc, char **argv)
                     test_wiping_leaves_no_secret);
     g_test_add_func("/session/only-a-well-formed-hello-is-valid",
                     test_only_a_well_formed_hello_is_valid);
+    g_test_add_func("/session/a-token-is-bounded", test_a_token_is_bounded);
+    g_test_add_func("/session/challenges-are-about-one-kind-of-hello",
+                    test_challenges_are_about_one_kind_of_hello);
     return g_test_run();
 }

@@ -1,0 +1,44 @@
+/*
+ * The migration policy of a Realm
+ *
+ * Purpose: what a Realm asks of the RMM that it is sent to or comes from:
+ * MIG_SET_POLICY takes it from the host, and both sides of a migration check
+ * the platform token of their peer against it.
+ *
+ * Invariants:
+ * - A policy is set in NEW, at most once, and never changes afterwards; it is
+ *   in the RIM from REALM_ACTIVATE on (measurement_finish).  So a host can
+ *   set what it likes, and whoever attests the Realm sees it.
+ * - A policy that was not set is all zero: no anchors, and so only a peer
+ *   whose token is signed with this RMM's own platform key.
+ * - Checks of a peer come in the order of their causes in mig-abi.h, so that
+ *   one token has one answer; its claims are read after its signature is
+ *   verified.
+ *
+ * Lock rule: RmmRealm.policy is written with all streams and the Realm
+ * locked (session.h); whoever holds a stream may read it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef RMM_POLICY_H
+#define RMM_POLICY_H
+
+#include "cose.h"
+#include "crypto.h"
+#include "mig-abi.h"
+
+/* Can a host set this? */
+bool policy_valid(const MigPolicy *policy);
+
+/* The features that a Realm with @policy may use, of all that are known */
+uint64_t policy_features(const MigPolicy *policy);
+
+/*
+ * Why a peer with this platform token is refused, or 0.  @own is this RMM's
+ * platform key, or NULL; @challenge binds the token to the exchange.
+ */
+MigCause policy_check_peer(const MigPolicy *policy, const CoseKey *own,
+                           const uint8_t challenge[CRYPTO_HASH_SIZE],
+                           const void *token, size_t size);
+
+#endif
