@@ -113,7 +113,7 @@ char *snapshot(Machine *m)
         checksum(sum, m->granules + n * RMM_GRANULE_SIZE, RMM_GRANULE_SIZE);
         checksum(sum, m->tags + n * RMM_TAG_BYTES, RMM_TAG_BYTES);
     }
-    checksum(sum, m->contexts, sizeof(m->contexts));
+    checksum(sum, m->contexts, m->params.num_recs * sizeof(m->contexts[0]));
     text = g_strdup(g_checksum_get_string(sum));
     g_checksum_free(sum);
     return text;
