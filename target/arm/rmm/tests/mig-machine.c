@@ -75,6 +75,12 @@ static void op_random(void *opaque, void *buf, size_t len)
     for (size_t i = 0; i < len; i++) {
         p[i] = g_rand_int(m->rand);
     }
+    if (m->script_left) {
+        g_assert_cmpuint(len, <=, m->script_left);
+        memcpy(buf, m->script, len);
+        m->script += len;
+        m->script_left -= len;
+    }
     if (m->drawn) {
         m->drawn(m->drawn_opaque, buf, len);
     }

@@ -56,6 +56,8 @@ typedef struct Machine {
     /* If set, sees what the RMM drew. */
     void (*drawn)(void *opaque, const void *buf, size_t len);
     void *drawn_opaque;
+    const uint8_t *script;      /* if set, what it draws first */
+    size_t script_left;
 } Machine;
 
 extern const MachineParams machine_defaults;

@@ -1,0 +1,330 @@
+/*
+ * Migrations of earlier releases still arrive
+ *
+ * tests/data/golden-stream-VERSION/ holds all records of one migration, and
+ * what the destination drew at random, so that it can make the same offer
+ * again.  A stream stays as it was made and is imported by this test for
+ * ever.  A new version of the protocol gets streams of its own:
+ *
+ *     test-golden --make tests/data
+ *
+ * makes those that are not there yet.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "mig-steps.h"
+#include "rmm-internal.h"
+#include "session.h"
+
+typedef struct Golden {
+    const char *name;
+    MachineParams params;
+    /* The destination: which release it was */
+    unsigned minor;
+    uint64_t features;
+    uint64_t used;              /* features of the session */
+} Golden;
+
+enum { PAGES = 5, RECS = 2 };
+
+/* Not those of other tests, which may change */
+#define PARAMS \
+    .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE, \
+    .ipa_bits = MACHINE_IPA_BITS, .hash_algo = RMI_HASH_SHA_256, \
+    .num_bps = 3, .num_wps = 3, .rpv0 = 0x60, .num_recs = RECS, \
+    .granules = 60, .seed = 1
+
+static const Golden streams[] = {
+    {
+        .name = "golden-stream-1.0", .params = { PARAMS },
+        .minor = 0, .features = MIG_FEATURE_COMPACT, .used = 0,
+    },
+    {
+        /* To a destination that is newer, and offers more than there is */
+        .name = "golden-stream-1.0-compact",
+        .params = {
+            PARAMS,
+            .policy = {
+                .version = MIG_POLICY_VERSION, .flags = MIG_POLICY_COMPACT
+            },
+        },
+        .minor = 7, .features = MIG_FEATURE_COMPACT | 1ull << 62,
+        .used = MIG_FEATURE_COMPACT,
+    },
+};
+
+static char *path_of(const char *folder, const Golden *g, const char *file)
+{
+    return g_build_filename(folder, g->name, file, NULL);
+}
+
+static Machine *destination_new(const Golden *g)
+{
+    Machine *m = machine_new(&g->params);
+
+    m->rmm->mig_minor = g->minor;
+    m->rmm->mig_features = g->features;
+    return m;
+}
+
+/* ---- what arrives, in words that no structure of ours changes ---- */
+
+static void add_page(GChecksum *sum, Machine *m, uint64_t ipa)
+{
+    uint8_t *tags, *page = machine_page(m, ipa, false, &tags);
+
+    if (page) {
+        g_checksum_update(sum, (uint8_t *)&ipa, sizeof(ipa));
+        g_checksum_update(sum, page, RMM_GRANULE_SIZE);
+        g_checksum_update(sum, tags, RMM_TAG_BYTES);
+    }
+}
+
+static char *describe(Machine *m)
+{
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *map = ripas_map(m);
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+    char *text;
+
+    g_checksum_update(sum, (uint8_t *)map, strlen(map));
+    for (int i = 0; i < MEASUREMENT_SLOTS; i++) {
+        g_checksum_update(sum, realm->measurement[i], MEASUREMENT_BYTES);
+    }
+    for (unsigned i = 0; i < RECS; i++) {
+        g_checksum_update(sum, (uint8_t *)realm->recs[i]->x, 31 * 8);
+        g_checksum_update(sum, (uint8_t *)&realm->recs[i]->pc, 8);
+        g_checksum_update(sum, m->contexts[i], MACHINE_CONTEXT);
+    }
+    realm_unlock(realm);
+    for (uint64_t ipa = 0; ipa < MACHINE_RAM_TOP; ipa += RMM_GRANULE_SIZE) {
+        add_page(sum, m, ipa);
+    }
+    text = g_strdup(g_checksum_get_string(sum));
+    g_checksum_free(sum);
+    return text;
+}
+
+/* ---- import ---- */
+
+static Record *load(const char *folder, const Golden *g, const char *file)
+{
+    g_autofree char *path = path_of(folder, g, file);
+    char *data;
+    gsize size;
+
+    if (!g_file_get_contents(path, &data, &size, NULL)) {
+        return NULL;
+    }
+    return g_byte_array_new_take((uint8_t *)data, size);
+}
+
+/* The records behind the offer, as 01.bin and so on */
+static GPtrArray *load_all(const char *folder, const Golden *g)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_byte_array_unref);
+
+    for (;;) {
+        g_autofree char *file = g_strdup_printf("%02u.bin", all->len + 1);
+        Record *record = load(folder, g, file);
+
+        if (!record) {
+            return all;
+        }
+        g_ptr_array_add(all, record);
+    }
+}
+
+/* The offer of that time, but for the token, whose signature is random */
+static void same_offer(const Record *made, const Record *golden)
+{
+    MigHello a, b;
+
+    memcpy(&a, made->data, sizeof(a));
+    memcpy(&b, golden->data, sizeof(b));
+    a.size = b.size = a.token_size = b.token_size = 0;
+    g_assert_cmpmem(&a, sizeof(a), &b, sizeof(b));
+}
+
+/* Until a record is refused; then @at is its number */
+static Machine *receive(const char *folder, const Golden *g, GPtrArray *all,
+                        uint64_t *result, guint *at)
+{
+    Record *random = load(folder, g, "random.bin");
+    Record *golden = load(folder, g, "00.bin"), *offer;
+    Machine *m = destination_new(g);
+
+    m->script = random->data;
+    m->script_left = random->len;
+    OK(machine_offer(m, &offer));
+    g_assert_cmpuint(m->script_left, ==, 0);
+    same_offer(offer, golden);
+    *result = RMI_SUCCESS;
+    for (*at = 0; *at < all->len && !*result; (*at)++) {
+        *result = machine_receive(m, all->pdata[*at]);
+    }
+    g_byte_array_unref(random);
+    g_byte_array_unref(golden);
+    g_byte_array_unref(offer);
+    return m;
+}
+
+static void test_a_stream_of_an_earlier_release_arrives(gconstpointer data)
+{
+    const Golden *g = data;
+    const char *folder = g_getenv("GOLDEN_STREAMS");
+    GPtrArray *all = load_all(folder, g);
+    Record *want = load(folder, g, "realm.sha256");
+    g_autofree char *got = NULL;
+    uint64_t result;
+    Machine *m;
+    guint at;
+
+    g_assert_cmpuint(all->len, >, 5);
+    m = receive(folder, g, all, &result, &at);
+    OK(result);
+    g_assert_cmphex(machine_session(m)->features, ==, g->used);
+    OK(MIG(m, MIG_IMPORT_COMMIT));
+    got = describe(m);
+    g_assert_cmpmem(got, 64, want->data, 64);
+    g_byte_array_unref(want);
+    g_ptr_array_unref(all);
+    machine_free(m);
+}
+
+/* So that the test above says something */
+static void test_it_arrives_only_as_it_was_made(gconstpointer data)
+{
+    const Golden *g = data;
+    const char *folder = g_getenv("GOLDEN_STREAMS");
+    GPtrArray *all = load_all(folder, g);
+
+    for (guint i = 0; i < all->len; i++) {
+        Record *record = all->pdata[i];
+        uint64_t result;
+        guint at;
+
+        record->data[record->len / 2] ^= 1;
+        machine_free(receive(folder, g, all, &result, &at));
+        g_assert_cmpuint(at, ==, i + 1);
+        g_assert_cmpuint(RMI_INDEX(result), >=, MIG_CAUSE_FINAL);
+        record->data[record->len / 2] ^= 1;
+    }
+    g_ptr_array_unref(all);
+}
+
+/* ---- making them ---- */
+
+typedef struct Maker {
+    const char *folder;
+    const Golden *golden;
+    unsigned files;
+    GByteArray *random;
+} Maker;
+
+static void store(const Maker *k, const char *file, const void *data,
+                  size_t size)
+{
+    g_autofree char *path = path_of(k->folder, k->golden, file);
+
+    g_assert_true(g_file_set_contents(path, data, size, NULL));
+}
+
+/* Store the next record, and give it to @dst unless it is the offer */
+static void pass_on(Maker *k, Machine *dst, Record *record)
+{
+    g_autofree char *file = g_strdup_printf("%02u.bin", k->files);
+
+    store(k, file, record->data, record->len);
+    if (k->files++) {
+        OK(machine_receive(dst, record));
+    }
+    g_byte_array_unref(record);
+}
+
+static void drawn(void *opaque, const void *buf, size_t len)
+{
+    g_byte_array_append(opaque, buf, len);
+}
+
+/* Two epochs on two streams, then the state */
+static void make_records(Maker *k, Machine *src, Machine *dst)
+{
+    GRand *rand = g_rand_new_with_seed(7);
+    uint64_t ipas[PAGES], result;
+    GPtrArray *final;
+
+    pass_on(k, dst, machine_export(src, MIG_EXPORT_BEGIN, 0, &result));
+    for (unsigned i = 0; i < PAGES; i++) {
+        ipas[i] = page_ipa(i, PAGES);
+    }
+    g_array_unref(machine_collect(src));
+    pass_on(k, dst, machine_send_pages(src, ipas, 2, 0));
+    pass_on(k, dst, machine_send_pages(src, ipas + 2, PAGES - 2, 1));
+    machine_scribble(src, ipas[1], rand);
+    pass_on(k, dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
+    OK(MIG(src, MIG_PAUSE));
+    g_array_unref(machine_collect(src));
+    pass_on(k, dst, machine_send_pages(src, ipas + 1, 1, 0));
+    final = machine_final_records(src);
+    for (guint i = 0; i < final->len; i++) {
+        pass_on(k, dst, g_byte_array_ref(final->pdata[i]));
+    }
+    g_ptr_array_unref(final);
+    g_rand_free(rand);
+}
+
+static void make_stream(const char *folder, const Golden *g)
+{
+    Maker k = { folder, g, 0, g_byte_array_new() };
+    Machine *src = source_new(&g->params, PAGES), *dst = destination_new(g);
+    g_autofree char *path = path_of(folder, g, NULL), *text = NULL;
+    Record *offer;
+
+    g_assert_cmpint(g_mkdir_with_parents(path, 0777), ==, 0);
+    dst->drawn = drawn;
+    dst->drawn_opaque = k.random;
+    OK(machine_offer(dst, &offer));
+    store(&k, "random.bin", k.random->data, k.random->len);
+    OK(machine_accept(src, offer));
+    pass_on(&k, dst, offer);
+    make_records(&k, src, dst);
+    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    same_realm(src, dst);
+    text = describe(dst);
+    store(&k, "realm.sha256", text, strlen(text));
+    g_byte_array_unref(k.random);
+    machine_free(src);
+    machine_free(dst);
+}
+
+int main(int argc, char **argv)
+{
+    bool make = argc == 3 && !strcmp(argv[1], "--make");
+    g_autofree char *folder = make ? g_strdup(argv[2]) : NULL;
+
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(streams); i++) {
+        const Golden *g = &streams[i];
+        g_autofree char *path = path_of(make ? folder : "", g, NULL);
+
+        if (make && !g_file_test(path, G_FILE_TEST_EXISTS)) {
+            make_stream(folder, g);
+        } else if (!make) {
+            g_autofree char *arrives = g_strdup_printf("/golden/%s/arrives",
+                                                       g->name);
+            g_autofree char *only = g_strdup_printf("/golden/%s/"
+                                                    "only_as_it_was_made",
+                                                    g->name);
+
+            g_test_add_data_func(arrives, g,
+                                 test_a_stream_of_an_earlier_release_arrives);
+            g_test_add_data_func(only, g,
+                                 test_it_arrives_only_as_it_was_made);
+        }
+    }
+    return make ? 0 : g_test_run();
+}
