@@ -8,8 +8,8 @@
  * Invariants:
  * - The first final failure of an import latches (MigSession.failed): from
  *   then on every call but MIG_IMPORT_ABORT, and RTT and granule
- *   housekeeping of the host, is refused, and the Realm is FAILED before any other call of the session
- *   is answered with success.
+ *   housekeeping of the host, is refused, and the Realm is FAILED before
+ *   any other call of the session is answered with success.
  *
  * Lock rule: takes the streams that the row names, and holds the Realm's
  * lock only to find its session (session.h).

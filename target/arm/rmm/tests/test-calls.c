@@ -187,10 +187,10 @@ static void calls_of_a_migration_are_logged_as_well(Fixture *f,
 {
     const uint64_t last = MIG_FID_BASE + MIG_NUM_CALLS - 1;
 
-    g_assert_cmphex(CALL(f, MIG_FID_BASE + MIG_FEATURES, 1, 2, 3, 4), ==,
+    g_assert_cmphex(CALL(f, MIG_FID_BASE + MIG_FEATURES, 1, 2, 3, 4, 5), ==,
                     RMI_SUCCESS);
     g_assert_cmphex(f->pe.x[1], ==, MIG_VERSION);
-    g_assert_cmphex(f->pe.x[4], ==, 4);
+    g_assert_cmphex(f->pe.x[5], ==, 5);
     g_assert_cmpuint(logged.entry.num_inputs, ==, 0);
     assert_logged("MIG", "FEATURES", RMI_SUCCESS);
     CALL(f, MIG_FID_BASE + MIG_EXPORT_MEMORY, f->r.rd, 1, 2, 3, 4, 5);

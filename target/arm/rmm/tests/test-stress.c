@@ -18,6 +18,7 @@
 #include "fake-machine.h"
 #include "granule.h"
 #include "mig-abi.h"
+#include "test-keys.h"
 
 #define MIB 0x100000ull
 #define UNPROTECTED (1ull << 32)
@@ -431,6 +432,7 @@ static Stress *stress_new(void)
     unsigned i;
 
     s->m = fake_machine_prepare(1280);
+    s->m->ops.key = test_key;
     plain_granule = s->m->ops.granule;
     s->m->ops.granule = yielding_granule;
     fake_machine_start(s->m);
