@@ -151,7 +151,8 @@ static bool sign(const CoseKey *key, GBytes *bytes,
     gnutls_datum_t datum = { (void *)data, size }, der = { NULL, 0 };
     bool ok;
 
-    ok = gnutls_privkey_sign_data(key->private, GNUTLS_DIG_SHA384, 0,
+    ok = gnutls_privkey_sign_data(key->private, GNUTLS_DIG_SHA384,
+                                  GNUTLS_PRIVKEY_FLAG_REPRODUCIBLE,
                                   &datum, &der) == 0 &&
          unpack(signature, &der);
     gnutls_free(der.data);

@@ -17,7 +17,7 @@
  * - Signer of every software component is the platform's key: whoever has it
  *   vouches for them, since nobody signed a model.
  * - Maps are encoded deterministically (RFC 8949, 4.2): the same claims and
- *   keys give the same bytes, apart from the two signatures.
+ *   keys give the same bytes.
  *
  * Lock rule: no locks.
  *

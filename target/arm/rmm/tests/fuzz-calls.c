@@ -135,16 +135,17 @@ static void begin_migration(Fuzz *f, bool import)
 {
     const uint64_t flags = RMI_REALM_MIGRATION | RMI_REALM_MTE;
 
+    f->m->rmm->ops.key = test_key;      /* the exchange needs one */
     f->realm[0] = active_realm(f, 33, 1, flags);
     f->realm[1] = new_realm(f, 33, 1, flags);
     fake_rec(f->m, &f->realm[1], RMI_REC_RUNNABLE, 0);
     fake_rec(f->m, &f->realm[1], 0, 0);
     fake_tables(f->m, &f->realm[1], 0);
     MIG(f, MIG_OFFER, 1, FAKE_NS_FREE, 4096);
-    MIG(f, MIG_ACCEPT, 0, FAKE_NS_FREE, sizeof(MigHello));
+    MIG(f, MIG_ACCEPT, 0, FAKE_NS_FREE, f->m->pe.x[1]);
     MIG(f, MIG_EXPORT_BEGIN, 0, FAKE_NS_FREE, 4096);
     if (import) {
-        MIG(f, MIG_IMPORT, 1, FAKE_NS_FREE, MIG_BEGIN_SIZE);
+        MIG(f, MIG_IMPORT, 1, FAKE_NS_FREE, f->m->pe.x[1]);
         MIG(f, MIG_COLLECT_DIRTY, 0, 0, 0x10000, FAKE_NS_FREE);
     }
 }
@@ -255,6 +256,8 @@ static uint64_t function(Fuzz *f)
         return SMCCC_FID_VERSION;
     case 129:
         return SMCCC_FID_ARCH_FEATURES;
+    case 130 ... 133:
+        return MIG_FID_BASE + 16 + b - 130;
     default:
         return number(f, 8);
     }

@@ -15,6 +15,7 @@
 #include "granule.h"
 #include "mig-abi.h"
 #include "session.h"
+#include "test-keys.h"
 
 /* Fewer where each costs ten times as much. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -63,6 +64,7 @@ static World *world_new(void)
     unsigned i;
 
     w->m = fake_machine_prepare(40);
+    w->m->ops.key = test_key;
     plain_granule = w->m->ops.granule;
     w->m->ops.granule = jittery_granule;
     fake_machine_start(w->m);

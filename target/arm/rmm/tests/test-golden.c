@@ -138,7 +138,7 @@ static GPtrArray *load_all(const char *folder, const Golden *g)
     }
 }
 
-/* The offer of that time, but for the token, whose signature is random */
+/* The offer of that time, but for the token: other software makes it now */
 static void same_offer(const Record *made, const Record *golden)
 {
     MigHello a, b;

@@ -513,7 +513,7 @@ typedef struct Claims {
     int lifecycle;              /* -1: no claim */
     const char *profile;        /* NULL: no claim */
     size_t challenge_size, id_size;
-    bool twice, odd_claims, cut;
+    bool twice, odd_claims, cut, longer;
 } Claims;
 
 static const Claims good_claims = {
@@ -553,6 +553,12 @@ static GBytes *make_payload(const Claims *c, const uint8_t challenge[32])
     }
     cbor_put(map, CHALLENGE, cbor_make_bytes(wide, c->challenge_size));
     whole = cbor_finish(map);
+    if (c->longer) {
+        GByteArray *more = g_bytes_unref_to_array(whole);
+
+        g_byte_array_append(more, (const uint8_t *)"", 1);
+        return g_byte_array_free_to_bytes(more);
+    }
     if (!c->cut) {
         return whole;
     }
@@ -608,6 +614,7 @@ static void test_a_token_needs_its_claims(void)
     BAD(id_size, 33, MIG_CAUSE_PEER_TOKEN);
     BAD(twice, true, MIG_CAUSE_PEER_TOKEN);
     BAD(cut, true, MIG_CAUSE_PEER_TOKEN);
+    BAD(longer, true, MIG_CAUSE_PEER_TOKEN);
 #undef BAD
 }
 

@@ -69,6 +69,9 @@ static unsigned count_in(const uint8_t *data, size_t size,
 /* The scan's own buffer: not looked at, and the only one it uses */
 static uint8_t window[1 << 20];
 
+/* Larger than all that a test has: the shadow of a sanitizer, no memory */
+#define SHADOW (1ull << 34)
+
 /* One mapping, in pieces that overlap by a pattern */
 static unsigned scan_mapping(int mem, uint64_t from, uint64_t to,
                              const Secret *secret, const char *name,
@@ -128,7 +131,7 @@ static unsigned scan(const Secret *secret)
         name[0] = 0;
         g_assert_cmpint(sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s"
                                " %399s", &from, &to, mode, name), >=, 3);
-        if (mode[0] == 'r' && mode[1] == 'w') {
+        if (mode[0] == 'r' && mode[1] == 'w' && to - from < SHADOW) {
             found += scan_mapping(mem, from, to, secret, name, &scanned);
         }
     }
@@ -227,6 +230,9 @@ static void test_the_scan_finds_what_is_there(void)
     g_free(copy);
 
     course_run(&c);
+    /* X25519's are gone before the first page leaves */
+    assert_nowhere(&c.of_src.secrets[0]);
+    assert_nowhere(&c.of_dst.secrets[0]);
     /* While it lasts: in both sessions, and in the ciphers */
     g_assert_cmpuint(scan(&c.key), >=, 2);
     g_assert_cmpuint(scan(&c.of_dst.secrets[2]), ==, 1);
