@@ -382,6 +382,61 @@ static void test_two_destinations_cannot_use_one_offer(void)
     machine_free(twin);
 }
 
+typedef struct Acceptor {
+    Machine *src;
+    uint64_t buffer, size;
+    gint *ready;
+    uint64_t result;
+} Acceptor;
+
+static void meet(gint *ready)
+{
+    g_atomic_int_inc(ready);
+    while (g_atomic_int_get(ready) < 2) {
+        g_thread_yield();
+    }
+}
+
+static void *accept_one(void *opaque)
+{
+    Acceptor *a = opaque;
+
+    meet(a->ready);
+    a->result = MIG(a->src, MIG_ACCEPT, a->buffer, a->size);
+    return NULL;
+}
+
+static void test_of_two_offers_at_once_one_is_accepted(void)
+{
+    for (int i = 0; i < 20; i++) {
+        Machine *src = small_source();
+        Machine *dst[2] = { small_destination(), small_destination() };
+        GThread *threads[2];
+        gint ready = 0;
+        Acceptor a[2];
+
+        for (int n = 0; n < 2; n++) {
+            Record *offer;
+
+            OK(machine_offer(dst[n], &offer));
+            a[n] = (Acceptor) { src, NS_BLOB(n), offer->len, &ready };
+            memcpy(machine_ns(src, NS_BLOB(n)), offer->data, offer->len);
+            g_byte_array_unref(offer);
+            threads[n] = g_thread_new("acceptor", accept_one, &a[n]);
+        }
+        for (int n = 0; n < 2; n++) {
+            g_thread_join(threads[n]);
+        }
+        for (int n = 0; n < 2; n++) {
+            g_assert_cmphex(a[n].result, ==, a[1 - n].result == RMI_SUCCESS ?
+                            REFUSED(MIG_CAUSE_OFFER_OUTSTANDING)
+                            : RMI_SUCCESS);
+            machine_free(dst[n]);
+        }
+        machine_free(src);
+    }
+}
+
 static void test_a_used_offer_stays_used_after_a_resume(void)
 {
     Machine *src = small_source(), *dst = small_destination();
@@ -458,14 +513,6 @@ typedef struct Racer {
     gint *ready;
     uint64_t result;
 } Racer;
-
-static void meet(gint *ready)
-{
-    g_atomic_int_inc(ready);
-    while (g_atomic_int_get(ready) < 2) {
-        g_thread_yield();
-    }
-}
 
 static void *race(void *opaque)
 {
@@ -562,6 +609,7 @@ int main(int argc, char **argv)
     TEST(the_token_of_another_destination_is_refused);
     TEST(the_token_of_an_earlier_migration_is_refused);
     TEST(two_destinations_cannot_use_one_offer);
+    TEST(of_two_offers_at_once_one_is_accepted);
     TEST(a_used_offer_stays_used_after_a_resume);
     TEST(abort_then_commit_in_every_phase);
     TEST(commit_then_abort_in_every_phase);

@@ -514,7 +514,45 @@ static uint64_t call_memory(Pair *p)
                NS_LIST(0), PAGES);
 }
 
+static void prepare_policy(Pair *p)
+{
+    MigPolicy *policy = machine_ns(p->src, NS_BLOB(0));
+
+    memset(policy, 0, sizeof(*policy));
+    policy->version = MIG_POLICY_VERSION;
+    policy->num_anchors = 1;
+    machine_key_point(NULL, policy->anchors[0]);
+}
+
+static uint64_t call_policy(Pair *p)
+{
+    return MIG(p->src, MIG_SET_POLICY, NS_BLOB(0), sizeof(MigPolicy));
+}
+
+static void prepare_resume(Pair *p)
+{
+    GArray *ipas;
+
+    begin(p);
+    g_assert_cmphex(MIG(p->src, MIG_PAUSE), ==, RMI_SUCCESS);
+    ipas = machine_collect(p->src);
+    g_byte_array_unref(machine_send_pages(p->src, (uint64_t *)ipas->data,
+                                          ipas->len, 0));
+    g_array_unref(ipas);
+    g_ptr_array_unref(machine_final_records(p->src));
+    g_assert_cmphex(machine_abort(p->dst, &p->record), ==, RMI_SUCCESS);
+    memcpy(machine_ns(p->src, NS_BLOB(0)), p->record->data, p->record->len);
+}
+
+static uint64_t call_resume(Pair *p)
+{
+    return MIG(p->src, MIG_EXPORT_RESUME, NS_BLOB(0), p->record->len);
+}
+
 static const MigSubject mig_subjects[] = {
+    { "MIG_SET_POLICY", true, NS_BLOB(0), sizeof(MigPolicy), prepare_policy,
+      call_policy },
+    { "MIG_EXPORT_RESUME", true, NS_BLOB(0), 0, prepare_resume, call_resume },
     { "MIG_ACCEPT", true, NS_BLOB(0), 0, prepare_accept, call_accept },
     { "MIG_EXPORT_MEMORY_list", true, NS_LIST(0), PAGES * 8, prepare_list,
       call_export },
