@@ -84,14 +84,12 @@ static MigCause begin_session(MigSession *s, const MigOffer *offer,
                               const MigHelloRecord *answer,
                               const uint8_t key[CRYPTO_KEY_SIZE])
 {
+    if (!session_open(s, key, &answer->hello)) {
+        return MIG_CAUSE_CIPHER;
+    }
     session_reset(s);
     s->offer = *offer;
     s->answer = *answer;
-    memcpy(s->key, key, sizeof(s->key));
-    if (!session_open(s, &answer->hello)) {
-        session_wipe(s);
-        return MIG_CAUSE_CIPHER;
-    }
     return 0;
 }
 

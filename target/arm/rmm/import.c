@@ -181,6 +181,7 @@ static uint64_t import_begin(MigCall *c)
 {
     const size_t bundle = bundle_size(0, sizeof(MigImmutable));
     uint8_t blob[MIG_BEGIN_FIXED + MIG_MAX_TOKEN];
+    uint8_t key[CRYPTO_KEY_SIZE];
     size_t size = c->in[3];
     MigSession *s = c->s;
     MigHelloRecord answer;
@@ -199,9 +200,10 @@ static uint64_t import_begin(MigCall *c)
         return mig_refuse(cause);
     }
     /* The offer serves this one session header, whatever comes of it */
-    ok = session_derive(s->key, s->secret, answer.hello.public_key,
-                        &s->offer, &answer.hello) &&
-         session_open(s, &answer.hello);
+    ok = session_derive(key, s->secret, answer.hello.public_key, &s->offer,
+                        &answer.hello) &&
+         session_open(s, key, &answer.hello);
+    secret_wipe(key, sizeof(key));
     secret_wipe(s->secret, sizeof(s->secret));
     return ok ? begin_bundle(c, blob + size - bundle, bundle)
               : mig_refuse(MIG_CAUSE_KEY);

@@ -254,20 +254,25 @@ bool session_derive(uint8_t key[CRYPTO_KEY_SIZE],
     return ok;
 }
 
-bool session_open(MigSession *s, const MigHello *answer)
+bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
+                  const MigHello *answer)
 {
+    if (!stream_open(&s->streams[0], key)) {
+        return false;
+    }
+    memcpy(s->key, key, sizeof(s->key));
     s->version = answer->version;
     s->features = answer->features;
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
         s->streams[i].version = answer->version;
     }
-    return stream_open(&s->streams[0], s->key);
+    return true;
 }
 
 void session_reset(MigSession *s)
 {
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
-        g_assert(!s->streams[i].aead);
+        g_assert(i == 0 || !s->streams[i].aead);
         s->streams[i].counter = 0;
         s->streams[i].iv = 0;
     }

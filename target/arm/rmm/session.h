@@ -183,12 +183,16 @@ bool session_derive(uint8_t key[CRYPTO_KEY_SIZE],
                     const MigOffer *offer, const MigHello *answer);
 
 /*
- * Begin with MigSession.key, and with the version and features that @answer
- * says: stream 0 is open.  False if there is no cipher.
+ * Begin with @key, and with the version and features that @answer says:
+ * stream 0 is open.  False if there is no cipher; then nothing has changed.
  */
-bool session_open(MigSession *s, const MigHello *answer);
+bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
+                  const MigHello *answer);
 
-/* Start counting: epoch 1, no bundle, nothing exported or imported */
+/*
+ * Start counting: epoch 1, no bundle, nothing exported or imported.  No
+ * stream is open but perhaps the first.
+ */
 void session_reset(MigSession *s);
 
 /*

@@ -253,10 +253,10 @@ static void test_wiping_leaves_no_secret(void)
 
     pair_init(&p);
     s = p.s;
-    memset(s->key, 3, sizeof(s->key));
+    memset(p.src_key, 3, sizeof(p.src_key));
     memset(s->secret, 1, sizeof(s->secret));
     memset(s->abort_secret, 2, sizeof(s->abort_secret));
-    g_assert_true(session_open(s, &p.answer));
+    g_assert_true(session_open(s, p.src_key, &p.answer));
     g_assert_true(stream_open(&s->streams[5], s->key));
     session_wipe(s);
     g_assert_cmpmem(s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
