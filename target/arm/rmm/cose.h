@@ -6,8 +6,9 @@
  *
  * Invariants: a private key lives inside GnuTLS only.  Output is the same for
  * the same input: signatures too (RFC 6979), so they need no randomness that
- * could be weak.  Of a message from others nothing is trusted before cose_verify: its outer form has one
- * encoding, and nothing inside is looked at to take it apart.
+ * could be weak.  Of a message from others nothing is trusted before
+ * cose_verify: its outer form has one encoding, and nothing inside is looked
+ * at to take it apart.
  *
  * Lock rule: no locks.  A CoseKey may be used by any threads at once.
  *
