@@ -23,11 +23,31 @@
 #define REALM_MEASUREMENT_SIZE 64
 #define REALM_PAGE_SIZE 4096
 
+/*
+ * Which machines may take part in the Realm's migration; part of the initial
+ * measurement.  Without anchors: only those with the platform key of this
+ * one.
+ */
+#define REALM_MAX_ANCHORS 8
+#define REALM_ANCHOR_SIZE 96    /* a point on P-384: X, then Y */
+#define REALM_IMPLEMENTATION_SIZE 32
+
+typedef struct RealmPolicy {
+    bool compact;               /* lengths may depend on contents */
+    bool secured;               /* their life cycle must be a secured one */
+    bool has_implementation;    /* their implementation id must be this */
+    uint8_t implementation[REALM_IMPLEMENTATION_SIZE];
+    unsigned num_anchors;
+    uint8_t anchors[REALM_MAX_ANCHORS][REALM_ANCHOR_SIZE];
+} RealmPolicy;
+
 /* What the user asked for; the machine fills it in before any vCPU exists. */
 typedef struct RealmConfig {
     uint8_t rpv[REALM_RPV_SIZE];
     RmeGuestMeasurementAlgorithm measurement_algorithm;
     bool migration;
+    bool has_policy;
+    RealmPolicy policy;
     bool mte;
     uint8_t ipa_bits;           /* the shared bit is ipa_bits - 1 */
     uint64_t ram_base;          /* guest physical, page aligned */
@@ -101,6 +121,9 @@ typedef struct RealmBackendOps {
      *
      * @export_abort: forget the session.  False if it is too late, that is
      * after @export_start.
+     *
+     * @export_resume: after @export_start, with what @import_abort gave at
+     * the destination: the Realm is here again.
      */
     bool (*accept)(const void *offer, size_t size, Error **errp);
     bool (*accepted)(void);
@@ -113,6 +136,7 @@ typedef struct RealmBackendOps {
     ssize_t (*export_state)(unsigned part, void *buf, Error **errp);
     ssize_t (*export_start)(void *buf, Error **errp);
     bool (*export_abort)(Error **errp);
+    bool (*export_resume)(const void *token, size_t size, Error **errp);
 
     /*
      * Migration, destination.  A failed @import or @import_memory is final
@@ -121,12 +145,16 @@ typedef struct RealmBackendOps {
      * @offer: make an offer; returns its size.
      * @import_memory: any thread.
      * @commit: all is here; this side runs the Realm from now on.
+     * @import_abort: this side never runs the Realm; the proof of it for the
+     * source goes to @buf (room for max_blob bytes).  May be repeated, also
+     * after a failure; refused after @commit.
      */
     ssize_t (*offer)(void *buf, Error **errp);
     bool (*import)(const void *blob, size_t size, Error **errp);
     bool (*import_memory)(const void *blob, size_t size, unsigned *pages,
                           Error **errp);
     bool (*commit)(Error **errp);
+    ssize_t (*import_abort)(void *buf, Error **errp);
 } RealmBackendOps;
 
 /* This machine's backend and configuration, NULL if it is not a Realm. */

@@ -5,7 +5,7 @@
  *
  * Invariants: the size of a blob is bounded before it is read; a blob is
  * used only by the backend, which authenticates it; the first failure ends
- * the migration.
+ * the migration, and this machine says how the source gets its Realm back.
  *
  * Lock rule: realm-migration.h.
  *
@@ -14,8 +14,11 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-realm.h"
 #include "qemu/error-report.h"
+#include "system/system.h"
 #include "migration/migration.h"
+#include "phase.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
@@ -38,6 +41,56 @@ static bool import_blob(RealmRecordType type, const void *blob, size_t size,
         realm_migration_count(size, pages);
     }
     return ok;
+}
+
+char *realm_destination_give_up(Error **errp)
+{
+    g_autofree uint8_t *buf = NULL;
+    RealmMigrationLimits limits;
+    ssize_t size;
+
+    realm_backend()->migration_limits(&limits);
+    buf = g_malloc(limits.max_blob);
+    size = realm_backend()->import_abort(buf, errp);
+    if (size < 0) {
+        return NULL;
+    }
+    realm_phase_set(REALM_MIGRATION_PHASE_FAILED);
+    return g_base64_encode(buf, size);
+}
+
+/*
+ * QEMU often exits right after this, so the token is in the log as well.  It
+ * is no secret: the Realm cannot start here any more.
+ */
+void realm_destination_fail(void)
+{
+    Error *err = NULL;
+    g_autofree char *token = realm_destination_give_up(&err);
+
+    if (token) {
+        error_report("Realm: it will never start here; if the source is "
+                     "sealed, give this token to its realm-migration-resume: "
+                     "%s", token);
+    } else {
+        error_report_err(err);
+    }
+    qapi_event_send_realm_migration_failed(token);
+}
+
+/* The connection may end where no section of ours is loaded. */
+static void exiting(Notifier *notifier, void *unused)
+{
+    if (realm_phase() == REALM_MIGRATION_PHASE_IMPORTING) {
+        realm_destination_fail();
+    }
+}
+
+void realm_destination_init(void)
+{
+    static Notifier notifier = { .notify = exiting };
+
+    qemu_add_exit_notifier(&notifier);
 }
 
 /* The records of one part of the section. */
@@ -63,6 +116,7 @@ static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
                           record_name(type), size);
             return false;
         }
+        realm_phase_set(REALM_MIGRATION_PHASE_IMPORTING);
     }
 }
 
@@ -79,5 +133,6 @@ int realm_destination_load(QEMUFile *f, void *opaque, int version_id)
     }
     migrate_set_error(migrate_get_current(), err);
     error_report_err(err);
+    realm_destination_fail();
     return -EINVAL;
 }

@@ -11,10 +11,11 @@
 #include "qapi/qapi-commands-realm.h"
 #include "qemu/base64.h"
 #include "system/runstate.h"
+#include "phase.h"
 #include "realm-migration.h"
 
 /* Characters of base64: a platform token takes a few thousand bytes. */
-#define MAX_OFFER 65536
+#define MAX_BLOB 65536
 
 static const RealmBackendOps *need_realm(Error **errp)
 {
@@ -89,9 +90,32 @@ RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
     if (size < 0) {
         return NULL;
     }
+    realm_phase_set(REALM_MIGRATION_PHASE_OFFERED);
     offer = g_new0(RealmMigrationOffer, 1);
     offer->offer = g_base64_encode(buf, size);
     return offer;
+}
+
+/*
+ * The bytes of @text, which is an offer or a token (@what) that the command
+ * @from returned; NULL if it cannot be.
+ */
+static uint8_t *decode(const char *text, const char *what, const char *from,
+                       size_t *size, Error **errp)
+{
+    uint8_t *blob;
+
+    if (strlen(text) > MAX_BLOB) {
+        error_setg(errp, "Realm: %s has at most %d characters, this one %zu; "
+                   "use what %s returned", what, MAX_BLOB, strlen(text), from);
+        return NULL;
+    }
+    blob = qbase64_decode(text, -1, size, NULL);
+    if (!blob) {
+        error_setg(errp, "Realm: %s is base64, this is not; use what %s "
+                   "returned", what, from);
+    }
+    return blob;
 }
 
 void qmp_realm_migration_accept(const char *offer, Error **errp)
@@ -103,19 +127,63 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     if (!backend) {
         return;
     }
-    if (strlen(offer) > MAX_OFFER) {
-        error_setg(errp, "Realm: an offer has at most %d characters, "
-                   "this one %zu; use what realm-migration-offer returned",
-                   MAX_OFFER, strlen(offer));
-        return;
-    }
-    blob = qbase64_decode(offer, -1, &size, NULL);
+    blob = decode(offer, "an offer", "realm-migration-offer", &size, errp);
     if (!blob) {
-        error_setg(errp, "Realm: the offer is not base64; use what "
-                   "realm-migration-offer returned");
         return;
     }
-    backend->accept(blob, size, errp);
+    if (backend->accept(blob, size, errp)) {
+        realm_phase_set(REALM_MIGRATION_PHASE_ACCEPTED);
+    } else if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
+               !backend->accepted()) {
+        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
+    }
+}
+
+RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
+{
+    RealmMigrationPhase phase = realm_phase();
+    RealmMigrationAbortToken *token;
+    char *text;
+
+    if (!need_realm(errp)) {
+        return NULL;
+    }
+    if (phase != REALM_MIGRATION_PHASE_OFFERED &&
+        phase != REALM_MIGRATION_PHASE_IMPORTING &&
+        phase != REALM_MIGRATION_PHASE_FAILED) {
+        error_setg(errp, "Realm: no migration to this machine can be given "
+                   "up: its phase is %s; use migrate_cancel on a source",
+                   RealmMigrationPhase_str(phase));
+        return NULL;
+    }
+    text = realm_destination_give_up(errp);
+    if (!text) {
+        return NULL;
+    }
+    token = g_new0(RealmMigrationAbortToken, 1);
+    token->token = text;
+    return token;
+}
+
+void qmp_realm_migration_resume(const char *token, Error **errp)
+{
+    const RealmBackendOps *backend = need_realm(errp);
+    g_autofree uint8_t *blob = NULL;
+    size_t size = 0;
+
+    if (!backend) {
+        return;
+    }
+    if (realm_phase() != REALM_MIGRATION_PHASE_SEALED) {
+        error_setg(errp, "Realm: it has not left this machine for good; "
+                   "cont runs it if it is here");
+        return;
+    }
+    blob = decode(token, "an abort token", "realm-migration-abort", &size,
+                  errp);
+    if (blob && backend->export_resume(blob, size, errp)) {
+        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
+    }
 }
 
 RealmMigrationStats *qmp_query_realm_migration(Error **errp)
@@ -127,6 +195,8 @@ RealmMigrationStats *qmp_query_realm_migration(Error **errp)
         return NULL;
     }
     stats = g_new0(RealmMigrationStats, 1);
+    stats->phase = realm_phase();
+    stats->holds = realm_phase_holds(stats->phase);
     stats->private_pages = stat64_get(&c->private_pages);
     stats->tag_pages = stat64_get(&c->tag_pages);
     stats->bundles = stat64_get(&c->bundles);

@@ -4,7 +4,8 @@
  * Purpose: one section of the migration stream relays what the source's
  * backend exports to the destination's.  source.c and destination.c are its
  * two halves, section.c registers them, config.c is the first word of the
- * stream, start.c the last, qmp.c the commands.
+ * stream, start.c the last, phase.c says where the Realm is, qmp.c has the
+ * commands.
  *
  * Invariants: blobs are opaque; this folder includes nothing of an
  * accelerator.
@@ -59,7 +60,18 @@ void realm_source_abort(void);
 /* The machine is about to run: a session that has paused it is over. */
 void realm_source_resume(void);
 
-/* destination.c */
+/* destination.c: called once. */
+void realm_destination_init(void);
+
+/*
+ * This machine will never run the Realm: the abort token in base64, which the
+ * caller frees; NULL with @errp set if the Realm cannot be given up.
+ */
+char *realm_destination_give_up(Error **errp);
+
+/* Give up because of a failure, and tell everybody. */
+void realm_destination_fail(void);
+
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
 
 /* config.c: register the first section of the stream. */

@@ -16,6 +16,7 @@
 #include "migration/misc.h"
 #include "migration/register.h"
 #include "system/runstate.h"
+#include "phase.h"
 #include "realm-migration.h"
 
 RealmMigrationCounters realm_migration_counters;
@@ -93,6 +94,8 @@ void realm_migration_init(void)
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
     migration_add_notifier(&notifier, migration_event);
+    realm_phase_init(runstate_check(RUN_STATE_INMIGRATE));
+    realm_destination_init();
     realm_config_register();
     realm_start_register();
     qemu_add_vm_change_state_handler_prio(vm_state_changed, NULL, FIRST);

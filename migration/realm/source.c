@@ -28,6 +28,7 @@
 #include "migration/migration.h"
 #include "migration/channel-block.h"
 #include "migration/options.h"
+#include "phase.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
@@ -190,6 +191,8 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     realm_migration_counters_reset();
     alloc_buffers();
     size = realm_backend()->export_begin(source.buf, errp);
+    realm_phase_set(size < 0 ? REALM_MIGRATION_PHASE_HERE
+                             : REALM_MIGRATION_PHASE_EXPORTING);
     if (size < 0) {
         return -EINVAL;
     }
@@ -341,23 +344,43 @@ int realm_source_complete(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     source.paused = true;
-    if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
-        !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
+    if (!realm_backend()->pause(&err)) {
+        return fail(f, err);
+    }
+    realm_phase_set(REALM_MIGRATION_PHASE_PAUSED);
+    if (!send_round(f, &err) || !next_round(&err) || !send_round(f, &err) ||
+        !send_state(f, &err)) {
         return fail(f, err);
     }
     realm_record_put(f, REALM_RECORD_END, NULL, 0);
     return 0;
 }
 
+/* After the start token only the destination can give the Realm back. */
+static void report_sealed(void)
+{
+    error_report("Realm: its migration failed after the start token, so it "
+                 "does not run here; use realm-migration-abort on the "
+                 "destination, and realm-migration-resume with that token "
+                 "here");
+}
+
 void realm_source_abort(void)
 {
     Error *err = NULL;
 
-    if (source.active && !realm_backend()->export_abort(&err)) {
-        error_report_err(err);
+    if (!source.active) {
+        return;
     }
     source.active = false;
     source.paused = false;
+    if (realm_phase() == REALM_MIGRATION_PHASE_SEALED) {
+        report_sealed();
+    } else if (realm_backend()->export_abort(&err)) {
+        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
+    } else {
+        error_report_err(err);
+    }
 }
 
 void realm_source_cleanup(void *opaque)

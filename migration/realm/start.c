@@ -29,6 +29,7 @@
 #include "migration/migration.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
+#include "phase.h"
 #include "realm-migration.h"
 #include "trace.h"
 
@@ -112,27 +113,35 @@ static int realm_start_pre_save(void *opaque)
     if (size < 0) {
         return report(err);
     }
+    realm_phase_set(REALM_MIGRATION_PHASE_SEALED);
     assert(size <= MAX_TOKEN);
     start->size = size;
     memcpy(start->token, buf, size);
     return 0;
 }
 
+static bool start_here(const RealmStart *start, Error **errp)
+{
+    if (start->size > MAX_TOKEN) {
+        error_setg(errp, "the token has %" PRIu32 " bytes; at most %d are "
+                   "possible", start->size, MAX_TOKEN);
+        return false;
+    }
+    return realm_backend()->import(start->token, start->size, errp) &&
+           realm_backend()->commit(errp);
+}
+
 static int realm_start_post_load(void *opaque, int version_id)
 {
-    RealmStart *start = opaque;
     Error *err = NULL;
 
-    if (start->size > MAX_TOKEN) {
-        error_setg(&err, "realm-start section: the token has %" PRIu32
-                   " bytes; at most %d are possible", start->size, MAX_TOKEN);
-        return report(err);
-    }
-    if (!realm_backend()->import(start->token, start->size, &err) ||
-        !realm_backend()->commit(&err)) {
+    if (!start_here(opaque, &err)) {
         error_prepend(&err, "realm-start section: ");
-        return report(err);
+        report(err);
+        realm_destination_fail();
+        return -EINVAL;
     }
+    realm_phase_set(REALM_MIGRATION_PHASE_HERE);
     return 0;
 }
 

@@ -22,6 +22,7 @@
 #include "system/system.h"
 #include "cpu.h"
 #include "rme-guest.h"
+#include "trust-anchors.h"
 
 static RmeGuest *the_guest;
 
@@ -107,6 +108,99 @@ static void rme_guest_set_mte(Object *obj, bool value, Error **errp)
     }
 }
 
+/* The policy of a Realm that may be migrated; from now on it has one. */
+static RealmPolicy *change_policy(Object *obj, Error **errp)
+{
+    RmeGuest *guest = RME_GUEST(obj);
+
+    if (!may_change(errp)) {
+        return NULL;
+    }
+    guest->config.has_policy = true;
+    return &guest->config.policy;
+}
+
+static bool rme_guest_get_compact(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.policy.compact;
+}
+
+static void rme_guest_set_compact(Object *obj, bool value, Error **errp)
+{
+    RealmPolicy *policy = change_policy(obj, errp);
+
+    if (policy) {
+        policy->compact = value;
+    }
+}
+
+static bool rme_guest_get_secured(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.policy.secured;
+}
+
+static void rme_guest_set_secured(Object *obj, bool value, Error **errp)
+{
+    RealmPolicy *policy = change_policy(obj, errp);
+
+    if (policy) {
+        policy->secured = value;
+    }
+}
+
+static char *rme_guest_get_implementation(Object *obj, Error **errp)
+{
+    const RealmPolicy *policy = &RME_GUEST(obj)->config.policy;
+    GString *hex = g_string_new(NULL);
+
+    for (size_t i = 0; policy->has_implementation &&
+                       i < REALM_IMPLEMENTATION_SIZE; i++) {
+        g_string_append_printf(hex, "%02x", policy->implementation[i]);
+    }
+    return g_string_free(hex, false);
+}
+
+static void rme_guest_set_implementation(Object *obj, const char *value,
+                                         Error **errp)
+{
+    uint8_t id[REALM_IMPLEMENTATION_SIZE];
+    RealmPolicy *policy;
+    size_t i;
+
+    for (i = 0; i < sizeof(id) && g_ascii_isxdigit(value[2 * i]) &&
+                g_ascii_isxdigit(value[2 * i + 1]); i++) {
+        id[i] = g_ascii_xdigit_value(value[2 * i]) << 4 |
+                g_ascii_xdigit_value(value[2 * i + 1]);
+    }
+    if (i < sizeof(id) || value[2 * i]) {
+        error_setg(errp, "rme-guest: migration-implementation is no "
+                   "implementation id; give %zu hexadecimal digits",
+                   2 * sizeof(id));
+        return;
+    }
+    policy = change_policy(obj, errp);
+    if (policy) {
+        policy->has_implementation = true;
+        memcpy(policy->implementation, id, sizeof(id));
+    }
+}
+
+static char *rme_guest_get_anchors(Object *obj, Error **errp)
+{
+    return g_strdup(RME_GUEST(obj)->trust_anchors);
+}
+
+static void rme_guest_set_anchors(Object *obj, const char *path, Error **errp)
+{
+    RealmPolicy *policy = change_policy(obj, errp);
+    RmeGuest *guest = RME_GUEST(obj);
+
+    if (policy && trust_anchors_read(policy, path, errp)) {
+        g_free(guest->trust_anchors);
+        guest->trust_anchors = g_strdup(path);
+    }
+}
+
 /* Give the machine a property value that the user can still override. */
 static void suggest(MachineState *machine, const char *name, const char *value)
 {
@@ -141,6 +235,11 @@ static void rme_guest_complete(UserCreatable *uc, Error **errp)
                    "give the object on the command line");
         return;
     }
+    if (RME_GUEST(uc)->config.has_policy && !RME_GUEST(uc)->config.migration) {
+        error_setg(errp, "rme-guest: migration-* properties are for a Realm "
+                   "that may be migrated; give migration=on as well");
+        return;
+    }
     the_guest = RME_GUEST(uc);
     qemu_add_machine_init_done_notifier(&machine_done);
 
@@ -164,9 +263,34 @@ static void rme_guest_init(Object *obj)
 
 static void rme_guest_finalize(Object *obj)
 {
+    g_free(RME_GUEST(obj)->trust_anchors);
     if (the_guest == RME_GUEST(obj)) {
         the_guest = NULL;
     }
+}
+
+static void add_policy_properties(ObjectClass *oc)
+{
+    object_class_property_add_bool(oc, "migration-compact",
+                                   rme_guest_get_compact,
+                                   rme_guest_set_compact);
+    object_class_property_set_description(oc, "migration-compact",
+        "Whether lengths in a migration may depend on contents (measured)");
+    object_class_property_add_bool(oc, "migration-secured",
+                                   rme_guest_get_secured,
+                                   rme_guest_set_secured);
+    object_class_property_set_description(oc, "migration-secured",
+        "Whether platforms must be in a secured life cycle (measured)");
+    object_class_property_add_str(oc, "migration-implementation",
+                                  rme_guest_get_implementation,
+                                  rme_guest_set_implementation);
+    object_class_property_set_description(oc, "migration-implementation",
+        "Implementation id that platforms must have, in hex (measured)");
+    object_class_property_add_str(oc, "migration-trust-anchors",
+                                  rme_guest_get_anchors,
+                                  rme_guest_set_anchors);
+    object_class_property_set_description(oc, "migration-trust-anchors",
+        "PEM file with the keys that vouch for platforms (measured)");
 }
 
 static void rme_guest_class_init(ObjectClass *oc, void *data)
@@ -191,6 +315,7 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_set_migration);
     object_class_property_set_description(oc, "migration",
         "Whether the Realm may be migrated (measured)");
+    add_policy_properties(oc);
     object_class_property_add_bool(oc, "mte", rme_guest_get_mte,
                                    rme_guest_set_mte);
     object_class_property_set_description(oc, "mte",

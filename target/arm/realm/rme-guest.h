@@ -16,6 +16,7 @@ struct RmeGuest {
     ConfidentialGuestSupport parent_obj;
 
     RealmConfig config;
+    char *trust_anchors;        /* the file that they came from */
 };
 
 /* The one rme-guest object, or NULL. */

@@ -12,7 +12,8 @@
 #include "qemu/bitmap.h"
 #include "fake-backend.h"
 
-enum { KIND_BEGIN = 0x1000, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START };
+enum { KIND_BEGIN = 0x1000, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START,
+       KIND_ABORT };
 
 FakeSource fake_source;
 FakeDestination fake_destination;
@@ -216,6 +217,14 @@ static bool export_abort(Error **errp)
     return true;
 }
 
+static bool export_resume(const void *token, size_t size, Error **errp)
+{
+    assert(fake_source.phase == FAKE_STARTED);
+    assert(fake_destination.given_up);
+    fake_source.phase = FAKE_IDLE;
+    return true;
+}
+
 static ssize_t make_offer(void *buf, Error **errp)
 {
     return blob(buf, KIND_BEGIN, 1);
@@ -278,9 +287,19 @@ static bool commit(Error **errp)
 {
     FakeDestination *d = &fake_destination;
 
-    assert(d->started && !d->committed && !d->dead);
+    assert(d->started && !d->committed && !d->dead && !d->given_up);
+    if (!may("commit", errp)) {
+        return false;
+    }
     d->committed = true;
     return true;
+}
+
+static ssize_t import_abort(void *buf, Error **errp)
+{
+    assert(!fake_destination.committed);
+    fake_destination.given_up = true;
+    return blob(buf, KIND_ABORT, 0);
 }
 
 const RealmBackendOps fake_backend = {
@@ -296,8 +315,10 @@ const RealmBackendOps fake_backend = {
     .export_state = export_state,
     .export_start = export_start,
     .export_abort = export_abort,
+    .export_resume = export_resume,
     .offer = make_offer,
     .import = import,
     .import_memory = import_memory,
     .commit = commit,
+    .import_abort = import_abort,
 };

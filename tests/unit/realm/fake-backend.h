@@ -38,7 +38,7 @@ typedef struct FakeSource {
 } FakeSource;
 
 typedef struct FakeDestination {
-    bool begun, dead, started, committed;
+    bool begun, dead, started, committed, given_up;
     uint32_t version[FAKE_PAGES];
     bool got[FAKE_PAGES];               /* in this epoch */
     unsigned parts;

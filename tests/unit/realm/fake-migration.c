@@ -6,11 +6,13 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-realm.h"
 #include "qemu/notify.h"
 #include "migration/blocker.h"
 #include "migration/client-options.h"
 #include "migration/migration.h"
 #include "migration/options.h"
+#include "migration/realm/phase.h"
 #include "system/system.h"
 #include "fake-migration.h"
 
@@ -151,6 +153,43 @@ VMChangeStateEntry *qemu_add_vm_change_state_handler_prio(
 {
     fake_migration.vm_changed = cb;
     return NULL;
+}
+
+/*
+ * Source and destination are one process here, so the phase is a pair; what
+ * the source reads is its own.
+ */
+void realm_phase_init(bool incoming)
+{
+}
+
+RealmMigrationPhase realm_phase(void)
+{
+    return fake_migration.source;
+}
+
+void realm_phase_set(RealmMigrationPhase to)
+{
+    bool arrived = to == REALM_MIGRATION_PHASE_HERE &&
+        fake_migration.destination == REALM_MIGRATION_PHASE_IMPORTING &&
+        fake_migration.source == REALM_MIGRATION_PHASE_SEALED;
+
+    if (to >= REALM_MIGRATION_PHASE_WAITING || arrived) {
+        fake_migration.destination = to;
+    } else {
+        fake_migration.source = to;
+    }
+}
+
+void qapi_event_send_realm_migration_failed(const char *token)
+{
+    assert(token && fake_migration.destination ==
+                        REALM_MIGRATION_PHASE_FAILED);
+    fake_migration.failures++;
+}
+
+void qemu_add_exit_notifier(Notifier *notify)
+{
 }
 
 bool migrate_return_path(void)

@@ -12,6 +12,7 @@
 #include "migration/qemu-file.h"
 #include "migration/register.h"
 #include "migration/vmstate.h"
+#include "qapi/qapi-types-realm.h"
 #include "system/runstate.h"
 
 #define FAKE_MAX_DEVICES 8
@@ -32,6 +33,10 @@ typedef struct FakeMigration {
     const char *capability;             /* the one that is on, or NULL */
     bool no_return_path, broken_return_path;
     char *error;                        /* the first one, or NULL */
+
+    /* The phases of both sides, and how often it was said that one failed. */
+    RealmMigrationPhase source, destination;
+    unsigned failures;
 
     /* Called whenever the source looks whether the migration failed. */
     void (*meanwhile)(void);

@@ -59,6 +59,9 @@ static void try_again(void)
     realm_start_limit_ms = 30000;
     migration_rate_set(RATE_LIMIT_DISABLED);
     assert(fake_backend.accept(NULL, 0, &error_abort));
+    fake_migration.source = REALM_MIGRATION_PHASE_ACCEPTED;
+    fake_migration.destination = REALM_MIGRATION_PHASE_OFFERED;
+    fake_migration.failures = 0;
 }
 
 static void reset(void)
@@ -211,6 +214,20 @@ static void check_arrived(void)
     g_assert_cmpmem(fake_source.version, sizeof(fake_source.version),
                     fake_destination.version,
                     sizeof(fake_destination.version));
+    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
+    g_assert_cmpint(fake_migration.destination, ==,
+                    REALM_MIGRATION_PHASE_HERE);
+    g_assert_cmpint(fake_migration.failures, ==, 0);
+}
+
+/* The destination will never run the Realm, and has said so once. */
+static void check_given_up(void)
+{
+    g_assert_false(fake_destination.committed);
+    g_assert_true(fake_destination.given_up);
+    g_assert_cmpint(fake_migration.failures, ==, 1);
+    g_assert_cmpint(fake_migration.destination, ==,
+                    REALM_MIGRATION_PHASE_FAILED);
 }
 
 static void check_moves(void)
@@ -425,6 +442,7 @@ static void test_runs_on(void)
     fake_write(0);
     finish(&stream, false);
     g_assert_cmpint(fake_source.aborts, ==, 1);
+    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_HERE);
     stream_close(&stream);
 }
 
@@ -565,6 +583,7 @@ static void test_refused_blob(void)
     g_assert_true(fake_destination.dead);
     g_assert_nonnull(strstr(fake_migration.error,
                             "memory record of 8 bytes"));
+    check_given_up();
 }
 
 static void test_start_too_large(void)
@@ -576,7 +595,45 @@ static void test_start_too_large(void)
     g_assert_false(load_bytes(bytes, sizeof(bytes)));
     g_assert_nonnull(strstr(fake_migration.error, "at most 256"));
     g_assert_false(fake_destination.dead);
-    g_assert_false(fake_destination.committed);
+    check_given_up();
+}
+
+/*
+ * After the start token: the source stays sealed whatever QEMU does with it,
+ * until it has the destination's word.
+ */
+static void test_commit_fails(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    fake_failing = "commit";
+    g_assert_false(load(&stream, stream.buffer->usage));
+    stream_close(&stream);
+    check_given_up();
+
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
+    g_assert_cmpint(fake_source.aborts, ==, 0);
+    g_assert_true(fake_backend.export_resume(NULL, 0, &error_abort));
+    check_moves_now();
+}
+
+/* The connection is lost with the start token on its way. */
+static void test_sealed_and_failed(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream) && rounds(&stream) && complete(&stream));
+    finish(&stream, false);
+    stream_close(&stream);
+    g_assert_cmpint(fake_source.phase, ==, FAKE_STARTED);
+    g_assert_cmpint(fake_source.aborts, ==, 0);
+    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
 }
 
 /* What differs in the configuration of a destination, and what it is called. */
@@ -868,6 +925,10 @@ int main(int argc, char **argv)
                     test_broken_stream);
     g_test_add_func("/realm/start/refuse-to-load-what-cannot-be-answered",
                     test_cannot_answer);
+    g_test_add_func("/realm/start/a-commit-that-fails-gives-the-realm-back",
+                    test_commit_fails);
+    g_test_add_func("/realm/start/a-sealed-source-stays-sealed",
+                    test_sealed_and_failed);
     g_test_add_func("/realm/start/the-last-whatever-was-plugged-in",
                     test_order);
     g_test_add_func("/realm/destination/a-truncated-stream-never-commits",
