@@ -212,12 +212,31 @@ class Migration:
         except KeyboardInterrupt:
             self.cancel()
             raise
+        except MigrationError as err:
+            raise MigrationError(f'{err}{self.take_back()}') from err
         except QmpError as err:
             reasons = self.reasons() if self.started else ''
             raise MigrationError(f'{err}{reasons}') from err
         finally:
             self.progress.end()
         return self.report()
+
+    def take_back(self):
+        """After a failure: a source that is sealed gets its Realm back if
+        the destination gives it up for good.  Returns what happened, as text
+        to append."""
+        state = self.source.try_cmd('query-realm-migration')
+        if self.plain or not state or state.get('phase') != 'sealed':
+            return ''
+        try:
+            token = self.dest.cmd('realm-migration-abort')['token']
+            self.source.cmd('realm-migration-resume', token=token)
+            if self.was_running:
+                self.source.cmd('cont')
+        except QmpError as err:
+            return ('; the source is sealed, and the Realm could not be taken '
+                    f'back: {err}')
+        return '; the destination gave the Realm up, the source has it again'
 
     def start(self):
         self.was_running = self.source.cmd('query-status')['running']

@@ -65,9 +65,13 @@ char *realm_destination_give_up(Error **errp)
  */
 void realm_destination_fail(void)
 {
+    g_autofree char *token = NULL;
     Error *err = NULL;
-    g_autofree char *token = realm_destination_give_up(&err);
 
+    if (realm_phase() == REALM_MIGRATION_PHASE_WAITING) {
+        return;                 /* no offer, so no source is sealed for it */
+    }
+    token = realm_destination_give_up(&err);
     if (token) {
         error_report("Realm: it will never start here; if the source is "
                      "sealed, give this token to its realm-migration-resume: "

@@ -268,6 +268,19 @@ static ssize_t export_start(void *buf, Error **errp)
     return pe.x[1];
 }
 
+static bool export_resume(const void *token, size_t size, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_RESUME), rd(),
+                        realm_memory_window(0, token, size), size } };
+
+    if (!mig_call(&pe, "take it back", errp)) {
+        return false;
+    }
+    realm_tcg.left = false;
+    realm_mmu_fold_all();
+    return true;
+}
+
 static ssize_t make_offer(void *buf, Error **errp)
 {
     RmmPe pe;
@@ -377,6 +390,15 @@ static bool commit(Error **errp)
     }
 }
 
+static ssize_t import_abort(void *buf, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_IMPORT_ABORT), rd(), blob_window(buf),
+                        max_blob() } };
+
+    return mig_call(&pe, "give up the migration to here", errp) ? pe.x[1]
+                                                                : -1;
+}
+
 /* A vCPU whose REC the RMM does not let run does not run. */
 static bool enter_recs(Error **errp)
 {
@@ -418,25 +440,34 @@ static void park_vcpus(void)
     }
 }
 
+static bool run_realm(Error **errp)
+{
+    return (realm_tcg.built || realm_host_build(errp)) && enter_recs(errp);
+}
+
+/* The vCPUs do not run, and the machine stops with @state. */
+static void refuse_to_run(Error *err, RunState state)
+{
+    error_report_err(err);
+    park_vcpus();
+    qemu_system_vmstop_request_prepare();
+    qemu_system_vmstop_request(state);
+}
+
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     Error *err = NULL;
 
     if (!running) {
         leave_recs();
-        return;
-    }
-    if (realm_tcg.left) {
+    } else if (realm_tcg.left) {
         error_setg(&err, "Realm: it has left for the destination of its "
-                   "migration and does not run here again; end this machine");
-    } else if ((realm_tcg.built || realm_host_build(&err)) &&
-               enter_recs(&err)) {
-        return;
+                   "migration; it runs here again only after "
+                   "realm-migration-resume");
+        refuse_to_run(err, RUN_STATE_PAUSED);
+    } else if (!run_realm(&err)) {
+        refuse_to_run(err, RUN_STATE_INTERNAL_ERROR);
     }
-    error_report_err(err);
-    park_vcpus();
-    qemu_system_vmstop_request_prepare();
-    qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
 }
 
 /*
@@ -500,10 +531,12 @@ const RealmBackendOps *realm_tcg_backend(void)
         .export_state = export_state,
         .export_start = export_start,
         .export_abort = export_abort,
+        .export_resume = export_resume,
         .offer = make_offer,
         .import = import_blob,
         .import_memory = import_memory,
         .commit = commit,
+        .import_abort = import_abort,
     };
 
     return &ops;

@@ -25,6 +25,7 @@
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
 #include "target/arm/kvm-consts.h"
+#include "target/arm/rmm/mig-abi.h"
 #include "realm-tcg.h"
 #include "trace.h"
 
@@ -119,6 +120,51 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     return true;
 }
 
+static bool never_tried(Error **errp)
+{
+    if (realm_tcg.rd) {
+        error_setg(errp, "Realm: it could not be built before; "
+                   "start the machine again");
+    }
+    return !realm_tcg.rd;
+}
+
+/* Which machines may take part in its migration: one more measured call. */
+static bool set_policy(const RealmPolicy *policy, Error **errp)
+{
+    g_autofree MigPolicy *mig = g_new0(MigPolicy, 1);
+    RmmPe pe = { .x = { MIG_FID_BASE + MIG_SET_POLICY, realm_tcg.rd,
+                        realm_memory_window(0, mig, sizeof(*mig)),
+                        sizeof(*mig) } };
+
+    QEMU_BUILD_BUG_ON(sizeof(mig->anchors) != sizeof(policy->anchors));
+    QEMU_BUILD_BUG_ON(sizeof(mig->implementation_id) !=
+                      sizeof(policy->implementation));
+    mig->version = MIG_POLICY_VERSION;
+    mig->flags = (policy->compact ? MIG_POLICY_COMPACT : 0) |
+                 (policy->secured ? MIG_POLICY_SECURED : 0) |
+                 (policy->has_implementation ? MIG_POLICY_IMPLEMENTATION : 0);
+    mig->num_anchors = policy->num_anchors;
+    memcpy(mig->implementation_id, policy->implementation,
+           sizeof(mig->implementation_id));
+    memcpy(mig->anchors, policy->anchors, sizeof(mig->anchors));
+
+    realm_host_call(&pe);
+    if (RMI_STATUS(pe.x[0]) == RMI_ERROR_REALM) {
+        error_setg(errp, "Realm: the RMM refused the migration policy: %s",
+                   realm_cause(RMI_INDEX(pe.x[0])));
+        return false;
+    }
+    return !failed("the migration policy", pe.x[0], errp);
+}
+
+/* A Realm without contents, from the machine's options alone. */
+static bool create_configured(const RealmConfig *config, Error **errp)
+{
+    return never_tried(errp) && create_realm(config, errp) &&
+           (!config->has_policy || set_policy(&config->policy, errp));
+}
+
 static bool create_rec(CPUState *cs, Error **errp)
 {
     RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
@@ -209,21 +255,12 @@ static bool activate(Error **errp)
     return !failed("to activate the Realm", pe.x[0], errp);
 }
 
-static bool never_tried(Error **errp)
-{
-    if (realm_tcg.rd) {
-        error_setg(errp, "Realm: it could not be built before; "
-                   "start the machine again");
-    }
-    return !realm_tcg.rd;
-}
-
 bool realm_host_build(Error **errp)
 {
     const RealmConfig *config = realm_tcg.config;
     uint64_t base = config->ram_base, top = base + config->ram_size;
 
-    if (!never_tried(errp) || !create_realm(config, errp) ||
+    if (!create_configured(config, errp) ||
         failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, &base, top), errp) ||
         !create_image_pages(errp)) {
         return false;
@@ -239,8 +276,7 @@ bool realm_host_build(Error **errp)
 
 bool realm_host_build_empty(Error **errp)
 {
-    return never_tried(errp) && create_realm(realm_tcg.config, errp) &&
-           create_recs(errp);
+    return create_configured(realm_tcg.config, errp) && create_recs(errp);
 }
 
 /*
