@@ -293,6 +293,21 @@ static ssize_t make_offer(void *buf, Error **errp)
     return mig_call(&pe, "make an offer", errp) ? pe.x[1] : -1;
 }
 
+/* An import that says which record it is about if it fails. */
+static bool import_call(RmmPe *pe, const void *blob, size_t size,
+                        Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *name = NULL;
+
+    if (mig_call(pe, "import a record", errp)) {
+        return true;
+    }
+    name = realm_record_name(blob, size);
+    error_prepend(errp, "%s: ", name);
+    return false;
+}
+
 static bool import_blob(const void *blob, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
@@ -303,7 +318,7 @@ static bool import_blob(const void *blob, size_t size, Error **errp)
                    "use realm-migration-offer before the migration");
         return false;
     }
-    return mig_call(&pe, "import its state", errp);
+    return import_call(&pe, blob, size, errp);
 }
 
 /*
@@ -347,7 +362,7 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
                           realm_memory_window(1, granules,
                                               n * sizeof(*granules)), n } };
     *pages = n;
-    return mig_call(&pe, "import memory", errp);
+    return import_call(&pe, blob, size, errp);
 }
 
 /*

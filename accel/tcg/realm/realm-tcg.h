@@ -187,6 +187,9 @@ void realm_cpu_flush_all(void);
 /* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
 const char *realm_cause(unsigned cause);
 
+/* What a record of @size bytes says it is; the caller frees it. */
+char *realm_record_name(const void *blob, size_t size);
+
 /* keys.c */
 
 /* Read the keys of attestation tokens, or make them; warn if there are none. */
