@@ -7,8 +7,8 @@ BUILD ?= build
 # any, those of the last ./configure hold.
 CONFIGURE ?=
 
-.PHONY: build configure run check check-quick check-lib coverage bench
-.PHONY: bench-rmm patches deps fuzz fuzz-short guest help clean distclean
+.PHONY: build configure run check check-quick check-lib check-model coverage
+.PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -44,6 +44,8 @@ fuzz: deps
 
 fuzz-short: deps
 	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls -max_total_time=60
+check-model: deps
+	@tests/model/check
 
 bench: build guest
 	@tests/bench/run
@@ -67,6 +69,7 @@ help:
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
 	@echo 'make coverage     what the tests of that library reach of it'
 	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: for a minute'
+	@echo 'make check-model  the model of Realm migration, in every state'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
