@@ -44,6 +44,7 @@ fuzz: deps
 
 fuzz-short: deps
 	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls -max_total_time=60
+
 check-model: deps
 	@tests/model/check
 
