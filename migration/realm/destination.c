@@ -124,15 +124,39 @@ static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
     }
 }
 
-int realm_destination_load(QEMUFile *f, void *opaque, int version_id)
+/* QEMU has refused versions above ours. */
+static bool load(QEMUFile *f, int version_id, Error **errp)
 {
     RealmMigrationLimits limits;
     g_autofree uint8_t *buf = NULL;
-    Error *err = NULL;
 
+    if (version_id != REALM_SECTION_VERSION) {
+        error_setg(errp, "realm section: it has version %d, and version %d "
+                   "can be loaded", version_id, REALM_SECTION_VERSION);
+        return false;
+    }
     realm_backend()->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
-    if (load_records(f, buf, limits.max_blob, &err)) {
+    return load_records(f, buf, limits.max_blob, errp);
+}
+
+/* Whatever of the stream failed, also what is not ours. */
+int realm_destination_cleanup(void *opaque)
+{
+    RealmMigrationPhase phase = realm_phase();
+
+    if (phase == REALM_MIGRATION_PHASE_OFFERED ||
+        phase == REALM_MIGRATION_PHASE_IMPORTING) {
+        realm_destination_fail();
+    }
+    return realm_start_load_cleanup(opaque);
+}
+
+int realm_destination_load(QEMUFile *f, void *opaque, int version_id)
+{
+    Error *err = NULL;
+
+    if (load(f, version_id, &err)) {
         return 0;
     }
     migrate_set_error(migrate_get_current(), err);

@@ -73,12 +73,17 @@ char *realm_destination_give_up(Error **errp);
 void realm_destination_fail(void);
 
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
+int realm_destination_cleanup(void *opaque);
 
 /* config.c: register the first section of the stream. */
 void realm_config_register(void);
 
 /* start.c: register the last two sections of the stream. */
 void realm_start_register(void);
+
+/* See SaveVMHandlers: what commits when the stream has ended well. */
+int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp);
+int realm_start_load_cleanup(void *opaque);
 
 /* How long the source waits for the answer; only tests change it. */
 extern unsigned realm_start_limit_ms;

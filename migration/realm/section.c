@@ -75,7 +75,9 @@ static const SaveVMHandlers realm_handlers = {
     .save_live_iterate = realm_source_iterate,
     .state_pending_estimate = realm_source_pending_estimate,
     .state_pending_exact = realm_source_pending_exact,
+    .load_setup = realm_start_load_setup,
     .load_state = realm_destination_load,
+    .load_cleanup = realm_destination_cleanup,
 };
 
 /* The first handler to be called when the machine starts to run. */

@@ -9,10 +9,17 @@
  *     source                          destination
  *     realm-ready  --------------->   all of the stream so far is loaded
  *                  <---------------   switchover ack, on the return path
- *     realm-start (token)  ------->   import, commit
+ *     realm-start (token)  ------->   import
+ *     QEMU's end of stream ------->   commit
  *
  * QEMU's message for "go ahead with the switchover" serves as confirmation;
  * where the capability switchover-ack is on, QEMU used it up by then.
+ *
+ * The commit waits for the end of the stream because of what may fail until
+ * then: after it the destination cannot give the Realm back.  QEMU has no
+ * handler there, but waits for the threads that help to load.  It also takes
+ * a stream that ends early for a whole one; so the thread says if the token
+ * is missing.
  *
  * Invariants: the destination commits only with this section, and cannot
  * run a vCPU before.
@@ -25,8 +32,11 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/cutils.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
 #include "phase.h"
@@ -44,6 +54,7 @@ typedef struct RealmStart {
 } RealmStart;
 
 static RealmStart the_start;
+static bool token_imported;
 
 static int report(Error *err)
 {
@@ -120,28 +131,79 @@ static int realm_start_pre_save(void *opaque)
     return 0;
 }
 
-static bool start_here(const RealmStart *start, Error **errp)
+static bool import_token(const RealmStart *start, Error **errp)
 {
     if (start->size > MAX_TOKEN) {
         error_setg(errp, "the token has %" PRIu32 " bytes; at most %d are "
                    "possible", start->size, MAX_TOKEN);
         return false;
     }
-    return realm_backend()->import(start->token, start->size, errp) &&
-           realm_backend()->commit(errp);
+    if (!buffer_is_zero(start->token + start->size,
+                        MAX_TOKEN - start->size)) {
+        error_setg(errp, "what follows the token is not zero");
+        return false;
+    }
+    return realm_backend()->import(start->token, start->size, errp);
 }
 
 static int realm_start_post_load(void *opaque, int version_id)
 {
     Error *err = NULL;
 
-    if (!start_here(opaque, &err)) {
+    if (!import_token(opaque, &err)) {
         error_prepend(&err, "realm-start section: ");
         report(err);
         realm_destination_fail();
         return -EINVAL;
     }
+    token_imported = true;
+    return 0;
+}
+
+static bool commit(Error **errp)
+{
+    if (!token_imported) {
+        error_setg(errp, "Realm: the stream ended without its start token");
+        return false;
+    }
+    if (!realm_backend()->commit(errp)) {
+        return false;
+    }
     realm_phase_set(REALM_MIGRATION_PHASE_HERE);
+    return true;
+}
+
+/* A thread of QEMU's that helps to load; it may have the BQL. */
+static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    bool ok;
+
+    qemu_event_wait(&mis->main_thread_load_event);
+    if (qatomic_read(should_quit) || qemu_file_get_error(mis->from_src_file) ||
+        migrate_has_error(migrate_get_current())) {
+        return true;    /* the stream was not loaded, and QEMU knows */
+    }
+    bql_lock();
+    ok = commit(errp);
+    if (!ok) {
+        error_report_err(error_copy(*errp));
+    }
+    bql_unlock();
+    return ok;
+}
+
+int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp)
+{
+    token_imported = false;
+    qemu_loadvm_start_load_thread(commit_at_end, NULL);
+    return 0;
+}
+
+int realm_start_load_cleanup(void *opaque)
+{
+    /* The thread may wait still, if QEMU gave up before its main loop. */
+    qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
     return 0;
 }
 
