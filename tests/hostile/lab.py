@@ -1,0 +1,603 @@
+"""What the hostile tests share: Realms that check themselves, a relay between
+two QEMUs, and processes that work in parallel.
+
+The Realm is tests/guest/payload-pages.c: it writes and checks its pages for
+ever, and a migration of it takes a tenth of a second.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import argparse
+import collections
+import fcntl
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import traceback
+
+from items import Splitter          # this one knows where scripts/ is
+from realm_qmp import Qmp, QmpError
+from realm_stream import StreamError
+from realm_vm import (REALM, Vm, VmError, end_on_signals, guest_file,
+                      incoming, temporary_folder)
+
+LIMIT = 60                  # s: what takes longer never ends
+ENDED = ('completed', 'failed', 'cancelled')
+TOKEN = re.compile(r'realm-migration-resume: (\S+)')
+
+
+class Failure(Exception):
+    """Something that must not happen has happened; the text says what."""
+
+
+def wait_until(condition, what, limit=LIMIT):
+    """Waits until condition() is true, and returns its value."""
+    deadline = time.monotonic() + limit
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise Failure(f'not in {limit} s: {what}')
+        time.sleep(0.004)
+    return value
+
+
+# ---- Machines ----
+
+def arguments(properties=''):
+    """QEMU's arguments for the Realm."""
+    return ['-object', f'rme-guest,id={REALM},migration=on,mte=on{properties}',
+            '-M', 'virt,gic-version=3,acpi=off,mte=on,'
+                  f'confidential-guest-support={REALM}',
+            '-cpu', 'max', '-m', '16M', '-nodefaults', '-nic', 'none',
+            '-kernel', guest_file('payload-pages')]
+
+
+class Machine(Vm):
+    """A QEMU with a Realm, or that waits for one."""
+
+    def __init__(self, name, folder, command):
+        self.other_path = os.path.join(folder, f'{name}.other')
+        super().__init__(name, [*command, '-qmp',
+                                f'unix:{self.other_path},server=on,wait=off'],
+                         folder)
+        self.incoming = '-incoming' in command
+        self.uri = os.path.join(folder, f'{name}.in')
+        self.generation = 0             # last known
+
+    def other_qmp(self):
+        """A second connection, for another thread."""
+        return Qmp(self.other_path)
+
+    # -- What it says --
+
+    def realm(self):
+        r = self.qmp.cmd('query-realm-migration')
+        if 'phase' not in r:        # OLD
+            r['phase'] = ('sealed' if self.migration() == 'completed' and not self.incoming else 'failed' if self.migration() == 'failed' and self.incoming else 'here')
+            r['holds'] = r['phase'] == 'here'
+        return r
+
+    def phase(self):
+        return self.realm()['phase']
+
+    def holds(self):
+        return self.realm()['holds']
+
+    def running(self):
+        return self.qmp.cmd('query-status')['running']
+
+    def migration(self):
+        return self.qmp.cmd('query-migrate').get('status', 'none')
+
+    def phases(self):
+        """The events so far: (time in s, phase, holds)."""
+        return [(event['timestamp']['seconds']
+                 + event['timestamp']['microseconds'] / 1e6,
+                 event['data']['phase'], event['data']['holds'])
+                for event in self.qmp.events
+                if event['event'] == 'REALM_MIGRATION_PHASE']
+
+    def check_goes_on(self):
+        """The Realm runs, and has found nothing wrong since it began."""
+        after = self.console.mark()
+        if not self.running():
+            raise Failure(f'{self.name}: it does not run')
+        # The first line of a Realm that came may be the end of one.
+        line = self.console.wait_for('^generation.*', 30, after)[0]
+        found = re.fullmatch(r'generation (\d+) wrong_bytes 0 wrong_tags 0',
+                             line)
+        if not found:
+            raise Failure(f'{self.name}: its memory is wrong: {line}')
+        if int(found[1]) <= self.generation:
+            raise Failure(f'{self.name}: from generation {self.generation} '
+                          f'back to {line}')
+        self.generation = int(found[1])
+
+    def check_never_runs(self):
+        """Nothing makes it run, and nothing of the Realm ever ran here."""
+        self.qmp.try_cmd('cont')
+        if self.running() or self.console.lines:
+            raise Failure(f'{self.name}: the Realm runs, or did: '
+                          f'{self.qmp.cmd("query-status")}, '
+                          f'{self.console.lines[:2]}')
+        if self.holds():
+            raise Failure(f'{self.name}: it says that it holds the Realm')
+
+    # -- What it is told --
+
+    def offer(self):
+        return self.qmp.cmd('realm-migration-offer')['offer']
+
+    def accept(self, offer):
+        self.qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'return-path', 'state': True}])
+        self.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
+        self.qmp.cmd('realm-migration-accept', offer=offer)
+
+    def listen(self, exit_on_error=False):
+        self.qmp.cmd('migrate-incoming', uri=f'unix:{self.uri}',
+                     exit_on_error=exit_on_error)
+
+    def abort(self):
+        return self.qmp.cmd('realm-migration-abort')['token']
+
+
+class Lab:
+    """A Realm, wherever it is now, and machines for it to go to."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        self.count = 0
+        self.source = None
+
+    def start(self, waits=True, properties=''):
+        self.count += 1
+        command = arguments(properties)
+        return Machine(f'{self.name}{self.count}', self.folder,
+                       incoming(command) if waits else command)
+
+    def boot(self):
+        """A new Realm, which nobody has seen before."""
+        if self.source:
+            self.source.stop()
+        self.source = self.start(waits=False)
+        self.source.console.wait_for('^tags$', LIMIT)
+        self.source.check_goes_on()
+
+    def path(self, name):
+        return os.path.join(self.folder, f'{self.name}-{name}')
+
+    def send(self, dest, change=None, **options):
+        """Migrates to a machine that listens, through a relay, until the
+        source's migration has ended.  The offer was accepted.  Returns the
+        relay, closed, and how it ended."""
+        with Relay(self.path('relay'), dest.uri, change, **options) as relay:
+            self.source.qmp.cmd('migrate', uri=f'unix:{relay.path}')
+            status = wait_until(lambda: self.ended(), 'the migration ends')
+            relay.wait()
+        return relay, status
+
+    def ended(self):
+        status = self.source.migration()
+        return status if status in ENDED else None
+
+    def take_back(self, dest):
+        """What the documentation says if the source is sealed and the
+        destination does not run."""
+        source = self.source
+        if source.phase() == 'sealed':
+            check_sealed(source)
+            source.qmp.cmd('realm-migration-resume', token=token_of(dest))
+            if not source.holds() or source.running():
+                raise Failure('not here, and paused, after resume: '
+                              f'{source.realm()}')
+            source.qmp.cmd('cont')
+            return True
+        if not source.holds():
+            raise Failure(f'the source lost its Realm: {source.realm()}')
+        return False
+
+    def move(self):
+        """An honest migration; its relay.  The Realm goes on, there."""
+        dest = self.start()
+        self.source.accept(dest.offer())
+        dest.listen()
+        relay, status = self.send(dest)
+        if status != 'completed':
+            raise Failure(f'an honest migration: {status}; '
+                          f'{reasons(self.source)}; {reasons(dest)}')
+        self.moved_to(dest)
+        return relay
+
+    def moved_to(self, dest):
+        """The Realm has left for good, and runs there."""
+        wait_until(dest.running, 'the destination runs')
+        check_sealed(self.source)
+        if not dest.holds():
+            raise Failure(f'it runs, and does not hold: {dest.realm()}')
+        dest.generation = last_generation(self.source)
+        dest.check_goes_on()
+        dest.incoming = False       # OLD
+        self.source.stop()
+        self.source = dest
+
+
+def check_sealed(machine):
+    """A source that has made the start token cannot be made to run."""
+    mark = machine.console.mark()
+    machine.qmp.try_cmd('cont')
+    if machine.running() or machine.holds():
+        raise Failure(f'{machine.name}: it runs, or holds the Realm, after '
+                      f'the start token: {machine.realm()}')
+    if machine.phase() != 'sealed':
+        raise Failure(f'{machine.name}: not sealed: {machine.realm()}')
+    time.sleep(0.002)
+    if machine.console.mark() != mark:
+        raise Failure(f'{machine.name}: the Realm runs after its start token')
+
+
+def last_generation(machine):
+    for line in reversed(machine.console.lines):
+        found = re.match(r'generation (\d+) ', line)
+        if found:
+            return int(found[1])
+    return 0
+
+
+def token_of(dest):
+    """The abort token: from the machine, or if that has ended from its log."""
+    if dest.process.poll() is None:
+        return dest.abort()
+    time.sleep(0.05)
+    found = TOKEN.search('\n'.join(dest.errors()))
+    if not found:
+        raise Failure(f'{dest.name}: no abort token in its log: '
+                      f'{dest.errors()}')
+    return found[1]
+
+
+def reasons(machine):
+    """What it says about a failed migration."""
+    if machine.process.poll() is None:
+        said = machine.qmp.cmd('query-migrate').get('error-desc', '')
+    else:
+        said = machine.last_words()
+    return ' | '.join([said, *machine.errors()])
+
+
+def outcome(dest):
+    """What became of a destination whose source has ended: 'runs',
+    'refused', 'exited', or a defect: 'crashed', 'hangs'."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        status = dest.process.poll()
+        if status is not None:
+            return 'exited' if status == 1 else 'crashed'
+        try:
+            if dest.running():
+                return 'runs'
+            if dest.migration() == 'failed':
+                return 'refused'
+        except QmpError:
+            dest.wait(5)
+        time.sleep(0.004)
+    return 'hangs'
+
+
+# ---- The relay ----
+
+SWITCHOVER_ACK = struct.pack('>HH', 7, 0)
+
+
+class Cut(Exception):
+    """The relay closes both connections."""
+
+
+class Relay:
+    """Listens, passes a stream on Item by Item, and the answers back.
+
+    change     function: Item to a list of bytes; with .done, true once
+               it has changed something; raises Cut
+    also       more paths that get what the destination gets
+    forge      the source never hears what the destination says: it gets the
+               answer that it waits for from here, and its stream to its end
+    Use it in a with statement."""
+
+    def __init__(self, path, target, change=None, also=(), forge=False):
+        self.path = path
+        self.change = change
+        self.forge = forge
+        self.items = []
+        self.error = None               # an exception of change()
+        self._targets = [target, *also]
+        self._dests = []
+        self._quiet = 0
+        if os.path.exists(path):
+            os.unlink(path)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(1)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self._source, _ = self._listener.accept()
+        except OSError:
+            return                      # closed before it was used
+        try:
+            for path in self._targets:
+                dest = socket.socket(socket.AF_UNIX)
+                self._dests.append(dest)
+                dest.connect(path)
+            threading.Thread(target=self._pump_back, daemon=True).start()
+            self._pump()
+        except OSError:
+            pass                        # one side has gone: so do we
+        except Exception as err:        # pylint: disable=broad-except
+            self.error = err
+        finally:
+            for end in (self._source, *self._dests):
+                shut(end)
+
+    def _pump(self):
+        splitter = Splitter(self._receive)
+        try:
+            for item in splitter:
+                self.items.append(item)
+                for data in (self.change(item) if self.change
+                             else [item.data]):
+                    self._send(data)
+                if item.name == 'ready' and self.forge:
+                    self._source.sendall(SWITCHOVER_ACK)
+        except EOFError:
+            self._send(splitter.reader.rest())
+        except Cut:
+            pass
+
+    def _send(self, data):
+        for dest in self._dests:
+            try:
+                dest.sendall(data)
+            except OSError:
+                if not self.forge and dest is self._dests[0]:
+                    raise
+
+    def _receive(self):
+        """A destination that waits for bytes that never come waits for ever:
+        then the relay, which made it so, hangs up."""
+        while not select.select([self._source], [], [], 0.1)[0]:
+            self._quiet += 0.1
+            if (self.change and getattr(self.change, 'done', False)
+                    and self._quiet >= 0.8 and not self._unread()):
+                raise Cut
+        self._quiet = 0
+        return self._source.recv(1 << 20)
+
+    def _unread(self):
+        size = fcntl.ioctl(self._dests[0], termios.TIOCOUTQ, b'\0' * 4)
+        return struct.unpack('i', size)[0]
+
+    def _pump_back(self):
+        try:
+            while data := self._dests[0].recv(4096):
+                if not self.forge:
+                    self._source.sendall(data)
+        except OSError:
+            pass
+        if not self.forge:
+            shut(self._source)
+
+    def records(self):
+        """Everything of the Realm's that came: (kind, bytes)."""
+        return [record for item in self.items for record in item.records]
+
+    def wait(self):
+        self._thread.join(LIMIT)
+        if self.error:
+            raise Failure(f'in the relay: {self.error!r}') from self.error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shut(self._listener)
+        self._listener.close()
+        self._thread.join(LIMIT)
+        for end in (getattr(self, '_source', None), *self._dests):
+            if end:
+                end.close()
+        os.unlink(self.path)
+
+
+def shut(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+# ---- Programs ----
+
+class Work:
+    """What a worker does: one Realm, and jobs that happen to it.
+
+    run() has the name of a job and returns a result, a dictionary with at
+    least 'verdict' and 'text'; whatever it raises is a defect."""
+
+    def __init__(self, folder, name):
+        self.lab = Lab(folder, name)
+
+    def prepare(self):
+        """Before the first job, and after one that failed."""
+        self.lab.boot()
+
+    def run(self, name):
+        raise NotImplementedError
+
+    def end(self):
+        if self.lab.source:
+            self.lab.source.stop()
+            self.lab.source = None
+
+    def handle(self, name):
+        try:
+            if not self.lab.source:
+                self.prepare()
+            return self.run(name)
+        except Exception as err:        # pylint: disable=broad-except
+            trace = traceback.format_exc()
+            for vm in list(Vm.running):
+                vm.stop()
+            self.lab.source = None
+            return {'verdict': 'defect', 'text': str(err), 'trace': trace}
+
+
+def work(kind_of_work, number):
+    """A worker: jobs come on standard input, results go to standard output,
+    one a line.  It ends when its parent does."""
+    end_on_signals()
+    with temporary_folder() as folder:
+        worker = kind_of_work(folder, f'w{number}-')
+        try:
+            for line in sys.stdin:
+                print(json.dumps(worker.handle(json.loads(line))), flush=True)
+        finally:
+            worker.end()
+
+
+class Pool:
+    """Processes of this program that work; see work()."""
+
+    def __init__(self, count):
+        self._lock = threading.Lock()
+        self._processes = [subprocess.Popen(
+            [sys.executable, os.path.realpath(sys.argv[0]), '--worker',
+             str(n)], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE) for n in range(count)]
+
+    def run(self, jobs, show):
+        """All jobs; calls show(job, result) as they end."""
+        left = list(reversed(jobs))
+        threads = [threading.Thread(target=self._feed, daemon=True,
+                                    args=(process, left, show))
+                   for process in self._processes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _feed(self, process, left, show):
+        line = ' '
+        while line:
+            with self._lock:
+                if not left:
+                    return
+                job = left.pop()
+            try:
+                process.stdin.write(json.dumps(job) + '\n')
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except OSError:
+                line = ''
+            result = json.loads(line) if line else {
+                'verdict': 'defect', 'text': 'the worker has ended'}
+            with self._lock:
+                show(job, result)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self._processes:
+            process.stdin.close()
+        for process in self._processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+
+
+class Report:
+    """Shows results as they come, and counts verdicts."""
+
+    def __init__(self, names, log):
+        self.names, self.log = names, log
+        self.results = {}
+        self.begin = time.monotonic()
+
+    def show(self, name, result):
+        self.results[name] = result
+        print(f'{name}: {result["verdict"]}: {result["text"]}',
+              file=self.log, flush=True)
+        if result['verdict'] == 'defect':
+            print(f'DEFECT: {name}: {result["text"]}', flush=True)
+            print(result.get('trace', ''), file=self.log, flush=True)
+        if len(self.results) % 100 == 0:
+            print(f'{len(self.results)} of {len(self.names)}, '
+                  f'{time.monotonic() - self.begin:.0f} s', flush=True)
+
+    def count(self, verdict):
+        return sum(result['verdict'] == verdict
+                   for result in self.results.values())
+
+    def table(self, key):
+        """Prints how often each value is there."""
+        counts = collections.Counter(result[key] for result
+                                     in self.results.values()
+                                     if key in result)
+        for value, count in sorted(counts.items()):
+            print(f'{count:6} {value}')
+
+
+def main(description, names, kind_of_work, last):
+    """A program with workers.  last(report) prints the figures, and returns
+    whether all is well."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--list', action='store_true', help='name the jobs')
+    parser.add_argument('--log', default=os.devnull, metavar='FILE',
+                        help='what became of each')
+    parser.add_argument('--every', type=int, default=1, metavar='N',
+                        help='only each Nth job')
+    parser.add_argument('--workers', type=int, default=2, metavar='N',
+                        help='processes, each with a Realm (default: 2)')
+    parser.add_argument('--worker', type=int, help=argparse.SUPPRESS)
+    parser.add_argument('job', nargs='*', help='parts of names')
+    args = parser.parse_args()
+    if args.worker is not None:
+        work(kind_of_work, args.worker)
+        return 0
+    chosen = [name for name in names
+              if not args.job or any(part in name for part in args.job)
+              ][::args.every]
+    if args.list:
+        print('\n'.join(chosen))
+        return 0
+    end_on_signals()
+    with own_state(), open(args.log, 'w', encoding='utf-8') as log, \
+            Pool(args.workers) as pool:
+        report = Report(chosen, log)
+        pool.run(chosen, report.show)
+        return 0 if last(report) else 1
+
+
+def own_state():
+    """Keys that QEMU makes for tokens are not the user's here."""
+    folder = tempfile.TemporaryDirectory(prefix='realm-state-')
+    os.environ.setdefault('XDG_STATE_HOME', folder.name)
+    return folder
+
+
+__all__ = ['Cut', 'Failure', 'Lab', 'Machine', 'QmpError', 'Relay', 'Vm',
+           'VmError', 'Work', 'check_sealed', 'last_generation', 'main',
+           'outcome', 'reasons', 'shut', 'token_of', 'wait_until']
