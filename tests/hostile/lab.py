@@ -65,17 +65,18 @@ class Machine(Vm):
     """A QEMU with a Realm, or that waits for one."""
 
     def __init__(self, name, folder, command):
-        self.other_path = os.path.join(folder, f'{name}.other')
-        super().__init__(name, [*command, '-qmp',
-                                f'unix:{self.other_path},server=on,wait=off'],
-                         folder)
+        self.others = [os.path.join(folder, f'{name}.{n}') for n in range(2)]
+        for path in self.others:
+            command = [*command, '-qmp', f'unix:{path},server=on,wait=off']
+        super().__init__(name, command, folder)
         self.incoming = '-incoming' in command
         self.uri = os.path.join(folder, f'{name}.in')
         self.generation = 0             # last known
 
-    def other_qmp(self):
-        """A second connection, for another thread."""
-        return Qmp(self.other_path)
+    def other_qmp(self, number):
+        """One more connection, for another thread."""
+        self.qmp                        # it is there by now
+        return Qmp(self.others[number])
 
     # -- What it says --
 
@@ -125,12 +126,20 @@ class Machine(Vm):
     def check_never_runs(self):
         """Nothing makes it run, and nothing of the Realm ever ran here."""
         self.qmp.try_cmd('cont')
-        if self.running() or self.console.lines:
+        if self.runs_on() or self.console.lines:
             raise Failure(f'{self.name}: the Realm runs, or did: '
                           f'{self.qmp.cmd("query-status")}, '
                           f'{self.console.lines[:2]}')
         if self.holds():
             raise Failure(f'{self.name}: it says that it holds the Realm')
+
+    def runs_on(self):
+        """A machine that must not run may be about to stop."""
+        try:
+            wait_until(lambda: not self.running(), 'it stops', 2)
+        except Failure:
+            return True
+        return False
 
     # -- What it is told --
 
@@ -235,7 +244,7 @@ def check_sealed(machine):
     """A source that has made the start token cannot be made to run."""
     mark = machine.console.mark()
     machine.qmp.try_cmd('cont')
-    if machine.running() or machine.holds():
+    if machine.runs_on() or machine.holds():
         raise Failure(f'{machine.name}: it runs, or holds the Realm, after '
                       f'the start token: {machine.realm()}')
     if machine.phase() != 'sealed':

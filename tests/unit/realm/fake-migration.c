@@ -11,6 +11,7 @@
 #include "migration/blocker.h"
 #include "migration/client-options.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/realm/phase.h"
 #include "system/system.h"
@@ -19,6 +20,7 @@
 FakeMigration fake_migration;
 static MigrationState the_migration;
 static MigrationIncomingState the_incoming;
+static MigrationLoadThread load_thread;
 
 void fake_migration_state(int state, QEMUFile *f)
 {
@@ -142,6 +144,45 @@ bool fake_migration_load(QEMUFile *f, bool setup, const char *until)
     return true;
 }
 
+void qemu_loadvm_start_load_thread(MigrationLoadThread function, void *opaque)
+{
+    assert(!load_thread && !opaque);
+    load_thread = function;
+}
+
+void fake_migration_load_begin(QEMUFile *f)
+{
+    Error *err = NULL;
+
+    fake_migration.loading = true;
+    the_incoming.from_src_file = f;
+    qemu_event_init(&the_incoming.main_thread_load_event, false);
+    assert(!fake_migration.handlers->load_setup(f, NULL, &err));
+}
+
+/* The thread could run all the time: it waits for the event first. */
+bool fake_migration_load_end(bool ok)
+{
+    bool should_quit = false;
+    Error *err = NULL;
+
+    if (!ok) {
+        qemu_file_set_error(the_incoming.from_src_file, -EINVAL);
+    }
+    qemu_event_set(&the_incoming.main_thread_load_event);
+    if (!load_thread(NULL, &should_quit, &err)) {
+        migrate_set_error(&the_migration, err);
+        error_free(err);
+        ok = false;
+    }
+    load_thread = NULL;
+    assert(!fake_migration.handlers->load_cleanup(NULL));
+    qemu_event_destroy(&the_incoming.main_thread_load_event);
+    the_incoming.from_src_file = NULL;
+    fake_migration.loading = false;
+    return ok;
+}
+
 /* The machine is as good as done. */
 void qemu_add_machine_init_done_notifier(Notifier *notify)
 {
@@ -165,7 +206,8 @@ void realm_phase_init(bool incoming)
 
 RealmMigrationPhase realm_phase(void)
 {
-    return fake_migration.source;
+    return fake_migration.loading ? fake_migration.destination
+                                  : fake_migration.source;
 }
 
 void realm_phase_set(RealmMigrationPhase to)

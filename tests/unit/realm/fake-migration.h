@@ -37,6 +37,7 @@ typedef struct FakeMigration {
     /* The phases of both sides, and how often it was said that one failed. */
     RealmMigrationPhase source, destination;
     unsigned failures;
+    bool loading;                       /* this is the destination now */
 
     /* Called whenever the source looks whether the migration failed. */
     void (*meanwhile)(void);
@@ -56,5 +57,12 @@ void fake_migration_answer(void);
  */
 bool fake_migration_save(QEMUFile *f, bool setup);
 bool fake_migration_load(QEMUFile *f, bool setup, const char *until);
+
+/*
+ * What QEMU does before it loads a stream, and after it, which was a success
+ * so far if @ok; returns whether it was one.
+ */
+void fake_migration_load_begin(QEMUFile *f);
+bool fake_migration_load_end(bool ok);
 
 #endif

@@ -180,9 +180,10 @@ static bool save(Stream *stream)
 
 /*
  * What a destination says to the first @size bytes of what was written, up
- * to the section @until (all if NULL).
+ * to the section @until (all if NULL); if there is an @end, that is all that
+ * comes.
  */
-static bool load_until(Stream *stream, size_t size, const char *until)
+static bool load_some(Stream *stream, size_t size, const char *until, bool end)
 {
     QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
     QEMUFile *f;
@@ -191,12 +192,15 @@ static bool load_until(Stream *stream, size_t size, const char *until)
     memcpy(buffer->data, stream->buffer->data, size);
     buffer->usage = size;
     f = qemu_file_new_input(QIO_CHANNEL(buffer));
+    fake_migration_load_begin(f);
     ok = fake_migration_load(f, true, until);
     for (unsigned i = 0; i < stream->parts && ok; i++) {
         ok = !handlers()->load_state(f, NULL, REALM_SECTION_VERSION);
         g_assert_false(fake_destination.committed);
     }
     ok = ok && fake_migration_load(f, false, until);
+    g_assert_false(fake_destination.committed);
+    ok = fake_migration_load_end(ok && end) || (ok && !end);
     qemu_fclose(f);
     object_unref(OBJECT(buffer));
     return ok;
@@ -204,7 +208,7 @@ static bool load_until(Stream *stream, size_t size, const char *until)
 
 static bool load(Stream *stream, size_t size)
 {
-    return load_until(stream, size, NULL);
+    return load_some(stream, size, NULL, true);
 }
 
 static void check_arrived(void)
@@ -598,6 +602,59 @@ static void test_start_too_large(void)
     check_given_up();
 }
 
+static void test_bytes_behind_token(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    stream.buffer->data[stream.buffer->usage - 1] = 1;
+    g_assert_false(load(&stream, stream.buffer->usage));
+    g_assert_nonnull(strstr(fake_migration.error, "is not zero"));
+    check_given_up();
+    stream_close(&stream);
+}
+
+/* QEMU takes an end of the stream before the start token for the end. */
+static void test_no_token(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    g_assert_false(load_some(&stream, stream.buffer->usage, "realm-start",
+                             true));
+    g_assert_nonnull(strstr(fake_migration.error, "without its start token"));
+    check_given_up();
+    stream_close(&stream);
+}
+
+/* What comes behind the start token may fail as well. */
+static void test_no_end(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    load_some(&stream, stream.buffer->usage, NULL, false);
+    g_assert_true(fake_destination.started);
+    check_given_up();
+    stream_close(&stream);
+}
+
+static void test_version(void)
+{
+    reset();
+    fake_migration.loading = true;
+    g_assert_cmpint(handlers()->load_state(NULL, NULL, 0), <, 0);
+    fake_migration.loading = false;
+    g_assert_nonnull(strstr(fake_migration.error, "it has version 0"));
+    check_given_up();
+}
+
 /*
  * After the start token: the source stays sealed whatever QEMU does with it,
  * until it has the destination's word.
@@ -714,7 +771,8 @@ static void load_and_answer(void)
 {
     g_assert_cmpint(fake_source.phase, ==, FAKE_PAUSED);
     g_assert_cmpint(fake_source.parts, ==, FAKE_STATE_PARTS);
-    g_assert_true(load_until(waiting, waiting->buffer->usage, "realm-start"));
+    g_assert_true(load_some(waiting, waiting->buffer->usage, "realm-start",
+                            false));
     g_assert_false(fake_destination.started);
     fake_migration.meanwhile = NULL;    /* once is enough */
 }
@@ -731,6 +789,7 @@ static void test_token_after_answer(void)
     g_assert_true(save(&stream));
     g_assert_null(fake_migration.meanwhile);
     memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_migration.failures = 0;
     g_assert_true(load(&stream, stream.buffer->usage));
     check_arrived();
     stream_close(&stream);
@@ -927,6 +986,14 @@ int main(int argc, char **argv)
                     test_cannot_answer);
     g_test_add_func("/realm/start/a-commit-that-fails-gives-the-realm-back",
                     test_commit_fails);
+    g_test_add_func("/realm/start/refuse-bytes-behind-the-token",
+                    test_bytes_behind_token);
+    g_test_add_func("/realm/start/a-stream-without-the-token-never-commits",
+                    test_no_token);
+    g_test_add_func("/realm/start/no-commit-before-the-end-of-the-stream",
+                    test_no_end);
+    g_test_add_func("/realm/destination/refuse-another-version-of-the-section",
+                    test_version);
     g_test_add_func("/realm/start/a-sealed-source-stays-sealed",
                     test_sealed_and_failed);
     g_test_add_func("/realm/start/the-last-whatever-was-plugged-in",
