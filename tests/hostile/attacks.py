@@ -89,6 +89,7 @@ class OnRecord(Attack):
         if self.kind not in kinds or self.second and item.epoch != 2:
             return None
         at = kinds.index(self.kind)
+        self.history += item.records[:at]
         records = self.function(self, item.records[at][1])
         if records is None:
             return None
