@@ -414,12 +414,24 @@ static ssize_t import_abort(void *buf, Error **errp)
                                                                 : -1;
 }
 
+/* It goes on where it was, which need not be in a WFI that something ends. */
+static void unpark(CPUState *cs)
+{
+    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
+
+    if (vcpu->parked) {
+        vcpu->parked = false;
+        cs->halted = 0;
+    }
+}
+
 /* A vCPU whose REC the RMM does not let run does not run. */
 static bool enter_recs(Error **errp)
 {
     CPUState *cs;
 
     CPU_FOREACH(cs) {
+        unpark(cs);
         if (ARM_CPU(cs)->power_state != PSCI_ON) {
             cs->halted = 1;
         } else if (!realm_host_entered(cs) && !realm_host_enter(cs, errp)) {
@@ -451,7 +463,10 @@ static void park_vcpus(void)
 
     leave_recs();
     CPU_FOREACH(cs) {
-        cs->halted = 1;
+        if (!cs->halted) {
+            realm_tcg.vcpus[cs->cpu_index].parked = true;
+            cs->halted = 1;
+        }
     }
 }
 

@@ -35,6 +35,7 @@ typedef struct RealmVcpu {
     uint64_t run;               /* PA of the Non-secure run page */
     void *context;              /* imported, not applied yet */
     size_t context_size;
+    bool parked;                /* halted by us: it was about to execute */
 } RealmVcpu;
 
 typedef struct RealmTcg {
