@@ -185,12 +185,15 @@ static bool save(Stream *stream)
  */
 static bool load_some(Stream *stream, size_t size, const char *until, bool end)
 {
-    QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
+    /* QEMU's end of the stream: something that is no subsection follows. */
+    bool whole = size == stream->buffer->usage;
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(size + 1);
     QEMUFile *f;
     bool ok;
 
     memcpy(buffer->data, stream->buffer->data, size);
-    buffer->usage = size;
+    buffer->data[size] = 0;
+    buffer->usage = size + whole;
     f = qemu_file_new_input(QIO_CHANNEL(buffer));
     fake_migration_load_begin(f);
     ok = fake_migration_load(f, true, until);
