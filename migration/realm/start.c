@@ -126,7 +126,7 @@ static int realm_start_pre_save(void *opaque)
     }
     realm_phase_set(REALM_MIGRATION_PHASE_SEALED);
     assert(size <= MAX_TOKEN);
-    start->size = size;
+    *start = (RealmStart) { .size = size };
     memcpy(start->token, buf, size);
     return 0;
 }
