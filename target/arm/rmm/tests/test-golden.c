@@ -34,7 +34,7 @@ enum { PAGES = 5, RECS = 2 };
     .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE, \
     .ipa_bits = MACHINE_IPA_BITS, .hash_algo = RMI_HASH_SHA_256, \
     .num_bps = 3, .num_wps = 3, .rpv0 = 0x60, .num_recs = RECS, \
-    .granules = 60, .seed = 1
+    .granules = 60, .seed = 1, .start_level = 1
 
 static const Golden streams[] = {
     {

@@ -419,21 +419,22 @@ static void test_a_realm_accepts_only_so_many_offers(void)
 {
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
-    Record *offer;
-    MigHello *hello;
+    Machine *other = machine_new(&machine_defaults);
+    GByteArray *used = machine_session(src)->used_offers;
+    Record *offer, *second;
 
     OK(machine_offer(dst, &offer));
-    hello = (MigHello *)offer->data;
-    for (unsigned i = 0; i < MIG_MAX_OFFERS; i++) {
-        hello->nonce[0] = i;
-        hello->nonce[1] = i >> 8;
-        OK(machine_accept(src, offer));
-        OK(MIG(src, MIG_EXPORT_ABORT));
-    }
+    OK(machine_offer(other, &second));
+    /* As if it had accepted all but one of them. */
+    g_byte_array_set_size(used, (MIG_MAX_OFFERS - 1) * 32);
+    memset(used->data, 0, used->len);
+    OK(machine_accept(src, offer));
+    OK(MIG(src, MIG_EXPORT_ABORT));
     REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_USED));
-    hello->nonce[2]++;
-    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_LIMIT));
+    REFUSES(src, machine_accept(src, second), REFUSED(MIG_CAUSE_OFFER_LIMIT));
+    g_byte_array_unref(second);
     g_byte_array_unref(offer);
+    machine_free(other);
     machine_free(src);
     machine_free(dst);
 }
