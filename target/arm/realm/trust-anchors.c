@@ -124,8 +124,8 @@ bool trust_anchors_read(RealmPolicy *policy, const char *path, Error **errp)
     gsize size;
 
     if (!g_file_get_contents(path, &text, &size, &err)) {
-        error_setg(errp, "rme-guest: migration-trust-anchors: %s",
-                   err->message);
+        error_setg(errp, "rme-guest: migration-trust-anchors: %s; give a file "
+                   "with keys in PEM", err->message);
         return false;
     }
     if (size > MAX_FILE || strlen(text) != size) {

@@ -34,6 +34,9 @@ typedef struct BadOptions {
 #define BYTES_64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g" \
                  "ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="
 
+#define DIGITS_63 "000102030405060708090a0b0c0d0e0f" \
+                  "101112131415161718191a1b1c1d1e1"
+
 static const BadOptions bad_options[] = {
     { "an-object-that-no-machine-uses",
       "-machine virt" OBJECT,
@@ -71,6 +74,21 @@ static const BadOptions bad_options[] = {
     { "memory-tags-without-the-extension",
       MACHINE ",mte=on" OBJECT,
       "mte=on", "add mte=on to rme-guest" },
+    { "a-migration-policy-without-migration",
+      REALM ",migration-secured=on",
+      "migration-*", "give migration=on as well" },
+    { "a-missing-file-of-trust-anchors",
+      REALM ",migration=on,migration-trust-anchors=/does/not/exist",
+      "/does/not/exist", "give a file with keys in PEM" },
+    { "a-file-without-trust-anchors",
+      REALM ",migration=on,migration-trust-anchors=/dev/null",
+      "no key in /dev/null", "give public keys or certificates in PEM" },
+    { "a-short-implementation-id",
+      REALM ",migration=on,migration-implementation=00ff",
+      "migration-implementation", "give 64 hexadecimal digits" },
+    { "an-implementation-id-with-other-digits",
+      REALM ",migration=on,migration-implementation=" DIGITS_63 "g",
+      "migration-implementation", "give 64 hexadecimal digits" },
     { "the-tag-extension-without-memory-tags",
       REALM ",mte=on",
       "mte=on", "add mte=on to -machine" },
@@ -338,6 +356,12 @@ static void test_measured(void)
     g_autofree char *plain = rim(REALM);
     g_autofree char *again = rim(REALM);
     g_autofree char *migration = rim(REALM ",migration=on");
+    g_autofree char *secured = rim(REALM ",migration=on,"
+                                   "migration-secured=on");
+    g_autofree char *compact = rim(REALM ",migration=on,"
+                                   "migration-compact=on");
+    g_autofree char *implementation = rim(REALM ",migration=on,"
+        "migration-implementation=" DIGITS_63 "f");
     g_autofree char *tags = rim(MACHINE ",mte=on" OBJECT ",mte=on");
     g_autofree char *sha256 = rim(REALM ",measurement-algorithm=sha256");
     g_autofree char *rpv = rim(REALM ",personalization-value=" BYTES_64);
@@ -346,6 +370,10 @@ static void test_measured(void)
     g_assert_cmpint(strlen(sha256), ==, 2 * 32);
     g_assert_cmpstr(plain, ==, again);
     g_assert_cmpstr(plain, !=, migration);
+    g_assert_cmpstr(migration, !=, secured);
+    g_assert_cmpstr(migration, !=, compact);
+    g_assert_cmpstr(compact, !=, secured);
+    g_assert_cmpstr(migration, !=, implementation);
     g_assert_cmpstr(plain, !=, tags);
     /* The value tells Realms of equal measurement apart. */
     g_assert_cmpstr(plain, ==, rpv);
@@ -490,7 +518,7 @@ static void test_bad_offers(void)
     g_autofree char *zero_offer = g_base64_encode(bytes, sizeof(bytes));
     const char *remedy = "use what realm-migration-offer returned";
 
-    check_no_offer(qts, "%%%", "not base64", remedy);
+    check_no_offer(qts, "%%%", "an offer is base64", remedy);
     check_no_offer(qts, "", "no offer", remedy);
     check_no_offer(qts, "AAAA", "no offer", remedy);
     check_no_offer(qts, zero_offer, "no offer", remedy);
@@ -525,6 +553,58 @@ static char *make_offer(QTestState *destination)
 
     qobject_unref(reply);
     return offer;
+}
+
+static void check_phase(QTestState *qts, const char *phase, bool holds)
+{
+    QDict *stats = qtest_qmp_assert_success_ref(
+        qts, "{'execute': 'query-realm-migration'}");
+
+    g_assert_cmpstr(qdict_get_str(stats, "phase"), ==, phase);
+    g_assert_cmpint(qdict_get_bool(stats, "holds"), ==, holds);
+    qobject_unref(stats);
+}
+
+/* Neither command has anything to do on a machine that has its Realm. */
+static void test_nothing_to_give_up(void)
+{
+    QTestState *qts = start(REALM ",migration=on");
+
+    CHECK_REFUSES(qts, "phase is here", "use migrate_cancel on a source",
+                  "{'execute': 'realm-migration-abort'}");
+    CHECK_REFUSES(qts, "has not left this machine", "cont runs it",
+                  "{'execute': 'realm-migration-resume',"
+                  " 'arguments': {'token': 'AAAA'}}");
+    check_phase(qts, "here", true);
+    check_running(qts);
+    qtest_quit(qts);
+}
+
+/* Given up before anything came: for good, and as often as one asks. */
+static void test_offer_given_up(void)
+{
+    QTestState *qts = start(REALM ",migration=on -incoming defer");
+    g_autofree char *first = NULL, *offer = NULL;
+    QDict *reply;
+
+    check_phase(qts, "waiting", false);
+    CHECK_REFUSES(qts, "phase is waiting", "migrate_cancel",
+                  "{'execute': 'realm-migration-abort'}");
+    offer = make_offer(qts);
+    check_phase(qts, "offered", false);
+    for (int i = 0; i < 2; i++) {
+        reply = qtest_qmp_assert_success_ref(
+            qts, "{'execute': 'realm-migration-abort'}");
+        if (!first) {
+            first = g_strdup(qdict_get_str(reply, "token"));
+        }
+        g_assert_cmpstr(qdict_get_str(reply, "token"), ==, first);
+        qobject_unref(reply);
+        check_phase(qts, "failed", false);
+    }
+    CHECK_REFUSES(qts, "cannot make an offer", "Realm",
+                  "{'execute': 'realm-migration-offer'}");
+    qtest_quit(qts);
 }
 
 static void test_one_offer_one_acceptance(void)
@@ -592,6 +672,10 @@ int main(int argc, char **argv)
                    test_no_offer);
     qtest_add_func("/realm/commands/refuse-what-is-no-offer",
                    test_bad_offers);
+    qtest_add_func("/realm/commands/nothing-to-give-up-or-to-take-back",
+                   test_nothing_to_give_up);
+    qtest_add_func("/realm/commands/an-offer-is-given-up-for-good",
+                   test_offer_given_up);
     qtest_add_func("/realm/commands/refuse-a-too-long-offer",
                    test_long_offer);
     qtest_add_func("/realm/commands/refuse-an-offer-before-the-first-start",
