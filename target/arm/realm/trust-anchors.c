@@ -129,8 +129,8 @@ bool trust_anchors_read(RealmPolicy *policy, const char *path, Error **errp)
         return false;
     }
     if (size > MAX_FILE || strlen(text) != size) {
-        error_setg(errp, "rme-guest: migration-trust-anchors: %s is not PEM "
-                   "of at most %d bytes", path, MAX_FILE);
+        error_setg(errp, "rme-guest: migration-trust-anchors: %s is not PEM; "
+                   "give a text file of at most %d bytes", path, MAX_FILE);
         return false;
     }
     next.num_anchors = 0;
