@@ -9,6 +9,7 @@ CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
+.PHONY: check-hostile check-cut check-fork
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -48,6 +49,15 @@ fuzz-short: deps
 check-model: deps
 	@tests/model/check
 
+check-hostile: build guest
+	@tests/hostile/relay
+
+check-cut: build guest
+	@tests/hostile/cut
+
+check-fork: build guest
+	@tests/hostile/fork
+
 bench: build guest
 	@tests/bench/run
 
@@ -71,6 +81,9 @@ help:
 	@echo 'make coverage     what the tests of that library reach of it'
 	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: for a minute'
 	@echo 'make check-model  the model of Realm migration, in every state'
+	@echo 'make check-hostile    2000 attacks on a migration by a relay'
+	@echo 'make check-cut        connections that break, at every record'
+	@echo 'make check-fork       attempts to get two copies of a Realm'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
