@@ -188,6 +188,8 @@ static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
     ok = commit(errp);
     if (!ok) {
         error_report_err(error_copy(*errp));
+        /* QEMU tells the source at its end that loading went wrong. */
+        qemu_file_set_error(mis->from_src_file, -EINVAL);
     }
     bql_unlock();
     return ok;
