@@ -512,6 +512,7 @@ class Pool:
                 if not left:
                     return
                 job = left.pop()
+            begin = time.monotonic()
             try:
                 process.stdin.write(json.dumps(job) + '\n')
                 process.stdin.flush()
@@ -520,6 +521,7 @@ class Pool:
                 line = ''
             result = json.loads(line) if line else {
                 'verdict': 'defect', 'text': 'the worker has ended'}
+            result['seconds'] = time.monotonic() - begin
             with self._lock:
                 show(job, result)
 
@@ -547,8 +549,8 @@ class Report:
 
     def show(self, name, result):
         self.results[name] = result
-        print(f'{name}: {result["verdict"]}: {result["text"]}',
-              file=self.log, flush=True)
+        print(f'{name}: {result["verdict"]} ({result["seconds"]:.2f} s): '
+              f'{result["text"]}', file=self.log, flush=True)
         if result['verdict'] == 'defect':
             print(f'DEFECT: {name}: {result["text"]}', flush=True)
             print(result.get('trace', ''), file=self.log, flush=True)
