@@ -39,6 +39,7 @@ class Policy(RealmTest):
         for user in 'alice', 'bob':
             vm, folder = self.start_as(user, guest_arguments(
                 cpus=1, memory='256M') + ['-S'])
+            vm.qmp.cmd('query-status')          # the machine is complete
             keys += (folder / 'platform.pub').read_text()
             vm.stop()
         path = Path(self.path('anchors.pem'))
