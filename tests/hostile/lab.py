@@ -517,7 +517,7 @@ class Pool:
                 process.stdin.write(json.dumps(job) + '\n')
                 process.stdin.flush()
                 line = process.stdout.readline()
-            except OSError:
+            except (OSError, ValueError):       # it, or we, are ending
                 line = ''
             result = json.loads(line) if line else {
                 'verdict': 'defect', 'text': 'the worker has ended'}
