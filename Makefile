@@ -9,7 +9,7 @@ CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
-.PHONY: check-hostile check-cut check-fork
+.PHONY: check-hostile check-cut check-fork check-secrets
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
@@ -58,6 +58,12 @@ check-cut: build guest
 check-fork: build guest
 	@tests/hostile/fork
 
+# No session key is left in memory, and none of the other secrets.
+check-secrets: deps
+	@test -f build/lib/build.ninja || meson setup build/lib
+	@ninja -C build/lib target/arm/rmm/tests/test-secrets
+	@build/lib/target/arm/rmm/tests/test-secrets --figures
+
 bench: build guest
 	@tests/bench/run
 
@@ -84,6 +90,7 @@ help:
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'
+	@echo 'make check-secrets  look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
