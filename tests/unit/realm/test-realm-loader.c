@@ -1,0 +1,373 @@
+/*
+ * What a network can make of a stream with a Realm, on its way to the loader
+ *
+ * Purpose: the sections of one migration, as migration/realm/ wrote them, are
+ * loaded again and again with bytes and sections changed, lost, repeated and
+ * moved.  The backend takes a blob only if it is the next one that was sent,
+ * as an RMM does.  Whatever comes:
+ * - no blob is larger than it may be, and none follows one that was refused;
+ * - the Realm starts only behind all blobs, in their order;
+ * - else it is given up, and that is said once.
+ *
+ * The changes are the same ones in every run.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/module.h"
+#include "qapi/qapi-types-migration.h"
+#include "io/channel-buffer.h"
+#include "migration/migration-stats.h"
+#include "migration/realm/realm-migration.h"
+#include "fake-backend.h"
+#include "fake-migration.h"
+
+#define TRIALS    20000
+#define MAX_TOKEN 256           /* of section realm-start */
+
+static const RealmConfig config = {
+    .migration = true,
+    .ipa_bits = 41,
+    .ram_base = 0x40000000,
+    .ram_size = FAKE_PAGES * REALM_PAGE_SIZE,
+    .num_cpus = 1,
+};
+
+/* What one handler wrote: a device, or (NULL) a part of section "realm" */
+typedef struct Chunk {
+    const FakeDevice *device;
+    GByteArray *bytes;
+} Chunk;
+
+static GArray *chunks;          /* Chunk */
+static GPtrArray *blobs;        /* GBytes, in the order of the imports */
+static guint next_blob;
+static bool recording;
+
+/* ---- the backend ---- */
+
+/* Is it the blob that comes next? */
+static bool authentic(const void *buf, size_t size, Error **errp)
+{
+    const void *data;
+    gsize len;
+
+    g_assert_cmpuint(size, <=, MAX(FAKE_MAX_BLOB, MAX_TOKEN));
+    g_assert_false(fake_destination.dead || fake_destination.given_up);
+    if (recording) {
+        g_ptr_array_add(blobs, g_bytes_new(buf, size));
+        return true;
+    }
+    if (next_blob < blobs->len) {
+        data = g_bytes_get_data(blobs->pdata[next_blob], &len);
+        if (len == size && !memcmp(data, buf, size)) {
+            next_blob++;
+            return true;
+        }
+    }
+    fake_destination.dead = true;
+    error_setg(errp, "not what was sent");
+    return false;
+}
+
+static bool import(const void *buf, size_t size, Error **errp)
+{
+    return authentic(buf, size, errp) && fake_backend.import(buf, size, errp);
+}
+
+static bool import_memory(const void *buf, size_t size, unsigned *pages,
+                          Error **errp)
+{
+    return authentic(buf, size, errp) &&
+        fake_backend.import_memory(buf, size, pages, errp);
+}
+
+static bool commit(Error **errp)
+{
+    g_assert_true(recording || next_blob == blobs->len);
+    return fake_backend.commit(errp);
+}
+
+/* ---- the stream as it was sent ---- */
+
+static void add_chunk(QIOChannelBuffer *buffer, QEMUFile *f,
+                      const FakeDevice *device)
+{
+    static size_t sent;
+    Chunk chunk = { device, g_byte_array_new() };
+
+    qemu_fflush(f);
+    g_byte_array_append(chunk.bytes, buffer->data + sent,
+                        buffer->usage - sent);
+    sent = buffer->usage;
+    g_array_append_val(chunks, chunk);
+}
+
+static void send_devices(QIOChannelBuffer *buffer, QEMUFile *f, bool setup)
+{
+    for (unsigned i = 0; i < fake_migration.num_devices; i++) {
+        FakeDevice *device = &fake_migration.devices[i];
+
+        if (device->vmsd->early_setup == setup) {
+            g_assert_cmpint(vmstate_save_state(f, device->vmsd,
+                                               device->opaque, NULL), ==, 0);
+            add_chunk(buffer, f, device);
+        }
+    }
+}
+
+static void send_all(void)
+{
+    const SaveVMHandlers *h = fake_migration.handlers;
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(0);
+    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(buffer));
+
+    fake_migration_state(MIGRATION_STATUS_ACTIVE, f);
+    send_devices(buffer, f, true);
+    g_assert_cmpint(h->save_setup(f, NULL, &error_abort), ==, 0);
+    add_chunk(buffer, f, NULL);
+    for (unsigned round = 0; round < 3; round++) {
+        uint64_t pending = 0, none = 0;
+
+        g_assert_cmpint(h->save_live_iterate(f, NULL), >=, 0);
+        add_chunk(buffer, f, NULL);
+        fake_write(round);
+        h->state_pending_exact(NULL, &pending, &none);
+    }
+    g_assert_cmpint(h->save_live_complete_precopy(f, NULL), >=, 0);
+    add_chunk(buffer, f, NULL);
+    send_devices(buffer, f, false);
+    fake_migration_state(MIGRATION_STATUS_COMPLETED, NULL);
+    h->save_cleanup(NULL);
+    qemu_fclose(f);
+    object_unref(OBJECT(buffer));
+}
+
+/* ---- what arrives ---- */
+
+typedef struct Arrival {
+    GArray *order;              /* guint, of chunks */
+    GByteArray *bytes;          /* all of them, one after the other */
+} Arrival;
+
+static void change_order(GArray *order, GRand *rand)
+{
+    guint from = g_rand_int_range(rand, 0, order->len);
+    guint to = g_rand_int_range(rand, 0, order->len);
+    guint chunk = g_array_index(order, guint, from);
+
+    switch (g_rand_int_range(rand, 0, 3)) {
+    case 0:
+        g_array_remove_index(order, from);
+        break;
+    case 1:
+        g_array_insert_val(order, to, chunk);
+        break;
+    case 2:
+        g_array_remove_index(order, from);
+        g_array_insert_val(order, to, chunk);
+        break;
+    }
+}
+
+static void change_bytes(GByteArray *bytes, GRand *rand)
+{
+    static const uint8_t limits[] = { 0, 1, 2, 0x7f, 0x80, 0xff };
+    guint at = g_rand_int_range(rand, 0, bytes->len);
+    guint size = g_rand_int_range(rand, 1, 17);
+    uint8_t extra[16];
+
+    size = MIN(size, bytes->len - at);
+    switch (g_rand_int_range(rand, 0, 6)) {
+    case 0:
+        bytes->data[at] ^= 1 << g_rand_int_range(rand, 0, 8);
+        break;
+    case 1:
+        bytes->data[at] = limits[g_rand_int_range(rand, 0,
+                                                  ARRAY_SIZE(limits))];
+        break;
+    case 2:
+        g_byte_array_remove_range(bytes, at, size);
+        break;
+    case 3:
+        memcpy(extra, bytes->data + at, size);
+        g_byte_array_append(bytes, extra, size);
+        memmove(bytes->data + at + size, bytes->data + at,
+                bytes->len - at - size);
+        break;
+    case 4:
+        g_byte_array_set_size(bytes, at);
+        break;
+    case 5:
+        memset(bytes->data + at, g_rand_int(rand), size);
+        break;
+    }
+}
+
+/* Changed once at least, in order or in bytes */
+static Arrival arrival_new(GRand *rand)
+{
+    Arrival a = { g_array_new(false, false, sizeof(guint)),
+                  g_byte_array_new() };
+    guint n = g_rand_int_range(rand, 1, 5);
+    bool order = g_rand_int_range(rand, 0, 4) == 0;
+
+    for (guint i = 0; i < chunks->len; i++) {
+        g_array_append_val(a.order, i);
+    }
+    if (order) {
+        change_order(a.order, rand);
+        n--;
+    }
+    for (guint i = 0; i < a.order->len; i++) {
+        const Chunk *chunk = &g_array_index(chunks, Chunk,
+                                            g_array_index(a.order, guint, i));
+
+        g_byte_array_append(a.bytes, chunk->bytes->data, chunk->bytes->len);
+    }
+    while (n-- && a.bytes->len) {
+        change_bytes(a.bytes, rand);
+    }
+    return a;
+}
+
+/* Until one handler fails, as QEMU; returns whether all of it was loaded. */
+static bool load(const Arrival *a)
+{
+    /* QEMU's end of the stream: something that is no subsection follows. */
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(a->bytes->len + 1);
+    QEMUFile *f;
+    bool ok = true;
+
+    memcpy(buffer->data, a->bytes->data, a->bytes->len);
+    buffer->data[a->bytes->len] = 0;
+    buffer->usage = a->bytes->len + 1;
+    f = qemu_file_new_input(QIO_CHANNEL(buffer));
+    fake_migration_load_begin(f);
+    fake_migration_load(f, true, "realm-config");       /* sets it up */
+    for (guint i = 0; i < a->order->len && ok; i++) {
+        guint chunk = g_array_index(a->order, guint, i);
+        const FakeDevice *device = g_array_index(chunks, Chunk,
+                                                 chunk).device;
+
+        ok = device
+            ? !vmstate_load_state(f, device->vmsd, device->opaque, 1)
+            : !fake_migration.handlers->load_state(f, NULL,
+                                                   REALM_SECTION_VERSION);
+        g_assert_false(fake_destination.committed);
+    }
+    ok = fake_migration_load_end(ok) && !qemu_file_get_error(f) &&
+        !fake_migration.error;
+    qemu_fclose(f);
+    object_unref(OBJECT(buffer));
+    return ok;
+}
+
+static void begin(void)
+{
+    memset(&fake_destination, 0, sizeof(fake_destination));
+    g_clear_pointer(&fake_migration.error, g_free);
+    fake_migration.meanwhile = fake_migration_answer;
+    fake_migration.source = REALM_MIGRATION_PHASE_SEALED;
+    fake_migration.destination = REALM_MIGRATION_PHASE_OFFERED;
+    fake_migration.failures = 0;
+    next_blob = 0;
+}
+
+/* Returns whether the Realm runs here. */
+static bool try(const Arrival *a)
+{
+    bool ok;
+
+    begin();
+    ok = load(a);
+    g_assert_cmpint(fake_destination.committed, ==, ok);
+    g_assert_cmpint(fake_destination.given_up, ==, !ok);
+    g_assert_cmpint(fake_migration.failures, ==, !ok);
+    if (ok) {
+        g_assert_cmpmem(fake_source.version, sizeof(fake_source.version),
+                        fake_destination.version,
+                        sizeof(fake_destination.version));
+    }
+    return ok;
+}
+
+static void test_genuine(void)
+{
+    Arrival a = { g_array_new(false, false, sizeof(guint)),
+                  g_byte_array_new() };
+
+    for (guint i = 0; i < chunks->len; i++) {
+        const GByteArray *bytes = g_array_index(chunks, Chunk, i).bytes;
+
+        g_array_append_val(a.order, i);
+        g_byte_array_append(a.bytes, bytes->data, bytes->len);
+    }
+    recording = true;
+    g_assert_true(try(&a));
+    recording = false;
+    g_assert_cmpuint(blobs->len, >, 8);
+    g_assert_true(try(&a));
+    g_array_unref(a.order);
+    g_byte_array_unref(a.bytes);
+}
+
+/* What the loader reports is not what this test has to say. */
+static int silence(void)
+{
+    int null = open("/dev/null", O_WRONLY), old = dup(STDERR_FILENO);
+
+    g_assert_cmpint(dup2(null, STDERR_FILENO), ==, STDERR_FILENO);
+    close(null);
+    return old;
+}
+
+static void test_changed(void)
+{
+    GRand *rand = g_rand_new_with_seed(4);
+    unsigned arrived = 0;
+    int old = silence();
+
+    for (unsigned i = 0; i < TRIALS; i++) {
+        Arrival a = arrival_new(rand);
+
+        arrived += try(&a);
+        g_array_unref(a.order);
+        g_byte_array_unref(a.bytes);
+    }
+    dup2(old, STDERR_FILENO);
+    close(old);
+    g_rand_free(rand);
+    /* Bytes behind the end, or a change that changed nothing */
+    g_test_message("%u streams changed, %u of them to the same effect",
+                   TRIALS, arrived);
+    g_assert_cmpuint(arrived, <, TRIALS / 10);
+}
+
+int main(int argc, char **argv)
+{
+    static RealmBackendOps backend;
+
+    module_call_init(MODULE_INIT_QOM);
+    g_test_init(&argc, &argv, NULL);
+    backend = fake_backend;
+    backend.import = import;
+    backend.import_memory = import_memory;
+    backend.commit = commit;
+    realm_backend_set(&backend, &config);
+
+    chunks = g_array_new(false, false, sizeof(Chunk));
+    blobs = g_ptr_array_new();
+    fake_reset();
+    g_assert_true(backend.accept(NULL, 0, &error_abort));
+    fake_migration.source = REALM_MIGRATION_PHASE_ACCEPTED;
+    fake_migration.meanwhile = fake_migration_answer;
+    migration_rate_set(RATE_LIMIT_DISABLED);
+    send_all();
+
+    g_test_add_func("/realm/loader/what-was-sent-arrives", test_genuine);
+    g_test_add_func("/realm/loader/and-nothing-else-does", test_changed);
+    return g_test_run();
+}
