@@ -38,13 +38,14 @@ check-lib: deps
 coverage: deps
 	@tests/coverage
 
-# Until it is stopped; what it finds is in build/check, what it learns in
+# Until it is stopped: all targets in turn, or the one named (make fuzz
+# FUZZ=import). What is found is in build/check, what is learnt in
 # build/fuzz-corpus.
 fuzz: deps
-	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls
+	@BUILD='$(abspath $(BUILD))' scripts/fuzz $(FUZZ)
 
 fuzz-short: deps
-	@BUILD='$(abspath $(BUILD))' scripts/fuzz-calls -max_total_time=60
+	@BUILD='$(abspath $(BUILD))' scripts/fuzz calls=60 import=120
 
 check-model: deps
 	@tests/model/check
@@ -85,12 +86,12 @@ help:
 	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
 	@echo 'make coverage     what the tests of that library reach of it'
-	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: for a minute'
+	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: three minutes'
 	@echo 'make check-model  the model of Realm migration, in every state'
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'
-	@echo 'make check-secrets  look for keys in memory after migrations'
+	@echo 'make check-secrets      look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'

@@ -22,6 +22,7 @@
 #include <string.h>
 #include "check-tables.h"
 #include "fake-machine.h"
+#include "fuzz-input.h"
 #include "granule.h"
 #include "mig-abi.h"
 #include "test-keys.h"
@@ -30,11 +31,8 @@
 #define PES      2
 #define MAX_STEPS 400
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 typedef struct Fuzz {
-    const uint8_t *data;
-    size_t left;
+    FuzzInput in;
     FakeMachine *m;
     FakeRealm realm[2];
     RmmPe pe[PES];
@@ -188,13 +186,7 @@ static void begin_state(Fuzz *f, uint8_t state)
 
 static uint64_t number(Fuzz *f, unsigned bytes)
 {
-    uint64_t value = 0;
-
-    bytes = MIN(bytes, f->left);
-    memcpy(&value, f->data, bytes);
-    f->data += bytes;
-    f->left -= bytes;
-    return value;
+    return fuzz_number(&f->in, bytes);
 }
 
 static uint64_t argument(Fuzz *f)
@@ -297,7 +289,7 @@ static void step_call(Fuzz *f)
     uint64_t fid = function(f);
     unsigned i, n = fid == RSI_MEASUREMENT_EXTEND ? 10 : 6;
 
-    for (i = 1; i <= n && f->left; i++) {
+    for (i = 1; i <= n && f->in.left; i++) {
         pe->x[i] = argument(f);
     }
     pe->x[0] = fid;
@@ -313,16 +305,16 @@ static void step_write(Fuzz *f, bool word)
     uint16_t at = number(f, 2) % RMM_GRANULE_SIZE;
     uint8_t *p = f->m->ns + page % FAKE_NS_PAGES * RMM_GRANULE_SIZE;
     size_t len = word ? 8 : number(f, 1);
+    const uint8_t *bytes;
     uint64_t value;
 
     if (word) {
         value = argument(f);
         memcpy(p + at / 8 * 8, &value, sizeof(value));
     } else {
-        len = MIN(MIN(len, f->left), RMM_GRANULE_SIZE - (size_t)at);
-        memcpy(p + at, f->data, len);
-        f->data += len;
-        f->left -= len;
+        len = fuzz_bytes(&f->in, &bytes,
+                         MIN(len, RMM_GRANULE_SIZE - (size_t)at));
+        memcpy(p + at, bytes, len);
     }
 }
 
@@ -409,11 +401,11 @@ static void check_granules(Fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    Fuzz f = { .data = data, .left = size };
+    Fuzz f = { .in = { data, size } };
     unsigned steps;
 
     begin_state(&f, number(&f, 1));
-    for (steps = 0; f.left && steps < MAX_STEPS; steps++) {
+    for (steps = 0; f.in.left && steps < MAX_STEPS; steps++) {
         do_step(&f);
     }
     for (f.which = 0; f.which < PES; f.which++) {

@@ -14,60 +14,10 @@
  */
 #include <string.h>
 
+#include "mig-golden.h"
 #include "mig-steps.h"
 #include "rmm-internal.h"
 #include "session.h"
-
-typedef struct Golden {
-    const char *name;
-    MachineParams params;
-    /* The destination: which release it was */
-    unsigned minor;
-    uint64_t features;
-    uint64_t used;              /* features of the session */
-} Golden;
-
-enum { PAGES = 5, RECS = 2 };
-
-/* Not those of other tests, which may change */
-#define PARAMS \
-    .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE, \
-    .ipa_bits = MACHINE_IPA_BITS, .hash_algo = RMI_HASH_SHA_256, \
-    .num_bps = 3, .num_wps = 3, .rpv0 = 0x60, .num_recs = RECS, \
-    .granules = 60, .seed = 1, .start_level = 1
-
-static const Golden streams[] = {
-    {
-        .name = "golden-stream-1.0", .params = { PARAMS },
-        .minor = 0, .features = MIG_FEATURE_COMPACT, .used = 0,
-    },
-    {
-        /* To a destination that is newer, and offers more than there is */
-        .name = "golden-stream-1.0-compact",
-        .params = {
-            PARAMS,
-            .policy = {
-                .version = MIG_POLICY_VERSION, .flags = MIG_POLICY_COMPACT
-            },
-        },
-        .minor = 7, .features = MIG_FEATURE_COMPACT | 1ull << 62,
-        .used = MIG_FEATURE_COMPACT,
-    },
-};
-
-static char *path_of(const char *folder, const Golden *g, const char *file)
-{
-    return g_build_filename(folder, g->name, file, NULL);
-}
-
-static Machine *destination_new(const Golden *g)
-{
-    Machine *m = machine_new(&g->params);
-
-    m->rmm->mig_minor = g->minor;
-    m->rmm->mig_features = g->features;
-    return m;
-}
 
 /* ---- what arrives, in words that no structure of ours changes ---- */
 
@@ -93,7 +43,7 @@ static char *describe(Machine *m)
     for (int i = 0; i < MEASUREMENT_SLOTS; i++) {
         g_checksum_update(sum, realm->measurement[i], MEASUREMENT_BYTES);
     }
-    for (unsigned i = 0; i < RECS; i++) {
+    for (unsigned i = 0; i < GOLDEN_RECS; i++) {
         g_checksum_update(sum, (uint8_t *)realm->recs[i]->x, 31 * 8);
         g_checksum_update(sum, (uint8_t *)&realm->recs[i]->pc, 8);
         g_checksum_update(sum, m->contexts[i], MACHINE_CONTEXT);
@@ -109,35 +59,6 @@ static char *describe(Machine *m)
 
 /* ---- import ---- */
 
-static Record *load(const char *folder, const Golden *g, const char *file)
-{
-    g_autofree char *path = path_of(folder, g, file);
-    char *data;
-    gsize size;
-
-    if (!g_file_get_contents(path, &data, &size, NULL)) {
-        return NULL;
-    }
-    return g_byte_array_new_take((uint8_t *)data, size);
-}
-
-/* The records behind the offer, as 01.bin and so on */
-static GPtrArray *load_all(const char *folder, const Golden *g)
-{
-    GPtrArray *all = g_ptr_array_new_with_free_func(
-        (GDestroyNotify)g_byte_array_unref);
-
-    for (;;) {
-        g_autofree char *file = g_strdup_printf("%02u.bin", all->len + 1);
-        Record *record = load(folder, g, file);
-
-        if (!record) {
-            return all;
-        }
-        g_ptr_array_add(all, record);
-    }
-}
-
 /* The offer of that time, but for the token: other software makes it now */
 static void same_offer(const Record *made, const Record *golden)
 {
@@ -150,17 +71,14 @@ static void same_offer(const Record *made, const Record *golden)
 }
 
 /* Until a record is refused; then @at is its number */
-static Machine *receive(const char *folder, const Golden *g, GPtrArray *all,
-                        uint64_t *result, guint *at)
+static Machine *receive(const Golden *g, GPtrArray *all, uint64_t *result,
+                        guint *at)
 {
-    Record *random = load(folder, g, "random.bin");
-    Record *golden = load(folder, g, "00.bin"), *offer;
-    Machine *m = destination_new(g);
+    Record *random = golden_load(g, "random.bin");
+    Record *golden = golden_load(g, "00.bin");
+    Machine *m = golden_destination(g);
+    Record *offer = golden_offer(m, random);
 
-    m->script = random->data;
-    m->script_left = random->len;
-    OK(machine_offer(m, &offer));
-    g_assert_cmpuint(m->script_left, ==, 0);
     same_offer(offer, golden);
     *result = RMI_SUCCESS;
     for (*at = 0; *at < all->len && !*result; (*at)++) {
@@ -175,16 +93,15 @@ static Machine *receive(const char *folder, const Golden *g, GPtrArray *all,
 static void test_a_stream_of_an_earlier_release_arrives(gconstpointer data)
 {
     const Golden *g = data;
-    const char *folder = g_getenv("GOLDEN_STREAMS");
-    GPtrArray *all = load_all(folder, g);
-    Record *want = load(folder, g, "realm.sha256");
+    GPtrArray *all = golden_load_all(g);
+    Record *want = golden_load(g, "realm.sha256");
     g_autofree char *got = NULL;
     uint64_t result;
     Machine *m;
     guint at;
 
     g_assert_cmpuint(all->len, >, 5);
-    m = receive(folder, g, all, &result, &at);
+    m = receive(g, all, &result, &at);
     OK(result);
     g_assert_cmphex(machine_session(m)->features, ==, g->used);
     OK(MIG(m, MIG_IMPORT_COMMIT));
@@ -199,8 +116,7 @@ static void test_a_stream_of_an_earlier_release_arrives(gconstpointer data)
 static void test_it_arrives_only_as_it_was_made(gconstpointer data)
 {
     const Golden *g = data;
-    const char *folder = g_getenv("GOLDEN_STREAMS");
-    GPtrArray *all = load_all(folder, g);
+    GPtrArray *all = golden_load_all(g);
 
     for (guint i = 0; i < all->len; i++) {
         Record *record = all->pdata[i];
@@ -208,7 +124,7 @@ static void test_it_arrives_only_as_it_was_made(gconstpointer data)
         guint at;
 
         record->data[record->len / 2] ^= 1;
-        machine_free(receive(folder, g, all, &result, &at));
+        machine_free(receive(g, all, &result, &at));
         g_assert_cmpuint(at, ==, i + 1);
         g_assert_cmpuint(RMI_INDEX(result), >=, MIG_CAUSE_FINAL);
         record->data[record->len / 2] ^= 1;
@@ -228,7 +144,7 @@ typedef struct Maker {
 static void store(const Maker *k, const char *file, const void *data,
                   size_t size)
 {
-    g_autofree char *path = path_of(k->folder, k->golden, file);
+    g_autofree char *path = golden_path(k->folder, k->golden, file);
 
     g_assert_true(g_file_set_contents(path, data, size, NULL));
 }
@@ -254,16 +170,16 @@ static void drawn(void *opaque, const void *buf, size_t len)
 static void make_records(Maker *k, Machine *src, Machine *dst)
 {
     GRand *rand = g_rand_new_with_seed(7);
-    uint64_t ipas[PAGES], result;
+    uint64_t ipas[GOLDEN_PAGES], result;
     GPtrArray *final;
 
     pass_on(k, dst, machine_export(src, MIG_EXPORT_BEGIN, 0, &result));
-    for (unsigned i = 0; i < PAGES; i++) {
-        ipas[i] = page_ipa(i, PAGES);
+    for (unsigned i = 0; i < GOLDEN_PAGES; i++) {
+        ipas[i] = page_ipa(i, GOLDEN_PAGES);
     }
     g_array_unref(machine_collect(src));
     pass_on(k, dst, machine_send_pages(src, ipas, 2, 0));
-    pass_on(k, dst, machine_send_pages(src, ipas + 2, PAGES - 2, 1));
+    pass_on(k, dst, machine_send_pages(src, ipas + 2, GOLDEN_PAGES - 2, 1));
     machine_scribble(src, ipas[1], rand);
     pass_on(k, dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
     OK(MIG(src, MIG_PAUSE));
@@ -280,8 +196,9 @@ static void make_records(Maker *k, Machine *src, Machine *dst)
 static void make_stream(const char *folder, const Golden *g)
 {
     Maker k = { folder, g, 0, g_byte_array_new() };
-    Machine *src = source_new(&g->params, PAGES), *dst = destination_new(g);
-    g_autofree char *path = path_of(folder, g, NULL), *text = NULL;
+    Machine *src = source_new(&g->params, GOLDEN_PAGES);
+    Machine *dst = golden_destination(g);
+    g_autofree char *path = golden_path(folder, g, NULL), *text = NULL;
     Record *offer;
 
     g_assert_cmpint(g_mkdir_with_parents(path, 0777), ==, 0);
@@ -307,9 +224,9 @@ int main(int argc, char **argv)
     g_autofree char *folder = make ? g_strdup(argv[2]) : NULL;
 
     g_test_init(&argc, &argv, NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(streams); i++) {
-        const Golden *g = &streams[i];
-        g_autofree char *path = path_of(make ? folder : "", g, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(golden_streams); i++) {
+        const Golden *g = &golden_streams[i];
+        g_autofree char *path = golden_path(make ? folder : "", g, NULL);
 
         if (make && !g_file_test(path, G_FILE_TEST_EXISTS)) {
             make_stream(folder, g);
