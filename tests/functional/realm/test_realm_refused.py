@@ -72,11 +72,42 @@ class Refused(FailureTest):
         self.assert_moved_to(dest)
 
     def test_offer_that_is_none_is_refused(self):
-        for offer, message in (('no!', 'not base64'), ('AAAA', 'no offer'),
+        for offer, message in (('no!', 'an offer is base64'), ('AAAA', 'no offer'),
                                ('', 'no offer'), ('A' * 172, 'no offer')):
             self.assert_refused(message, self.source().qmp.cmd,
                                 'realm-migration-accept', offer=offer)
         self.assert_goes_on(self.source())
+
+    def destination_with(self, *capabilities):
+        """A destination, and its offer; both sides have these on."""
+        dest = self.destination(shared=True)
+        on = [{'capability': name, 'state': True} for name in capabilities]
+        off = [{**row, 'state': False} for row in on]
+        for vm in self.source(), dest:
+            vm.qmp.cmd('migrate-set-capabilities', capabilities=on)
+            self.addCleanup(vm.qmp.try_cmd, 'migrate-set-capabilities',
+                            capabilities=off)
+        return dest, dest.qmp.cmd('realm-migration-offer')['offer']
+
+    def test_realm_moves_with_every_proven_capability(self):
+        dest, offer = self.destination_with(
+            'auto-converge', 'events', 'late-block-activate',
+            'switchover-ack', 'validate-uuid')
+        self.assertEqual(self.send(dest, offer), 'completed')
+        self.assert_moved_to(dest)
+
+    def test_realm_moves_after_a_pause_before_the_switchover(self):
+        dest, offer = self.destination_with('pause-before-switchover')
+        self.accept(offer)
+        uri = f'unix:{self.path(dest.name)}'
+        dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
+        source = self.source().qmp
+        source.cmd('migrate', uri=uri)
+        wait_until(lambda: source.cmd('query-migrate')['status']
+                   == 'pre-switchover', 'the source pauses')
+        source.cmd('migrate-continue', state='pre-switchover')
+        self.assertEqual(self.wait_for_end(), 'completed')
+        self.assert_moved_to(dest)
 
     def test_offer_takes_a_waiting_realm(self):
         for arguments, message in (

@@ -241,22 +241,21 @@ bool migrate_return_path(void)
 
 MigMode migrate_mode(void)
 {
-    return g_strcmp0(fake_migration.capability, "a cpr mode") ?
+    return g_strcmp0(fake_migration.unproven, "a cpr mode") ?
         MIG_MODE_NORMAL : MIG_MODE_CPR_REBOOT;
 }
 
-#define CAPABILITY(function, name)                                      \
-    bool function(void)                                                 \
-    {                                                                   \
-        return g_strcmp0(fake_migration.capability, name) == 0;         \
-    }
+bool migrate_rdma(void)
+{
+    return g_strcmp0(fake_migration.unproven, "rdma") == 0;
+}
 
-CAPABILITY(migrate_postcopy_ram, "postcopy-ram")
-CAPABILITY(migrate_background_snapshot, "background-snapshot")
-CAPABILITY(migrate_colo, "x-colo")
-CAPABILITY(migrate_mapped_ram, "mapped-ram")
-CAPABILITY(migrate_xbzrle, "xbzrle")
-CAPABILITY(migrate_multifd, "multifd")
-CAPABILITY(migrate_ignore_shared, "x-ignore-shared")
-CAPABILITY(migrate_release_ram, "release-ram")
-CAPABILITY(migrate_rdma, "rdma")
+void fake_migration_capability(MigrationCapability capability, bool on)
+{
+    the_migration.capabilities[capability] = on;
+}
+
+void fake_migration_no_capability(void)
+{
+    memset(the_migration.capabilities, 0, sizeof(the_migration.capabilities));
+}

@@ -12,6 +12,7 @@
 #include "migration/qemu-file.h"
 #include "migration/register.h"
 #include "migration/vmstate.h"
+#include "qapi/qapi-types-migration.h"
 #include "qapi/qapi-types-realm.h"
 #include "system/runstate.h"
 
@@ -30,7 +31,7 @@ typedef struct FakeMigration {
     VMChangeStateHandler *vm_changed;
 
     /* Answers. */
-    const char *capability;             /* the one that is on, or NULL */
+    const char *unproven;               /* a transport or mode, or NULL */
     bool no_return_path, broken_return_path;
     char *error;                        /* the first one, or NULL */
 
@@ -47,6 +48,10 @@ extern FakeMigration fake_migration;
 
 /* Set the state of the migration, and the file that it writes to. */
 void fake_migration_state(int state, QEMUFile *f);
+
+/* Switch a capability, or all of them off. */
+void fake_migration_capability(MigrationCapability capability, bool on);
+void fake_migration_no_capability(void);
 
 /* The message of the return path that says: go ahead. */
 void fake_migration_answer(void);

@@ -52,7 +52,8 @@ static void try_again(void)
 {
     fake_failing = NULL;
     memset(&fake_destination, 0, sizeof(fake_destination));
-    fake_migration.capability = NULL;
+    fake_migration.unproven = NULL;
+    fake_migration_no_capability();
     fake_migration.no_return_path = fake_migration.broken_return_path = false;
     fake_migration.meanwhile = fake_migration_answer;
     g_clear_pointer(&fake_migration.error, g_free);
@@ -474,10 +475,37 @@ static void test_prepare(void)
     check_not_prepared("turn the capability return-path on");
 }
 
-static void test_capability(const void *name)
+/* Those that functional tests turn on (test_realm_refused.py). */
+static bool is_proven(const char *name)
+{
+    static const char *const names[] = {
+        "auto-converge", "events", "late-block-activate",
+        "pause-before-switchover", "return-path", "switchover-ack",
+        "validate-uuid", NULL
+    };
+
+    return g_strv_contains(names, name);
+}
+
+static void test_capability(const void *opaque)
+{
+    MigrationCapability capability = GPOINTER_TO_INT(opaque);
+    const char *name = MigrationCapability_str(capability);
+
+    reset();
+    fake_migration_capability(capability, true);
+    if (is_proven(name)) {
+        g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
+    } else {
+        check_not_prepared(name);
+        check_not_prepared("turn it off");
+    }
+}
+
+static void test_unproven(const void *name)
 {
     reset();
-    fake_migration.capability = name;
+    fake_migration.unproven = name;
     check_not_prepared(name);
     check_not_prepared("turn it off");
 }
@@ -925,25 +953,23 @@ static void add_failures(void)
         "export_begin", "collect_dirty", "export_memory", "export_epoch",
         "pause", "export_state", "export_start",
     };
-    static const char *const capabilities[] = {
-        "postcopy-ram", "background-snapshot", "x-colo", "mapped-ram",
-        "xbzrle", "multifd", "x-ignore-shared", "release-ram", "rdma",
-        "a cpr mode",
-    };
-
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         g_autofree char *name = g_strdup_printf(
             "/realm/source/survive-a-failed-%s", steps[i]);
 
         g_test_add_data_func(name, steps[i], test_step_fails);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
+        const char *capability = MigrationCapability_str(i);
         g_autofree char *name = g_strdup_printf(
-            "/realm/source/refuse-%s", capabilities[i]);
+            "/realm/source/%s-%s", is_proven(capability) ? "allow" : "refuse",
+            capability);
 
-        g_test_add_data_func(g_strdelimit(name, " ", '-'), capabilities[i],
-                             test_capability);
+        g_test_add_data_func(name, GINT_TO_POINTER(i), test_capability);
     }
+    g_test_add_data_func("/realm/source/refuse-rdma", "rdma", test_unproven);
+    g_test_add_data_func("/realm/source/refuse-a-cpr-mode", "a cpr mode",
+                         test_unproven);
 }
 
 int main(int argc, char **argv)

@@ -420,16 +420,17 @@ static void test_a_realm_accepts_only_so_many_offers(void)
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
     Machine *other = machine_new(&machine_defaults);
-    GByteArray *used = machine_session(src)->used_offers;
     Record *offer, *second;
+    GByteArray *used;
 
     OK(machine_offer(dst, &offer));
     OK(machine_offer(other, &second));
-    /* As if it had accepted all but one of them. */
-    g_byte_array_set_size(used, (MIG_MAX_OFFERS - 1) * 32);
-    memset(used->data, 0, used->len);
     OK(machine_accept(src, offer));
     OK(MIG(src, MIG_EXPORT_ABORT));
+    /* As if it had accepted as many others as it may. */
+    used = machine_session(src)->used_offers;
+    g_byte_array_set_size(used, MIG_MAX_OFFERS * 32);
+    memset(used->data + 32, 0, used->len - 32);
     REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_USED));
     REFUSES(src, machine_accept(src, second), REFUSED(MIG_CAUSE_OFFER_LIMIT));
     g_byte_array_unref(second);
