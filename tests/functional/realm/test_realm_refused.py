@@ -81,8 +81,9 @@ class Refused(FailureTest):
     def destination_with(self, *capabilities):
         """A destination, and its offer; both sides have these on."""
         dest = self.destination(shared=True)
-        on = [{'capability': name, 'state': True} for name in capabilities]
-        off = [{**row, 'state': False} for row in on]
+        off = [{'capability': name, 'state': False} for name in capabilities]
+        on = [{'capability': name, 'state': True}
+              for name in ('return-path', *capabilities)]
         for vm in self.source(), dest:
             vm.qmp.cmd('migrate-set-capabilities', capabilities=on)
             self.addCleanup(vm.qmp.try_cmd, 'migrate-set-capabilities',
