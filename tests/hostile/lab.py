@@ -29,7 +29,7 @@ from items import Splitter          # this one knows where scripts/ is
 from realm_qmp import Qmp, QmpError
 from realm_stream import StreamError
 from realm_vm import (REALM, Vm, VmError, end_on_signals, guest_file,
-                      incoming, temporary_folder)
+                      incoming, program, temporary_folder)
 
 LIMIT = 60                  # s: what takes longer never ends
 ENDED = ('completed', 'failed', 'cancelled')
@@ -594,6 +594,10 @@ def main(description, names, kind_of_work, last):
     if args.list:
         print('\n'.join(chosen))
         return 0
+    if not os.access(program(), os.X_OK):
+        parser.error(f'{program()} is not there; build it, or set '
+                     'QEMU_PROGRAM')
+    guest_file('payload-pages')
     end_on_signals()
     with own_state(), open(args.log, 'w', encoding='utf-8') as log, \
             Pool(args.workers) as pool:
