@@ -152,7 +152,8 @@ static void write_page(uint64_t generation, unsigned page)
 {
     for (unsigned n = 0; n < WORDS; n++) {
         if (mte && n % 2 == 0) {
-            asm volatile(MEMTAG "stg %0, [%1]" : : "r"(tag(generation, page, n)),
+            asm volatile(MEMTAG "stg %0, [%1]"
+                         : : "r"(tag(generation, page, n)),
                          "r"(&pages[page][n]) : "memory");
         }
         pages[page][n] = word(generation, page, n);

@@ -15,12 +15,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
-from realm_stream import (COMMAND, CONFIG, CONFIGURATION, END, FILE_MAGIC,
+from realm_stream import (  # noqa: E402
+                          COMMAND, CONFIG, CONFIGURATION, END, FILE_MAGIC,
                           FILE_VERSION, FOOTER, FRAME, FRAME_END, FULL,
                           MAX_RECORD, OPEN_RETURN_PATH, PAGE, PART,
                           RAM_CONTINUE, RAM_EOS, RAM_MEM_SIZE,
                           RAM_MULTIFD_FLUSH, RAM_PAGE, RAM_ZERO, START,
-                          START_TOKEN, SUBSECTION, StreamError, read_records)   # noqa: E402
+                          START_TOKEN, SUBSECTION, StreamError, read_records)
 
 # Zero pages of the block that the entry before was of: nearly all of RAM.
 ZERO_PAGES = re.compile(b'(?:.{6}[\x00\x10\x20\x30\x40\x50\x60\x70'
