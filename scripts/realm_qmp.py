@@ -215,7 +215,8 @@ class Migration:
         except MigrationError as err:
             raise MigrationError(f'{err}{self.take_back()}') from err
         except QmpError as err:
-            reasons = self.reasons() if self.started else ''
+            reasons = (self.reasons() + self.take_back() if self.started
+                       else '')
             raise MigrationError(f'{err}{reasons}') from err
         finally:
             self.progress.end()
@@ -228,6 +229,9 @@ class Migration:
         state = self.source.try_cmd('query-realm-migration')
         if self.plain or not state or state.get('phase') != 'sealed':
             return ''
+        there = self.dest.try_cmd('query-realm-migration')
+        if there and there['holds']:
+            return '; the destination has the Realm: end the source'
         try:
             token = self.dest.cmd('realm-migration-abort')['token']
             self.source.cmd('realm-migration-resume', token=token)

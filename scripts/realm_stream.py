@@ -64,7 +64,7 @@ class RealmSection:
     """The section "realm" as analyze-migration.py wants a section."""
 
     def __init__(self, file, version_id, _arguments, section_key):
-        if version_id >> 8 > 1:
+        if version_id != 1:
             raise StreamError(f'realm section: unknown version {version_id}')
         self.file, self.section_key = file, section_key
         self.records = []

@@ -18,6 +18,7 @@
 #include "qemu/error-report.h"
 #include "system/system.h"
 #include "migration/migration.h"
+#include "migration/postcopy-ram.h"
 #include "phase.h"
 #include "realm-migration.h"
 #include "record.h"
@@ -68,8 +69,8 @@ void realm_destination_fail(void)
     g_autofree char *token = NULL;
     Error *err = NULL;
 
-    if (realm_phase() == REALM_MIGRATION_PHASE_WAITING) {
-        return;                 /* no offer, so no source is sealed for it */
+    if (!realm_phase_offered(realm_phase())) {
+        return;                 /* no source is sealed for an offer of ours */
     }
     token = realm_destination_give_up(&err);
     if (token) {
@@ -85,16 +86,35 @@ void realm_destination_fail(void)
 /* The connection may end where no section of ours is loaded. */
 static void exiting(Notifier *notifier, void *unused)
 {
-    if (realm_phase() == REALM_MIGRATION_PHASE_IMPORTING) {
+    if (realm_phase() != REALM_MIGRATION_PHASE_FAILED) {
         realm_destination_fail();
     }
 }
 
+/*
+ * Postcopy starts the machine before the stream has ended, and a stream can
+ * begin it whatever the capabilities are.
+ */
+static int postcopy_event(NotifierWithReturn *notifier, void *opaque,
+                          Error **errp)
+{
+    struct PostcopyNotifyData *data = opaque;
+
+    if (data->reason != POSTCOPY_NOTIFY_INBOUND_ADVISE &&
+        data->reason != POSTCOPY_NOTIFY_INBOUND_LISTEN) {
+        return 0;
+    }
+    error_setg(errp, "Realm: postcopy does not work with Realms");
+    return -EINVAL;
+}
+
 void realm_destination_init(void)
 {
-    static Notifier notifier = { .notify = exiting };
+    static Notifier at_exit = { .notify = exiting };
+    static NotifierWithReturn postcopy = { .notify = postcopy_event };
 
-    qemu_add_exit_notifier(&notifier);
+    qemu_add_exit_notifier(&at_exit);
+    postcopy_add_notifier(&postcopy);
 }
 
 /* The records of one part of the section. */
@@ -143,10 +163,7 @@ static bool load(QEMUFile *f, int version_id, Error **errp)
 /* Whatever of the stream failed, also what is not ours. */
 int realm_destination_cleanup(void *opaque)
 {
-    RealmMigrationPhase phase = realm_phase();
-
-    if (phase == REALM_MIGRATION_PHASE_OFFERED ||
-        phase == REALM_MIGRATION_PHASE_IMPORTING) {
+    if (realm_phase() != REALM_MIGRATION_PHASE_FAILED) {
         realm_destination_fail();
     }
     return realm_start_load_cleanup(opaque);

@@ -44,6 +44,12 @@ bool realm_phase_holds(RealmMigrationPhase phase)
            phase == P(EXPORTING) || phase == P(PAUSED);
 }
 
+bool realm_phase_offered(RealmMigrationPhase phase)
+{
+    return phase == P(OFFERED) || phase == P(IMPORTING) ||
+           phase == P(FAILED);
+}
+
 void realm_phase_set(RealmMigrationPhase to)
 {
     RealmMigrationPhase from = realm_phase();

@@ -36,6 +36,9 @@ RealmMigrationPhase realm_phase(void);
 /* The Realm can run on this machine, now or after `cont`. */
 bool realm_phase_holds(RealmMigrationPhase phase);
 
+/* An offer was made here, so a source may need our abort token. */
+bool realm_phase_offered(RealmMigrationPhase phase);
+
 /*
  * Take an edge of the diagram and say so with an event; nothing happens if
  * @to is the phase now.

@@ -131,6 +131,11 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     if (!blob) {
         return;
     }
+    if (!realm_phase_holds(realm_phase())) {
+        error_setg(errp, "Realm: it is not on this machine; give the offer to "
+                   "the one that has it");
+        return;
+    }
     if (backend->accept(blob, size, errp)) {
         realm_phase_set(REALM_MIGRATION_PHASE_ACCEPTED);
     } else if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
@@ -151,9 +156,11 @@ RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
     if (phase != REALM_MIGRATION_PHASE_OFFERED &&
         phase != REALM_MIGRATION_PHASE_IMPORTING &&
         phase != REALM_MIGRATION_PHASE_FAILED) {
-        error_setg(errp, "Realm: no migration to this machine can be given "
-                   "up: its phase is %s; use migrate_cancel on a source",
-                   RealmMigrationPhase_str(phase));
+        error_setg(errp, phase == REALM_MIGRATION_PHASE_HERE
+                   ? "Realm: it is on this machine and stays; end the source "
+                     "if it came from there"
+                   : "Realm: no offer was made here, so there is nothing to "
+                     "give up; use migrate_cancel on a source");
         return NULL;
     }
     text = realm_destination_give_up(errp);
@@ -182,6 +189,7 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
     blob = decode(token, "an abort token", "realm-migration-abort", &size,
                   errp);
     if (blob && backend->export_resume(blob, size, errp)) {
+        realm_source_forget();
         realm_phase_set(REALM_MIGRATION_PHASE_HERE);
     }
 }

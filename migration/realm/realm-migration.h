@@ -54,6 +54,12 @@ int realm_source_iterate(QEMUFile *f, void *opaque);
 int realm_source_complete(QEMUFile *f, void *opaque);
 void realm_source_cleanup(void *opaque);
 
+/* Whether all capabilities that are on were seen to work with Realms. */
+bool realm_check_capabilities(Error **errp);
+
+/* The session is over on both sides: nothing of it is to be given up. */
+void realm_source_forget(void);
+
 /* Give a migration that did not end well up, so that the Realm runs on. */
 void realm_source_abort(void);
 

@@ -86,7 +86,7 @@ static bool is_proven(MigrationCapability capability)
     }
 }
 
-/* The capability, transport or mode that Realms cannot have, or NULL. */
+/* The capability or mode that Realms cannot have, or NULL. */
 static const char *unproven(void)
 {
     const bool *on = migrate_get_current()->capabilities;
@@ -96,11 +96,10 @@ static const char *unproven(void)
             return MigrationCapability_str(i);
         }
     }
-    return migrate_rdma() ? "rdma" :
-           migrate_mode() != MIG_MODE_NORMAL ? "a cpr mode" : NULL;
+    return migrate_mode() != MIG_MODE_NORMAL ? "a cpr mode" : NULL;
 }
 
-static bool check_capabilities(Error **errp)
+bool realm_check_capabilities(Error **errp)
 {
     const char *name = unproven();
 
@@ -114,7 +113,7 @@ static bool check_capabilities(Error **errp)
 int realm_source_prepare(void *opaque, Error **errp)
 {
     realm_start_move_last();
-    if (!check_capabilities(errp)) {
+    if (!realm_check_capabilities(errp)) {
         return -EINVAL;
     }
     if (!realm_backend()->accepted()) {
@@ -180,6 +179,11 @@ bool realm_source_check_channel(QEMUFile *f, Error **errp)
     Object *ioc = OBJECT(qemu_file_get_ioc(f));
     struct stat st;
 
+    if (migrate_rdma()) {       /* known from when the channel is open */
+        error_setg(errp, "Realm: RDMA does not work with Realms; use a "
+                   "socket");
+        return false;
+    }
     if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_BLOCK)) {
         error_setg(errp, "Realm: it cannot be saved to a snapshot; "
                    "migrate it to another QEMU instead");
@@ -386,8 +390,7 @@ void realm_source_abort(void)
     if (!source.active) {
         return;
     }
-    source.active = false;
-    source.paused = false;
+    realm_source_forget();
     if (realm_phase() == REALM_MIGRATION_PHASE_SEALED) {
         report_sealed();
     } else if (realm_backend()->export_abort(&err)) {
@@ -397,11 +400,16 @@ void realm_source_abort(void)
     }
 }
 
+void realm_source_forget(void)
+{
+    source.active = false;
+    source.paused = false;
+}
+
 void realm_source_cleanup(void *opaque)
 {
     if (migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) {
-        source.active = false;
-        source.paused = false;
+        realm_source_forget();
     }
     realm_source_abort();
     source.remaining = 0;

@@ -107,6 +107,17 @@ static bool wait_ready(Error **errp)
     return true;
 }
 
+/* Devices are saved for other ends than a migration, too. */
+static bool in_migration(Error **errp)
+{
+    if (realm_phase() != REALM_MIGRATION_PHASE_PAUSED) {
+        error_setg(errp, "Realm: its state leaves this machine in a migration "
+                   "only; use migrate");
+        return false;
+    }
+    return true;
+}
+
 static int realm_start_pre_save(void *opaque)
 {
     RealmStart *start = opaque;
@@ -115,7 +126,7 @@ static int realm_start_pre_save(void *opaque)
     Error *err = NULL;
     ssize_t size;
 
-    if (!wait_ready(&err)) {
+    if (!in_migration(&err) || !wait_ready(&err)) {
         return report(err);
     }
     realm_backend()->migration_limits(&limits);
@@ -197,6 +208,14 @@ static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
 
 int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
+    if (!migration_incoming_get_current()->from_src_file) {
+        error_setg(errp, "Realm: it is loaded from a migration only; start "
+                   "the destination with -incoming defer");
+        return -EINVAL;
+    }
+    if (!realm_check_capabilities(errp)) {
+        return -EINVAL;
+    }
     token_imported = false;
     qemu_loadvm_start_load_thread(commit_at_end, NULL);
     return 0;

@@ -470,8 +470,14 @@ static void park_vcpus(void)
     }
 }
 
+/* A machine that waits for a Realm makes none of its own. */
 static bool run_realm(Error **errp)
 {
+    if (!realm_tcg.built && realm_tcg.incoming) {
+        error_setg(errp, "Realm: no migration has brought it; this machine "
+                   "cannot run without");
+        return false;
+    }
     return (realm_tcg.built || realm_host_build(errp)) && enter_recs(errp);
 }
 
@@ -531,6 +537,7 @@ static bool create(const RealmConfig *config, Error **errp)
     }
     realm_keys_init();
     realm_tcg.config = config;
+    realm_tcg.incoming = runstate_check(RUN_STATE_INMIGRATE);
     realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
     realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
     realm_tcg.images = g_array_new(false, false, sizeof(RealmImage));

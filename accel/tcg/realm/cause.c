@@ -19,7 +19,7 @@ static const char *const causes[] = {
     [MIG_CAUSE_OFFER_USED] =
         "the offer was used before; make a new one on a new destination",
     [MIG_CAUSE_OFFER_OUTSTANDING] =
-        "another offer was accepted; migrate or cancel first",
+        "another offer was accepted, and its migration is not over",
     [MIG_CAUSE_OFFER_LIMIT] = "it has accepted too many offers",
     [MIG_CAUSE_SAME_EPOCH] = "the epoch is not closed yet",
     [MIG_CAUSE_COUNTER] = "a counter of the session is used up",

@@ -42,6 +42,7 @@ typedef struct RealmTcg {
     const RealmConfig *config;
     Rmm *rmm;
     uint64_t rd;                /* PA; 0 while there is no Realm */
+    bool incoming;              /* the Realm comes by migration */
     bool built;                 /* the Realm is complete */
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */

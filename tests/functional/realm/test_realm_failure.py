@@ -176,17 +176,24 @@ class Last(FailureTest):
                               self.destination(), change)
         self.assert_moves_on()
 
-    def test_altered_start_token_starts_no_second_copy(self):
+    def test_altered_start_token_seals_the_source_until_it_has_the_abort_token(
+            self):
         source, dest = self.source(), self.destination()
         change = Flip(START)
         migration = self.migration(dest)
+        migration.take_back = lambda: ''        # that is done below
         with Relay(self.path('relay'), self.path(dest.name), change) as relay:
             migration.source_uri = relay.uri
             self.assert_refused('realm-start section: ', migration.run)
         self.assertTrue(change.done)
         self.assert_never_runs(dest)
         self.assert_does_not_run_again(source)
-        type(self).realm = None
+        token = dest.qmp.cmd('realm-migration-abort')['token']
+        self.assert_refused('is no abort token', source.qmp.cmd,
+                            'realm-migration-resume', token='AAAA')
+        source.qmp.cmd('realm-migration-resume', token=token)
+        source.qmp.cmd('cont')
+        self.assert_moves_on()
 
 
 if __name__ == '__main__':

@@ -570,7 +570,7 @@ static void test_nothing_to_give_up(void)
 {
     QTestState *qts = start(REALM ",migration=on");
 
-    CHECK_REFUSES(qts, "phase is here", "use migrate_cancel on a source",
+    CHECK_REFUSES(qts, "is on this machine and stays", "end the source",
                   "{'execute': 'realm-migration-abort'}");
     CHECK_REFUSES(qts, "has not left this machine", "cont runs it",
                   "{'execute': 'realm-migration-resume',"
@@ -588,7 +588,7 @@ static void test_offer_given_up(void)
     QDict *reply;
 
     check_phase(qts, "waiting", false);
-    CHECK_REFUSES(qts, "phase is waiting", "migrate_cancel",
+    CHECK_REFUSES(qts, "no offer was made", "use migrate_cancel on a source",
                   "{'execute': 'realm-migration-abort'}");
     offer = make_offer(qts);
     check_phase(qts, "offered", false);

@@ -13,6 +13,7 @@
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/options.h"
+#include "migration/postcopy-ram.h"
 #include "migration/realm/phase.h"
 #include "system/system.h"
 #include "fake-migration.h"
@@ -210,6 +211,12 @@ RealmMigrationPhase realm_phase(void)
                                   : fake_migration.source;
 }
 
+/* Only the destination asks. */
+bool realm_phase_offered(RealmMigrationPhase phase)
+{
+    return fake_migration.destination >= REALM_MIGRATION_PHASE_OFFERED;
+}
+
 void realm_phase_set(RealmMigrationPhase to)
 {
     bool arrived = to == REALM_MIGRATION_PHASE_HERE &&
@@ -232,6 +239,11 @@ void qapi_event_send_realm_migration_failed(const char *token)
 
 void qemu_add_exit_notifier(Notifier *notify)
 {
+}
+
+void postcopy_add_notifier(NotifierWithReturn *notify)
+{
+    fake_migration.postcopy = notify;
 }
 
 bool migrate_return_path(void)

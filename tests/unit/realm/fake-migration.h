@@ -26,6 +26,7 @@ typedef struct FakeDevice {
 typedef struct FakeMigration {
     /* Registered; devices are in the order in which QEMU saves them. */
     const SaveVMHandlers *handlers;
+    NotifierWithReturn *postcopy;
     FakeDevice devices[FAKE_MAX_DEVICES];
     unsigned num_devices;
     VMChangeStateHandler *vm_changed;

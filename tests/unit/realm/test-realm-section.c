@@ -19,6 +19,7 @@
 #include "migration/channel-block.h"
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
+#include "migration/postcopy-ram.h"
 #include "migration/realm/realm-migration.h"
 #include "migration/realm/record.h"
 #include "fake-backend.h"
@@ -510,6 +511,51 @@ static void test_unproven(const void *name)
     check_not_prepared("turn it off");
 }
 
+static void test_rdma(void)
+{
+    Stream stream;
+    Error *err = NULL;
+
+    reset();
+    fake_migration.unproven = "rdma";
+    stream_open(&stream);
+    g_assert_false(realm_source_check_channel(stream.f, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "use a socket"));
+    error_free(err);
+    stream_close(&stream);
+}
+
+/* As a stream can begin it with the capability off. */
+static void test_postcopy(void)
+{
+    struct PostcopyNotifyData data = {
+        .reason = POSTCOPY_NOTIFY_INBOUND_LISTEN
+    };
+    Error *err = NULL;
+
+    g_assert_cmpint(fake_migration.postcopy->notify(fake_migration.postcopy,
+                                                    &data, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), "postcopy"));
+    error_free(err);
+    data.reason = POSTCOPY_NOTIFY_PROBE;
+    g_assert_cmpint(fake_migration.postcopy->notify(fake_migration.postcopy,
+                                                    &data, &error_abort),
+                    ==, 0);
+}
+
+/* Devices are saved with no migration under way (xen-save-devices-state). */
+static void test_no_migration(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    fake_migration.source = REALM_MIGRATION_PHASE_HERE;
+    g_assert_false(fake_migration_save(stream.f, false));
+    g_assert_nonnull(strstr(fake_migration.error, "in a migration only"));
+    stream_close(&stream);
+}
+
 /* The channel of a snapshot, by its name only. */
 static void register_snapshots(void)
 {
@@ -967,7 +1013,10 @@ static void add_failures(void)
 
         g_test_add_data_func(name, GINT_TO_POINTER(i), test_capability);
     }
-    g_test_add_data_func("/realm/source/refuse-rdma", "rdma", test_unproven);
+    g_test_add_func("/realm/source/refuse-rdma", test_rdma);
+    g_test_add_func("/realm/destination/refuse-postcopy", test_postcopy);
+    g_test_add_func("/realm/start/no-token-outside-of-a-migration",
+                    test_no_migration);
     g_test_add_data_func("/realm/source/refuse-a-cpr-mode", "a cpr mode",
                          test_unproven);
 }
