@@ -192,7 +192,9 @@ class Last(FailureTest):
         self.assert_refused('is no abort token', source.qmp.cmd,
                             'realm-migration-resume', token='AAAA')
         source.qmp.cmd('realm-migration-resume', token=token)
+        mark = source.console.mark()
         source.qmp.cmd('cont')
+        source.console.wait_for('^I run', after=mark)   # typed while sealed
         self.assert_moves_on()
 
 
