@@ -432,7 +432,10 @@ static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
 
     if (entry.assigned && (ipa % size || top - ipa < size)) {
         /* Only a part: the rest stays, as pages. */
-        return realm_mmu_create_table(ipa, entry.level + 1) ? top : ipa;
+        uint64_t result = realm_mmu_create_table(ipa, entry.level + 1);
+
+        assert(result == RMI_SUCCESS);  /* else it would stay lent */
+        return ipa;
     }
     ipa = ROUND_DOWN(ipa, size);
     pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_tcg.rd, ipa,
