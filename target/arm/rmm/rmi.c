@@ -415,10 +415,3 @@ static uint64_t rmi_rtt_set_ripas(RmiCall *c)
     rec_unlock(rec);
     return result;
 }
-
-#ifndef RMM_HAVE_MIGRATION
-void mig_handle(Rmm *rmm, RmmPe *pe)
-{
-    rmm_refuse_unknown(rmm, pe, "MIG");
-}
-#endif
