@@ -580,6 +580,20 @@ static void test_nothing_to_give_up(void)
     qtest_quit(qts);
 }
 
+/* A command that saves devices, and has no migration to do it for. */
+static void test_devices_are_not_saved(void)
+{
+    QTestState *qts = start(REALM ",migration=on");
+    QDict *reply = qtest_qmp(qts, "{'execute': 'xen-save-devices-state',"
+                             " 'arguments': {'filename': '/dev/null'}}");
+
+    g_assert_true(qdict_haskey(reply, "error"));
+    qobject_unref(reply);
+    check_phase(qts, "here", true);
+    check_running(qts);
+    qtest_quit(qts);
+}
+
 /* Given up before anything came: for good, and as often as one asks. */
 static void test_offer_given_up(void)
 {
@@ -588,6 +602,9 @@ static void test_offer_given_up(void)
     QDict *reply;
 
     check_phase(qts, "waiting", false);
+    CHECK_REFUSES(qts, "not on this machine", "give the offer to",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': 'AAAA'}}");
     CHECK_REFUSES(qts, "no offer was made", "use migrate_cancel on a source",
                   "{'execute': 'realm-migration-abort'}");
     offer = make_offer(qts);
@@ -674,6 +691,8 @@ int main(int argc, char **argv)
                    test_bad_offers);
     qtest_add_func("/realm/commands/nothing-to-give-up-or-to-take-back",
                    test_nothing_to_give_up);
+    qtest_add_func("/realm/commands/refuse-to-save-devices-without-a-migration",
+                   test_devices_are_not_saved);
     qtest_add_func("/realm/commands/an-offer-is-given-up-for-good",
                    test_offer_given_up);
     qtest_add_func("/realm/commands/refuse-a-too-long-offer",

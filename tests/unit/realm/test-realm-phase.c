@@ -127,12 +127,28 @@ static void test_holders(void)
     }
 }
 
+/* A machine that made an offer, and did not get the Realm. */
+static void test_offered(void)
+{
+    static const char *const offered[] = {
+        "offered", "importing", "failed", NULL
+    };
+
+    for (int phase = 0; phase < PHASES; phase++) {
+        g_assert_cmpint(realm_phase_offered(phase), ==,
+                        g_strv_contains(offered,
+                                        RealmMigrationPhase_str(phase)));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/realm/phase/every-step-is-announced-once", test_steps);
     g_test_add_func("/realm/phase/no-step-no-event", test_same);
     g_test_add_func("/realm/phase/one-side-holds", test_holders);
+    g_test_add_func("/realm/phase/an-offer-needs-an-abort-token",
+                    test_offered);
     for (int pair = 0; pair < PHASES * PHASES; pair++) {
         int from = pair / PHASES, to = pair % PHASES;
 
