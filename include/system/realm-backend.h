@@ -43,8 +43,11 @@ typedef struct RealmPolicy {
 
 /* What the user asked for; the machine fills it in before any vCPU exists. */
 typedef struct RealmConfig {
+    bool has_rpv;
     uint8_t rpv[REALM_RPV_SIZE];
+    bool has_measurement_algorithm; /* else the backend may choose */
     RmeGuestMeasurementAlgorithm measurement_algorithm;
+    RmeGuestKvmAbi kvm_abi;     /* which uAPI of Realms the kernel has */
     bool migration;
     bool has_policy;
     RealmPolicy policy;
@@ -62,6 +65,9 @@ typedef struct RealmPages {
     uint64_t shared;            /* the host's, mapped for the Realm */
 } RealmPages;
 
+/* The most bytes that @export_start may return. */
+#define REALM_MAX_START_TOKEN 256
+
 /* Limits of a migration, constant once the Realm exists. */
 typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
@@ -77,17 +83,40 @@ typedef struct RealmBackendOps {
      * @create: called once, before the first vCPU exists.  @config stays
      * valid for the life of the machine.
      *
+     * @init_ripas: [@base, @base + @size) of the protected half, @size in
+     * bytes and maybe 0, is RAM from the Realm's start on.  Called between
+     * @create and the Realm's start, in ascending order.
+     *
      * @add_image: the loader wrote @size bytes to guest RAM at @base (after
      * each machine reset).  Bytes outside RAM are ignored.
      *
-     * @measurement: the Realm's initial measurement; returns its size in
-     * bytes, 0 while the Realm does not exist yet.
+     * @run: the machine is about to run: the first time, build the Realm from
+     * its images, and start it.  After a failure no vCPU may run: @park.
      *
-     * @count_pages: what is mapped now; false while the Realm does not exist
-     * yet.
+     * @park: the machine is about to run, and no vCPU of it may, until the
+     * machine has stopped.
+     *
+     * @stopped: no vCPU runs any more.
+     *
+     * @exists: the Realm was created; a machine that is reset now would be
+     * another one.
+     *
+     * @left: the destination of a migration has the Realm: from
+     * @export_start on until @export_resume.
+     *
+     * @measurement: the Realm's initial measurement; returns its size in
+     * bytes, 0 while it is not known.
+     *
+     * @count_pages: what is mapped now; false if that is not known.
      */
     bool (*create)(const RealmConfig *config, Error **errp);
+    bool (*init_ripas)(uint64_t base, uint64_t size, Error **errp);
     void (*add_image)(uint64_t base, uint64_t size);
+    bool (*run)(Error **errp);
+    void (*park)(void);
+    void (*stopped)(void);
+    bool (*exists)(void);
+    bool (*left)(void);
     size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
     bool (*count_pages)(RealmPages *pages);
 
@@ -167,7 +196,8 @@ const RealmConfig *realm_config(void);
  */
 void realm_backend_set(const RealmBackendOps *ops, const RealmConfig *config);
 
-/* Accelerators that can run Realms; NULL where not built. */
+/* Those there are; each where its accelerator is built. */
 const RealmBackendOps *realm_tcg_backend(void);
+const RealmBackendOps *realm_kvm_backend(void);
 
 #endif

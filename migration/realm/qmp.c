@@ -53,6 +53,8 @@ RealmInfo *qmp_query_realm(Error **errp)
     info = g_new0(RealmInfo, 1);
     info->backend = g_strdup(backend->name);
     info->ipa_width = realm_config()->ipa_bits;
+    info->has_measurement_algorithm =
+        realm_config()->has_measurement_algorithm;
     info->measurement_algorithm = realm_config()->measurement_algorithm;
     info->migration = realm_config()->migration;
     info->mte = realm_config()->mte;

@@ -43,7 +43,7 @@
 #include "realm-migration.h"
 #include "trace.h"
 
-#define MAX_TOKEN 256
+#define MAX_TOKEN REALM_MAX_START_TOKEN
 
 /* The guest stands still meanwhile; more is a destination that hangs. */
 unsigned realm_start_limit_ms = 30000;

@@ -13,10 +13,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
 #include "qemu/lockable.h"
-#include "hw/boards.h"
-#include "system/reset.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/rmm/mig-abi.h"
@@ -65,22 +62,35 @@ static uint64_t blob_window(const void *buf)
     return realm_memory_window(0, buf, max_blob());
 }
 
+static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
+{
+    if (rd()) {
+        error_setg(errp, "Realm: its RAM is what it was at its start; it "
+                   "cannot get 0x%" PRIx64 " bytes at 0x%" PRIx64, size, base);
+        return false;
+    }
+    return realm_layout_add_ram(&realm_tcg.layout, base, size, errp);
+}
+
+/* Resets before the start repeat the images. */
 static void add_image(uint64_t base, uint64_t size)
 {
-    const RealmConfig *config = realm_tcg.config;
-    RealmImage image = {
-        .base = MAX(ROUND_DOWN(base, REALM_PAGE_SIZE), config->ram_base),
-        .top = MIN(ROUND_UP(base + size, REALM_PAGE_SIZE),
-                   config->ram_base + config->ram_size),
-    };
-
-    /* Resets before the start repeat the images: building skips repeats. */
-    if (!rd() && image.base < image.top) {
-        g_array_append_val(realm_tcg.images, image);
+    if (!rd()) {
+        realm_layout_add_image(&realm_tcg.layout, base, size);
     }
 }
 
-static bool exists(Error **errp)
+static bool exists(void)
+{
+    return rd();
+}
+
+static bool left(void)
+{
+    return realm_tcg.left;
+}
+
+static bool check_built(Error **errp)
 {
     if (!realm_tcg.built) {
         error_setg(errp, "Realm: it does not exist yet; start the machine "
@@ -129,7 +139,7 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
                         realm_memory_window(0, offer, size), size } };
 
-    if (!exists(errp)) {
+    if (!check_built(errp)) {
         return false;
     }
     /* One that no migration has used gives way to a new one. */
@@ -481,46 +491,6 @@ static bool run_realm(Error **errp)
     return (realm_tcg.built || realm_host_build(errp)) && enter_recs(errp);
 }
 
-/* The vCPUs do not run, and the machine stops with @state. */
-static void refuse_to_run(Error *err, RunState state)
-{
-    error_report_err(err);
-    park_vcpus();
-    qemu_system_vmstop_request_prepare();
-    qemu_system_vmstop_request(state);
-}
-
-static void vm_state_changed(void *opaque, bool running, RunState state)
-{
-    Error *err = NULL;
-
-    if (!running) {
-        leave_recs();
-    } else if (realm_tcg.left) {
-        error_setg(&err, "Realm: it has left for the destination of its "
-                   "migration; it runs here again only after "
-                   "realm-migration-resume");
-        refuse_to_run(err, RUN_STATE_PAUSED);
-    } else if (!run_realm(&err)) {
-        refuse_to_run(err, RUN_STATE_INTERNAL_ERROR);
-    }
-}
-
-/*
- * A Realm is built once: a reset of its machine is its end, and nothing of
- * the machine is reset, so that no loader writes into it.
- */
-static void machine_reset(MachineState *machine, ResetType type)
-{
-    if (realm_tcg.rd) {
-        error_report("Realm: a Realm cannot be reset; the machine ends");
-        qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
-                                               EXIT_FAILURE);
-    } else {
-        qemu_devices_reset(type);
-    }
-}
-
 static const RmmPlatform platform = {
     .ipa_bits = 48,
     .num_bps = 15,              /* all that the architecture can have */
@@ -540,12 +510,9 @@ static bool create(const RealmConfig *config, Error **errp)
     realm_tcg.incoming = runstate_check(RUN_STATE_INMIGRATE);
     realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
     realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
-    realm_tcg.images = g_array_new(false, false, sizeof(RealmImage));
+    realm_layout_init(&realm_tcg.layout, config, REALM_PAGE_SIZE);
     realm_mmu_init(config);
     realm_cpu_class_init(config->cpu_type);
-    assert(!MACHINE_GET_CLASS(current_machine)->reset);
-    MACHINE_GET_CLASS(current_machine)->reset = machine_reset;
-    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
     return true;
 }
 
@@ -554,7 +521,13 @@ const RealmBackendOps *realm_tcg_backend(void)
     static const RealmBackendOps ops = {
         .name = "tcg",
         .create = create,
+        .init_ripas = init_ripas,
         .add_image = add_image,
+        .run = run_realm,
+        .park = park_vcpus,
+        .stopped = leave_recs,
+        .exists = exists,
+        .left = left,
         .measurement = measurement,
         .count_pages = count_pages,
         .migration_limits = migration_limits,

@@ -217,32 +217,37 @@ static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
     return !failed("a page of an image", pe.x[0], errp);
 }
 
-static gint compare_images(gconstpointer a, gconstpointer b)
-{
-    const RealmImage *x = a, *y = b;
-
-    return x->base < y->base ? -1 : x->base > y->base;
-}
-
-/* In ascending order, each page once, whatever the order of loading. */
 static bool create_image_pages(Error **errp)
 {
     QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
-    const RealmConfig *config = realm_tcg.config;
+    uint64_t ram_base = realm_tcg.config->ram_base;
     uint8_t *shared = memory_region_get_ram_ptr(current_machine->ram);
-    uint64_t next = 0;
+    g_autoptr(GArray) images = realm_layout_images(&realm_tcg.layout);
 
-    g_array_sort(realm_tcg.images, compare_images);
-    for (guint i = 0; i < realm_tcg.images->len; i++) {
-        RealmImage *image = &g_array_index(realm_tcg.images, RealmImage, i);
+    for (guint i = 0; i < images->len; i++) {
+        RealmRange image = realm_range(images, i);
 
-        for (uint64_t ipa = MAX(image->base, next); ipa < image->top;
+        for (uint64_t ipa = image.base; ipa < image.top;
              ipa += REALM_PAGE_SIZE) {
-            if (!create_page(ipa, shared + (ipa - config->ram_base), errp)) {
+            if (!create_page(ipa, shared + (ipa - ram_base), errp)) {
                 return false;
             }
         }
-        next = MAX(next, image->top);
+    }
+    return true;
+}
+
+static bool init_ripas(Error **errp)
+{
+    const GArray *ram = realm_tcg.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        RealmRange range = realm_range(ram, i);
+
+        if (failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, &range.base,
+                                    range.top), errp)) {
+            return false;
+        }
     }
     return true;
 }
@@ -258,10 +263,8 @@ static bool activate(Error **errp)
 bool realm_host_build(Error **errp)
 {
     const RealmConfig *config = realm_tcg.config;
-    uint64_t base = config->ram_base, top = base + config->ram_size;
 
-    if (!create_configured(config, errp) ||
-        failed("RAM", for_range(RMI_RTT_INIT_RIPAS, 0, &base, top), errp) ||
+    if (!create_configured(config, errp) || !init_ripas(errp) ||
         !create_image_pages(errp)) {
         return false;
     }
@@ -270,7 +273,8 @@ bool realm_host_build(Error **errp)
         return false;
     }
     /* The host's copy of the images is of no use to anyone any more. */
-    realm_memory_discard_shared(config->ram_base, top);
+    realm_memory_discard_shared(config->ram_base,
+                                config->ram_base + config->ram_size);
     return true;
 }
 

@@ -25,6 +25,8 @@
 #include "hw/core/cpu.h"
 #include "qemu/thread.h"
 #include "system/realm-backend.h"
+#include "target/arm/realm/cause.h"
+#include "target/arm/realm/layout.h"
 #include "target/arm/rmm/rmm.h"
 #include "target/arm/rmm/rmm-abi.h"
 
@@ -46,17 +48,13 @@ typedef struct RealmTcg {
     bool built;                 /* the Realm is complete */
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */
-    GArray *images;             /* of RealmImage */
+    RealmLayout layout;
     QemuMutex mmu_lock;         /* the host's tables and granules: mmu.c */
     bool accepted;              /* an offer waits for its migration */
     bool left;                  /* the destination has the start token */
     uint64_t next_base;         /* export_state: where its map goes on, */
     unsigned first_rec;         /* and the part that is the first REC */
 } RealmTcg;
-
-typedef struct RealmImage {
-    uint64_t base, top;         /* page aligned */
-} RealmImage;
 
 extern RealmTcg realm_tcg;
 
@@ -183,14 +181,6 @@ bool realm_stage2(const RealmAccess *access, CPUTLBEntryFull *out);
 /* cpu.c */
 void realm_cpu_class_init(const char *cpu_type);
 void realm_cpu_flush_all(void);
-
-/* cause.c */
-
-/* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
-const char *realm_cause(unsigned cause);
-
-/* What a record of @size bytes says it is; the caller frees it. */
-char *realm_record_name(const void *blob, size_t size);
 
 /* keys.c */
 

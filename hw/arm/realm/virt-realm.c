@@ -25,6 +25,7 @@
 #include "target/arm/internals.h"
 #include "target/arm/kvm-consts.h"
 #include "target/arm/realm/rme-guest.h"
+#include "realm-run.h"
 
 /* Names of the error messages begin with the object they are about. */
 #define REALM "rme-guest: a Realm "
@@ -159,11 +160,14 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     }
     config->ram_base = vms->memmap[VIRT_MEM].base;
     config->ram_size = machine->ram_size;
+    config->has_measurement_algorithm |= tcg_enabled();
     config->cpu_type = machine->cpu_type;
     config->num_cpus = machine->smp.cpus;
 
     realm_backend_set(backend, config);
-    return backend->create(config, errp);
+    realm_run_init();
+    return backend->create(config, errp) &&
+           backend->init_ripas(config->ram_base, config->ram_size, errp);
 }
 
 void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)

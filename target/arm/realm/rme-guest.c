@@ -69,6 +69,7 @@ static void rme_guest_set_rpv(Object *obj, const char *value, Error **errp)
                    "give base64 of exactly %d bytes", size, REALM_RPV_SIZE);
         return;
     }
+    guest->config.has_rpv = true;
     memcpy(guest->config.rpv, rpv, REALM_RPV_SIZE);
 }
 
@@ -80,7 +81,20 @@ static int rme_guest_get_algorithm(Object *obj, Error **errp)
 static void rme_guest_set_algorithm(Object *obj, int value, Error **errp)
 {
     if (may_change(errp)) {
+        RME_GUEST(obj)->config.has_measurement_algorithm = true;
         RME_GUEST(obj)->config.measurement_algorithm = value;
+    }
+}
+
+static int rme_guest_get_kvm_abi(Object *obj, Error **errp)
+{
+    return RME_GUEST(obj)->config.kvm_abi;
+}
+
+static void rme_guest_set_kvm_abi(Object *obj, int value, Error **errp)
+{
+    if (may_change(errp)) {
+        RME_GUEST(obj)->config.kvm_abi = value;
     }
 }
 
@@ -311,6 +325,12 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_set_algorithm);
     object_class_property_set_description(oc, "measurement-algorithm",
         "Hash algorithm of the Realm's measurements");
+    object_class_property_add_enum(oc, "kvm-abi", "RmeGuestKvmAbi",
+                                   &RmeGuestKvmAbi_lookup,
+                                   rme_guest_get_kvm_abi,
+                                   rme_guest_set_kvm_abi);
+    object_class_property_set_description(oc, "kvm-abi",
+        "Kernel interface for Realms");
     object_class_property_add_bool(oc, "migration", rme_guest_get_migration,
                                    rme_guest_set_migration);
     object_class_property_set_description(oc, "migration",

@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: why the RMM refused a migration call, in words
+ * Why the RMM refused a migration call, in words
  *
  * Purpose: one table from MigCause to what a user reads.
  *
@@ -7,8 +7,9 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "target/arm/rmm/mig-abi.h"
-#include "realm-tcg.h"
+#include "cause.h"
 
 static const char *const causes[] = {
     [MIG_CAUSE_STATE] = "not possible in its present state",

@@ -1,0 +1,150 @@
+/*
+ * The KVM backend for Realms: the seam to machine and migration
+ *
+ * Purpose: RealmBackendOps in terms of the files beside this one.
+ *
+ * Invariants: vCPUs' registers are the Realm's, from before the first vCPU
+ * exists: QEMU never reads or writes them.
+ *
+ * Lock rule: BQL, but export_memory and import_memory from any thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "system/runstate.h"
+#include "realm-kvm.h"
+
+RealmKvm realm_kvm;
+
+static bool create(const RealmConfig *config, Error **errp)
+{
+    if (!kvm_irqchip_in_kernel()) {
+        error_setg(errp, "rme-guest: a Realm's interrupt controller is the "
+                   "kernel's; leave kernel-irqchip=off out");
+        return false;
+    }
+    realm_kvm.config = config;
+    realm_kvm.incoming = runstate_check(RUN_STATE_INMIGRATE);
+    realm_layout_init(&realm_kvm.layout, config, qemu_real_host_page_size());
+    if (!realm_kvm_configure(config, errp) ||
+        !realm_kvm_migration_init(config, errp)) {
+        return false;
+    }
+    kvm_mark_guest_state_protected();
+    if (realm_kvm.migratable) {
+        realm_kvm_watch_shared();
+    }
+    return true;
+}
+
+static bool exists(void)
+{
+    return realm_kvm.state != REALM_KVM_NEW;
+}
+
+static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
+{
+    if (exists()) {
+        error_setg(errp, "Realm: its RAM is what it was at its start; it "
+                   "cannot get 0x%" PRIx64 " bytes at 0x%" PRIx64, size, base);
+        return false;
+    }
+    return realm_layout_add_ram(&realm_kvm.layout, base, size, errp);
+}
+
+/* Resets before the start repeat the images. */
+static void add_image(uint64_t base, uint64_t size)
+{
+    if (!exists()) {
+        realm_layout_add_image(&realm_kvm.layout, base, size);
+    }
+}
+
+/* A machine that waits for a Realm makes none of its own. */
+static bool run(Error **errp)
+{
+    realm_kvm.parked = false;
+    if (realm_kvm.state == REALM_KVM_RUNNABLE) {
+        return true;
+    }
+    if (realm_kvm.incoming) {
+        error_setg(errp, "Realm: no migration has brought it; this machine "
+                   "cannot run without");
+        return false;
+    }
+    return realm_kvm_build(errp);
+}
+
+static void park(void)
+{
+    realm_kvm.parked = true;
+}
+
+/* The kernel leaves a REC when its vCPU leaves KVM_RUN. */
+static void stopped(void)
+{
+}
+
+static bool left(void)
+{
+    return realm_kvm.left;
+}
+
+/* No interface of the kernel tells; its guest can ask the RMM. */
+static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
+{
+    return 0;
+}
+
+static bool count_pages(RealmPages *pages)
+{
+    return false;
+}
+
+static void migration_limits(RealmMigrationLimits *limits)
+{
+    *limits = realm_kvm.limits;
+}
+
+static bool accepted(void)
+{
+    return realm_kvm.accepted;
+}
+
+const RealmBackendOps *realm_kvm_backend(void)
+{
+    static const RealmBackendOps ops = {
+        .name = "kvm",
+        .create = create,
+        .init_ripas = init_ripas,
+        .add_image = add_image,
+        .run = run,
+        .park = park,
+        .stopped = stopped,
+        .exists = exists,
+        .left = left,
+        .measurement = measurement,
+        .count_pages = count_pages,
+        .migration_limits = migration_limits,
+        .accept = realm_kvm_accept,
+        .accepted = accepted,
+        .export_begin = realm_kvm_export_begin,
+        .collect_dirty = realm_kvm_collect_dirty,
+        .export_memory = realm_kvm_export_memory,
+        .export_epoch = realm_kvm_export_epoch,
+        .pause = realm_kvm_pause,
+        .export_state = realm_kvm_export_state,
+        .export_start = realm_kvm_export_start,
+        .export_abort = realm_kvm_export_abort,
+        .export_resume = realm_kvm_export_resume,
+        .offer = realm_kvm_offer,
+        .import = realm_kvm_import,
+        .import_memory = realm_kvm_import_memory,
+        .commit = realm_kvm_commit,
+        .import_abort = realm_kvm_import_abort,
+    };
+
+    return &ops;
+}

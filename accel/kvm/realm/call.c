@@ -1,0 +1,118 @@
+/*
+ * The KVM backend for Realms: calls to the kernel
+ *
+ * Purpose: one place where ioctls are made: interrupted ones again, refused
+ * ones with their name in the message.
+ *
+ * Invariants: an ioctl that answered EINTR or EAGAIN has changed nothing, or
+ * keeps in its argument how far it got; both are how KVM defines them.
+ *
+ * Lock rule: none.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "qapi/error.h"
+#include "realm-kvm.h"
+#include "trace.h"
+
+/* A kernel that says "again" for longer than this does not get anywhere. */
+#define MAX_TRIES   1000
+#define PAUSE_US    100
+
+static bool again(int ret, unsigned *tries)
+{
+    if ((ret != -EINTR && ret != -EAGAIN) || ++*tries == MAX_TRIES) {
+        return false;
+    }
+    if (ret == -EAGAIN) {
+        g_usleep(PAUSE_US);
+    }
+    return true;
+}
+
+int realm_kvm_system_call(KVMState *s, const RealmKvmCall *call)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = kvm_ioctl(s, call->request, call->arg);
+    } while (again(ret, &tries));
+    trace_realm_kvm_call(call->name, ret);
+    return ret;
+}
+
+int realm_kvm_vm_call(const RealmKvmCall *call)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = kvm_vm_ioctl(kvm_state, call->request, call->arg);
+    } while (again(ret, &tries));
+    trace_realm_kvm_call(call->name, ret);
+    return ret;
+}
+
+int realm_kvm_vcpu_call(CPUState *cs, const RealmKvmCall *call)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = kvm_vcpu_ioctl(cs, call->request, call->arg);
+    } while (again(ret, &tries));
+    trace_realm_kvm_call(call->name, ret);
+    return ret;
+}
+
+int realm_kvm_fd_call(int fd, const RealmKvmCall *call)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = kvm_device_ioctl(fd, call->request, call->arg);
+    } while (again(ret, &tries));
+    trace_realm_kvm_call(call->name, ret);
+    return ret;
+}
+
+bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)
+{
+    int ret = realm_kvm_vm_call(call);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, call->name);
+    } else if (ret > 0) {
+        realm_kvm_lies(errp, call->name, "it returned %d", ret);
+    }
+    return ret == 0;
+}
+
+void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, problem);
+    text = g_strdup_vprintf(problem, ap);
+    va_end(ap);
+    error_setg(errp, "Realm: %s: the kernel's answer is wrong: %s", name,
+               text);
+}
+
+bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,
+                          const char *what, Error **errp)
+{
+    struct kvm_enable_cap enable = {
+        .cap = cap,
+        .args = { arg0, (uintptr_t)arg1 },
+    };
+
+    return realm_kvm_vm_do(REALM_KVM_CALL(KVM_ENABLE_CAP, &enable), what,
+                           errp);
+}

@@ -1,0 +1,355 @@
+/*
+ * The KVM backend for Realms: from the VM to a Realm that runs
+ *
+ * Purpose: the steps of both generations of the posted interface.
+ *
+ *     step            RME (v5 to v11)              RMI (v12 to v15)
+ *     configure       CONFIG_REALM                 nothing can be
+ *     build           CREATE_REALM                 by the first POPULATE
+ *       RAM           INIT_RIPAS, each range       by the first KVM_RUN
+ *       images        POPULATE, from the shared    POPULATE, from a pointer
+ *                     mapping
+ *       vCPUs         SET_ONE_REG, FINALIZE        SET_ONE_REG
+ *       start         ACTIVATE                     by the first KVM_RUN
+ *     build_empty     CREATE_REALM, FINALIZE       by OFFER
+ *
+ * Invariants:
+ * - A Realm is built once: stop, cont and reset come back to a state that is
+ *   RUNNABLE or BROKEN.
+ * - Images are populated in ascending order, each page once, since this is
+ *   measured.
+ *
+ * Lock rule: BQL, no vCPU runs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-cca.h>
+#include "qapi/error.h"
+#include "realm-kvm.h"
+#include "trace.h"
+
+static const char *const state_names[] = {
+    [REALM_KVM_NEW] = "new",
+    [REALM_KVM_EMPTY] = "empty",
+    [REALM_KVM_RUNNABLE] = "runnable",
+    [REALM_KVM_BROKEN] = "broken",
+};
+
+/* Bit n of row m: from state m to state n. */
+static const uint8_t edges[REALM_KVM_STATES] = {
+    [REALM_KVM_NEW] = BIT(REALM_KVM_EMPTY) | BIT(REALM_KVM_RUNNABLE) |
+                      BIT(REALM_KVM_BROKEN),
+    [REALM_KVM_EMPTY] = BIT(REALM_KVM_RUNNABLE) | BIT(REALM_KVM_BROKEN),
+};
+
+void realm_kvm_set_state(RealmKvmState state)
+{
+    assert(edges[realm_kvm.state] & BIT(state));
+    trace_realm_kvm_state(state_names[realm_kvm.state], state_names[state]);
+    realm_kvm.state = state;
+}
+
+static bool is_rme(void)
+{
+    return realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME;
+}
+
+/* ---- What the user asked for ---- */
+
+static bool configure_rme(const struct kvm_arm_rme_config *config,
+                          const char *what, Error **errp)
+{
+    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap,
+                                KVM_ARM_RME_CONFIG_REALM, config, what, errp);
+}
+
+static bool configure_rpv(const RealmConfig *config, Error **errp)
+{
+    struct kvm_arm_rme_config rme = { .cfg = KVM_ARM_RME_CFG_RPV };
+
+    QEMU_BUILD_BUG_ON(REALM_RPV_SIZE != KVM_ARM_RME_RPV_SIZE);
+    if (!config->has_rpv) {
+        return true;
+    }
+    if (!is_rme()) {
+        error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
+                   "takes no personalization-value; leave it out");
+        return false;
+    }
+    memcpy(rme.rpv, config->rpv, sizeof(rme.rpv));
+    return configure_rme(&rme, "set personalization-value", errp);
+}
+
+static bool configure_algorithm(const RealmConfig *config, Error **errp)
+{
+    struct kvm_arm_rme_config rme = {
+        .cfg = KVM_ARM_RME_CFG_HASH_ALGO,
+        .hash_algo = config->measurement_algorithm ==
+            RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? KVM_ARM_RME_HASH_SHA256
+                                                   : KVM_ARM_RME_HASH_SHA512,
+    };
+
+    if (!config->has_measurement_algorithm) {
+        return true;
+    }
+    if (!is_rme()) {
+        error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
+                   "chooses the measurement-algorithm itself; leave it out");
+        return false;
+    }
+    return configure_rme(&rme, "set measurement-algorithm", errp);
+}
+
+/*
+ * The posted kernels hide MTE from Realms (v14, the list of extensions), and
+ * mainline allows no guest_memfd beside it.
+ */
+static bool configure_mte(const RealmConfig *config, Error **errp)
+{
+    if (!config->mte) {
+        return true;
+    }
+    if (realm_kvm_vm_call(REALM_KVM_CALL(KVM_CHECK_EXTENSION,
+                                         KVM_CAP_ARM_MTE)) <= 0) {
+        error_setg(errp, "rme-guest: this kernel's KVM gives a Realm no memory "
+                   "tags (its VM has no KVM_CAP_ARM_MTE); leave mte=on out");
+        return false;
+    }
+    return realm_kvm_enable_cap(KVM_CAP_ARM_MTE, 0, NULL,
+                                "give the Realm memory tags", errp);
+}
+
+bool realm_kvm_configure(const RealmConfig *config, Error **errp)
+{
+    return configure_rpv(config, errp) && configure_algorithm(config, errp) &&
+           configure_mte(config, errp);
+}
+
+/* ---- RAM and images ---- */
+
+static bool init_ripas(const RealmRange *range, Error **errp)
+{
+    struct kvm_arm_rme_init_ripas args = {
+        .base = range->base,
+        .size = range->top - range->base,
+    };
+
+    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_INIT_RIPAS,
+                                &args, "declare its RAM", errp);
+}
+
+static bool populate_rme(const RealmRange *image, Error **errp)
+{
+    struct kvm_arm_rme_populate args = {
+        .base = image->base,
+        .size = image->top - image->base,
+        .flags = KVM_ARM_RME_POPULATE_MEASURE,
+    };
+
+    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_POPULATE,
+                                &args, "populate its memory", errp);
+}
+
+/* How many bytes of @before the kernel has populated; 0 with @errp set. */
+static uint64_t populated(const struct kvm_arm_rmi_populate *before,
+                          const struct kvm_arm_rmi_populate *after,
+                          int ret, Error **errp)
+{
+    bool v12 = realm_kvm.abi.populate == KVM_ARM_RMI_POPULATE_V12;
+    uint64_t done = v12 ? ret : before->size - after->size;
+    bool consistent = v12 ||
+        (ret == 0 && after->base == before->base + done &&
+         after->source_uaddr == before->source_uaddr + done);
+
+    if (!consistent || done == 0 || done > before->size ||
+        !QEMU_IS_ALIGNED(done, realm_kvm.layout.page_size)) {
+        realm_kvm_lies(errp, "KVM_ARM_RMI_POPULATE", "of 0x%" PRIx64
+                       " bytes at 0x%" PRIx64 ", it populated 0x%" PRIx64,
+                       (uint64_t)before->size, (uint64_t)before->base, done);
+        return 0;
+    }
+    return done;
+}
+
+/* The kernel may stop anywhere, and goes on from there. */
+static bool populate_rmi(const RealmRange *image, Error **errp)
+{
+    uint64_t base = image->base, done;
+    uint8_t *source = realm_kvm_shared(base, image->top - base);
+
+    for (; base < image->top; base += done, source += done) {
+        struct kvm_arm_rmi_populate before = {
+            .base = base,
+            .size = image->top - base,
+            .source_uaddr = (uintptr_t)source,
+            .flags = KVM_ARM_RMI_POPULATE_MEASURE,
+        }, after = before;
+        RealmKvmCall call = { "KVM_ARM_RMI_POPULATE", realm_kvm.abi.populate,
+                              &after };
+        int ret = realm_kvm_vm_call(&call);
+
+        trace_realm_kvm_populate(base, image->top - base);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Realm: cannot populate 0x%" PRIx64
+                             " bytes at 0x%" PRIx64 ": %s", image->top - base,
+                             base, call.name);
+            return false;
+        }
+        done = populated(&before, &after, ret, errp);
+        if (!done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool for_ranges(const GArray *ranges,
+                       bool (*act)(const RealmRange *range, Error **errp),
+                       Error **errp)
+{
+    for (guint i = 0; i < ranges->len; i++) {
+        if (!act(&realm_range(ranges, i), errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool discard_shared(const RealmRange *range, Error **errp)
+{
+    return realm_kvm_discard(range->base, range->top - range->base, false,
+                             errp);
+}
+
+static bool populate_images(Error **errp)
+{
+    g_autoptr(GArray) images = realm_layout_images(&realm_kvm.layout);
+
+    return for_ranges(images, is_rme() ? populate_rme : populate_rmi, errp);
+}
+
+/* ---- vCPUs ---- */
+
+static bool set_register(CPUState *cs, uint64_t id, uint64_t value,
+                         Error **errp)
+{
+    struct kvm_one_reg reg = {
+        .id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | id,
+        .addr = (uintptr_t)&value,
+    };
+    int ret = realm_kvm_vcpu_call(cs, REALM_KVM_CALL(KVM_SET_ONE_REG, &reg));
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: cannot set a register of vCPU "
+                         "%d: KVM_SET_ONE_REG 0x%" PRIx64, cs->cpu_index,
+                         (uint64_t)reg.id);
+    }
+    return !ret;
+}
+
+/* All that a host may choose of a vCPU (RmiRecParams) is where it starts. */
+static bool set_registers(CPUState *cs, Error **errp)
+{
+    uint64_t x[8], pc;
+
+    if (!realm_kvm_boot_registers(cs, x, &pc)) {
+        return true;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(x); i++) {
+        if (!set_register(cs, KVM_REG_ARM_CORE_REG(regs.regs[0]) + 2 * i, x[i],
+                          errp)) {
+            return false;
+        }
+    }
+    return set_register(cs, KVM_REG_ARM_CORE_REG(regs.pc), pc, errp);
+}
+
+static bool finalize(CPUState *cs, Error **errp)
+{
+    int feature = realm_kvm.abi.rec_feature;
+    int ret;
+
+    if (!is_rme()) {
+        return true;
+    }
+    ret = realm_kvm_vcpu_call(cs, REALM_KVM_CALL(KVM_ARM_VCPU_FINALIZE,
+                                                 &feature));
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: cannot create the REC of vCPU "
+                         "%d: KVM_ARM_VCPU_FINALIZE", cs->cpu_index);
+    }
+    return !ret;
+}
+
+static bool for_vcpus(bool (*act)(CPUState *cs, Error **errp), Error **errp)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (!act(cs, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- The whole ---- */
+
+static bool create_rme(Error **errp)
+{
+    return !is_rme() ||
+           realm_kvm_enable_cap(realm_kvm.abi.rme_cap,
+                                KVM_ARM_RME_CREATE_REALM, NULL,
+                                "create it", errp);
+}
+
+static bool activate_rme(Error **errp)
+{
+    return !is_rme() ||
+           realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_ACTIVATE,
+                                NULL, "activate it", errp);
+}
+
+/* Once populated, the host's copy of the images is of no use to anyone. */
+static bool build(Error **errp)
+{
+    const GArray *ram = realm_kvm.layout.ram;
+
+    return for_vcpus(set_registers, errp) && create_rme(errp) &&
+           (!is_rme() || for_ranges(ram, init_ripas, errp)) &&
+           populate_images(errp) && for_ranges(ram, discard_shared, errp) &&
+           for_vcpus(finalize, errp) && activate_rme(errp);
+}
+
+static bool build_empty(Error **errp)
+{
+    return create_rme(errp) && for_vcpus(finalize, errp);
+}
+
+static bool build_once(bool (*steps)(Error **errp), RealmKvmState state,
+                       Error **errp)
+{
+    bool ok;
+
+    if (realm_kvm.state != REALM_KVM_NEW) {
+        error_setg(errp, "Realm: it could not be built before; "
+                   "start the machine again");
+        return false;
+    }
+    ok = steps(errp);
+    realm_kvm_set_state(ok ? state : REALM_KVM_BROKEN);
+    return ok;
+}
+
+bool realm_kvm_build(Error **errp)
+{
+    return build_once(build, REALM_KVM_RUNNABLE, errp);
+}
+
+bool realm_kvm_build_empty(Error **errp)
+{
+    return build_once(build_empty, REALM_KVM_EMPTY, errp);
+}

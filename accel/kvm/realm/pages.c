@@ -1,0 +1,88 @@
+/*
+ * The KVM backend for Realms: bundles of pages
+ *
+ * Purpose: batches of private pages, with their tags, to and from the blobs
+ * that travel.
+ *
+ * Invariants: an ioctl exports or imports its whole batch, or nothing.
+ *
+ * Lock rule: any thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qapi/error.h"
+#include "target/arm/realm/cause.h"
+#include "realm-kvm.h"
+
+static bool export_makes_sense(const struct kvm_arm_realm_pages *args, int ret,
+                               uint64_t room)
+{
+    return ret == 0 && args->done == args->count &&
+           args->pages <= args->count && args->blob_size <= room &&
+           (args->pages == 0) == (args->blob_size == 0);
+}
+
+ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
+                                unsigned *exported, Error **errp)
+{
+    g_autofree uint64_t *list = g_new(uint64_t, n);
+    struct kvm_arm_realm_pages args = {
+        .list = (uintptr_t)list,
+        .count = n,
+        .blob = (uintptr_t)buf,
+        .blob_size = realm_kvm.limits.max_blob,
+    };
+    int ret;
+
+    assert(n <= realm_kvm.limits.max_pages);
+    for (unsigned i = 0; i < n; i++) {
+        list[i] = realm_kvm.config->ram_base + pages[i] * REALM_PAGE_SIZE;
+    }
+    ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_EXPORT_PAGES, &args));
+    if (ret < 0) {
+        realm_kvm_refused(errp, "export memory", "KVM_ARM_REALM_EXPORT_PAGES",
+                          ret, args.cause);
+        return -1;
+    }
+    if (!export_makes_sense(&args, ret, realm_kvm.limits.max_blob)) {
+        realm_kvm_lies(errp, "KVM_ARM_REALM_EXPORT_PAGES", "it returned %d, "
+                       "with %u of %u pages done, %u exported in %" PRIu64
+                       " bytes", ret, args.done, n, args.pages,
+                       (uint64_t)args.blob_size);
+        return -1;
+    }
+    *exported = args.pages;
+    return args.blob_size;
+}
+
+bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
+                             Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *name = NULL;
+    struct kvm_arm_realm_pages args = {
+        .blob = (uintptr_t)blob,
+        .blob_size = size,
+    };
+    int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_IMPORT_PAGES,
+                                               &args));
+
+    if (ret < 0) {
+        realm_kvm_refused(errp, "import a record",
+                          "KVM_ARM_REALM_IMPORT_PAGES", ret, args.cause);
+        name = realm_record_name(blob, size);
+        error_prepend(errp, "%s: ", name);
+        return false;
+    }
+    if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
+        realm_kvm_lies(errp, "KVM_ARM_REALM_IMPORT_PAGES", "it returned %d, "
+                       "with %u pages imported", ret, args.pages);
+        return false;
+    }
+    *pages = args.pages;
+    return true;
+}

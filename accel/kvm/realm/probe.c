@@ -1,0 +1,234 @@
+/*
+ * The KVM backend for Realms: which interface the kernel has
+ *
+ * Purpose: the two posted generations have been under several numbers, which
+ * mean other things in mainline; so ask the kernel to do what only one of
+ * them can, on VMs that are closed again.
+ *
+ *     VM type      the VM accepts                         then it is
+ *     bit 30       KVM_ARM_RMI_POPULATE                   RMI, v14 or v15
+ *     bits [11:8]  KVM_ENABLE_CAP, to configure a hash    RME, v5 to v11
+ *                  KVM_ARM_RMI_POPULATE, one of two       RMI, v12 or v13
+ *
+ * Invariants: what is found was accepted by this kernel; nothing is left open.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-cca.h>
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "system/kvm_int.h"
+#include "realm-kvm.h"
+#include "trace.h"
+
+/* The least that KVM allows: any Realm can have it. */
+#define TRIAL_IPA_BITS 32
+
+/* Why no VM type was accepted, for the message. */
+typedef struct Trial {
+    int vm_error;               /* of KVM_CREATE_VM */
+    bool vm_created;            /* but neither interface was accepted */
+} Trial;
+
+static int check_extension(int vm, unsigned extension)
+{
+    int ret = realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_CHECK_EXTENSION,
+                                                   extension));
+
+    return MAX(ret, 0);
+}
+
+/* An arm64 VM answers EINVAL to ioctls that it does not know; others ENOTTY. */
+static bool is_known(int ret)
+{
+    return ret != -EINVAL && ret != -ENOTTY;
+}
+
+/*
+ * Nothing to populate is fine for a kernel that takes the ioctl; one that
+ * wants something is given a page without a source, which is another error.
+ */
+static bool takes_populate(int vm, unsigned long request)
+{
+    struct kvm_arm_rmi_populate nothing = { 0 };
+    struct kvm_arm_rmi_populate no_source = {
+        .size = qemu_real_host_page_size(),
+    };
+    RealmKvmCall call = { "KVM_ARM_RMI_POPULATE", request, &nothing };
+
+    if (is_known(realm_kvm_fd_call(vm, &call))) {
+        return true;
+    }
+    call.arg = &no_source;
+    return is_known(realm_kvm_fd_call(vm, &call));
+}
+
+static bool find_populate(int vm, RealmKvmAbi *abi)
+{
+    static const unsigned long requests[] = {
+        KVM_ARM_RMI_POPULATE, KVM_ARM_RMI_POPULATE_V12
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+        if (takes_populate(vm, requests[i])) {
+            abi->generation = RME_GUEST_KVM_ABI_RMI;
+            abi->populate = requests[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes_config(int vm, uint32_t cap)
+{
+    struct kvm_arm_rme_config config = {
+        .cfg = KVM_ARM_RME_CFG_HASH_ALGO,
+        .hash_algo = KVM_ARM_RME_HASH_SHA256,
+    };
+    struct kvm_enable_cap enable = {
+        .cap = cap,
+        .args = { KVM_ARM_RME_CONFIG_REALM, (uintptr_t)&config },
+    };
+
+    return check_extension(vm, cap) &&
+           !realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_ENABLE_CAP, &enable));
+}
+
+/* A vCPU of a Realm is refused without the feature REC, or with another. */
+static bool takes_feature(int vm, int cpu, unsigned feature)
+{
+    struct kvm_vcpu_init init;
+
+    if (realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_ARM_PREFERRED_TARGET,
+                                             &init)) < 0) {
+        return false;
+    }
+    init.features[0] |= BIT(KVM_ARM_VCPU_PSCI_0_2) | BIT(feature);
+    return !realm_kvm_fd_call(cpu, REALM_KVM_CALL(KVM_ARM_VCPU_INIT, &init));
+}
+
+static bool find_rec_feature(int vm, RealmKvmAbi *abi)
+{
+    static const uint8_t features[] = { 9, 8, 7 };
+    int cpu = realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_CREATE_VCPU, 0));
+    bool found = false;
+
+    for (size_t i = 0; cpu >= 0 && !found && i < ARRAY_SIZE(features); i++) {
+        found = takes_feature(vm, cpu, features[i]);
+        abi->rec_feature = features[i];
+    }
+    if (cpu >= 0) {
+        close(cpu);
+    }
+    return found;
+}
+
+static bool find_rme(int vm, RealmKvmAbi *abi)
+{
+    static const uint16_t caps[] = { 244, 243, 240, 300 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
+        if (takes_config(vm, caps[i]) && find_rec_feature(vm, abi)) {
+            abi->generation = RME_GUEST_KVM_ABI_RME;
+            abi->rme_cap = caps[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_generation(int vm, RmeGuestKvmAbi wanted, RealmKvmAbi *abi)
+{
+    if (wanted != RME_GUEST_KVM_ABI_RMI && find_rme(vm, abi)) {
+        return true;
+    }
+    return wanted != RME_GUEST_KVM_ABI_RME && find_populate(vm, abi);
+}
+
+static void find_limits(int vm, RealmKvmAbi *abi)
+{
+    abi->max_ipa_bits = check_extension(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+    abi->vm_attributes = check_extension(vm, KVM_CAP_MEMORY_ATTRIBUTES) &
+                         KVM_MEMORY_ATTRIBUTE_PRIVATE;
+}
+
+/* Try VMs of @type. */
+static bool try_type(KVMState *s, uint32_t type, RmeGuestKvmAbi wanted,
+                     RealmKvmAbi *abi, Trial *trial)
+{
+    int vm = realm_kvm_system_call(s, REALM_KVM_CALL(KVM_CREATE_VM,
+                                                     type | TRIAL_IPA_BITS));
+    bool found;
+
+    if (vm < 0) {
+        /* Without RME, a kernel that knows Realms says EPERM. */
+        trial->vm_error = trial->vm_error == -EPERM ? -EPERM : vm;
+        return false;
+    }
+    trial->vm_created = true;
+    abi->vm_type = type;
+    found = find_generation(vm, wanted, abi);
+    if (found) {
+        find_limits(vm, abi);
+    }
+    close(vm);
+    return found;
+}
+
+static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
+{
+    if (trial->vm_created) {
+        error_setg(errp, "rme-guest: this kernel creates the VM of a Realm, "
+                   "but has not the interface kvm-abi=%s; use kvm-abi=auto, "
+                   "or a kernel with versions 5 to 15 of the series for Arm "
+                   "CCA", RmeGuestKvmAbi_str(wanted));
+    } else if (trial->vm_error == -EPERM) {
+        error_setg(errp, "rme-guest: KVM_CREATE_VM of a Realm: this machine "
+                   "has no RME or no RMM; use one that has, or -accel tcg");
+    } else {
+        error_setg_errno(errp, -trial->vm_error, "rme-guest: KVM_CREATE_VM: "
+                         "this kernel cannot run a Realm; use one with "
+                         "support for Arm CCA, or -accel tcg");
+    }
+}
+
+/* Both ways of keeping memory private begin with guest_memfd. */
+static bool check_limits(const RealmKvmAbi *abi, Error **errp)
+{
+    if (abi->max_ipa_bits < TRIAL_IPA_BITS || abi->max_ipa_bits > 52) {
+        realm_kvm_lies(errp, "KVM_CHECK_EXTENSION(KVM_CAP_ARM_VM_IPA_SIZE)",
+                       "a Realm has addresses of %u bits", abi->max_ipa_bits);
+        return false;
+    }
+    return true;
+}
+
+bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
+{
+    static const uint32_t types[] = {
+        KVM_ARM_RMI_VM_TYPE_REALM, KVM_ARM_RME_VM_TYPE_REALM
+    };
+    Trial trial = { 0 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        RealmKvmAbi abi = { 0 };
+
+        if (try_type(s, types[i], wanted, &abi, &trial)) {
+            if (!check_limits(&abi, errp)) {
+                return false;
+            }
+            trace_realm_kvm_probed(RmeGuestKvmAbi_str(abi.generation),
+                                   abi.vm_type, abi.max_ipa_bits,
+                                   abi.vm_attributes);
+            realm_kvm.abi = abi;
+            return true;
+        }
+    }
+    explain(&trial, wanted, errp);
+    return false;
+}

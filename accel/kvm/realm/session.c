@@ -1,0 +1,349 @@
+/*
+ * The KVM backend for Realms: sessions of a migration
+ *
+ * Purpose: the steps of KVM_ARM_REALM_MIGRATE, each of which takes a blob from
+ * QEMU, or gives it one, or neither (docs/specs/kvm-arm-realm-migration.rst).
+ *
+ * Invariants: blobs are opaque; a size that the kernel returns is at most
+ * that of the buffer.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "migration/blocker.h"
+#include "target/arm/realm/cause.h"
+#include "realm-kvm.h"
+
+/* Of what a kernel says of itself, the most that makes sense. */
+#define MAX_BLOB    (64 * MiB)
+#define MAX_PAGES   16384
+
+void realm_kvm_refused(Error **errp, const char *what, const char *name,
+                       int ret, uint32_t cause)
+{
+    if (ret == -EPROTO || ret == -EBADMSG) {
+        error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(cause));
+    } else {
+        error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, name);
+    }
+}
+
+/* One step; @what says in messages what it is for. */
+static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
+                         const char *what, Error **errp)
+{
+    uint64_t room = args->blob_size;
+    int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
+
+    if (ret < 0) {
+        realm_kvm_refused(errp, what, name, ret, args->cause);
+        return false;
+    }
+    if (ret > 0 || args->blob_size > room) {
+        realm_kvm_lies(errp, name, "it returned %d, with a blob of %" PRIu64
+                       " bytes for %" PRIu64, ret, (uint64_t)args->blob_size,
+                       room);
+        return false;
+    }
+    return true;
+}
+
+#define MIGRATE(step, args, what, errp) \
+    migrate_call(args, "KVM_ARM_REALM_MIGRATE(" #step ")", what, errp)
+
+/* A step that emits a blob; the size of it, or -1. */
+#define EMIT(step, buf, what, errp) \
+    emit(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", 0, \
+         buf, what, errp)
+
+static ssize_t emit(uint32_t cmd, const char *name, unsigned part, void *buf,
+                    const char *what, Error **errp)
+{
+    struct kvm_arm_realm_migrate args = {
+        .cmd = cmd,
+        .part = part,
+        .blob = (uintptr_t)buf,
+        .blob_size = realm_kvm.limits.max_blob,
+    };
+
+    return migrate_call(&args, name, what, errp) ? (ssize_t)args.blob_size
+                                                 : -1;
+}
+
+/* A step without a blob, or that takes one. */
+#define TAKE(step, blob, size, what, errp) \
+    take(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", \
+         blob, size, what, errp)
+
+static bool take(uint32_t cmd, const char *name, const void *blob, size_t size,
+                 const char *what, Error **errp)
+{
+    struct kvm_arm_realm_migrate args = {
+        .cmd = cmd,
+        .blob = (uintptr_t)blob,
+        .blob_size = size,
+    };
+
+    return migrate_call(&args, name, what, errp);
+}
+
+/* Such a blob never is empty. */
+static ssize_t emitted(ssize_t size, const char *name, Error **errp)
+{
+    if (size == 0) {
+        realm_kvm_lies(errp, name, "the blob is empty");
+        return -1;
+    }
+    return size;
+}
+
+/* ---- Before the Realm is created ---- */
+
+static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
+{
+    if (info->version != KVM_ARM_REALM_MIG_VERSION) {
+        error_setg(errp, "rme-guest: KVM_ARM_REALM_MIG_INFO: the kernel "
+                   "migrates Realms by version %u of its interface, this "
+                   "program by version %u", info->version,
+                   KVM_ARM_REALM_MIG_VERSION);
+        return false;
+    }
+    if (info->flags & ~KVM_ARM_REALM_MIG_TAGS || !info->max_pages ||
+        info->max_pages > MAX_PAGES ||
+        info->max_blob < (uint64_t)info->max_pages * KVM_ARM_REALM_GRANULE ||
+        info->max_blob > MAX_BLOB) {
+        realm_kvm_lies(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, %u pages "
+                       "and 0x%" PRIx64 " bytes in a blob", info->flags,
+                       info->max_pages, (uint64_t)info->max_blob);
+        return false;
+    }
+    return true;
+}
+
+static bool get_limits(const RealmConfig *config, Error **errp)
+{
+    struct kvm_arm_realm_mig_info info = { 0 };
+
+    if (!realm_kvm_vm_do(REALM_KVM_CALL(KVM_ARM_REALM_MIG_INFO, &info),
+                         "get the limits of its migration", errp) ||
+        !check_info(&info, errp)) {
+        return false;
+    }
+    if (config->mte && !(info.flags & KVM_ARM_REALM_MIG_TAGS)) {
+        error_setg(errp, "rme-guest: this kernel migrates no memory tags; "
+                   "leave migration=on or mte=on out");
+        return false;
+    }
+    realm_kvm.limits = (RealmMigrationLimits) {
+        .max_blob = info.max_blob,
+        .max_pages = info.max_pages,
+    };
+    return true;
+}
+
+static void fill_policy(struct kvm_arm_realm_policy *to,
+                        const RealmPolicy *policy)
+{
+    QEMU_BUILD_BUG_ON(sizeof(to->anchors) != sizeof(policy->anchors));
+    QEMU_BUILD_BUG_ON(sizeof(to->implementation_id) !=
+                      sizeof(policy->implementation));
+    to->flags =
+        (policy->compact ? KVM_ARM_REALM_POLICY_COMPACT : 0) |
+        (policy->secured ? KVM_ARM_REALM_POLICY_SECURED : 0) |
+        (policy->has_implementation ? KVM_ARM_REALM_POLICY_IMPLEMENTATION : 0);
+    to->num_anchors = policy->num_anchors;
+    memcpy(to->implementation_id, policy->implementation,
+           sizeof(to->implementation_id));
+    memcpy(to->anchors, policy->anchors, sizeof(to->anchors));
+}
+
+static bool enable(const RealmConfig *config, Error **errp)
+{
+    struct kvm_arm_realm_policy policy = { 0 };
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };
+
+    if (config->has_policy) {
+        fill_policy(&policy, &config->policy);
+        cap.args[0] = (uintptr_t)&policy;
+    }
+    return realm_kvm_vm_do(REALM_KVM_CALL(KVM_ENABLE_CAP, &cap),
+                           "allow its migration", errp);
+}
+
+bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
+{
+    static Error *blocker;
+
+    realm_kvm.migratable =
+        realm_kvm_vm_call(REALM_KVM_CALL(KVM_CHECK_EXTENSION,
+                                         KVM_CAP_ARM_REALM_MIGRATION)) > 0;
+    if (realm_kvm.migratable) {
+        return !config->migration ||
+               (get_limits(config, errp) && enable(config, errp));
+    }
+    if (config->migration) {
+        error_setg(errp, "rme-guest: this kernel's KVM cannot migrate Realms "
+                   "(it has no KVM_CAP_ARM_REALM_MIGRATION); leave "
+                   "migration=on out");
+        return false;
+    }
+    error_setg(&blocker, "Realm: this kernel's KVM cannot migrate Realms (it "
+               "has no KVM_CAP_ARM_REALM_MIGRATION)");
+    return migrate_add_blocker(&blocker, errp) == 0;
+}
+
+/* ---- Source ---- */
+
+/* In which every step of a source but RESUME can be. */
+static bool check_runnable(Error **errp)
+{
+    if (realm_kvm.state != REALM_KVM_RUNNABLE) {
+        error_setg(errp, "Realm: it does not exist yet; start the machine "
+                   "first");
+        return false;
+    }
+    return true;
+}
+
+bool realm_kvm_export_abort(Error **errp)
+{
+    realm_kvm.accepted = false;
+    if (!TAKE(ABORT, NULL, 0, "give up its migration", errp)) {
+        return false;
+    }
+    realm_kvm.session = false;
+    return true;
+}
+
+bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
+{
+    if (!check_runnable(errp)) {
+        return false;
+    }
+    /* One that no migration has used gives way to a new one. */
+    if (realm_kvm.accepted && !realm_kvm_export_abort(errp)) {
+        return false;
+    }
+    realm_kvm.accepted = TAKE(ACCEPT, offer, size, "accept the offer", errp);
+    return realm_kvm.accepted;
+}
+
+ssize_t realm_kvm_export_begin(void *buf, Error **errp)
+{
+    ssize_t size = emitted(EMIT(BEGIN, buf, "begin its migration", errp),
+                           "KVM_ARM_REALM_MIGRATE(BEGIN)", errp);
+
+    if (size < 0) {
+        realm_kvm_export_abort(NULL);
+        return -1;
+    }
+    realm_kvm.accepted = false;
+    realm_kvm.session = true;
+    return size;
+}
+
+ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
+{
+    return emitted(EMIT(EPOCH, buf, "close an epoch", errp),
+                   "KVM_ARM_REALM_MIGRATE(EPOCH)", errp);
+}
+
+bool realm_kvm_pause(Error **errp)
+{
+    return TAKE(PAUSE, NULL, 0, "pause for its migration", errp);
+}
+
+ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
+{
+    return emit(KVM_ARM_REALM_MIG_STATE, "KVM_ARM_REALM_MIGRATE(STATE)", part,
+                buf, "export its state", errp);
+}
+
+ssize_t realm_kvm_export_start(void *buf, Error **errp)
+{
+    ssize_t size = emitted(EMIT(START, buf, "hand over to the destination",
+                                errp),
+                           "KVM_ARM_REALM_MIGRATE(START)", errp);
+
+    if (size < 0) {
+        return -1;
+    }
+    /* The kernel has handed the Realm over, whatever is wrong with this. */
+    realm_kvm.left = true;
+    if (size > REALM_MAX_START_TOKEN) {
+        realm_kvm_lies(errp, "KVM_ARM_REALM_MIGRATE(START)", "a token of %zd "
+                       "bytes", size);
+        return -1;
+    }
+    return size;
+}
+
+bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
+{
+    if (!TAKE(RESUME, token, size, "take it back", errp)) {
+        return false;
+    }
+    realm_kvm.left = false;
+    realm_kvm.session = false;
+    return true;
+}
+
+/* ---- Destination ---- */
+
+ssize_t realm_kvm_offer(void *buf, Error **errp)
+{
+    if (realm_kvm.state == REALM_KVM_NEW && !realm_kvm_build_empty(errp)) {
+        return -1;
+    }
+    return emitted(EMIT(OFFER, buf, "make an offer", errp),
+                   "KVM_ARM_REALM_MIGRATE(OFFER)", errp);
+}
+
+static bool check_empty(Error **errp)
+{
+    if (realm_kvm.state != REALM_KVM_EMPTY) {
+        error_setg(errp, "Realm: this destination has made no offer; "
+                   "use realm-migration-offer before the migration");
+        return false;
+    }
+    return true;
+}
+
+bool realm_kvm_import(const void *blob, size_t size, Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *name = NULL;
+
+    if (!check_empty(errp)) {
+        return false;
+    }
+    if (TAKE(IMPORT, blob, size, "import a record", errp)) {
+        return true;
+    }
+    name = realm_record_name(blob, size);
+    error_prepend(errp, "%s: ", name);
+    return false;
+}
+
+bool realm_kvm_commit(Error **errp)
+{
+    if (!check_empty(errp) ||
+        !TAKE(COMMIT, NULL, 0, "start here", errp)) {
+        return false;
+    }
+    realm_kvm_set_state(REALM_KVM_RUNNABLE);
+    return true;
+}
+
+ssize_t realm_kvm_import_abort(void *buf, Error **errp)
+{
+    return emitted(EMIT(GIVE_UP, buf, "give up the migration to here", errp),
+                   "KVM_ARM_REALM_MIGRATE(GIVE_UP)", errp);
+}

@@ -1,0 +1,71 @@
+/*
+ * When the machine of a Realm runs, stops, and ends
+ *
+ * Purpose: the backend builds the Realm when the machine first runs; a Realm
+ * that cannot run, or has left for the destination of its migration, keeps
+ * the machine from running; a reset is a Realm's end.
+ *
+ * Invariants: no vCPU runs unless RealmBackendOps.run has allowed it.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "hw/boards.h"
+#include "system/realm-backend.h"
+#include "system/reset.h"
+#include "system/runstate.h"
+#include "realm-run.h"
+
+/* The vCPUs do not run, and the machine stops with @state. */
+static void refuse_to_run(Error *err, RunState state)
+{
+    error_report_err(err);
+    realm_backend()->park();
+    qemu_system_vmstop_request_prepare();
+    qemu_system_vmstop_request(state);
+}
+
+static void vm_state_changed(void *opaque, bool running, RunState state)
+{
+    Error *err = NULL;
+
+    if (!running) {
+        realm_backend()->stopped();
+    } else if (realm_backend()->left()) {
+        error_setg(&err, "Realm: it has left for the destination of its "
+                   "migration; it runs here again only after "
+                   "realm-migration-resume");
+        refuse_to_run(err, RUN_STATE_PAUSED);
+    } else if (!realm_backend()->run(&err)) {
+        refuse_to_run(err, RUN_STATE_INTERNAL_ERROR);
+    }
+}
+
+/*
+ * A Realm is built once: a reset of its machine is its end, and nothing of
+ * the machine is reset, so that no loader writes into it.
+ */
+static void machine_reset(MachineState *machine, ResetType type)
+{
+    if (realm_backend()->exists()) {
+        error_report("Realm: a Realm cannot be reset; the machine ends");
+        qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
+                                               EXIT_FAILURE);
+    } else {
+        qemu_devices_reset(type);
+    }
+}
+
+void realm_run_init(void)
+{
+    MachineClass *mc = MACHINE_GET_CLASS(current_machine);
+
+    assert(!mc->reset);
+    mc->reset = machine_reset;
+    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
+}

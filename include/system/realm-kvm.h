@@ -1,0 +1,104 @@
+/*
+ * What QEMU's KVM code asks about Realms
+ *
+ * Purpose: the functions that hooks in accel/kvm/kvm-all.c and
+ * target/arm/kvm.c call.  In a VM that is not a Realm, all of them do nothing
+ * and say so.
+ *
+ * Lock rule: BQL, but for realm_kvm_convert and realm_kvm_refuse_exit, which a
+ * vCPU's thread calls without it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef SYSTEM_REALM_KVM_H
+#define SYSTEM_REALM_KVM_H
+
+#include "exec/memory.h"
+#include "system/kvm.h"
+
+struct kvm_run;
+
+#ifdef TARGET_AARCH64
+
+/* The VM is, or is about to be, a Realm's. */
+bool realm_kvm_active(void);
+
+/*
+ * What the Realm's VM answers to KVM_CHECK_EXTENSION, in *@result: less than
+ * the system does (KVM series v14, "Restrict KVM capabilities").  False if
+ * that is not to be asked.
+ */
+bool realm_kvm_check_extension(KVMState *s, unsigned extension, int *result);
+
+/* @flags of a memory slot, without what a Realm's slot cannot have. */
+int realm_kvm_slot_flags(int flags);
+
+/* Memory is private by guest_memfd alone; KVM_SET_MEMORY_ATTRIBUTES is gone. */
+bool realm_kvm_private_by_guest_memfd(void);
+
+/*
+ * RAM at [@base, @base + @size), in bytes, becomes private or shared, as the
+ * Realm asks by KVM_EXIT_MEMORY_FAULT.  Returns 0 or a negative errno.
+ */
+int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private);
+
+/* The section shows memory to devices at its shared address: no slot. */
+bool realm_kvm_hides(const MemoryRegionSection *section);
+
+/* The vCPUs are parked (RealmBackendOps.park). */
+bool realm_kvm_parked(void);
+
+/* KVM_RUN ended for a reason that a Realm cannot have; it is reported. */
+bool realm_kvm_refuse_exit(const struct kvm_run *run);
+
+/* The type for KVM_CREATE_VM of a VM to try things with; @type, if none. */
+int realm_kvm_scratch_type(int type);
+
+/* KVM_ARM_VCPU_INIT of a Realm's vCPU has these @features as well. */
+void realm_kvm_add_features(uint32_t *features);
+
+#else
+
+static inline bool realm_kvm_active(void)
+{
+    return false;
+}
+
+static inline bool realm_kvm_check_extension(KVMState *s, unsigned extension,
+                                             int *result)
+{
+    return false;
+}
+
+static inline int realm_kvm_slot_flags(int flags)
+{
+    return flags;
+}
+
+static inline bool realm_kvm_private_by_guest_memfd(void)
+{
+    return false;
+}
+
+static inline int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private)
+{
+    g_assert_not_reached();
+}
+
+static inline bool realm_kvm_hides(const MemoryRegionSection *section)
+{
+    return false;
+}
+
+static inline bool realm_kvm_parked(void)
+{
+    return false;
+}
+
+static inline bool realm_kvm_refuse_exit(const struct kvm_run *run)
+{
+    return false;
+}
+
+#endif
+#endif

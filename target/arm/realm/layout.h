@@ -1,0 +1,48 @@
+/*
+ * What a Realm's memory holds at its start
+ *
+ * Purpose: the ranges of RAM that the machine declared, and the images that
+ * the loader left there: in whole pages, in ascending order, each page once.
+ * What is measured must not depend on the order of loading.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_ARM_REALM_LAYOUT_H
+#define TARGET_ARM_REALM_LAYOUT_H
+
+#include "system/realm-backend.h"
+
+typedef struct RealmRange {
+    uint64_t base, top;         /* page aligned */
+} RealmRange;
+
+typedef struct RealmLayout {
+    uint64_t page_size;         /* bytes: a power of two, at least 4096 */
+    uint64_t limit;             /* where the shared half begins */
+    GArray *ram;                /* of RealmRange, ascending, disjoint */
+    GArray *images;             /* of RealmRange, as they were loaded */
+} RealmLayout;
+
+/* @page_size: in bytes, the smallest piece that the backend can populate. */
+void realm_layout_init(RealmLayout *layout, const RealmConfig *config,
+                       uint64_t page_size);
+
+/* See RealmBackendOps.init_ripas; refuses what is no such range. */
+bool realm_layout_add_ram(RealmLayout *layout, uint64_t base, uint64_t size,
+                          Error **errp);
+
+/* @size bytes at @base were loaded; what is not RAM of it is left out. */
+void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size);
+
+/* Whether all of [@base, @base + @size) is RAM, and does not wrap. */
+bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
+                         uint64_t size);
+
+/* The images, sorted and merged; the caller unrefs the array of RealmRange. */
+GArray *realm_layout_images(const RealmLayout *layout);
+
+#define realm_range(array, n) g_array_index(array, RealmRange, n)
+
+#endif
