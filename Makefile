@@ -9,10 +9,17 @@ CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
-.PHONY: check-hostile check-cut check-fork check-secrets
+.PHONY: check-hostile check-cut check-fork check-secrets arm64
+
+# Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
+.NOTPARALLEL:
 
 build: configure
 	@ninja -C $(BUILD) qemu-system-aarch64
+
+# The same for an aarch64 host, with KVM.
+arm64:
+	@$(MAKE) --no-print-directory build BUILD=$(BUILD)/arm64 CONFIGURE=--arm64
 
 configure: deps
 	@if [ -z '$(CONFIGURE)' ] && [ -x $(BUILD)/reconfigure ]; \
@@ -82,6 +89,7 @@ deps:
 
 help:
 	@echo 'make              build $(BUILD)/qemu-system-aarch64'
+	@echo 'make arm64        build $(BUILD)/arm64/qemu-system-aarch64, with KVM, for arm64'
 	@echo 'make run          boot a Realm, live-migrate it, print what happened'
 	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 
 from .common import Failure, cache, cache_lock, run, say
@@ -190,6 +191,25 @@ def debs(arch, suites, into, wanted):
             chosen[one] = deb
         unpack(chosen.values(), into)
     return chosen
+
+
+def with_dependencies(arch, suite, wanted):
+    """Download (once) packages and all that they need; returns the files. The
+    folder belongs to this list alone, whose names are written when it is full.
+    """
+    folder = cache() / 'debs' / f'{arch}-{suite}'
+    names = folder / 'wanted'
+    with cache_lock():
+        if not names.exists() or names.read_text().split() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / 'partial').mkdir(parents=True)
+            apt = PrivateApt(arch, [suite])
+            apt.update()
+            apt.call('apt-get', '-o', f'Dir::Cache::archives={folder}',
+                     'install', '--download-only', '--yes',
+                     '--no-install-recommends', *wanted)
+            names.write_text('\n'.join(wanted) + '\n')
+    return sorted(folder.glob('*.deb'))
 
 
 def unpack(files, into):
