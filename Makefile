@@ -9,7 +9,7 @@ CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
-.PHONY: check-hostile check-cut check-fork check-secrets arm64
+.PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -66,6 +66,11 @@ check-cut: build guest
 check-fork: build guest
 	@tests/hostile/fork
 
+# In a nested machine, whose Linux has KVM: our QEMU built for arm64.
+check-nested: build guest arm64
+	@tests/nested/build
+	@/usr/bin/python3 -m unittest discover -v -s tests/nested
+
 # No session key is left in memory, and none of the other secrets.
 check-secrets: deps
 	@test -f build/lib/build.ninja || meson setup build/lib
@@ -99,6 +104,7 @@ help:
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'
+	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine'
 	@echo 'make check-secrets      look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'

@@ -17,14 +17,16 @@ class QmpError(Exception):
 
 
 class Qmp:
-    """Connection to a QMP socket; events are kept in a list."""
+    """Connection to a QMP socket; events are kept in a list.
+    path: of a unix socket, or (host, port)."""
 
     # QEMU answers nothing while a Realm waits for its destination: 30 s.
     def __init__(self, path, timeout=60):
         self.path = path
         self.events = []
         self._buffer = b''
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = socket.socket(socket.AF_UNIX if isinstance(path, str)
+                                     else socket.AF_INET)
         self._socket.settimeout(timeout)
         try:
             self._socket.connect(path)
@@ -32,7 +34,11 @@ class Qmp:
             raise QmpError(f'connecting to {path}: {err.strerror or err}; give '
                            'the socket of QEMU\'s -qmp unix:PATH,server=on,'
                            'wait=off') from err
-        self._greet()
+        try:
+            self._greet()
+        except QmpError:
+            self.close()
+            raise
 
     def _greet(self):
         timeout = self._socket.gettimeout()
