@@ -153,6 +153,8 @@ static bool find_generation(int vm, RmeGuestKvmAbi wanted, RealmKvmAbi *abi)
 static void find_limits(int vm, RealmKvmAbi *abi)
 {
     abi->max_ipa_bits = check_extension(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+    abi->guest_memfd = check_extension(vm, KVM_CAP_GUEST_MEMFD) > 0 &&
+                       check_extension(vm, KVM_CAP_USER_MEMORY2) > 0;
     abi->vm_attributes = check_extension(vm, KVM_CAP_MEMORY_ATTRIBUTES) &
                          KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
@@ -197,12 +199,17 @@ static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
     }
 }
 
-/* Both ways of keeping memory private begin with guest_memfd. */
 static bool check_limits(const RealmKvmAbi *abi, Error **errp)
 {
     if (abi->max_ipa_bits < TRIAL_IPA_BITS || abi->max_ipa_bits > 52) {
         realm_kvm_lies(errp, "KVM_CHECK_EXTENSION(KVM_CAP_ARM_VM_IPA_SIZE)",
                        "a Realm has addresses of %u bits", abi->max_ipa_bits);
+        return false;
+    }
+    if (!abi->guest_memfd) {
+        error_setg(errp, "rme-guest: KVM_CHECK_EXTENSION: this kernel has "
+                   "Realms, but no guest_memfd for their memory; use one with "
+                   "CONFIG_KVM_GUEST_MEMFD");
         return false;
     }
     return true;

@@ -35,6 +35,7 @@ typedef struct RealmKvmAbi {
     uint32_t rme_cap;           /* RME: the number of KVM_CAP_ARM_RME */
     uint32_t rec_feature;       /* RME: that of KVM_ARM_VCPU_REC */
     unsigned long populate;     /* RMI: the number of KVM_ARM_RMI_POPULATE */
+    bool guest_memfd;           /* private memory can come from one */
     bool vm_attributes;         /* private is an attribute of the VM */
 } RealmKvmAbi;
 

@@ -20,12 +20,14 @@
 #include "hw/block/flash.h"
 #include "hw/boards.h"
 #include "system/realm-backend.h"
+#include "system/kvm.h"
 #include "system/tcg.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
 #include "target/arm/kvm-consts.h"
 #include "target/arm/realm/rme-guest.h"
 #include "realm-run.h"
+#include "virt-realm-kvm.h"
 
 /* Names of the error messages begin with the object they are about. */
 #define REALM "rme-guest: a Realm "
@@ -39,7 +41,8 @@ static bool check_board(VirtMachineState *vms, bool firmware_loaded,
         error_setg(errp, REALM "has no EL2; leave virtualization=on out");
     } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
         error_setg(errp, REALM "needs GICv3; use gic-version=3");
-    } else if (firmware_loaded || pflash_cfi01_get_blk(vms->flash[1])) {
+    } else if (tcg_enabled() &&
+               (firmware_loaded || pflash_cfi01_get_blk(vms->flash[1]))) {
         error_setg(errp, REALM "cannot start from flash; "
                    "use -kernel instead of -bios or pflash");
     } else if (vms->dtb_randomness) {
@@ -109,10 +112,15 @@ static bool check_cpu(MachineState *machine, unsigned *pa_bits, Error **errp)
  * The protected half of the IPA space holds the board's highest address, and
  * the other half shows the board to the Realm once more, as shared.
  */
-static bool choose_ipa_bits(VirtMachineState *vms, unsigned pa_bits,
-                            RealmConfig *config, Error **errp)
+unsigned virt_realm_ipa_bits(const VirtMachineState *vms)
 {
-    unsigned bits = 64 - clz64(vms->highest_gpa) + 1;
+    return MAX(64 - clz64(vms->highest_gpa) + 1, 32);
+}
+
+static bool check_ipa_bits(const VirtMachineState *vms, unsigned pa_bits,
+                           Error **errp)
+{
+    unsigned bits = virt_realm_ipa_bits(vms);
 
     if (bits > MIN(pa_bits, 48)) {
         error_setg(errp, REALM "on this board needs addresses of %u bits, "
@@ -120,30 +128,79 @@ static bool choose_ipa_bits(VirtMachineState *vms, unsigned pa_bits,
                    "or highmem=off", bits, MIN(pa_bits, 48));
         return false;
     }
-    config->ipa_bits = MAX(bits, 32);
     return true;
 }
 
 /*
  * Linux puts the shared bit into the DMA addresses that it gives to devices,
- * so the board's memory appears there as well.
+ * so what they can reach appears there as well.  Under TCG that is the board;
+ * with KVM only RAM, since the kernel is told where the devices are, once.
  */
 static void alias_shared_half(const RealmConfig *config)
 {
     MemoryRegion *sysmem = get_system_memory();
     MemoryRegion *alias = g_new(MemoryRegion, 1);
     hwaddr shared = BIT_ULL(config->ipa_bits - 1);
+    MemoryRegion *target = sysmem;
+    hwaddr offset = 0, size = shared;
 
+    if (kvm_enabled()) {
+        target = current_machine->ram;
+        offset = config->ram_base + config->ram_size - current_machine->ram_size;
+        size = current_machine->ram_size;
+    }
     memory_region_init_alias(alias, OBJECT(current_machine),
-                             "realm-shared-half", sysmem, 0, shared);
-    memory_region_add_subregion_overlap(sysmem, shared, alias, -1);
+                             "realm-shared-half", target, 0, size);
+    memory_region_add_subregion_overlap(sysmem, shared + offset, alias, -1);
+}
+
+static const RealmBackendOps *find_backend(void)
+{
+    if (kvm_enabled()) {
+        return realm_kvm_backend();
+    }
+    return tcg_enabled() ? realm_tcg_backend() : NULL;
+}
+
+static bool check_abi(const RealmConfig *config, Error **errp)
+{
+    if (!kvm_enabled() && config->kvm_abi != RME_GUEST_KVM_ABI_AUTO) {
+        error_setg(errp, "rme-guest: kvm-abi=%s is for KVM; leave it out",
+                   RmeGuestKvmAbi_str(config->kvm_abi));
+        return false;
+    }
+    return true;
+}
+
+/* From the firmware, if that is in RAM, up to the end of RAM. */
+static void fill_config(VirtMachineState *vms, RealmConfig *config)
+{
+    MachineState *machine = MACHINE(vms);
+    uint64_t base = vms->memmap[VIRT_MEM].base;
+
+    config->ipa_bits = virt_realm_ipa_bits(vms);
+    config->ram_base = kvm_enabled() && machine->firmware
+                       ? vms->memmap[VIRT_FLASH].base : base;
+    config->ram_size = base + machine->ram_size - config->ram_base;
+    config->has_measurement_algorithm |= tcg_enabled();
+    config->cpu_type = machine->cpu_type;
+    config->num_cpus = machine->smp.cpus;
+}
+
+static bool init_ripas(VirtMachineState *vms, Error **errp)
+{
+    if (kvm_enabled() && !virt_realm_kvm_init_ripas(vms, errp)) {
+        return false;
+    }
+    return realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
+                                       MACHINE(vms)->ram_size, errp);
 }
 
 static bool realm_init(VirtMachineState *vms, RealmConfig *config,
                        bool firmware_loaded, Error **errp)
 {
     MachineState *machine = MACHINE(vms);
-    const RealmBackendOps *backend = tcg_enabled() ? realm_tcg_backend() : NULL;
+    const RealmBackendOps *backend = find_backend();
     unsigned pa_bits;
 
     if (!backend) {
@@ -153,21 +210,16 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     }
     if (!check_cpu(machine, &pa_bits, errp) ||
         !check_board(vms, firmware_loaded, errp) ||
+        !check_abi(config, errp) ||
         !check_mte(vms, config, errp) ||
         !check_memory(machine, errp) ||
-        !choose_ipa_bits(vms, pa_bits, config, errp)) {
+        !check_ipa_bits(vms, pa_bits, errp)) {
         return false;
     }
-    config->ram_base = vms->memmap[VIRT_MEM].base;
-    config->ram_size = machine->ram_size;
-    config->has_measurement_algorithm |= tcg_enabled();
-    config->cpu_type = machine->cpu_type;
-    config->num_cpus = machine->smp.cpus;
-
+    fill_config(vms, config);
     realm_backend_set(backend, config);
     realm_run_init();
-    return backend->create(config, errp) &&
-           backend->init_ripas(config->ram_base, config->ram_size, errp);
+    return backend->create(config, errp) && init_ripas(vms, errp);
 }
 
 void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)

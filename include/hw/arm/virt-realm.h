@@ -16,4 +16,44 @@
  */
 void virt_realm_init(VirtMachineState *vms, bool firmware_loaded);
 
+#ifdef CONFIG_KVM
+
+/*
+ * With KVM: find out how the kernel makes Realms; *@max_bits, of the VM's
+ * addresses, becomes the most that the board's map may have.  False if there
+ * can be no Realm, which is reported.  Does nothing if the machine is none.
+ */
+bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits);
+
+/*
+ * With KVM, when the board's map needs addresses of *@type bits: the argument
+ * for KVM_CREATE_VM.  False if the machine is no Realm.
+ */
+bool virt_realm_kvm_type(VirtMachineState *vms, int *type);
+
+/*
+ * With KVM: firmware, if there is any, goes into RAM where the board has
+ * flash, and there is no flash.  False if the machine is no such Realm.
+ */
+bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem);
+
+#else
+
+static inline bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
+{
+    return true;
+}
+
+static inline bool virt_realm_kvm_type(VirtMachineState *vms, int *type)
+{
+    return false;
+}
+
+static inline bool virt_realm_firmware_init(VirtMachineState *vms,
+                                            MemoryRegion *sysmem)
+{
+    return false;
+}
+
+#endif
 #endif
