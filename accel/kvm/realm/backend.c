@@ -46,20 +46,13 @@ static bool exists(void)
 
 static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
 {
-    if (exists()) {
-        error_setg(errp, "Realm: its RAM is what it was at its start; it "
-                   "cannot get 0x%" PRIx64 " bytes at 0x%" PRIx64, size, base);
-        return false;
-    }
     return realm_layout_add_ram(&realm_kvm.layout, base, size, errp);
 }
 
 /* Resets before the start repeat the images. */
 static void add_image(uint64_t base, uint64_t size)
 {
-    if (!exists()) {
-        realm_layout_add_image(&realm_kvm.layout, base, size);
-    }
+    realm_layout_add_image(&realm_kvm.layout, base, size);
 }
 
 /* A machine that waits for a Realm makes none of its own. */

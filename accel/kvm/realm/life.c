@@ -50,6 +50,7 @@ void realm_kvm_set_state(RealmKvmState state)
     assert(edges[realm_kvm.state] & BIT(state));
     trace_realm_kvm_state(state_names[realm_kvm.state], state_names[state]);
     realm_kvm.state = state;
+    realm_kvm.layout.fixed = true;
 }
 
 static bool is_rme(void)

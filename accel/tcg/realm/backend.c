@@ -64,20 +64,13 @@ static uint64_t blob_window(const void *buf)
 
 static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
 {
-    if (rd()) {
-        error_setg(errp, "Realm: its RAM is what it was at its start; it "
-                   "cannot get 0x%" PRIx64 " bytes at 0x%" PRIx64, size, base);
-        return false;
-    }
     return realm_layout_add_ram(&realm_tcg.layout, base, size, errp);
 }
 
 /* Resets before the start repeat the images. */
 static void add_image(uint64_t base, uint64_t size)
 {
-    if (!rd()) {
-        realm_layout_add_image(&realm_tcg.layout, base, size);
-    }
+    realm_layout_add_image(&realm_tcg.layout, base, size);
 }
 
 static bool exists(void)

@@ -117,6 +117,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
         return false;
     }
     realm_tcg.rd = rd;
+    realm_tcg.layout.fixed = true;
     return true;
 }
 

@@ -36,6 +36,11 @@ bool realm_layout_add_ram(RealmLayout *layout, uint64_t base, uint64_t size,
 {
     RealmRange range = { base, base + size };
 
+    if (layout->fixed) {
+        error_setg(errp, "Realm: its RAM is what it was at its start; it "
+                   "cannot get 0x%" PRIx64 " bytes at 0x%" PRIx64, size, base);
+        return false;
+    }
     if (!QEMU_IS_ALIGNED(base | size, layout->page_size)) {
         error_setg(errp, "Realm: RAM of 0x%" PRIx64 " bytes at 0x%" PRIx64
                    " is not whole pages of %" PRIu64 " bytes", size, base,
@@ -64,7 +69,7 @@ void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size)
 {
     uint64_t top = base + MIN(size, UINT64_MAX - base);
 
-    for (guint i = 0; i < layout->ram->len; i++) {
+    for (guint i = 0; i < layout->ram->len && !layout->fixed; i++) {
         RealmRange *ram = &realm_range(layout->ram, i);
         RealmRange image = { MAX(base, ram->base), MIN(top, ram->top) };
 

@@ -23,6 +23,7 @@ typedef struct RealmLayout {
     uint64_t limit;             /* where the shared half begins */
     GArray *ram;                /* of RealmRange, ascending, disjoint */
     GArray *images;             /* of RealmRange, as they were loaded */
+    bool fixed;                 /* the Realm was created: it stays as it is */
 } RealmLayout;
 
 /* @page_size: in bytes, the smallest piece that the backend can populate. */
@@ -33,7 +34,10 @@ void realm_layout_init(RealmLayout *layout, const RealmConfig *config,
 bool realm_layout_add_ram(RealmLayout *layout, uint64_t base, uint64_t size,
                           Error **errp);
 
-/* @size bytes at @base were loaded; what is not RAM of it is left out. */
+/*
+ * @size bytes at @base were loaded; what is not RAM of it is left out, and all
+ * of it once the Realm was created.
+ */
 void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size);
 
 /* Whether all of [@base, @base + @size) is RAM, and does not wrap. */
