@@ -4,7 +4,8 @@
  *
  * The text is docs/specs/kvm-arm-realm-migration.rst.  All numbers are
  * placeholders until a kernel assigns them.  All ioctls are on the descriptor
- * of a Realm's VM; reserved fields and unknown flags are zero.
+ * of a Realm's VM, the last of any VM with memory tags; reserved fields and
+ * unknown flags are zero.
  *
  *   KVM_ARM_REALM_MIG_INFO       limits, any time
  *   KVM_ARM_REALM_MIGRATE        one step of a session; a blob in or out

@@ -33,52 +33,36 @@ static bool again(int ret, unsigned *tries)
     return true;
 }
 
+/* What @expression, which makes @call, returns in the end. */
+#define REPEAT(call, expression) ({                     \
+    unsigned tries_ = 0;                                \
+    int ret_;                                           \
+                                                        \
+    do {                                                \
+        ret_ = (expression);                            \
+    } while (again(ret_, &tries_));                     \
+    trace_realm_kvm_call((call)->name, ret_);           \
+    ret_;                                               \
+})
+
 int realm_kvm_system_call(KVMState *s, const RealmKvmCall *call)
 {
-    unsigned tries = 0;
-    int ret;
-
-    do {
-        ret = kvm_ioctl(s, call->request, call->arg);
-    } while (again(ret, &tries));
-    trace_realm_kvm_call(call->name, ret);
-    return ret;
+    return REPEAT(call, kvm_ioctl(s, call->request, call->arg));
 }
 
 int realm_kvm_vm_call(const RealmKvmCall *call)
 {
-    unsigned tries = 0;
-    int ret;
-
-    do {
-        ret = kvm_vm_ioctl(kvm_state, call->request, call->arg);
-    } while (again(ret, &tries));
-    trace_realm_kvm_call(call->name, ret);
-    return ret;
+    return REPEAT(call, kvm_vm_ioctl(kvm_state, call->request, call->arg));
 }
 
 int realm_kvm_vcpu_call(CPUState *cs, const RealmKvmCall *call)
 {
-    unsigned tries = 0;
-    int ret;
-
-    do {
-        ret = kvm_vcpu_ioctl(cs, call->request, call->arg);
-    } while (again(ret, &tries));
-    trace_realm_kvm_call(call->name, ret);
-    return ret;
+    return REPEAT(call, kvm_vcpu_ioctl(cs, call->request, call->arg));
 }
 
 int realm_kvm_fd_call(int fd, const RealmKvmCall *call)
 {
-    unsigned tries = 0;
-    int ret;
-
-    do {
-        ret = kvm_device_ioctl(fd, call->request, call->arg);
-    } while (again(ret, &tries));
-    trace_realm_kvm_call(call->name, ret);
-    return ret;
+    return REPEAT(call, kvm_device_ioctl(fd, call->request, call->arg));
 }
 
 bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)

@@ -58,23 +58,36 @@ static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
 #define MIGRATE(step, args, what, errp) \
     migrate_call(args, "KVM_ARM_REALM_MIGRATE(" #step ")", what, errp)
 
-/* A step that emits a blob; the size of it, or -1. */
-#define EMIT(step, buf, what, errp) \
-    emit(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", 0, \
-         buf, what, errp)
+/*
+ * A step that emits a blob of at most @room bytes, which is not empty; the
+ * size of it, or -1.
+ */
+#define EMIT(step, buf, room, what, errp) \
+    emit(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", \
+         buf, room, what, errp)
 
-static ssize_t emit(uint32_t cmd, const char *name, unsigned part, void *buf,
+static ssize_t emit(uint32_t cmd, const char *name, void *buf, uint64_t room,
                     const char *what, Error **errp)
 {
     struct kvm_arm_realm_migrate args = {
         .cmd = cmd,
-        .part = part,
         .blob = (uintptr_t)buf,
-        .blob_size = realm_kvm.limits.max_blob,
+        .blob_size = room,
     };
 
-    return migrate_call(&args, name, what, errp) ? (ssize_t)args.blob_size
-                                                 : -1;
+    if (!migrate_call(&args, name, what, errp)) {
+        return -1;
+    }
+    if (!args.blob_size) {
+        realm_kvm_lies(errp, name, "the blob is empty");
+        return -1;
+    }
+    return args.blob_size;
+}
+
+static uint64_t max_blob(void)
+{
+    return realm_kvm.limits.max_blob;
 }
 
 /* A step without a blob, or that takes one. */
@@ -92,16 +105,6 @@ static bool take(uint32_t cmd, const char *name, const void *blob, size_t size,
     };
 
     return migrate_call(&args, name, what, errp);
-}
-
-/* Such a blob never is empty. */
-static ssize_t emitted(ssize_t size, const char *name, Error **errp)
-{
-    if (size == 0) {
-        realm_kvm_lies(errp, name, "the blob is empty");
-        return -1;
-    }
-    return size;
 }
 
 /* ---- Before the Realm is created ---- */
@@ -237,8 +240,7 @@ bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    ssize_t size = emitted(EMIT(BEGIN, buf, "begin its migration", errp),
-                           "KVM_ARM_REALM_MIGRATE(BEGIN)", errp);
+    ssize_t size = EMIT(BEGIN, buf, max_blob(), "begin its migration", errp);
 
     if (size < 0) {
         realm_kvm_export_abort(NULL);
@@ -251,8 +253,7 @@ ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
 {
-    return emitted(EMIT(EPOCH, buf, "close an epoch", errp),
-                   "KVM_ARM_REALM_MIGRATE(EPOCH)", errp);
+    return EMIT(EPOCH, buf, max_blob(), "close an epoch", errp);
 }
 
 bool realm_kvm_pause(Error **errp)
@@ -260,28 +261,26 @@ bool realm_kvm_pause(Error **errp)
     return TAKE(PAUSE, NULL, 0, "pause for its migration", errp);
 }
 
+/* An empty one says that there is no such part. */
 ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 {
-    return emit(KVM_ARM_REALM_MIG_STATE, "KVM_ARM_REALM_MIGRATE(STATE)", part,
-                buf, "export its state", errp);
+    struct kvm_arm_realm_migrate args = {
+        .cmd = KVM_ARM_REALM_MIG_STATE,
+        .part = part,
+        .blob = (uintptr_t)buf,
+        .blob_size = max_blob(),
+    };
+
+    return MIGRATE(STATE, &args, "export its state", errp)
+           ? (ssize_t)args.blob_size : -1;
 }
 
 ssize_t realm_kvm_export_start(void *buf, Error **errp)
 {
-    ssize_t size = emitted(EMIT(START, buf, "hand over to the destination",
-                                errp),
-                           "KVM_ARM_REALM_MIGRATE(START)", errp);
+    ssize_t size = EMIT(START, buf, REALM_MAX_START_TOKEN,
+                        "hand over to the destination", errp);
 
-    if (size < 0) {
-        return -1;
-    }
-    /* The kernel has handed the Realm over, whatever is wrong with this. */
-    realm_kvm.left = true;
-    if (size > REALM_MAX_START_TOKEN) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_MIGRATE(START)", "a token of %zd "
-                       "bytes", size);
-        return -1;
-    }
+    realm_kvm.left = size >= 0;
     return size;
 }
 
@@ -302,8 +301,7 @@ ssize_t realm_kvm_offer(void *buf, Error **errp)
     if (realm_kvm.state == REALM_KVM_NEW && !realm_kvm_build_empty(errp)) {
         return -1;
     }
-    return emitted(EMIT(OFFER, buf, "make an offer", errp),
-                   "KVM_ARM_REALM_MIGRATE(OFFER)", errp);
+    return EMIT(OFFER, buf, max_blob(), "make an offer", errp);
 }
 
 static bool check_empty(Error **errp)
@@ -344,6 +342,6 @@ bool realm_kvm_commit(Error **errp)
 
 ssize_t realm_kvm_import_abort(void *buf, Error **errp)
 {
-    return emitted(EMIT(GIVE_UP, buf, "give up the migration to here", errp),
-                   "KVM_ARM_REALM_MIGRATE(GIVE_UP)", errp);
+    return EMIT(GIVE_UP, buf, max_blob(), "give up the migration to here",
+                errp);
 }
