@@ -1,0 +1,324 @@
+/*
+ * The stand-in kernel: descriptors, and the table of ioctls
+ *
+ * Purpose: every ioctl comes through here, and is a row of the table: what it
+ * is called, on what kind of descriptor, and in which states of a VM the
+ * interface allows it.
+ *
+ * Invariants: descriptors are real ones, so that one that is not closed can
+ * be counted; what was closed is found by its inode and freed.
+ *
+ * Lock rule: Double.lock covers the list of descriptors; a handler runs with
+ * the lock of its VM, unless its row says `unlocked`.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qemu/lockable.h"
+#include "internal.h"
+
+Double *the_double;
+
+static __thread DoubleCall *current_call;
+
+#define SYSTEM      BIT(DOUBLE_SYSTEM)
+#define VM          BIT(DOUBLE_VM)
+#define VCPU        BIT(DOUBLE_VCPU)
+
+#define NONE        BIT(VM_NONE)
+#define NEW         BIT(VM_NEW)
+#define EMPTY       BIT(VM_EMPTY)
+#define ACTIVE      BIT(VM_ACTIVE)
+#define ANY         0xff
+
+typedef struct DoubleRow {
+    unsigned long request;
+    const char *name;
+    unsigned kinds;             /* of descriptors */
+    unsigned states;            /* of the VM */
+    DoubleHandler *handler;
+    bool unlocked;
+    enum { ALWAYS, RME, RMI_V12, RMI_V13, MIGRATION, ATTRIBUTES } where;
+} DoubleRow;
+
+#define ROW(request, kinds, states, handler, ...) \
+    { request, #request, kinds, states, handler, ##__VA_ARGS__ }
+
+static const DoubleRow rows[] = {
+    ROW(KVM_CREATE_VM,               SYSTEM, ANY, system_create_vm),
+    ROW(KVM_CHECK_EXTENSION,         SYSTEM | VM, ANY, check_extension),
+    ROW(KVM_ENABLE_CAP,              VM, ANY, vm_enable_cap),
+    ROW(KVM_ARM_PREFERRED_TARGET,    VM, ANY, vm_preferred_target),
+    ROW(KVM_CREATE_VCPU,             VM, NONE, vm_create_vcpu),
+    ROW(KVM_CREATE_DEVICE,           VM, NONE, vm_create_device),
+    ROW(KVM_CREATE_GUEST_MEMFD,      VM, ANY, vm_create_gmem),
+    ROW(KVM_SET_USER_MEMORY_REGION,  VM, ANY, vm_set_region),
+    ROW(KVM_SET_USER_MEMORY_REGION2, VM, ANY, vm_set_region2),
+    ROW(KVM_SET_MEMORY_ATTRIBUTES,   VM, ANY, vm_set_attributes,
+        .where = ATTRIBUTES),
+    ROW(KVM_ARM_MTE_COPY_TAGS,       VM, ANY, vm_copy_tags),
+
+    ROW(KVM_ARM_VCPU_INIT,           VCPU, NONE, vcpu_init),
+    ROW(KVM_ARM_VCPU_FINALIZE,       VCPU, NEW, vcpu_finalize, .where = RME),
+    ROW(KVM_SET_ONE_REG,             VCPU, NONE | NEW, vcpu_set_reg),
+    ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
+
+    ROW(KVM_ARM_RMI_POPULATE_V12,    VM, NONE | NEW, vm_populate,
+        .where = RMI_V12),
+    ROW(KVM_ARM_RMI_POPULATE,        VM, NONE | NEW, vm_populate,
+        .where = RMI_V13),
+
+    ROW(KVM_ARM_REALM_MIG_INFO,      VM, ANY, vm_mig_info, .where = MIGRATION),
+    ROW(KVM_ARM_REALM_MIGRATE,       VM, NONE | NEW | EMPTY | ACTIVE,
+        vm_migrate, .where = MIGRATION),
+    ROW(KVM_ARM_REALM_DIRTY_LOG,     VM, ACTIVE, vm_dirty_log,
+        .where = MIGRATION),
+    ROW(KVM_ARM_REALM_EXPORT_PAGES,  VM, ACTIVE, vm_export_pages,
+        .unlocked = true, .where = MIGRATION),
+    ROW(KVM_ARM_REALM_IMPORT_PAGES,  VM, EMPTY, vm_import_pages,
+        .where = MIGRATION),
+    ROW(KVM_ARM_COPY_TAGS_LIST,      VM, ANY, vm_copy_tags_list,
+        .where = MIGRATION),
+};
+
+#undef ROW
+
+static bool is_here(const DoubleRow *row)
+{
+    const DoubleFlavour *f = the_double->flavour;
+
+    switch (row->where) {
+    case RME:
+        return f->rme;
+    case RMI_V12:
+    case RMI_V13:
+        return f->populate == row->request;
+    case MIGRATION:
+        return the_double->options.migration;
+    case ATTRIBUTES:
+        return f->vm_attributes;
+    default:
+        return true;
+    }
+}
+
+static const DoubleRow *find_row(DoubleKind kind, unsigned long request)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].request == request && (rows[i].kinds & BIT(kind))) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- What is forbidden ---- */
+
+int double_forbid(int error, const char *rule, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, rule);
+    text = g_strdup_vprintf(rule, ap);
+    va_end(ap);
+    if (!the_double->probing) {
+        fprintf(stderr, "the kernel's interface forbids: %s: %s\n",
+                current_call ? current_call->name : "?", text);
+        abort();
+    }
+    return -error;
+}
+
+bool double_partly(void)
+{
+    return current_call && current_call->partly;
+}
+
+void double_probing(bool on)
+{
+    the_double->probing = on;
+}
+
+/* ---- Descriptors ---- */
+
+static uint64_t inode_of(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+static void file_free(DoubleFile *file)
+{
+    DoubleVm *vm = file->vm;
+
+    if (vm && --vm->open_files == 0) {
+        g_ptr_array_add(the_double->dead, vm);
+    }
+    g_free(file);
+}
+
+/* A VM lives as long as any descriptor of its. */
+static void sweep(void)
+{
+    for (guint i = 0; i < the_double->files->len; ) {
+        DoubleFile *file = g_ptr_array_index(the_double->files, i);
+
+        if (inode_of(file->fd) == file->inode) {
+            i++;
+        } else {
+            g_ptr_array_remove_index_fast(the_double->files, i);
+            file_free(file);
+        }
+    }
+}
+
+/* VMs that nobody has open any more. */
+static void free_vms(void)
+{
+    g_autoptr(GPtrArray) dead = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&the_double->lock) {
+        sweep();
+        dead = the_double->dead;
+        the_double->dead = g_ptr_array_new();
+    }
+    for (guint i = 0; i < dead->len; i++) {
+        vm_free(g_ptr_array_index(dead, i));
+    }
+}
+
+DoubleFile *double_file(int fd)
+{
+    QEMU_LOCK_GUARD(&the_double->lock);
+    uint64_t inode = inode_of(fd);
+
+    for (guint i = 0; i < the_double->files->len; i++) {
+        DoubleFile *file = g_ptr_array_index(the_double->files, i);
+
+        if (file->fd == fd && file->inode == inode) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+int double_open(DoubleKind kind, DoubleVm *vm, void *object)
+{
+    DoubleFile *file;
+    int fd = memfd_create("kvm", MFD_CLOEXEC);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    file = g_new(DoubleFile, 1);
+    *file = (DoubleFile) { kind, fd, inode_of(fd), vm, object };
+    QEMU_LOCK_GUARD(&the_double->lock);
+    g_ptr_array_add(the_double->files, file);
+    if (vm) {
+        vm->open_files++;
+    }
+    return fd;
+}
+
+/* ---- ioctls ---- */
+
+static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
+{
+    DoubleVm *vm = file->vm;
+
+    if (!row || !is_here(row)) {
+        /* As arm64's KVM answers on a VM and a vCPU. */
+        return double_forbid(EINVAL, "%s has no such ioctl",
+                             the_double->flavour->name);
+    }
+    if (!vm || row->unlocked) {
+        return row->handler(file, arg);
+    }
+    QEMU_LOCK_GUARD(&vm->lock);
+    if (vm->state == VM_DEAD) {
+        return -EIO;
+    }
+    if (!(row->states & BIT(vm->state))) {
+        return double_forbid(EINVAL, "not in state %d of the VM", vm->state);
+    }
+    return row->handler(file, arg);
+}
+
+static void call_hook(DoubleCall *call, bool after)
+{
+    if (the_double->hook) {
+        the_double->hook(call, after, the_double->hook_opaque);
+    }
+}
+
+int double_ioctl(int fd, unsigned long request, void *arg)
+{
+    DoubleFile *file;
+    const DoubleRow *row;
+    DoubleCall call = { .request = (uint32_t)request, .arg = arg };
+
+    free_vms();
+    file = double_file(fd);
+    if (!file) {
+        return -EBADF;
+    }
+    row = find_row(file->kind, call.request);
+    call.name = row ? row->name : "an unknown ioctl";
+    call.number = qatomic_inc_fetch(&the_double->calls);
+    current_call = &call;
+    call_hook(&call, false);
+    if (call.ret == 0) {
+        call.ret = answer(file, row, arg);
+        call_hook(&call, true);
+    }
+    current_call = NULL;
+    return call.ret;
+}
+
+unsigned double_calls(void)
+{
+    return qatomic_read(&the_double->calls);
+}
+
+void double_set_hook(DoubleHook *hook, void *opaque)
+{
+    the_double->hook = hook;
+    the_double->hook_opaque = opaque;
+}
+
+/* ---- The kernel as a whole ---- */
+
+void double_start(const DoubleOptions *options)
+{
+    static uint32_t seed;
+
+    g_assert_null(the_double);
+    the_double = g_new0(Double, 1);
+    the_double->options = *options;
+    the_double->flavour = double_flavour(options->flavour);
+    g_assert_nonnull(the_double->flavour);
+    the_double->page_size = options->page_size ?: 4096;
+    qemu_mutex_init(&the_double->lock);
+    the_double->files = g_ptr_array_new();
+    the_double->dead = g_ptr_array_new();
+    the_double->gmems = g_ptr_array_new();
+    the_double->rand = g_rand_new_with_seed(getpid() * 1000 + seed++);
+    physical_init();
+}
+
+void double_stop(void)
+{
+    free_vms();
+    g_assert_cmpuint(the_double->files->len, ==, 0);
+    physical_free();
+    g_ptr_array_unref(the_double->files);
+    g_ptr_array_unref(the_double->dead);
+    g_ptr_array_unref(the_double->gmems);
+    g_rand_free(the_double->rand);
+    qemu_mutex_destroy(&the_double->lock);
+    g_clear_pointer(&the_double, g_free);
+}

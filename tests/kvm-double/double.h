@@ -1,0 +1,169 @@
+/*
+ * A kernel for tests: KVM with Realms, and the machine around it
+ *
+ * Purpose: stands in for arm64's KVM at the seam where QEMU issues ioctls
+ * (kvm_ioctl, kvm_vm_ioctl, kvm_vcpu_ioctl, kvm_device_ioctl), in any of the
+ * posted versions, with the RMM library as firmware.  So accel/kvm/realm/
+ * runs on any host, and a test sees what it asks of a kernel, changes the
+ * answers, and plays the Realm's guest.
+ *
+ *     double_start(&options)               the host boots a kernel
+ *     double_machine_create(&m, errp)      what QEMU does before the Realm runs
+ *     double_machine_run(errp)             ... and at "cont"
+ *     double_guest_write(...)              the Realm does something
+ *     double_machine_destroy()             QEMU exits
+ *     double_stop()                        all that was there is gone again
+ *
+ * Invariants:
+ * - One host and one machine at a time in a process; after double_stop a new
+ *   one may be started.
+ * - A call or an argument that the posted interface, or
+ *   docs/specs/kvm-arm-realm-migration.rst, forbids fails the test with the
+ *   name of the call and the rule, unless double_probing is on.
+ *
+ * Lock rule: functions of this header by one thread; but the double answers
+ * ioctls from any thread, and functions of the guest may be called for
+ * different vCPUs at once.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_KVM_DOUBLE_DOUBLE_H
+#define TESTS_KVM_DOUBLE_DOUBLE_H
+
+#include "system/realm-backend.h"
+
+/* ---- The kernel ---- */
+
+/* What differs between the posted versions. */
+typedef struct DoubleFlavour {
+    const char *name;           /* "v5", ... "v15", "mainline", "no-rme" */
+    int refusal;                /* of a Realm's VM, an errno; 0: there are some */
+    bool rme;                   /* the first generation */
+    uint32_t cap;               /* KVM_CAP_ARM_RME or KVM_CAP_ARM_RMI */
+    uint32_t rec_feature;       /* first generation: KVM_ARM_VCPU_REC */
+    uint64_t vm_type;
+    unsigned long populate;     /* second generation: the ioctl */
+    bool vm_attributes;         /* KVM_SET_MEMORY_ATTRIBUTES is there */
+    bool fault_is_error;        /* KVM_EXIT_MEMORY_FAULT comes with EFAULT */
+    uint8_t hash_algo;          /* unless configured, RMI_HASH_* */
+} DoubleFlavour;
+
+/* NULL if there is none of this name. */
+const DoubleFlavour *double_flavour(const char *name);
+
+typedef struct DoubleOptions {
+    const char *flavour;
+    size_t page_size;           /* of the host: 4, 16 or 64 KiB; 0: 4 KiB */
+    bool migration;             /* KVM_CAP_ARM_REALM_MIGRATION */
+    bool mte;                   /* a VM may have memory tags */
+    bool no_key;                /* the RMM has no platform key */
+} DoubleOptions;
+
+void double_start(const DoubleOptions *options);
+
+/* Fails the test if anything of a VM is left: descriptors, granules. */
+void double_stop(void);
+
+/* Forbidden calls get an error, instead of failing the test. */
+void double_probing(bool on);
+
+/* How many ioctls there were. */
+unsigned double_calls(void);
+
+/*
+ * Called before an ioctl (@ret is 0: the negative errno that is put there is
+ * the answer, and nothing happens) and after it (what is changed is what the
+ * caller sees).  NULL: none.
+ */
+typedef struct DoubleCall {
+    unsigned number;            /* of this ioctl, from 1 on */
+    const char *name;
+    unsigned long request;
+    void *arg;
+    int ret;
+    bool partly;                /* before: do less than was asked for */
+} DoubleCall;
+
+typedef void DoubleHook(DoubleCall *call, bool after, void *opaque);
+void double_set_hook(DoubleHook *hook, void *opaque);
+
+/* ---- The machine ---- */
+
+typedef struct DoubleImage {
+    uint64_t offset, size;      /* in RAM, bytes */
+} DoubleImage;
+
+#define DOUBLE_MAX_IMAGES 4
+#define DOUBLE_MAX_CPUS 4
+
+typedef struct DoubleMachineOptions {
+    RealmConfig config;         /* double_config() is a good start */
+    bool incoming;              /* as with -incoming */
+    bool userspace_irqchip;
+    DoubleImage images[DOUBLE_MAX_IMAGES];      /* those with a size */
+} DoubleMachineOptions;
+
+/* 33 bits of IPA, 4 MiB of RAM at 1 GiB, 2 vCPUs, nothing else. */
+extern const RealmConfig double_default_config;
+
+/*
+ * A machine with images whose bytes double_image_byte tells, before its first
+ * run.  False if something failed; it is to be destroyed in either case.
+ */
+bool double_machine_create(const DoubleMachineOptions *options, Error **errp);
+void double_machine_destroy(void);
+uint8_t double_image_byte(uint64_t ipa);
+
+/* "cont" and "stop", for what they do to the Realm. */
+bool double_machine_run(Error **errp);
+void double_machine_stop(void);
+
+/* What QEMU and its devices see of @size bytes of RAM at @ipa. */
+uint8_t *double_shared(uint64_t ipa, size_t size);
+uint8_t *double_shared_tags(uint64_t ipa);
+
+/* The shared pages that realm_kvm_shared_written told since the last time. */
+uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
+
+/* Why this machine cannot migrate, or NULL. */
+const Error *double_blocker(void);
+
+/* Bytes of guest_memfd that have memory behind them. */
+uint64_t double_private_bytes(void);
+
+/* ---- The Realm's guest ---- */
+
+typedef enum DoubleOutcome {
+    DOUBLE_DONE,
+    DOUBLE_ABORT,               /* the guest took an external abort */
+    DOUBLE_REFUSED,             /* the host refused a change of RIPAS */
+    DOUBLE_EXIT,                /* the vCPU does not run: see the Error */
+} DoubleOutcome;
+
+/*
+ * vCPU @vcpu does it, running as QEMU runs it, conversions of memory
+ * included.  @ipa is in the upper half (double_shared_bit) for shared memory.
+ */
+uint64_t double_shared_bit(void);
+DoubleOutcome double_guest_read(unsigned vcpu, uint64_t ipa, void *buf,
+                                size_t size, Error **errp);
+DoubleOutcome double_guest_write(unsigned vcpu, uint64_t ipa, const void *buf,
+                                 size_t size, Error **errp);
+/* The 128 bytes of tags of the page at @ipa, two tags a byte. */
+DoubleOutcome double_guest_read_tags(unsigned vcpu, uint64_t ipa,
+                                     uint8_t *tags, Error **errp);
+DoubleOutcome double_guest_write_tags(unsigned vcpu, uint64_t ipa,
+                                      const uint8_t *tags, Error **errp);
+/* RSI_IPA_STATE_SET, until all of the range has changed. */
+DoubleOutcome double_guest_set_ripas(unsigned vcpu, uint64_t base,
+                                     uint64_t size, bool ram, Error **errp);
+/* PSCI CPU_ON of another vCPU, which starts at @pc. */
+DoubleOutcome double_guest_cpu_on(unsigned vcpu, unsigned target, uint64_t pc,
+                                  Error **errp);
+/* Write, and read, register @n (0 to 30). */
+DoubleOutcome double_guest_set_register(unsigned vcpu, unsigned n,
+                                        uint64_t value, Error **errp);
+DoubleOutcome double_guest_get_register(unsigned vcpu, unsigned n,
+                                        uint64_t *value, Error **errp);
+
+#endif

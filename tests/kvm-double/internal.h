@@ -1,0 +1,262 @@
+/*
+ * The stand-in kernel: what its files share
+ *
+ * Purpose: double.c has descriptors and the table of ioctls, vm.c VMs, slots
+ * and attributes, life.c what builds a Realm in both generations, realm.c and
+ * mmu.c the host's half of RMI, run.c KVM_RUN and the guest, migrate.c and
+ * pages.c the migration interface, tags.c memory tags, physical.c memory.
+ *
+ *     PA                      what
+ *     POOL  + n * 4096        granules of tables, RDs and RECs
+ *     GMEM  + id << 36        pages of a guest_memfd
+ *     SHARED + slot << 36     Non-secure: the shared mapping of a slot
+ *     RUN   + n * 4096        Non-secure: run pages of RECs
+ *     WINDOW + n << 36        Non-secure: a user buffer, for this thread
+ *
+ * Lock rule: DoubleVm.lock covers the VM but for a vCPU's own run state; the
+ * RMM and physical memory have their own.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_KVM_DOUBLE_INTERNAL_H
+#define TESTS_KVM_DOUBLE_INTERNAL_H
+
+#include <linux/kvm.h>
+#include <linux/kvm-arm-cca.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qemu/bitops.h"
+#include "qemu/thread.h"
+#include "target/arm/rmm/mig-abi.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "target/arm/rmm/rmm.h"
+#include "double.h"
+
+#define GRANULE             RMM_GRANULE_SIZE
+#define POOL_GRANULES       4096
+#define DOUBLE_CONTEXT      96          /* bytes of a vCPU's other registers */
+
+typedef enum DoubleKind {
+    DOUBLE_SYSTEM, DOUBLE_VM, DOUBLE_VCPU, DOUBLE_GMEM, DOUBLE_DEVICE,
+    DOUBLE_KINDS
+} DoubleKind;
+
+typedef struct DoubleVm DoubleVm;
+
+/* A descriptor; it is open while /proc says that @fd is still @inode. */
+typedef struct DoubleFile {
+    DoubleKind kind;
+    int fd;
+    uint64_t inode;
+    DoubleVm *vm;               /* NULL: the system's */
+    void *object;               /* DoubleVcpu, DoubleGmem */
+} DoubleFile;
+
+typedef struct DoubleGmem {
+    unsigned id;
+    int fd;                     /* the double's own, for memory */
+    uint64_t size;
+    uint8_t *host;
+    uint8_t *tags;
+    unsigned long *delegated;   /* granules */
+} DoubleGmem;
+
+typedef struct DoubleSlot {
+    struct kvm_userspace_memory_region2 region;
+    DoubleGmem *gmem;           /* NULL without */
+    uint8_t *tags;              /* of the shared mapping */
+} DoubleSlot;
+
+typedef enum GuestActionKind {
+    GUEST_ACCESS, GUEST_TAGS, GUEST_RIPAS, GUEST_CPU_ON, GUEST_REGISTER,
+    GUEST_KINDS
+} GuestActionKind;
+
+/* What the guest is about to do on a vCPU. */
+typedef struct GuestAction {
+    GuestActionKind kind;
+    uint64_t ipa, size;         /* what is left of it */
+    uint8_t *buf;
+    bool write;
+    bool asked;                 /* RIPAS, CPU_ON: the call was made */
+    bool ram;
+    unsigned target;            /* CPU_ON: vCPU; REGISTER: number */
+    uint64_t value;
+    bool over;
+    DoubleOutcome outcome;
+} GuestAction;
+
+typedef struct DoubleVcpu {
+    DoubleVm *vm;
+    unsigned index;
+    bool initialized, finalized, power_off;
+    uint32_t features;
+    uint64_t x[31], pc;         /* as set before the REC is created */
+    uint64_t rec;               /* PA, 0: none */
+    RmiRecRun *run;             /* the Non-secure page of the REC */
+    uint64_t run_pa;
+    RmmPe pe;
+    bool ripas_pending;         /* the next entry commits what @run asks */
+    GuestAction *action;
+    struct kvm_run *kvm_run;
+} DoubleVcpu;
+
+typedef struct DoubleRange {
+    uint64_t base, top;
+} DoubleRange;
+
+typedef enum DoubleVmState {
+    VM_NONE,                    /* no RD yet */
+    VM_NEW,                     /* RD, and it may be populated */
+    VM_EMPTY,                   /* a destination's: waits for an import */
+    VM_ACTIVE,
+    VM_DEAD,                    /* could not be built */
+} DoubleVmState;
+
+struct DoubleVm {
+    QemuMutex lock;
+    bool realm;
+    DoubleVmState state;
+    unsigned ipa_bits;
+    uint8_t hash_algo;
+    uint8_t rpv[64];
+    bool mte, migratable, has_policy, irqchip, ran;
+    MigPolicy policy;
+    GPtrArray *slots, *vcpus, *gmems;
+    GHashTable *private;        /* host pages with KVM_MEMORY_ATTRIBUTE_PRIVATE */
+    GHashTable *populated;      /* host pages */
+    GArray *ripas;              /* DoubleRange: INIT_RIPAS, first generation */
+    uint64_t rd, table;
+    unsigned num_tables;
+    RmmStage2 stage2;
+    unsigned open_files;        /* that keep it alive */
+    /* Migration */
+    bool exporting;             /* shared writes are logged */
+    GHashTable *shared_log;     /* granules' addresses */
+    uint64_t next_base;
+    unsigned first_rec;
+};
+
+typedef struct Double {
+    DoubleOptions options;
+    const DoubleFlavour *flavour;
+    size_t page_size;
+    Rmm *rmm;
+    QemuMutex lock;             /* covers what follows */
+    GPtrArray *files;
+    GPtrArray *dead;            /* VMs that are to be freed */
+    GPtrArray *gmems;           /* by id */
+    uint8_t *pool;
+    unsigned long *pool_used;
+    uint8_t *run_pages;
+    unsigned long *run_used;
+    GRand *rand;
+    uint8_t contexts[DOUBLE_MAX_CPUS][DOUBLE_CONTEXT];
+    bool probing;
+    unsigned calls;
+    uint16_t next_vmid;
+    DoubleHook *hook;
+    void *hook_opaque;
+} Double;
+
+extern Double *the_double;
+
+/* ---- double.c ---- */
+
+int double_ioctl(int fd, unsigned long request, void *arg);
+
+/* A new descriptor; a negative errno if there can be none. */
+int double_open(DoubleKind kind, DoubleVm *vm, void *object);
+DoubleFile *double_file(int fd);
+
+/*
+ * The interface forbids what is being done: fails the test, or is an error
+ * while probing; so a handler says `return double_forbid(EINVAL, "...")`.
+ */
+int double_forbid(int error, const char *rule, ...) G_GNUC_PRINTF(2, 3);
+
+/* The hook wants the handler to do less than it could. */
+bool double_partly(void);
+
+/* ---- physical.c ---- */
+
+void physical_init(void);
+void physical_free(void);
+uint64_t physical_alloc(unsigned count);        /* delegated granules */
+void physical_release(uint64_t pa, unsigned count);
+RmiRecRun *physical_run_page(uint64_t *pa);
+void physical_free_run_page(uint64_t pa);
+uint64_t physical_window(unsigned window, const void *host, size_t size);
+uint8_t *physical_host(uint64_t pa);            /* what a PE reads there */
+uint8_t *physical_tags(uint64_t pa);
+uint64_t shared_pa(const DoubleSlot *slot, uint64_t gpa);
+bool physical_is_shared(uint64_t pa);
+DoubleGmem *gmem_new(uint64_t size);
+void gmem_free(DoubleGmem *gmem);
+uint64_t gmem_pa(const DoubleGmem *gmem, uint64_t offset);
+
+/* An RMI or migration call; X0, with X1.. in @out if that is not NULL. */
+uint64_t double_rmi(uint64_t out[4], uint64_t fid, const uint64_t *args,
+                    unsigned num);
+#define RMI_OUT(out, fid, ...) \
+    double_rmi(out, fid, (const uint64_t[]) { __VA_ARGS__ }, \
+               ARRAY_SIZE(((const uint64_t[]) { __VA_ARGS__ })))
+#define RMI(fid, ...) RMI_OUT(NULL, fid, __VA_ARGS__)
+
+/* ---- mmu.c: VM locked ---- */
+
+DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa);
+bool vm_is_private(DoubleVm *vm, uint64_t gpa);
+
+/* Make the tables for @ipa; RMI's result. */
+uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa);
+
+/* RMI call INIT_RIPAS or (with @rec) SET_RIPAS for a range. */
+uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top);
+
+/* A granule for the page at @gpa; 0 if it has one. */
+uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa);
+
+/* Assign the page at @gpa with the contents at @source. */
+uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,
+                      uint64_t flags);
+bool mmu_fault(DoubleVm *vm, uint64_t ipa);
+void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size);
+void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size);
+void mmu_destroy(DoubleVm *vm);
+
+/* ---- realm.c: VM locked; 0 or a negative errno ---- */
+
+int host_create(DoubleVm *vm);
+int host_create_recs(DoubleVm *vm);
+int host_create_rec(DoubleVcpu *vcpu);
+int host_activate(DoubleVm *vm);
+void host_destroy(DoubleVm *vm);
+
+/* ---- vm.c ---- */
+
+void vm_free(DoubleVm *vm);
+void vcpu_free(DoubleVcpu *vcpu);
+
+/* guest_memfd loses the pages of a range, which are private. */
+int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size);
+bool vm_is_aligned(uint64_t base, uint64_t size);       /* to host pages */
+bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size);
+
+/* ---- handlers: a row each in double.c ---- */
+
+typedef int DoubleHandler(DoubleFile *file, void *arg);
+DoubleHandler system_create_vm, check_extension, vm_enable_cap,
+    vm_preferred_target, vm_create_vcpu, vm_create_device, vm_create_gmem,
+    vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
+    vcpu_set_reg, vcpu_run, vm_populate, vm_mig_info, vm_migrate, vm_dirty_log,
+    vm_export_pages, vm_import_pages, vm_copy_tags_list, vm_copy_tags;
+
+/* life.c, called by vm_enable_cap */
+int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);
+
+/* migrate.c, called by vm_enable_cap */
+int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap);
+int migrate_result(uint64_t result, bool import, uint32_t *cause);
+void migrate_forget(DoubleVm *vm);
+
+#endif

@@ -1,0 +1,344 @@
+/*
+ * The machine around the stand-in kernel
+ *
+ * Purpose: what kvm-all.c, the virt board and hw/arm/realm/ do to make a
+ * Realm's VM, in the same order, with RAM and no device.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/rcu_queue.h"
+#include "qemu/units.h"
+#include "accel/kvm/realm/realm-kvm.h"
+#include "internal.h"
+#include "machine.h"
+
+#define MAX_PAGE_SIZE   (64 * KiB)
+#define MAX_TRIES       100
+
+Machine machine;
+
+const RealmConfig double_default_config = {
+    .ipa_bits = 33,
+    .ram_base = 1 * GiB,
+    .ram_size = 4 * MiB,
+    .num_cpus = 2,
+};
+
+bool machine_contains(uint64_t base, uint64_t size)
+{
+    const RealmConfig *config = &machine.config;
+
+    return base >= config->ram_base && size <= config->ram_size &&
+           base - config->ram_base <= config->ram_size - size;
+}
+
+uint8_t double_image_byte(uint64_t ipa)
+{
+    return (ipa * 7) ^ (ipa >> 12);
+}
+
+uint64_t double_shared_bit(void)
+{
+    return BIT_ULL(machine.config.ipa_bits - 1);
+}
+
+uint8_t *double_shared(uint64_t ipa, size_t size)
+{
+    uint64_t gpa = ipa & ~double_shared_bit();
+
+    g_assert_true(machine_contains(gpa, size));
+    return machine.ram + (gpa - machine.config.ram_base);
+}
+
+uint8_t *double_shared_tags(uint64_t ipa)
+{
+    uint64_t gpa = ipa & ~double_shared_bit();
+    DoubleSlot *slot = slot_at(double_file(machine.state.vmfd)->vm, gpa);
+
+    return slot->tags + (gpa - slot->region.guest_phys_addr) / 32;
+}
+
+uint64_t double_take_shared_written(uint64_t ipa, uint64_t size)
+{
+    uint64_t first = ((ipa & ~double_shared_bit()) -
+                      machine.config.ram_base) / REALM_PAGE_SIZE;
+    uint64_t pages = 0;
+
+    for (uint64_t i = first; i < first + size / REALM_PAGE_SIZE; i++) {
+        pages += test_and_clear_bit(i, machine.written);
+    }
+    return pages;
+}
+
+const Error *double_blocker(void)
+{
+    return machine.blocker ? *machine.blocker : NULL;
+}
+
+uint64_t double_private_bytes(void)
+{
+    DoubleFile *file = double_file(machine.gmem);
+    struct stat st;
+
+    g_assert_cmpint(fstat(((DoubleGmem *)file->object)->fd, &st), ==, 0);
+    return st.st_blocks * 512;
+}
+
+/* ---- ioctls of QEMU's own ---- */
+
+#define CALL(fd, request, arg, errp) \
+    call(fd, request, #request, (void *)(uintptr_t)(arg), errp)
+
+static int call(int fd, unsigned long request, const char *name, void *arg,
+                Error **errp)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = kvm_device_ioctl(fd, request, arg);
+    } while ((ret == -EINTR || ret == -EAGAIN) && ++tries < MAX_TRIES);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "%s", name);
+    }
+    return ret;
+}
+
+/* ---- Memory ---- */
+
+static void alloc_ram(void)
+{
+    size_t size = machine.config.ram_size;
+
+    machine.ram_fd = memfd_create("ram", MFD_CLOEXEC);
+    g_assert_cmpint(ftruncate(machine.ram_fd, size), ==, 0);
+    machine.ram_map = mmap(NULL, size + MAX_PAGE_SIZE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert(machine.ram_map != MAP_FAILED);
+    machine.ram = QEMU_ALIGN_PTR_UP(machine.ram_map, MAX_PAGE_SIZE);
+    g_assert_true(mmap(machine.ram, size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_FIXED, machine.ram_fd, 0) ==
+                  machine.ram);
+    machine.written = bitmap_new(size / REALM_PAGE_SIZE);
+}
+
+static bool add_slot(Error **errp)
+{
+    struct kvm_create_guest_memfd gmem = { .size = machine.config.ram_size };
+    struct kvm_userspace_memory_region2 region = {
+        .flags = KVM_MEM_GUEST_MEMFD,
+        .guest_phys_addr = machine.config.ram_base,
+        .memory_size = machine.config.ram_size,
+        .userspace_addr = (uintptr_t)machine.ram,
+    };
+    struct kvm_memory_attributes attributes = {
+        .address = region.guest_phys_addr,
+        .size = region.memory_size,
+        .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+    };
+
+    machine.gmem = CALL(machine.state.vmfd, KVM_CREATE_GUEST_MEMFD, &gmem,
+                        errp);
+    if (machine.gmem < 0) {
+        return false;
+    }
+    region.guest_memfd = machine.gmem;
+    return CALL(machine.state.vmfd, KVM_SET_USER_MEMORY_REGION2, &region,
+                errp) >= 0 &&
+           (!realm_kvm.abi.vm_attributes ||
+            CALL(machine.state.vmfd, KVM_SET_MEMORY_ATTRIBUTES, &attributes,
+                 errp) >= 0);
+}
+
+/* ---- vCPUs ---- */
+
+static bool init_vcpu(CPUState *cs, Error **errp)
+{
+    struct kvm_vcpu_init init;
+
+    if (CALL(machine.state.vmfd, KVM_ARM_PREFERRED_TARGET, &init, errp) < 0) {
+        return false;
+    }
+    init.features[0] = BIT(KVM_ARM_VCPU_PSCI_0_2);
+    if (cs->start_powered_off) {
+        init.features[0] |= BIT(KVM_ARM_VCPU_POWER_OFF);
+    }
+    if (realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME) {
+        init.features[0] |= BIT(realm_kvm.abi.rec_feature);
+    }
+    return CALL(cs->kvm_fd, KVM_ARM_VCPU_INIT, &init, errp) >= 0;
+}
+
+static bool add_vcpu(unsigned n, Error **errp)
+{
+    int fd = CALL(machine.state.vmfd, KVM_CREATE_VCPU, n, errp);
+    CPUState *cs;
+
+    if (fd < 0) {
+        return false;
+    }
+    cs = g_new0(CPUState, 1);
+    cs->cpu_index = n;
+    cs->kvm_fd = fd;
+    cs->start_powered_off = n > 0;
+    cs->kvm_run = ((DoubleVcpu *)double_file(fd)->object)->kvm_run;
+    machine.cpus[n] = cs;
+    QTAILQ_INSERT_TAIL_RCU(&cpus_queue, cs, node);
+    return init_vcpu(cs, errp);
+}
+
+static bool add_vcpus(Error **errp)
+{
+    for (unsigned n = 0; n < machine.config.num_cpus; n++) {
+        if (!add_vcpu(n, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_irqchip(Error **errp)
+{
+    struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+
+    if (!machine.irqchip_in_kernel) {
+        return true;
+    }
+    if (CALL(machine.state.vmfd, KVM_CREATE_DEVICE, &device, errp) < 0) {
+        return false;
+    }
+    machine.irqchip = device.fd;
+    return true;
+}
+
+/* ---- The whole ---- */
+
+static bool probe(Error **errp)
+{
+    bool ok;
+
+    double_probing(true);
+    ok = realm_kvm_probe(kvm_state, machine.config.kvm_abi, errp);
+    double_probing(false);
+    return ok;
+}
+
+static bool create_vm(Error **errp)
+{
+    machine.state.vmfd = CALL(machine.state.fd, KVM_CREATE_VM,
+                              realm_kvm.abi.vm_type | machine.config.ipa_bits,
+                              errp);
+    return machine.state.vmfd >= 0;
+}
+
+static void load_image(const DoubleImage *image)
+{
+    uint64_t base = machine.config.ram_base + image->offset;
+
+    for (uint64_t ipa = base; ipa < base + image->size; ipa++) {
+        *double_shared(ipa, 1) = double_image_byte(ipa);
+    }
+    machine.ops->add_image(base, image->size);
+}
+
+static void start(const DoubleMachineOptions *options)
+{
+    g_assert_false(machine.exists);
+    machine = (Machine) {
+        .exists = true, .incoming = options->incoming,
+        .irqchip_in_kernel = !options->userspace_irqchip,
+        .config = options->config, .ops = realm_kvm_backend(),
+        .gmem = -1, .irqchip = -1,
+    };
+    machine.state.vmfd = -1;
+    machine.state.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
+    kvm_state = &machine.state;
+    kvm_kernel_irqchip = machine.irqchip_in_kernel;
+    alloc_ram();
+}
+
+bool double_machine_create(const DoubleMachineOptions *options, Error **errp)
+{
+    const RealmConfig *config = &machine.config;
+
+    start(options);
+    if (!probe(errp) || !create_vm(errp) ||
+        !machine.ops->create(config, errp) || !add_slot(errp) ||
+        !add_vcpus(errp) || !add_irqchip(errp) ||
+        !machine.ops->init_ripas(config->ram_base, config->ram_size, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < DOUBLE_MAX_IMAGES; i++) {
+        if (options->images[i].size && !options->incoming) {
+            load_image(&options->images[i]);
+        }
+    }
+    return true;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void remove_cpu(CPUState *cs)
+{
+    if (cs) {
+        QTAILQ_REMOVE_RCU(&cpus_queue, cs, node);
+        close(cs->kvm_fd);
+        g_free(cs);
+    }
+}
+
+static void forget_realm(void)
+{
+    if (realm_kvm.layout.ram) {
+        g_array_unref(realm_kvm.layout.ram);
+        g_array_unref(realm_kvm.layout.images);
+    }
+    realm_kvm = (RealmKvm) { 0 };
+    if (machine.blocker) {
+        error_free(*machine.blocker);
+        *machine.blocker = NULL;
+    }
+}
+
+void double_machine_destroy(void)
+{
+    for (size_t n = 0; n < DOUBLE_MAX_CPUS; n++) {
+        remove_cpu(machine.cpus[n]);
+    }
+    close_fd(machine.irqchip);
+    close_fd(machine.gmem);
+    close_fd(machine.state.vmfd);
+    close_fd(machine.state.fd);
+    munmap(machine.ram_map, machine.config.ram_size + MAX_PAGE_SIZE);
+    close(machine.ram_fd);
+    g_free(machine.written);
+    forget_realm();
+    kvm_state = NULL;
+    machine = (Machine) { 0 };
+}
+
+bool double_machine_run(Error **errp)
+{
+    if (!machine.ops->run(errp)) {
+        machine.ops->park();
+        return false;
+    }
+    machine.running = true;
+    return true;
+}
+
+void double_machine_stop(void)
+{
+    machine.running = false;
+    machine.ops->stopped();
+}

@@ -1,0 +1,32 @@
+/*
+ * The machine around the stand-in kernel: what its own files share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_KVM_DOUBLE_MACHINE_H
+#define TESTS_KVM_DOUBLE_MACHINE_H
+
+#include "hw/core/cpu.h"
+#include "system/kvm_int.h"
+#include "double.h"
+
+typedef struct Machine {
+    bool exists, running, incoming, irqchip_in_kernel;
+    RealmConfig config;
+    const RealmBackendOps *ops;
+    KVMState state;
+    CPUState *cpus[DOUBLE_MAX_CPUS];
+    int gmem, irqchip;
+    int ram_fd;
+    void *ram_map;              /* with room to align @ram */
+    uint8_t *ram;
+    unsigned long *written;     /* shared pages of 4 KiB */
+    bool watched;
+    Error **blocker;
+} Machine;
+
+extern Machine machine;
+
+bool machine_contains(uint64_t base, uint64_t size);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * The stand-in kernel: the host's half of stage 2
+ *
+ * Purpose: what KVM's MMU does for a Realm, by RMI calls: a private page comes
+ * from the guest_memfd, a shared one from the slot's mapping.
+ *
+ * Invariants: pages only, never blocks; a granule of a guest_memfd that is
+ * delegated is marked there.
+ *
+ * Lock rule: DoubleVm.lock is held.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "internal.h"
+
+#define LEVEL_BYTES(level) (1ull << (12 + 9 * (3 - (level))))
+
+/* Normal, write-back, always mapped for a write. */
+#define SHARED_ATTRIBUTES (6 << 2 | 3 << 6)
+
+typedef struct Entry {
+    int level;
+    bool assigned;
+    unsigned ripas;
+} Entry;
+
+static Entry read_entry(DoubleVm *vm, uint64_t ipa)
+{
+    uint64_t out[4];
+    uint64_t result = RMI_OUT(out, RMI_RTT_READ_ENTRY, vm->rd, ipa, 3);
+
+    g_assert_cmphex(result, ==, 0);
+    return (Entry) { .level = (int8_t)out[0],
+                     .assigned = out[1] == RMI_ASSIGNED, .ripas = out[3] };
+}
+
+static uint64_t shared_bit(DoubleVm *vm)
+{
+    return BIT_ULL(vm->ipa_bits - 1);
+}
+
+DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa)
+{
+    for (guint i = 0; i < vm->slots->len; i++) {
+        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+
+        if (gpa >= slot->region.guest_phys_addr &&
+            gpa - slot->region.guest_phys_addr < slot->region.memory_size) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* Where there is no attribute, a guest_memfd is private as a whole. */
+bool vm_is_private(DoubleVm *vm, uint64_t gpa)
+{
+    DoubleSlot *slot = slot_at(vm, gpa);
+    gpointer page = GSIZE_TO_POINTER(gpa / the_double->page_size);
+
+    return slot && slot->gmem &&
+           (!the_double->flavour->vm_attributes ||
+            g_hash_table_contains(vm->private, page));
+}
+
+static uint64_t create_table(DoubleVm *vm, uint64_t ipa, int level)
+{
+    uint64_t pa = physical_alloc(1);
+    uint64_t result = RMI(RMI_RTT_CREATE, vm->rd, pa,
+                          ROUND_DOWN(ipa, LEVEL_BYTES(level - 1)), level);
+
+    if (result) {
+        physical_release(pa, 1);
+    }
+    return result;
+}
+
+uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa)
+{
+    uint64_t result = 0;
+
+    for (int level = read_entry(vm, ipa).level + 1; level <= 3 && !result;
+         level++) {
+        result = create_table(vm, ipa, level);
+    }
+    return result;
+}
+
+uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top)
+{
+    uint64_t out[4];
+
+    while (base < top) {
+        uint64_t result = rec
+            ? RMI_OUT(out, RMI_RTT_SET_RIPAS, vm->rd, rec, base, top)
+            : RMI_OUT(out, RMI_RTT_INIT_RIPAS, vm->rd, base, top);
+
+        if (RMI_STATUS(result) == RMI_ERROR_RTT && RMI_INDEX(result) < 3) {
+            result = create_table(vm, base, RMI_INDEX(result) + 1);
+        } else if (RMI_STATUS(result) == RMI_ERROR_RTT && !rec) {
+            base += GRANULE;            /* populated: it is RAM */
+            result = 0;
+        } else if (!result) {
+            base = out[0];
+        }
+        if (result) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+/* ---- Private pages ---- */
+
+static uint64_t gmem_offset(const DoubleSlot *slot, uint64_t gpa)
+{
+    return slot->region.guest_memfd_offset +
+           (gpa - slot->region.guest_phys_addr);
+}
+
+uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa)
+{
+    DoubleSlot *slot = slot_at(vm, gpa);
+    uint64_t offset = gmem_offset(slot, gpa);
+    uint64_t pa = gmem_pa(slot->gmem, offset);
+
+    if (test_and_set_bit(offset / GRANULE, slot->gmem->delegated)) {
+        return 0;
+    }
+    g_assert_cmphex(RMI(RMI_GRANULE_DELEGATE, pa), ==, 0);
+    return pa;
+}
+
+static void undelegate(DoubleVm *vm, uint64_t gpa)
+{
+    DoubleSlot *slot = slot_at(vm, gpa);
+    uint64_t offset = gmem_offset(slot, gpa);
+
+    if (test_and_clear_bit(offset / GRANULE, slot->gmem->delegated)) {
+        g_assert_cmphex(RMI(RMI_GRANULE_UNDELEGATE,
+                            gmem_pa(slot->gmem, offset)), ==, 0);
+    }
+}
+
+static uint64_t private_pa(DoubleVm *vm, uint64_t gpa)
+{
+    DoubleSlot *slot = slot_at(vm, gpa);
+
+    mmu_delegate(vm, gpa);
+    return gmem_pa(slot->gmem, gmem_offset(slot, gpa));
+}
+
+uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,
+                      uint64_t flags)
+{
+    uint64_t result = mmu_create_tables(vm, gpa);
+
+    return result ? result
+        : RMI(RMI_DATA_CREATE, vm->rd, private_pa(vm, gpa), gpa,
+              physical_window(0, source, GRANULE), flags);
+}
+
+/* One granule of a host page; what is not RAM any more is left alone. */
+static bool assign(DoubleVm *vm, uint64_t gpa)
+{
+    Entry entry = read_entry(vm, gpa);
+
+    if (entry.assigned || entry.ripas != RMI_RIPAS_RAM) {
+        return entry.assigned;
+    }
+    return mmu_create_tables(vm, gpa) == 0 &&
+           RMI(RMI_DATA_CREATE_UNKNOWN, vm->rd, private_pa(vm, gpa), gpa) == 0;
+}
+
+static bool fault_private(DoubleVm *vm, uint64_t gpa)
+{
+    uint64_t base = ROUND_DOWN(gpa, the_double->page_size);
+
+    for (uint64_t at = base; at < base + the_double->page_size;
+         at += GRANULE) {
+        if (!assign(vm, at) && at == gpa) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size)
+{
+    uint64_t result;
+
+    for (uint64_t at = gpa; at < gpa + size; at += GRANULE) {
+        if (vm->rd && read_entry(vm, at).assigned) {
+            result = RMI(RMI_DATA_DESTROY, vm->rd, at);
+            g_assert_cmphex(result, ==, 0);
+        }
+        undelegate(vm, at);
+    }
+}
+
+/* ---- Shared pages ---- */
+
+static bool fault_shared(DoubleVm *vm, DoubleSlot *slot, uint64_t ipa)
+{
+    uint64_t gpa = ipa & ~shared_bit(vm);
+
+    return read_entry(vm, ipa).assigned ||
+           (mmu_create_tables(vm, ipa) == 0 &&
+            RMI(RMI_RTT_MAP_UNPROTECTED, vm->rd, ipa, 3,
+                shared_pa(slot, gpa) | SHARED_ATTRIBUTES) == 0);
+}
+
+void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size)
+{
+    for (uint64_t at = gpa; vm->rd && at < gpa + size; at += GRANULE) {
+        uint64_t ipa = at | shared_bit(vm);
+
+        if (read_entry(vm, ipa).assigned) {
+            g_assert_cmphex(RMI(RMI_RTT_UNMAP_UNPROTECTED, vm->rd, ipa, 3),
+                            ==, 0);
+        }
+    }
+}
+
+bool mmu_fault(DoubleVm *vm, uint64_t ipa)
+{
+    uint64_t gpa = ipa & ~shared_bit(vm);
+    DoubleSlot *slot = slot_at(vm, gpa);
+
+    return slot && (ipa & shared_bit(vm) ? fault_shared(vm, slot, ipa)
+                                         : fault_private(vm, gpa));
+}
+
+/* ---- The end ---- */
+
+/* All tables below the entries from @ipa on; pages are gone already. */
+static void destroy_tables(DoubleVm *vm, uint64_t ipa, int level,
+                           unsigned entries)
+{
+    uint64_t out[4];
+
+    for (; entries--; ipa += LEVEL_BYTES(level)) {
+        RMI_OUT(out, RMI_RTT_READ_ENTRY, vm->rd, ipa, level);
+        if (out[1] == RMI_TABLE) {
+            destroy_tables(vm, ipa, level + 1, 512);
+            g_assert_cmphex(RMI_OUT(out, RMI_RTT_DESTROY, vm->rd, ipa,
+                                    level + 1), ==, 0);
+            physical_release(out[0], 1);
+        }
+    }
+}
+
+void mmu_destroy(DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->slots->len; i++) {
+        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+
+        mmu_unmap_shared(vm, slot->region.guest_phys_addr,
+                         slot->region.memory_size);
+        if (slot->gmem) {
+            mmu_unmap_private(vm, slot->region.guest_phys_addr,
+                              slot->region.memory_size);
+        }
+    }
+    destroy_tables(vm, 0, vm->ipa_bits <= 43 ? 1 : 0,
+                   MIN(512 * vm->num_tables,
+                       vm->ipa_bits <= 43 ? 1u << (vm->ipa_bits - 30)
+                                          : 1u << (vm->ipa_bits - 39)));
+}

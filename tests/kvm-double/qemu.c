@@ -1,0 +1,141 @@
+/*
+ * As much of QEMU as the KVM backend for Realms calls
+ *
+ * Purpose: the seam where ioctls are issued, which ends in the double; what
+ * accel/kvm/realm/host.c does on arm64; and a few answers.
+ *
+ * Lock rule: realm_kvm_shared and realm_kvm_discard from any thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "migration/blocker.h"
+#include "system/runstate.h"
+#include "accel/kvm/realm/realm-kvm.h"
+#include "internal.h"
+#include "machine.h"
+
+CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
+KVMState *kvm_state;
+bool kvm_kernel_irqchip;
+
+/* ---- The seam ---- */
+
+#define SEAM(first_argument, descriptor) \
+    va_list ap; \
+    void *arg; \
+    va_start(ap, type); \
+    arg = va_arg(ap, void *); \
+    va_end(ap); \
+    return double_ioctl(descriptor, type, arg)
+
+int kvm_ioctl(KVMState *s, unsigned long type, ...)
+{
+    SEAM(s, s->fd);
+}
+
+int kvm_vm_ioctl(KVMState *s, unsigned long type, ...)
+{
+    SEAM(s, s->vmfd);
+}
+
+int kvm_vcpu_ioctl(CPUState *cpu, unsigned long type, ...)
+{
+    SEAM(cpu, cpu->kvm_fd);
+}
+
+int kvm_device_ioctl(int fd, unsigned long type, ...)
+{
+    SEAM(fd, fd);
+}
+
+/* The size of a host's page is what the double says. */
+int __wrap_getpagesize(void);
+int __real_getpagesize(void);
+int __wrap_getpagesize(void)
+{
+    return the_double ? (int)the_double->page_size : __real_getpagesize();
+}
+
+/* ---- In the place of accel/kvm/realm/host.c ---- */
+
+void *realm_kvm_shared(uint64_t base, uint64_t size)
+{
+    return machine_contains(base, size)
+        ? machine.ram + (base - machine.config.ram_base) : NULL;
+}
+
+static int discard_shared(uint64_t base, uint64_t size)
+{
+    DoubleVm *vm = double_file(machine.state.vmfd)->vm;
+
+    /* As an MMU notifier does. */
+    WITH_QEMU_LOCK_GUARD(&vm->lock) {
+        mmu_unmap_shared(vm, base, size);
+    }
+    return fallocate(machine.ram_fd,
+                     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     base - machine.config.ram_base, size) ? -errno : 0;
+}
+
+bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
+                       Error **errp)
+{
+    int ret = -ENOENT;
+
+    if (machine_contains(base, size)) {
+        ret = private ? vm_punch(double_file(machine.state.vmfd)->vm, base,
+                                 size)
+                      : discard_shared(base, size);
+    }
+    if (ret) {
+        error_setg_errno(errp, -ret, "cannot give memory back");
+    }
+    return !ret;
+}
+
+void realm_kvm_shared_written(uint64_t base, uint64_t size)
+{
+    g_assert_true(machine_contains(base, size));
+    bitmap_set(machine.written,
+               (base - machine.config.ram_base) / REALM_PAGE_SIZE,
+               size / REALM_PAGE_SIZE);
+}
+
+bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)
+{
+    if (cs->start_powered_off) {
+        return false;
+    }
+    memset(x, 0, 8 * sizeof(*x));
+    x[0] = machine.config.ram_base + 0x2000;    /* the device tree */
+    *pc = machine.config.ram_base;
+    return true;
+}
+
+void realm_kvm_watch_shared(void)
+{
+    machine.watched = true;
+}
+
+/* ---- Other answers ---- */
+
+bool runstate_check(RunState state)
+{
+    return state == RUN_STATE_INMIGRATE && machine.incoming;
+}
+
+void kvm_mark_guest_state_protected(void)
+{
+    machine.state.guest_state_protected = true;
+}
+
+int migrate_add_blocker(Error **reasonp, Error **errp)
+{
+    assert(*reasonp && !machine.blocker);
+    machine.blocker = reasonp;
+    return 0;
+}

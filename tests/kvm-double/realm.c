@@ -1,0 +1,139 @@
+/*
+ * The stand-in kernel: a Realm and its RECs
+ *
+ * Purpose: the RMI calls that both generations of the interface end in.
+ *
+ * Invariants: what was created is destroyed with the VM, whatever state the
+ * Realm is in.
+ *
+ * Lock rule: DoubleVm.lock is held.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "internal.h"
+
+static int start_level(unsigned ipa_bits)
+{
+    return ipa_bits <= 43 ? 1 : 0;
+}
+
+static void fill_params(DoubleVm *vm, RmiRealmParams *params)
+{
+    params->flags = (vm->migratable ? RMI_REALM_MIGRATION : 0) |
+                    (vm->mte ? RMI_REALM_MTE : 0);
+    params->s2sz = vm->ipa_bits;
+    params->num_bps = 5;
+    params->num_wps = 3;
+    params->hash_algo = vm->hash_algo;
+    memcpy(params->rpv, vm->rpv, sizeof(params->rpv));
+    params->vmid = ++the_double->next_vmid;
+    params->rtt_base = vm->table;
+    params->rtt_level_start = start_level(vm->ipa_bits);
+    params->rtt_num_start = vm->num_tables;
+}
+
+static bool set_policy(DoubleVm *vm)
+{
+    return RMI(MIG_FID_BASE + MIG_SET_POLICY, vm->rd,
+               physical_window(0, &vm->policy, sizeof(vm->policy)),
+               sizeof(vm->policy)) == 0;
+}
+
+static void free_granules(DoubleVm *vm)
+{
+    physical_release(vm->rd, 1);
+    physical_release(vm->table, vm->num_tables);
+    vm->rd = 0;
+}
+
+int host_create(DoubleVm *vm)
+{
+    g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
+    int level = start_level(vm->ipa_bits);
+
+    vm->num_tables = 1u << MAX((int)vm->ipa_bits - (48 - 9 * level), 0);
+    vm->table = physical_alloc(vm->num_tables);
+    vm->rd = physical_alloc(1);
+    fill_params(vm, params);
+    if (RMI(RMI_REALM_CREATE, vm->rd,
+            physical_window(0, params, sizeof(*params)))) {
+        free_granules(vm);
+        return -ENXIO;
+    }
+    vm->state = VM_NEW;
+    if (vm->has_policy && !set_policy(vm)) {
+        vm->state = VM_DEAD;
+        return -ENXIO;
+    }
+    return 0;
+}
+
+int host_create_rec(DoubleVcpu *vcpu)
+{
+    g_autofree RmiRecParams *params = g_new0(RmiRecParams, 1);
+
+    params->flags = vcpu->power_off ? 0 : RMI_REC_RUNNABLE;
+    params->mpidr = vcpu->index;
+    if (!vcpu->power_off) {
+        params->pc = vcpu->pc;
+        memcpy(params->gprs, vcpu->x, sizeof(params->gprs));
+    }
+    vcpu->rec = physical_alloc(1);
+    if (RMI(RMI_REC_CREATE, vcpu->vm->rd, vcpu->rec,
+            physical_window(0, params, sizeof(*params)))) {
+        physical_release(vcpu->rec, 1);
+        vcpu->rec = 0;
+        return -ENXIO;
+    }
+    vcpu->run = physical_run_page(&vcpu->run_pa);
+    if (vcpu->index == 0) {
+        rmm_stage2(the_double->rmm, vcpu->rec, &vcpu->vm->stage2);
+    }
+    return 0;
+}
+
+int host_create_recs(DoubleVm *vm)
+{
+    int ret = 0;
+
+    for (guint i = 0; i < vm->vcpus->len && !ret; i++) {
+        ret = host_create_rec(g_ptr_array_index(vm->vcpus, i));
+    }
+    return ret;
+}
+
+int host_activate(DoubleVm *vm)
+{
+    if (RMI(RMI_REALM_ACTIVATE, vm->rd)) {
+        vm->state = VM_DEAD;
+        return -ENXIO;
+    }
+    vm->state = VM_ACTIVE;
+    return 0;
+}
+
+static void destroy_rec(DoubleVcpu *vcpu)
+{
+    if (vcpu->rec) {
+        g_assert_cmphex(RMI(RMI_REC_DESTROY, vcpu->rec), ==, 0);
+        physical_release(vcpu->rec, 1);
+        physical_free_run_page(vcpu->run_pa);
+        vcpu->rec = 0;
+    }
+}
+
+void host_destroy(DoubleVm *vm)
+{
+    if (!vm->rd) {
+        return;
+    }
+    migrate_forget(vm);
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        destroy_rec(g_ptr_array_index(vm->vcpus, i));
+    }
+    mmu_destroy(vm);
+    g_assert_cmphex(RMI(RMI_REALM_DESTROY, vm->rd), ==, 0);
+    free_granules(vm);
+}

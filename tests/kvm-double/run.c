@@ -1,0 +1,406 @@
+/*
+ * The stand-in kernel: KVM_RUN, and the guest
+ *
+ * Purpose: enter the REC, let the guest do what guest.c told it to, answer
+ * what the kernel can, and leave for what is QEMU's: a change of RIPAS, or a
+ * page that is not what its half of the IPA space asks for.
+ *
+ * Invariants: a vCPU without an action is interrupted at once; a change of
+ * RIPAS is committed at the next entry of its REC, whatever QEMU did.
+ *
+ * Lock rule: a vCPU is run by one thread; DoubleVm.lock is taken for what
+ * changes the VM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "internal.h"
+
+#define ESR_DATA_ABORT  (0x24ull << 26 | 1ull << 25)
+#define ESR_WNR         (1ull << 6)
+#define FSC_TRANSLATION 4
+
+/* ---- The first run, in the second generation ---- */
+
+static int check_vcpus(DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
+
+        if (!vcpu->initialized ||
+            !(vcpu->features & BIT(KVM_ARM_VCPU_PSCI_0_2))) {
+            return double_forbid(EINVAL, "vCPU %u lacks KVM_ARM_VCPU_PSCI_0_2",
+                                 i);
+        }
+    }
+    return vm->irqchip ? 0 : double_forbid(EOPNOTSUPP, "no irqchip");
+}
+
+static int init_ram(DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->slots->len; i++) {
+        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+        uint64_t base = slot->region.guest_phys_addr;
+
+        if (slot->gmem &&
+            mmu_ripas(vm, 0, base, base + slot->region.memory_size)) {
+            return -ENXIO;
+        }
+    }
+    return 0;
+}
+
+/* Whatever fails leaves a Realm that never runs. */
+static int first_run(DoubleVm *vm)
+{
+    int ret = check_vcpus(vm);
+
+    if (!ret && !vm->rd) {
+        ret = host_create(vm);
+    }
+    if (!ret) {
+        ret = host_create_recs(vm);
+    }
+    if (!ret) {
+        ret = init_ram(vm);
+    }
+    if (!ret) {
+        ret = host_activate(vm);
+    }
+    if (ret) {
+        vm->state = VM_DEAD;
+    }
+    return ret;
+}
+
+static int check_runs(DoubleVcpu *vcpu)
+{
+    DoubleVm *vm = vcpu->vm;
+    QEMU_LOCK_GUARD(&vm->lock);
+
+    if (vm->state == VM_DEAD) {
+        return -EIO;
+    }
+    if (vm->state == VM_ACTIVE) {
+        return 0;
+    }
+    if (the_double->flavour->rme || vm->state == VM_EMPTY) {
+        return double_forbid(EINVAL, "a Realm that is not activated");
+    }
+    return first_run(vm);
+}
+
+/* ---- Exits to QEMU ---- */
+
+static int exit_memory_fault(DoubleVcpu *vcpu, uint64_t gpa, uint64_t size,
+                             bool private)
+{
+    struct kvm_run *run = vcpu->kvm_run;
+
+    run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+    run->memory_fault.flags = private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
+    run->memory_fault.gpa = gpa;
+    run->memory_fault.size = size;
+    return the_double->flavour->fault_is_error ? -EFAULT : 0;
+}
+
+static int exit_interrupted(DoubleVcpu *vcpu)
+{
+    vcpu->kvm_run->exit_reason = KVM_EXIT_INTR;
+    return -EINTR;
+}
+
+static void finish(GuestAction *action, DoubleOutcome outcome)
+{
+    action->over = true;
+    action->outcome = outcome;
+}
+
+/* ---- What the guest does ---- */
+
+static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, int level, bool write)
+{
+    RmmSyndrome s = {
+        .kind = RMM_EXCEPTION_SYNC,
+        .esr = ESR_DATA_ABORT | FSC_TRANSLATION | level |
+               (write ? ESR_WNR : 0),
+        .far = ipa,
+        .hpfar = ipa >> 12 << 4,
+    };
+
+    rmm_exception(the_double->rmm, &vcpu->pe, &s);
+}
+
+static void log_shared(DoubleVm *vm, uint64_t ipa)
+{
+    uint64_t gpa = ROUND_DOWN(ipa, GRANULE) & ~BIT_ULL(vm->ipa_bits - 1);
+
+    QEMU_LOCK_GUARD(&vm->lock);
+    if (vm->exporting) {
+        g_hash_table_add(vm->shared_log, GSIZE_TO_POINTER(gpa));
+    }
+}
+
+/* Where the PE finds the page behind @ipa; NULL if it took an exception. */
+static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
+                          uint8_t **tags)
+{
+    DoubleVm *vm = vcpu->vm;
+    RmmTranslation found;
+    DoubleSlot *slot;
+    uint64_t gpa = ROUND_DOWN(ipa, GRANULE) & ~BIT_ULL(vm->ipa_bits - 1);
+
+    if (rmm_stage2_walk(the_double->rmm, &vm->stage2, ipa,
+                        write ? RMM_ACCESS_WRITE : RMM_ACCESS_READ,
+                        &found) != RMM_FAULT_NONE) {
+        take_abort(vcpu, ipa, found.level, write);
+        return NULL;
+    }
+    if (!physical_is_shared(found.pa)) {
+        *tags = physical_tags(found.pa);
+        return physical_host(found.pa);
+    }
+    if (write) {
+        log_shared(vm, ipa);
+    }
+    slot = slot_at(vm, gpa);
+    gpa -= slot->region.guest_phys_addr;
+    *tags = slot->tags ? slot->tags + gpa / 32 : NULL;
+    return (uint8_t *)(uintptr_t)slot->region.userspace_addr + gpa;
+}
+
+/* A page of the access, or the exception that it takes. */
+static void do_access(DoubleVcpu *vcpu, GuestAction *a)
+{
+    uint64_t offset = a->ipa % GRANULE, n = MIN(a->size, GRANULE - offset);
+    uint8_t *tags, *page = translate(vcpu, a->ipa, a->write, &tags);
+
+    if (!page) {
+        return;
+    }
+    if (a->write) {
+        memcpy(page + offset, a->buf, n);
+    } else {
+        memcpy(a->buf, page + offset, n);
+    }
+    a->ipa += n;
+    a->buf += n;
+    a->size -= n;
+    if (!a->size) {
+        finish(a, DOUBLE_DONE);
+    }
+}
+
+static void do_tags(DoubleVcpu *vcpu, GuestAction *a)
+{
+    uint8_t *tags;
+
+    if (translate(vcpu, a->ipa, a->write, &tags)) {
+        assert(tags);
+        memcpy(a->write ? tags : a->buf, a->write ? a->buf : tags,
+               RMM_TAG_BYTES);
+        finish(a, DOUBLE_DONE);
+    }
+}
+
+static void guest_smc(DoubleVcpu *vcpu, uint64_t fid, uint64_t x1,
+                      uint64_t x2, uint64_t x3, uint64_t x4)
+{
+    RmmPe *pe = &vcpu->pe;
+
+    pe->x[0] = fid;
+    pe->x[1] = x1;
+    pe->x[2] = x2;
+    pe->x[3] = x3;
+    pe->x[4] = x4;
+    pe->pc += 4;
+    rmm_call(the_double->rmm, pe);
+}
+
+/* As Linux asks: also pages that the host has destroyed. */
+static void do_ripas(DoubleVcpu *vcpu, GuestAction *a)
+{
+    RmmPe *pe = &vcpu->pe;
+
+    if (a->asked) {
+        uint64_t done = pe->x[1] - a->ipa;
+
+        if (pe->x[0] != RSI_SUCCESS || pe->x[2] == RSI_REJECT || !done) {
+            finish(a, DOUBLE_REFUSED);
+            return;
+        }
+        a->ipa += done;
+        a->size -= done;
+    }
+    if (!a->size) {
+        finish(a, DOUBLE_DONE);
+        return;
+    }
+    a->asked = true;
+    guest_smc(vcpu, RSI_IPA_STATE_SET, a->ipa, a->ipa + a->size,
+              a->ram ? RMI_RIPAS_RAM : RMI_RIPAS_EMPTY, RSI_CHANGE_DESTROYED);
+}
+
+static void do_cpu_on(DoubleVcpu *vcpu, GuestAction *a)
+{
+    if (a->asked) {
+        finish(a, vcpu->pe.x[0] == PSCI_SUCCESS ? DOUBLE_DONE
+                                                : DOUBLE_REFUSED);
+        return;
+    }
+    a->asked = true;
+    guest_smc(vcpu, PSCI_FID_CPU_ON, a->target, a->value, 0, 0);
+}
+
+static void do_register(DoubleVcpu *vcpu, GuestAction *a)
+{
+    if (a->write) {
+        vcpu->pe.x[a->target] = a->value;
+    }
+    a->value = vcpu->pe.x[a->target];
+    finish(a, DOUBLE_DONE);
+}
+
+/* The guest runs until it is through, or the REC exits. */
+static void run_guest(DoubleVcpu *vcpu)
+{
+    static void (*const actions[GUEST_KINDS])(DoubleVcpu *, GuestAction *) = {
+        [GUEST_ACCESS] = do_access,
+        [GUEST_TAGS] = do_tags,
+        [GUEST_RIPAS] = do_ripas,
+        [GUEST_CPU_ON] = do_cpu_on,
+        [GUEST_REGISTER] = do_register,
+    };
+    GuestAction *a = vcpu->action;
+
+    while (vcpu->pe.world == RMM_WORLD_REALM && a && !a->over) {
+        if (vcpu->pe.inject.pending) {
+            vcpu->pe.inject.pending = false;
+            finish(a, DOUBLE_ABORT);
+        } else {
+            actions[a->kind](vcpu, a);
+        }
+    }
+    if (vcpu->pe.world == RMM_WORLD_REALM) {
+        rmm_interrupt(the_double->rmm, &vcpu->pe);
+    }
+}
+
+/* ---- What the REC exited for; 1: enter it again ---- */
+
+static int handle_abort(DoubleVcpu *vcpu)
+{
+    DoubleVm *vm = vcpu->vm;
+    uint64_t ipa = (vcpu->run->exit.hpfar & ~0xfull) << 8;
+    uint64_t gpa = ipa & ~BIT_ULL(vm->ipa_bits - 1);
+    bool private = ipa == gpa;
+    QEMU_LOCK_GUARD(&vm->lock);
+    DoubleSlot *slot = slot_at(vm, gpa);
+
+    if (!slot) {
+        if (private) {
+            return -EFAULT;
+        }
+        vcpu->run->enter.flags = RMI_ENTER_INJECT_SEA;
+        return 1;
+    }
+    if (slot->gmem && the_double->flavour->vm_attributes &&
+        vm_is_private(vm, gpa) != private) {
+        return exit_memory_fault(vcpu,
+                                 ROUND_DOWN(gpa, the_double->page_size),
+                                 the_double->page_size, private);
+    }
+    if (!mmu_fault(vm, ipa)) {
+        vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
+        return -EFAULT;         /* RIPAS DESTROYED: it is gone */
+    }
+    return 1;
+}
+
+static int handle_ripas(DoubleVcpu *vcpu)
+{
+    const RmiRecExit *exit = &vcpu->run->exit;
+
+    vcpu->ripas_pending = true;
+    return exit_memory_fault(vcpu, exit->ripas_base,
+                             exit->ripas_top - exit->ripas_base,
+                             exit->ripas_value == RMI_RIPAS_RAM);
+}
+
+/* KVM's PSCI is in the kernel. */
+static int handle_psci(DoubleVcpu *vcpu)
+{
+    const RmiRecExit *exit = &vcpu->run->exit;
+    DoubleVm *vm = vcpu->vm;
+    unsigned target = exit->gprs[1];
+    struct kvm_run *run = vcpu->kvm_run;
+
+    if (exit->gprs[0] == PSCI_FID_CPU_ON) {
+        if (target < vm->vcpus->len) {
+            DoubleVcpu *other = g_ptr_array_index(vm->vcpus, target);
+
+            RMI(RMI_PSCI_COMPLETE, vcpu->rec, other->rec, PSCI_SUCCESS);
+        }
+        return 1;
+    }
+    run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    run->system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
+    return 0;
+}
+
+static int handle_exit(DoubleVcpu *vcpu)
+{
+    switch (vcpu->run->exit.exit_reason) {
+    case RMI_EXIT_SYNC:
+        return handle_abort(vcpu);
+    case RMI_EXIT_RIPAS_CHANGE:
+        return handle_ripas(vcpu);
+    case RMI_EXIT_PSCI:
+        return handle_psci(vcpu);
+    case RMI_EXIT_HOST_CALL:
+        vcpu->run->enter.gprs[0] = SMCCC_NOT_SUPPORTED;
+        return 1;
+    default:
+        return exit_interrupted(vcpu);
+    }
+}
+
+/* What QEMU had its chance to prepare for. */
+static void commit_ripas(DoubleVcpu *vcpu)
+{
+    const RmiRecExit *exit = &vcpu->run->exit;
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+
+    mmu_ripas(vcpu->vm, vcpu->rec, exit->ripas_base, exit->ripas_top);
+    vcpu->ripas_pending = false;
+}
+
+int vcpu_run(DoubleFile *file, void *arg)
+{
+    DoubleVcpu *vcpu = file->object;
+    int ret = check_runs(vcpu);
+
+    vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
+    if (ret) {
+        return ret;
+    }
+    if (vcpu->ripas_pending) {
+        commit_ripas(vcpu);
+    }
+    memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
+    do {
+        vcpu->pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec,
+                                    vcpu->run_pa } };
+        rmm_call(the_double->rmm, &vcpu->pe);
+        memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
+        if (vcpu->pe.world != RMM_WORLD_REALM && vcpu->pe.x[0]) {
+            vcpu->kvm_run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+            return -EPERM;      /* off, paused, exported */
+        }
+        run_guest(vcpu);
+        ret = handle_exit(vcpu);
+    } while (ret == 1);
+    return ret;
+}

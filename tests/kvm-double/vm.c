@@ -1,0 +1,486 @@
+/*
+ * The stand-in kernel: VMs, vCPUs, memory slots and attributes
+ *
+ * Purpose: what KVM has for every VM, with what the series for Realms changes
+ * of it.
+ *
+ * Lock rule: handlers run with DoubleVm.lock.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/lockable.h"
+#include "internal.h"
+
+#define MAX_IPA_BITS    48
+#define VM_TYPE_MASK    (~0xffull)
+
+bool vm_is_aligned(uint64_t base, uint64_t size)
+{
+    return QEMU_IS_ALIGNED(base | size, the_double->page_size);
+}
+
+/* ---- VMs ---- */
+
+static DoubleVm *vm_new(bool realm, unsigned ipa_bits)
+{
+    DoubleVm *vm = g_new0(DoubleVm, 1);
+
+    qemu_mutex_init(&vm->lock);
+    vm->realm = realm;
+    vm->ipa_bits = ipa_bits ?: 40;
+    vm->hash_algo = the_double->flavour->hash_algo;
+    vm->slots = g_ptr_array_new();
+    vm->vcpus = g_ptr_array_new();
+    vm->gmems = g_ptr_array_new();
+    vm->private = g_hash_table_new(NULL, NULL);
+    vm->populated = g_hash_table_new(NULL, NULL);
+    vm->shared_log = g_hash_table_new(NULL, NULL);
+    vm->ripas = g_array_new(false, false, sizeof(DoubleRange));
+    return vm;
+}
+
+static void slot_free(DoubleSlot *slot)
+{
+    g_free(slot->tags);
+    g_free(slot);
+}
+
+void vcpu_free(DoubleVcpu *vcpu)
+{
+    g_free(vcpu->kvm_run);
+    g_free(vcpu);
+}
+
+void vm_free(DoubleVm *vm)
+{
+    host_destroy(vm);
+    g_ptr_array_foreach(vm->slots, (GFunc)slot_free, NULL);
+    g_ptr_array_foreach(vm->vcpus, (GFunc)vcpu_free, NULL);
+    g_ptr_array_foreach(vm->gmems, (GFunc)gmem_free, NULL);
+    g_ptr_array_unref(vm->slots);
+    g_ptr_array_unref(vm->vcpus);
+    g_ptr_array_unref(vm->gmems);
+    g_hash_table_unref(vm->private);
+    g_hash_table_unref(vm->populated);
+    g_hash_table_unref(vm->shared_log);
+    g_array_unref(vm->ripas);
+    qemu_mutex_destroy(&vm->lock);
+    g_free(vm);
+}
+
+int system_create_vm(DoubleFile *file, void *arg)
+{
+    const DoubleFlavour *f = the_double->flavour;
+    uint64_t type = (uintptr_t)arg & VM_TYPE_MASK;
+    unsigned ipa_bits = (uintptr_t)arg & 0xff;
+
+    if (ipa_bits && (ipa_bits < 32 || ipa_bits > MAX_IPA_BITS)) {
+        return -EINVAL;
+    }
+    if (type && (type != f->vm_type || f->refusal)) {
+        return type == f->vm_type && f->refusal ? -f->refusal : -EINVAL;
+    }
+    return double_open(DOUBLE_VM, vm_new(type, ipa_bits), NULL);
+}
+
+/* ---- Capabilities ---- */
+
+/* v14, "Restrict KVM capabilities", as far as anyone asks. */
+static int realm_extension(unsigned extension)
+{
+    const DoubleFlavour *f = the_double->flavour;
+
+    switch (extension) {
+    case KVM_CAP_ARM_VM_IPA_SIZE:
+        return MAX_IPA_BITS;
+    case KVM_CAP_ARM_PSCI:
+    case KVM_CAP_ARM_PSCI_0_2:
+    case KVM_CAP_IRQCHIP:
+    case KVM_CAP_GUEST_MEMFD:
+    case KVM_CAP_USER_MEMORY2:
+        return 1;
+    case KVM_CAP_MEMORY_ATTRIBUTES:
+        return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+    case KVM_CAP_ARM_MTE:
+        return the_double->options.mte;
+    case KVM_CAP_ARM_REALM_MIGRATION:
+        return the_double->options.migration;
+    default:
+        return f->cap && extension == f->cap;
+    }
+}
+
+/* What mainline has under the numbers that Realms had in some version. */
+static int other_extension(unsigned extension)
+{
+    switch (extension) {
+    case 240: /* ARM_EL2 */
+    case 243: /* ARM_CACHEABLE_PFNMAP_SUPPORTED */
+    case 244: /* GUEST_MEMFD_FLAGS */
+        return 1;
+    default:
+        return realm_extension(extension);
+    }
+}
+
+int check_extension(DoubleFile *file, void *arg)
+{
+    unsigned extension = (uintptr_t)arg;
+
+    return file->vm && file->vm->realm ? realm_extension(extension)
+                                       : other_extension(extension);
+}
+
+static int enable_mte(DoubleVm *vm)
+{
+    if (!the_double->options.mte || vm->vcpus->len) {
+        return double_forbid(EINVAL, "KVM_CAP_ARM_MTE comes before vCPUs");
+    }
+    vm->mte = true;
+    return 0;
+}
+
+int vm_enable_cap(DoubleFile *file, void *arg)
+{
+    const struct kvm_enable_cap *cap = arg;
+    const DoubleFlavour *f = the_double->flavour;
+
+    if (cap->flags) {
+        return double_forbid(EINVAL, "flags are zero");
+    }
+    if (file->vm->realm && f->rme && cap->cap == f->cap) {
+        return life_enable_rme(file->vm, cap);
+    }
+    if (file->vm->realm && the_double->options.migration &&
+        cap->cap == KVM_CAP_ARM_REALM_MIGRATION) {
+        return migrate_enable(file->vm, cap);
+    }
+    if (cap->cap == KVM_CAP_ARM_MTE) {
+        return enable_mte(file->vm);
+    }
+    return double_forbid(EINVAL, "no capability %u can be enabled", cap->cap);
+}
+
+int vm_preferred_target(DoubleFile *file, void *arg)
+{
+    struct kvm_vcpu_init *init = arg;
+
+    *init = (struct kvm_vcpu_init) { .target = KVM_ARM_TARGET_GENERIC_V8 };
+    return 0;
+}
+
+int vm_create_device(DoubleFile *file, void *arg)
+{
+    struct kvm_create_device *device = arg;
+    int fd;
+
+    if (device->type != KVM_DEV_TYPE_ARM_VGIC_V3) {
+        return double_forbid(ENODEV, "a Realm has a GICv3");
+    }
+    fd = double_open(DOUBLE_DEVICE, file->vm, NULL);
+    if (fd < 0) {
+        return fd;
+    }
+    file->vm->irqchip = true;
+    device->fd = fd;
+    return 0;
+}
+
+/* ---- vCPUs ---- */
+
+int vm_create_vcpu(DoubleFile *file, void *arg)
+{
+    DoubleVm *vm = file->vm;
+    DoubleVcpu *vcpu;
+    int fd;
+
+    if ((uintptr_t)arg != vm->vcpus->len ||
+        vm->vcpus->len == DOUBLE_MAX_CPUS) {
+        return double_forbid(EINVAL, "vCPU %zu is not the next",
+                             (size_t)(uintptr_t)arg);
+    }
+    vcpu = g_new0(DoubleVcpu, 1);
+    fd = double_open(DOUBLE_VCPU, vm, vcpu);
+    if (fd < 0) {
+        g_free(vcpu);
+        return fd;
+    }
+    vcpu->vm = vm;
+    vcpu->index = vm->vcpus->len;
+    vcpu->kvm_run = g_new0(struct kvm_run, 1);
+    g_ptr_array_add(vm->vcpus, vcpu);
+    return fd;
+}
+
+static uint32_t known_features(DoubleVm *vm)
+{
+    const DoubleFlavour *f = the_double->flavour;
+
+    return BIT(KVM_ARM_VCPU_POWER_OFF) | BIT(KVM_ARM_VCPU_PSCI_0_2) |
+           (vm->realm && f->rme ? BIT(f->rec_feature) : 0);
+}
+
+int vcpu_init(DoubleFile *file, void *arg)
+{
+    const struct kvm_vcpu_init *init = arg;
+    const DoubleFlavour *f = the_double->flavour;
+    DoubleVcpu *vcpu = file->object;
+    uint32_t features = init->features[0];
+
+    if (init->target != KVM_ARM_TARGET_GENERIC_V8) {
+        return -EINVAL;
+    }
+    if (features & ~known_features(vcpu->vm)) {
+        return the_double->probing ? -ENOENT
+            : double_forbid(EINVAL, "features 0x%x", features);
+    }
+    if (vcpu->vm->realm && f->rme && !(features & BIT(f->rec_feature))) {
+        return double_forbid(EINVAL, "all vCPUs of a Realm have the feature "
+                             "KVM_ARM_VCPU_REC");
+    }
+    vcpu->initialized = true;
+    vcpu->power_off = features & BIT(KVM_ARM_VCPU_POWER_OFF);
+    vcpu->features = features;
+    return 0;
+}
+
+/* Where in struct kvm_regs the register @id is; -1 if a Realm has it not. */
+static int register_index(uint64_t id)
+{
+    const uint64_t core = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE;
+
+    for (int i = 0; i < 31; i++) {
+        if (id == (core | (KVM_REG_ARM_CORE_REG(regs.regs[0]) + 2 * i))) {
+            return i;
+        }
+    }
+    return id == (core | KVM_REG_ARM_CORE_REG(regs.pc)) ? 31 : -1;
+}
+
+int vcpu_set_reg(DoubleFile *file, void *arg)
+{
+    const struct kvm_one_reg *reg = arg;
+    DoubleVcpu *vcpu = file->object;
+    const uint64_t *value = (const uint64_t *)(uintptr_t)reg->addr;
+    int index = register_index(reg->id);
+
+    if (index < 0 || vcpu->rec) {
+        return double_forbid(EINVAL, "register 0x%" PRIx64 " of a Realm's vCPU",
+                             (uint64_t)reg->id);
+    }
+    if (index == 31) {
+        vcpu->pc = *value;
+    } else {
+        vcpu->x[index] = *value;
+    }
+    return 0;
+}
+
+/* ---- Memory ---- */
+
+int vm_create_gmem(DoubleFile *file, void *arg)
+{
+    struct kvm_create_guest_memfd *args = arg;
+    DoubleGmem *gmem;
+    int fd;
+
+    if (args->flags || !args->size || !vm_is_aligned(args->size, 0) ||
+        !buffer_is_zero(args->reserved, sizeof(args->reserved))) {
+        return double_forbid(EINVAL, "flags and reserved are zero, the size "
+                             "is whole pages");
+    }
+    gmem = gmem_new(args->size);
+    fd = double_open(DOUBLE_GMEM, file->vm, gmem);
+    if (fd < 0) {
+        gmem_free(gmem);
+        return fd;
+    }
+    g_ptr_array_add(file->vm->gmems, gmem);
+    return fd;
+}
+
+static DoubleSlot *slot_by_id(DoubleVm *vm, unsigned id)
+{
+    for (guint i = 0; i < vm->slots->len; i++) {
+        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+
+        if (slot->region.slot == id) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static int check_region(const struct kvm_userspace_memory_region2 *region)
+{
+    uint32_t known = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY |
+                     KVM_MEM_GUEST_MEMFD;
+
+    if (region->flags & ~known ||
+        !vm_is_aligned(region->guest_phys_addr, region->memory_size) ||
+        !vm_is_aligned(region->userspace_addr, region->guest_memfd_offset)) {
+        return double_forbid(EINVAL, "flags 0x%x, or not whole pages",
+                             region->flags);
+    }
+    if ((region->flags & KVM_MEM_GUEST_MEMFD) &&
+        (region->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+        return double_forbid(EINVAL, "a slot with guest_memfd has no dirty "
+                             "log");
+    }
+    return 0;
+}
+
+static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
+{
+    const struct kvm_userspace_memory_region2 *region = &slot->region;
+    DoubleFile *file;
+
+    if (!(region->flags & KVM_MEM_GUEST_MEMFD)) {
+        return 0;
+    }
+    file = double_file(region->guest_memfd);
+    slot->gmem = file && file->kind == DOUBLE_GMEM && file->vm == vm
+                 ? file->object : NULL;
+    if (!slot->gmem || region->guest_memfd_offset + region->memory_size >
+                       slot->gmem->size) {
+        return double_forbid(EINVAL, "no guest_memfd of this VM, or it is too "
+                             "small");
+    }
+    return 0;
+}
+
+static int add_slot(DoubleVm *vm,
+                    const struct kvm_userspace_memory_region2 *region)
+{
+    DoubleSlot *slot;
+    int ret;
+
+    if (slot_at(vm, region->guest_phys_addr) ||
+        slot_at(vm, region->guest_phys_addr + region->memory_size - 1)) {
+        return double_forbid(EEXIST, "slots overlap");
+    }
+    slot = g_new0(DoubleSlot, 1);
+    slot->region = *region;
+    ret = set_gmem(vm, slot);
+    if (ret) {
+        g_free(slot);
+        return ret;
+    }
+    if (the_double->options.mte) {
+        slot->tags = g_malloc0(region->memory_size / 32);
+    }
+    g_ptr_array_add(vm->slots, slot);
+    return 0;
+}
+
+static void remove_slot(DoubleVm *vm, DoubleSlot *slot)
+{
+    mmu_unmap_shared(vm, slot->region.guest_phys_addr,
+                     slot->region.memory_size);
+    if (slot->gmem) {
+        mmu_unmap_private(vm, slot->region.guest_phys_addr,
+                          slot->region.memory_size);
+    }
+    g_ptr_array_remove(vm->slots, slot);
+    slot_free(slot);
+}
+
+int vm_set_region2(DoubleFile *file, void *arg)
+{
+    const struct kvm_userspace_memory_region2 *region = arg;
+    DoubleSlot *slot = slot_by_id(file->vm, region->slot);
+    int ret = check_region(region);
+
+    if (ret) {
+        return ret;
+    }
+    if (!slot) {
+        return region->memory_size ? add_slot(file->vm, region) : -EINVAL;
+    }
+    if (!region->memory_size) {
+        remove_slot(file->vm, slot);
+        return 0;
+    }
+    if (region->memory_size != slot->region.memory_size || slot->gmem) {
+        return double_forbid(EINVAL, "a slot with guest_memfd cannot change");
+    }
+    slot->region.flags = region->flags;
+    return 0;
+}
+
+int vm_set_region(DoubleFile *file, void *arg)
+{
+    struct kvm_userspace_memory_region2 region = { 0 };
+
+    memcpy(&region, arg, sizeof(struct kvm_userspace_memory_region));
+    return vm_set_region2(file, &region);
+}
+
+bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size)
+{
+    DoubleSlot *slot = slot_at(vm, base);
+
+    return slot && slot->gmem &&
+           size <= slot->region.guest_phys_addr + slot->region.memory_size -
+                   base;
+}
+
+static void set_attribute(DoubleVm *vm, uint64_t gpa, bool private)
+{
+    gpointer page = GSIZE_TO_POINTER(gpa / the_double->page_size);
+
+    if (private == g_hash_table_contains(vm->private, page)) {
+        return;
+    }
+    if (private) {
+        g_hash_table_add(vm->private, page);
+        mmu_unmap_shared(vm, gpa, the_double->page_size);
+    } else {
+        g_hash_table_remove(vm->private, page);
+        mmu_unmap_private(vm, gpa, the_double->page_size);
+    }
+}
+
+int vm_set_attributes(DoubleFile *file, void *arg)
+{
+    const struct kvm_memory_attributes *args = arg;
+
+    if (args->flags || !args->size ||
+        args->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE ||
+        !vm_is_aligned(args->address, args->size)) {
+        return double_forbid(EINVAL, "flags are zero, private is the only "
+                             "attribute, the range is whole pages");
+    }
+    if (!vm_is_ram(file->vm, args->address, args->size)) {
+        return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
+                             " are not a slot with guest_memfd",
+                             (uint64_t)args->size, (uint64_t)args->address);
+    }
+    for (uint64_t at = 0; at < args->size; at += the_double->page_size) {
+        set_attribute(file->vm, args->address + at, args->attributes);
+    }
+    return 0;
+}
+
+int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
+{
+    QEMU_LOCK_GUARD(&vm->lock);
+    DoubleSlot *slot = slot_at(vm, gpa);
+    uint64_t offset = slot->region.guest_memfd_offset +
+                      (gpa - slot->region.guest_phys_addr);
+
+    for (uint64_t at = 0; at < size; at += the_double->page_size) {
+        if (!vm_is_private(vm, gpa + at)) {
+            return double_forbid(EINVAL, "guest_memfd loses its page at 0x%"
+                                 PRIx64 " while that is not private: it would "
+                                 "stay delegated", gpa + at);
+        }
+    }
+    mmu_unmap_private(vm, gpa, size);
+    return fallocate(slot->gmem->fd,
+                     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     offset, size) ? -errno : 0;
+}
