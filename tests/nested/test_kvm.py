@@ -12,7 +12,7 @@ from case import NestedTest
 from machine import PROGRAM, Guest, kvm_arguments
 
 # How QEMU refuses a Realm that this KVM cannot run.
-REFUSAL = 'Realm'
+REFUSAL = 'KVM_CREATE_VM: this kernel cannot run a Realm'
 REFUSAL_SECONDS = 1         # by the machine's clock
 
 
