@@ -77,7 +77,7 @@ uint64_t double_take_shared_written(uint64_t ipa, uint64_t size)
 
 const Error *double_blocker(void)
 {
-    return machine.blocker ? *machine.blocker : NULL;
+    return machine.blockers[0] ? *machine.blockers[0] : NULL;
 }
 
 uint64_t double_private_bytes(void)
@@ -304,9 +304,11 @@ static void forget_realm(void)
         g_array_unref(realm_kvm.layout.images);
     }
     realm_kvm = (RealmKvm) { 0 };
-    if (machine.blocker) {
-        error_free(*machine.blocker);
-        *machine.blocker = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(machine.blockers); i++) {
+        if (machine.blockers[i]) {
+            error_free(*machine.blockers[i]);
+            *machine.blockers[i] = NULL;
+        }
     }
 }
 

@@ -22,7 +22,7 @@ typedef struct Machine {
     uint8_t *ram;
     unsigned long *written;     /* shared pages of 4 KiB */
     bool watched;
-    Error **blocker;
+    Error **blockers[2];        /* the backend's, and migration/realm/'s */
 } Machine;
 
 extern Machine machine;

@@ -135,7 +135,9 @@ void kvm_mark_guest_state_protected(void)
 
 int migrate_add_blocker(Error **reasonp, Error **errp)
 {
-    assert(*reasonp && !machine.blocker);
-    machine.blocker = reasonp;
+    unsigned n = machine.blockers[0] ? 1 : 0;
+
+    assert(*reasonp && !machine.blockers[n]);
+    machine.blockers[n] = reasonp;
     return 0;
 }

@@ -18,6 +18,8 @@
 #include "system/system.h"
 #include "fake-migration.h"
 
+#define FOOTER 0x7e
+
 FakeMigration fake_migration;
 static MigrationState the_migration;
 static MigrationIncomingState the_incoming;
@@ -65,7 +67,7 @@ int migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
     if (fake_migration.broken_return_path) {
         return -EIO;
     }
-    fake_migration_answer();
+    (fake_migration.answer ?: fake_migration_answer)();
     return 0;
 }
 
@@ -123,6 +125,9 @@ bool fake_migration_save(QEMUFile *f, bool setup)
             vmstate_save_state(f, device->vmsd, device->opaque, NULL)) {
             return false;
         }
+        if (device->vmsd->early_setup == setup && fake_migration.footers) {
+            qemu_put_byte(f, FOOTER);
+        }
     }
     return true;
 }
@@ -139,6 +144,10 @@ bool fake_migration_load(QEMUFile *f, bool setup, const char *until)
         if (device->vmsd->early_setup == setup &&
             vmstate_load_state(f, device->vmsd, device->opaque,
                                device->vmsd->version_id)) {
+            return false;
+        }
+        if (device->vmsd->early_setup == setup && fake_migration.footers &&
+            qemu_get_byte(f) != FOOTER) {
             return false;
         }
     }

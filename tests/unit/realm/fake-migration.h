@@ -43,6 +43,14 @@ typedef struct FakeMigration {
 
     /* Called whenever the source looks whether the migration failed. */
     void (*meanwhile)(void);
+
+    /*
+     * Between two processes: what the destination's answer does; and a byte
+     * behind each device, as in QEMU's stream, or loading one would wait for
+     * the next.
+     */
+    void (*answer)(void);
+    bool footers;
 } FakeMigration;
 
 extern FakeMigration fake_migration;

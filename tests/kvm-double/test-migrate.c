@@ -1,0 +1,712 @@
+/*
+ * Realms that migrate from one kernel to another
+ *
+ * Purpose: migration/realm/ and the KVM backend, on two stand-in kernels in
+ * two processes, with a socket between them.  The guest writes to private and
+ * shared memory, and to tags, while it migrates; the destination has to have
+ * all of it, or the source has its Realm back.
+ *
+ * The stream has a byte before each piece, as QEMU's has a header: devices of
+ * the setup, a part of the "realm" section, a page of shared RAM (in the
+ * place of QEMU's "ram" section), devices, the end.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/wait.h>
+#include <linux/kvm.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/module.h"
+#include "qemu/sockets.h"
+#include "qemu/units.h"
+#include "io/channel-socket.h"
+#include "migration/migration.h"
+#include "migration/migration-stats.h"
+#include "migration/realm/realm-migration.h"
+#include "tests/unit/realm/fake-migration.h"
+#include "accel/kvm/realm/realm-kvm.h"
+#include "double.h"
+
+#define LIMIT_SECONDS   20
+#define PAGES           64              /* that the guest uses */
+#define FIRST_PAGE      0x100000        /* in RAM */
+#define SHARED_PAGES    16              /* the last of them */
+#define ROUNDS          3
+#define PART_RATE       (100 * KiB)     /* bytes a part of the section */
+
+enum { SETUP = 's', PART = 'p', SHARED = 'r', DEVICES = 'd', END = 'e' };
+
+typedef enum Ending {
+    ARRIVES,
+    CANCELLED,                          /* before the start token */
+    GIVEN_BACK,                         /* after it */
+    DAMAGED,                            /* a bit of the stream */
+    ENDINGS
+} Ending;
+
+typedef struct Case {
+    const char *from, *to;
+    size_t from_page, to_page;
+    bool mte;
+    Ending ending;
+} Case;
+
+static const RealmBackendOps *ops;
+static Case now;
+static int wire;                        /* to the other process */
+
+/* What the guest wrote last to each page; both sides know it in the end. */
+static uint32_t version[PAGES];
+
+static bool is_shared(unsigned page)
+{
+    return page >= PAGES - SHARED_PAGES;
+}
+
+static uint64_t page_ipa(unsigned page)
+{
+    return double_default_config.ram_base + FIRST_PAGE +
+           page * REALM_PAGE_SIZE + (is_shared(page) ? double_shared_bit() : 0);
+}
+
+static void fill(unsigned page, uint8_t buf[REALM_PAGE_SIZE])
+{
+    for (size_t i = 0; i < REALM_PAGE_SIZE; i++) {
+        buf[i] = page * 31 + version[page] * 101 + i * (page + 1);
+    }
+}
+
+static void fill_tags(unsigned page, uint8_t tags[128])
+{
+    memset(tags, page * 16 + version[page] % 16, 128);
+}
+
+/* ---- The guest ---- */
+
+static void guest_writes(unsigned page)
+{
+    uint8_t buf[REALM_PAGE_SIZE], tags[128];
+
+    version[page]++;
+    fill(page, buf);
+    g_assert_cmpint(double_guest_write(0, page_ipa(page), buf, sizeof(buf),
+                                       &error_abort), ==, DOUBLE_DONE);
+    if (now.mte) {
+        fill_tags(page, tags);
+        g_assert_cmpint(double_guest_write_tags(0, page_ipa(page), tags,
+                                                &error_abort), ==,
+                        DOUBLE_DONE);
+    }
+}
+
+/* As Linux does with its bounce buffers. */
+static void guest_shares(void)
+{
+    uint64_t base = page_ipa(PAGES - SHARED_PAGES) & ~double_shared_bit();
+
+    g_assert_cmpint(double_guest_set_ripas(0, base,
+                                           SHARED_PAGES * REALM_PAGE_SIZE,
+                                           false, &error_abort), ==,
+                    DOUBLE_DONE);
+}
+
+static void guest_starts(void)
+{
+    guest_shares();
+    for (unsigned page = 0; page < PAGES - 1; page++) {
+        guest_writes(page);
+    }
+    g_assert_cmpint(double_guest_set_register(0, 19, 0x1919, &error_abort), ==,
+                    DOUBLE_DONE);
+    g_assert_cmpint(double_guest_cpu_on(0, 1, 0x40001000, &error_abort), ==,
+                    DOUBLE_DONE);
+    g_assert_cmpint(double_guest_set_register(1, 20, 0x2020, &error_abort), ==,
+                    DOUBLE_DONE);
+}
+
+static void check_guest(void)
+{
+    uint8_t buf[REALM_PAGE_SIZE], want[REALM_PAGE_SIZE], tags[128];
+    uint64_t value;
+
+    for (unsigned page = 0; page < PAGES; page++) {
+        g_assert_cmpint(double_guest_read(0, page_ipa(page), buf, sizeof(buf),
+                                          &error_abort), ==, DOUBLE_DONE);
+        if (version[page]) {
+            fill(page, want);
+            g_assert_cmpmem(buf, sizeof(buf), want, sizeof(want));
+        } else {
+            g_assert_true(buffer_is_zero(buf, sizeof(buf)));
+        }
+        if (now.mte && version[page]) {
+            fill_tags(page, want);
+            g_assert_cmpint(double_guest_read_tags(0, page_ipa(page), tags,
+                                                   &error_abort), ==,
+                            DOUBLE_DONE);
+            g_assert_cmpmem(tags, sizeof(tags), want, sizeof(tags));
+        }
+    }
+    g_assert_cmpint(double_guest_get_register(0, 19, &value, &error_abort),
+                    ==, DOUBLE_DONE);
+    g_assert_cmphex(value, ==, 0x1919);
+    g_assert_cmpint(double_guest_get_register(1, 20, &value, &error_abort),
+                    ==, DOUBLE_DONE);
+    g_assert_cmphex(value, ==, 0x2020);
+}
+
+/* ---- The wire beside the stream ---- */
+
+static void put(const void *buf, size_t size)
+{
+    g_assert_cmpint(qemu_write_full(wire, buf, size), ==, size);
+}
+
+static void get(void *buf, size_t size)
+{
+    uint8_t *to = buf;
+
+    while (size) {
+        ssize_t n = read(wire, to, size);
+
+        g_assert_cmpint(n, >, 0);
+        to += n;
+        size -= n;
+    }
+}
+
+static void put_blob(const void *buf, uint32_t size)
+{
+    put(&size, sizeof(size));
+    put(buf, size);
+}
+
+static void *get_blob(uint32_t *size)
+{
+    void *buf;
+
+    get(size, sizeof(*size));
+    buf = g_malloc(*size);
+    get(buf, *size);
+    return buf;
+}
+
+/* ---- Both sides ---- */
+
+/* The generations' defaults differ, so the first is told the second's. */
+static RealmConfig make_config(const char *kernel)
+{
+    RealmConfig config = double_default_config;
+
+    config.migration = true;
+    config.mte = now.mte;
+    config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    config.has_measurement_algorithm = double_flavour(kernel)->rme;
+    return config;
+}
+
+static void side_start(const char *kernel, size_t page, bool incoming)
+{
+    static DoubleMachineOptions m;
+    DoubleOptions options = { kernel, page, .migration = true,
+                              .mte = now.mte };
+
+    alarm(LIMIT_SECONDS);
+    realm_start_limit_ms = LIMIT_SECONDS * 1000 / 2;
+    fake_migration.footers = true;
+    double_start(&options);
+    m.config = make_config(kernel);
+    m.incoming = incoming;
+    m.images[0] = (DoubleImage) { 0, 0x3000 };
+    ops = realm_kvm_backend();
+    realm_backend_set(ops, &m.config);
+    g_assert_true(double_machine_create(&m, &error_abort));
+}
+
+static void side_end(void)
+{
+    double_machine_destroy();
+    double_stop();
+    close(wire);
+}
+
+static QIOChannel *channel(void)
+{
+    return QIO_CHANNEL(qio_channel_socket_new_fd(dup(wire), &error_abort));
+}
+
+/* ---- Source ---- */
+
+static const SaveVMHandlers *handlers(void)
+{
+    return fake_migration.handlers;
+}
+
+/* The destination answers beside the stream. */
+static void look_for_answer(void)
+{
+    char byte;
+
+    if (recv(wire, &byte, 1, MSG_DONTWAIT) == 1) {
+        g_assert_cmpint(byte, ==, 'a');
+        fake_migration_answer();
+    }
+}
+
+static void accept_offer(void)
+{
+    uint32_t size;
+    g_autofree void *offer = get_blob(&size);
+
+    g_assert_true(ops->accept(offer, size, &error_abort));
+    fake_migration.source = REALM_MIGRATION_PHASE_ACCEPTED;
+}
+
+/* A page that QEMU's "ram" section would send, with its tags. */
+static void send_shared(QEMUFile *f, uint64_t offset)
+{
+    uint64_t gpa = double_default_config.ram_base + offset;
+    uint8_t tags[128];
+
+    qemu_put_byte(f, SHARED);
+    qemu_put_be64(f, offset);
+    qemu_put_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
+    if (now.mte) {
+        g_assert_true(realm_kvm_copy_tags(&gpa, 1, tags, false,
+                                          &error_abort));
+        qemu_put_buffer(f, tags, sizeof(tags));
+    }
+}
+
+/* What was written since, as the backend tells; first all of it. */
+static unsigned sync_shared(QEMUFile *f, bool first)
+{
+    const RealmConfig *config = &double_default_config;
+    unsigned sent = 0;
+
+    g_assert_true(realm_kvm_sync_shared(&error_abort));
+    for (uint64_t at = 0; at < config->ram_size; at += REALM_PAGE_SIZE) {
+        bool written = double_take_shared_written(config->ram_base + at,
+                                                  REALM_PAGE_SIZE);
+
+        if (written || first) {
+            send_shared(f, at);
+            sent++;
+        }
+    }
+    return sent;
+}
+
+static void iterate(QEMUFile *f)
+{
+    qemu_put_byte(f, PART);
+    migration_rate_set(PART_RATE * 10);         /* a second */
+    migration_rate_reset();
+    g_assert_cmpint(handlers()->save_live_iterate(f, NULL), >=, 0);
+}
+
+static uint64_t pending(void)
+{
+    uint64_t precopy = 0, postcopy = 0;
+
+    handlers()->state_pending_exact(NULL, &precopy, &postcopy);
+    return precopy;
+}
+
+static void setup(QEMUFile *f)
+{
+    qemu_put_byte(f, SETUP);
+    g_assert_true(fake_migration_save(f, true));
+    qemu_put_byte(f, PART);
+    g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
+    g_assert_cmpint(handlers()->save_setup(f, NULL, &error_abort), ==, 0);
+    sync_shared(f, true);
+}
+
+/* Fewer pages each time. */
+static void rounds(QEMUFile *f)
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned page = round; page < PAGES; page += 1 << (round + 1)) {
+            guest_writes(page);
+        }
+        iterate(f);
+        sync_shared(f, false);
+        pending();
+    }
+}
+
+static bool complete(QEMUFile *f)
+{
+    guest_writes(3);
+    guest_writes(PAGES - 1);            /* for the first time */
+    guest_writes(PAGES - 2);
+    double_machine_stop();
+    g_assert_cmpuint(sync_shared(f, false), ==, 2);
+    qemu_put_byte(f, PART);
+    if (handlers()->save_live_complete_precopy(f, NULL)) {
+        return false;
+    }
+    qemu_put_byte(f, DEVICES);
+    return fake_migration_save(f, false);
+}
+
+static void finish(QEMUFile *f, bool ok)
+{
+    fake_migration_state(ok ? MIGRATION_STATUS_COMPLETED
+                            : MIGRATION_STATUS_CANCELLED, NULL);
+    handlers()->save_cleanup(NULL);
+}
+
+static void runs_on(void)
+{
+    g_assert_true(double_machine_run(&error_abort));
+    check_guest();
+    guest_writes(0);
+    check_guest();
+}
+
+static void check_does_not_run(const char *why)
+{
+    Error *err = NULL;
+    uint8_t byte;
+
+    g_assert_false(double_machine_run(&err));
+    g_assert_nonnull(strstr(error_get_pretty(err), why));
+    g_clear_pointer(&err, error_free);
+    g_assert_cmpint(double_guest_read(0, page_ipa(0), &byte, 1, &err), ==,
+                    DOUBLE_EXIT);
+    error_free(err);
+}
+
+static void check_left(void)
+{
+    g_assert_true(ops->left());
+    check_does_not_run("it has left");
+}
+
+static void take_back(void)
+{
+    uint32_t size;
+    g_autofree void *token = get_blob(&size);
+
+    check_left();
+    g_assert_true(ops->export_resume(token, size, &error_abort));
+    g_assert_false(ops->left());
+}
+
+static void source_ends(QEMUFile *f)
+{
+    bool ok = complete(f);
+
+    if (ok) {
+        qemu_put_byte(f, END);
+        qemu_put_buffer(f, (uint8_t *)version, sizeof(version));
+        qemu_fflush(f);
+    }
+    finish(f, ok);
+    if (now.ending == DAMAGED) {
+        shutdown(wire, SHUT_WR);
+        g_assert_false(ok);
+        runs_on();
+        return;
+    }
+    g_assert_true(ok);
+    if (now.ending == GIVEN_BACK) {
+        take_back();
+        runs_on();
+    } else {
+        check_left();
+    }
+}
+
+static void source_side(void)
+{
+    QIOChannel *ioc;
+    QEMUFile *f;
+
+    side_start(now.from, now.from_page, false);
+    fake_migration.meanwhile = look_for_answer;
+    g_assert_true(double_machine_run(&error_abort));
+    guest_starts();
+    accept_offer();
+    ioc = channel();
+    f = qemu_file_new_output(ioc);
+    fake_migration_state(MIGRATION_STATUS_ACTIVE, f);
+    setup(f);
+    rounds(f);
+    if (now.ending == CANCELLED) {
+        qemu_fflush(f);
+        finish(f, false);
+        check_guest();
+        guest_writes(1);
+        check_guest();
+        shutdown(wire, SHUT_WR);
+    } else {
+        source_ends(f);
+    }
+    qemu_fclose(f);
+    object_unref(OBJECT(ioc));
+    side_end();
+}
+
+/* ---- Destination ---- */
+
+static void make_offer(void)
+{
+    RealmMigrationLimits limits;
+    g_autofree void *buf = NULL;
+    ssize_t size;
+
+    ops->migration_limits(&limits);
+    buf = g_malloc(limits.max_blob);
+    size = ops->offer(buf, &error_abort);
+    g_assert_cmpint(size, >, 0);
+    put_blob(buf, size);
+    fake_migration.destination = REALM_MIGRATION_PHASE_OFFERED;
+}
+
+static void send_answer(void)
+{
+    put("a", 1);
+}
+
+static bool load_shared(QEMUFile *f)
+{
+    uint64_t offset = qemu_get_be64(f);
+    uint64_t gpa = double_default_config.ram_base + offset;
+    uint8_t tags[128];
+
+    if (qemu_file_get_error(f) || offset >= double_default_config.ram_size) {
+        return false;
+    }
+    qemu_get_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
+    if (now.mte) {
+        qemu_get_buffer(f, tags, sizeof(tags));
+        g_assert_true(realm_kvm_copy_tags(&gpa, 1, tags, true, &error_abort));
+    }
+    return !qemu_file_get_error(f);
+}
+
+/* As if a bit of a bundle had changed on the way. */
+static void damage(DoubleCall *call, bool after, void *unused)
+{
+    if (!after && call->request == KVM_ARM_REALM_IMPORT_PAGES) {
+        struct kvm_arm_realm_pages *args = call->arg;
+
+        ((uint8_t *)(uintptr_t)args->blob)[args->blob_size / 2] ^= 1;
+    }
+}
+
+/* True at the end of a stream that was loaded. */
+static bool load(QEMUFile *f)
+{
+    unsigned parts = 0;
+
+    for (;;) {
+        switch (qemu_get_byte(f)) {
+        case SETUP:
+            if (!fake_migration_load(f, true, NULL)) {
+                return false;
+            }
+            break;
+        case PART:
+            if (now.ending == DAMAGED && parts++ == 2) {
+                double_set_hook(damage, NULL);
+            }
+            if (handlers()->load_state(f, NULL, REALM_SECTION_VERSION)) {
+                return false;
+            }
+            break;
+        case SHARED:
+            if (!load_shared(f)) {
+                return false;
+            }
+            break;
+        case DEVICES:
+            if (!fake_migration_load(f, false, NULL)) {
+                return false;
+            }
+            break;
+        case END:
+            return qemu_get_buffer(f, (uint8_t *)version, sizeof(version)) ==
+                   sizeof(version);
+        default:
+            return false;
+        }
+        if (qemu_file_get_error(f)) {
+            return false;
+        }
+    }
+}
+
+/* This side will never run it, and the source gets the proof. */
+static void give_back(void)
+{
+    RealmMigrationLimits limits;
+    g_autofree void *buf = NULL;
+    ssize_t size;
+
+    ops->migration_limits(&limits);
+    buf = g_malloc(limits.max_blob);
+    size = ops->import_abort(buf, &error_abort);
+    g_assert_cmpint(size, >, 0);
+    put_blob(buf, size);
+    g_assert_false(ops->commit(NULL));
+}
+
+static void destination_ends(bool loaded)
+{
+    if (now.ending == CANCELLED || now.ending == DAMAGED) {
+        g_assert_false(loaded);
+        fake_migration_load_end(false);
+        check_does_not_run("no migration has brought it");
+        return;
+    }
+    g_assert_true(loaded);
+    if (now.ending == GIVEN_BACK) {
+        give_back();
+        fake_migration_load_end(false);
+        check_does_not_run("no migration has brought it");
+        return;
+    }
+    g_assert_true(fake_migration_load_end(true));
+    g_assert_true(double_machine_run(&error_abort));
+    check_guest();
+    guest_writes(5);
+    guest_writes(PAGES - 1);
+    check_guest();
+}
+
+static void destination_side(void)
+{
+    QIOChannel *ioc;
+    QEMUFile *f;
+    bool loaded;
+
+    side_start(now.to, now.to_page, true);
+    check_does_not_run("no migration has brought it");
+    fake_migration.source = REALM_MIGRATION_PHASE_SEALED;
+    fake_migration.answer = send_answer;
+    make_offer();
+    ioc = channel();
+    f = qemu_file_new_input(ioc);
+    fake_migration_load_begin(f);
+    loaded = load(f);
+    destination_ends(loaded);
+    qemu_fclose(f);
+    object_unref(OBJECT(ioc));
+    side_end();
+}
+
+/* ---- The tests ---- */
+
+static pid_t fork_side(void (*side)(void), int sockets[2], unsigned mine)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        close(sockets[!mine]);
+        wire = sockets[mine];
+        side();
+        _exit(0);
+    }
+    return pid;
+}
+
+static void check_exit(pid_t pid, const char *side)
+{
+    int status;
+
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    if (status) {
+        g_error("%s -> %s, pages of %zu and %zu: the %s has failed",
+                now.from, now.to, now.from_page, now.to_page, side);
+    }
+}
+
+static void migrate(const Case *c)
+{
+    pid_t source, destination;
+    int sockets[2];
+
+    now = *c;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), ==, 0);
+    source = fork_side(source_side, sockets, 0);
+    destination = fork_side(destination_side, sockets, 1);
+    close(sockets[0]);
+    close(sockets[1]);
+    check_exit(source, "source");
+    check_exit(destination, "destination");
+}
+
+static const size_t page_sizes[] = { 4 * KiB, 16 * KiB, 64 * KiB };
+
+static void across_page_sizes(const char *from, const char *to)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(page_sizes); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(page_sizes); j++) {
+            migrate(&(Case) { from, to, page_sizes[i], page_sizes[j],
+                              .mte = i == j });
+        }
+    }
+}
+
+static void test_same_generation(void)
+{
+    across_page_sizes("v10", "v10");
+    across_page_sizes("v14", "v14");
+}
+
+static void test_other_generation(void)
+{
+    across_page_sizes("v10", "v14");
+    across_page_sizes("v14", "v10");
+}
+
+static void test_every_version(void)
+{
+    static const char *const pairs[][2] = {
+        { "v5", "v8" }, { "v8", "v9" }, { "v9", "v12" }, { "v12", "v13" },
+        { "v13", "v14" }, { "v14", "v5" }, { "v15", "v15" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+        migrate(&(Case) { pairs[i][0], pairs[i][1], 4 * KiB, 4 * KiB,
+                          .mte = i % 2 });
+    }
+}
+
+static void test_ending(const void *ending)
+{
+    static const char *const kernels[] = { "v10", "v14" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(kernels); j++) {
+            migrate(&(Case) { kernels[i], kernels[j], page_sizes[i],
+                              page_sizes[j], .mte = true,
+                              .ending = GPOINTER_TO_UINT(ending) });
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    module_call_init(MODULE_INIT_QOM);
+    g_test_add_func("/kvm-double/migrate/within_a_generation",
+                    test_same_generation);
+    g_test_add_func("/kvm-double/migrate/to_the_other_generation",
+                    test_other_generation);
+    g_test_add_func("/kvm-double/migrate/between_versions",
+                    test_every_version);
+    g_test_add_data_func("/kvm-double/migrate/cancelled_the_realm_runs_on",
+                         GUINT_TO_POINTER(CANCELLED), test_ending);
+    g_test_add_data_func("/kvm-double/migrate/given_back_after_the_start_token",
+                         GUINT_TO_POINTER(GIVEN_BACK), test_ending);
+    g_test_add_data_func("/kvm-double/migrate/a_changed_record_is_the_end",
+                         GUINT_TO_POINTER(DAMAGED), test_ending);
+    return g_test_run();
+}
