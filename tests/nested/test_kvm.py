@@ -14,6 +14,7 @@ from machine import PROGRAM, Guest, kvm_arguments
 # How QEMU refuses a Realm that this KVM cannot run.
 REFUSAL = 'KVM_CREATE_VM: this kernel cannot run a Realm'
 REFUSAL_SECONDS = 1         # by the machine's clock
+REFUSAL_TRIES = 3           # the fastest counts: the cores here are not ours alone
 
 
 class KvmTest(NestedTest):
@@ -36,12 +37,15 @@ class KvmTest(NestedTest):
         command = [PROGRAM, '-display', 'none',
                    *kvm_arguments('confidential-guest-support=rme0'),
                    '-object', 'rme-guest,id=rme0']
-        status, said, seconds = self.machine.run(
-            f'{shlex.join(command)} < /dev/null 2>&1')
-        self.figure(f'after {seconds:.2f} s: {said}')
-        self.assertEqual(status, 1, said)
-        self.assertRegex(said, REFUSAL)
-        self.assertLess(seconds, REFUSAL_SECONDS, said)
+        tries = []
+        for _ in range(REFUSAL_TRIES):
+            status, said, seconds = self.machine.run(
+                f'{shlex.join(command)} < /dev/null 2>&1')
+            self.assertEqual(status, 1, said)
+            self.assertRegex(said, REFUSAL)
+            tries.append(seconds)
+        self.figure(f'after {min(tries):.2f} s: {said}')
+        self.assertLess(min(tries), REFUSAL_SECONDS, tries)
 
 
 if __name__ == '__main__':
