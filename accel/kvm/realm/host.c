@@ -15,64 +15,37 @@
 #include "qemu/error-report.h"
 #include "exec/address-spaces.h"
 #include "exec/ram_addr.h"
-#include "exec/ramblock.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "target/arm/cpu.h"
+#include "target/arm/realm/shared.h"
 #include "realm-kvm.h"
-
-/* The caller unrefs @section->mr, which is RAM, if this is true. */
-static bool find_ram(uint64_t base, uint64_t size,
-                     MemoryRegionSection *section)
-{
-    *section = memory_region_find(get_system_memory(), base, size);
-    if (!section->mr) {
-        return false;
-    }
-    if (int128_get64(section->size) != size ||
-        !memory_region_is_ram(section->mr)) {
-        memory_region_unref(section->mr);
-        return false;
-    }
-    return true;
-}
 
 void *realm_kvm_shared(uint64_t base, uint64_t size)
 {
-    MemoryRegionSection section;
-    uint8_t *host;
-
-    if (!find_ram(base, size, &section)) {
-        return NULL;
-    }
-    host = memory_region_get_ram_ptr(section.mr);
-    memory_region_unref(section.mr);    /* RAM of the board, never unplugged */
-    return host + section.offset_within_region;
+    return realm_shared_ram(base, size);
 }
 
-/* Huge pages were set aside for good, and are not given back. */
-static int discard(RAMBlock *block, uint64_t start, uint64_t size, bool private)
+static int discard_private(uint64_t base, uint64_t size)
 {
-    if (private) {
-        return ram_block_discard_guest_memfd_range(block, start, size);
+    MemoryRegionSection section;
+    int ret;
+
+    if (!realm_shared_find(base, size, &section)) {
+        return -ENOENT;
     }
-    if (qemu_ram_pagesize(block) != qemu_real_host_page_size()) {
-        return 0;
-    }
-    return ram_block_discard_range(block, start, size);
+    ret = ram_block_discard_guest_memfd_range(section.mr->ram_block,
+                                              section.offset_within_region,
+                                              size);
+    memory_region_unref(section.mr);
+    return ret;
 }
 
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp)
 {
-    MemoryRegionSection section;
-    int ret = -ENOENT;
+    int ret = (private ? discard_private : realm_shared_discard)(base, size);
 
-    if (find_ram(base, size, &section)) {
-        ret = discard(section.mr->ram_block, section.offset_within_region,
-                      size, private);
-        memory_region_unref(section.mr);
-    }
     if (ret) {
         error_setg_errno(errp, -ret, "Realm: cannot give back the %s memory "
                          "of 0x%" PRIx64 " bytes at 0x%" PRIx64,
@@ -85,7 +58,7 @@ void realm_kvm_shared_written(uint64_t base, uint64_t size)
 {
     MemoryRegionSection section;
 
-    if (find_ram(base, size, &section)) {
+    if (realm_shared_find(base, size, &section)) {
         memory_region_set_dirty(section.mr, section.offset_within_region,
                                 size);
         memory_region_unref(section.mr);

@@ -25,6 +25,7 @@
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
 #include "target/arm/kvm-consts.h"
+#include "target/arm/realm/shared.h"
 #include "target/arm/rmm/mig-abi.h"
 #include "realm-tcg.h"
 #include "trace.h"
@@ -221,16 +222,15 @@ static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
 static bool create_image_pages(Error **errp)
 {
     QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
-    uint64_t ram_base = realm_tcg.config->ram_base;
-    uint8_t *shared = memory_region_get_ram_ptr(current_machine->ram);
     g_autoptr(GArray) images = realm_layout_images(&realm_tcg.layout);
 
     for (guint i = 0; i < images->len; i++) {
         RealmRange image = realm_range(images, i);
+        uint64_t size = image.top - image.base;
+        uint8_t *shared = realm_shared_ram(image.base, size);
 
-        for (uint64_t ipa = image.base; ipa < image.top;
-             ipa += REALM_PAGE_SIZE) {
-            if (!create_page(ipa, shared + (ipa - ram_base), errp)) {
+        for (uint64_t at = 0; at < size; at += REALM_PAGE_SIZE) {
+            if (!create_page(image.base + at, shared + at, errp)) {
                 return false;
             }
         }
@@ -290,16 +290,16 @@ bool realm_host_build_empty(Error **errp)
  */
 static void change_ripas(RealmVcpu *vcpu, RmiRecRun *run)
 {
-    const RealmConfig *config = realm_tcg.config;
-    uint64_t ram_top = config->ram_base + config->ram_size;
     const RmiRecExit *exit = &run->exit;
-    uint64_t base = exit->ripas_base, top = MIN(exit->ripas_top, ram_top);
+    uint64_t base = exit->ripas_base;
+    uint64_t top = MIN(exit->ripas_top,
+                       realm_layout_ram_top(&realm_tcg.layout, base));
     uint64_t reached = base, result;
 
     if (top < exit->ripas_top) {
         run->enter.flags = RMI_ENTER_RIPAS_REJECT;
     }
-    if (base < config->ram_base || base >= top) {
+    if (base >= top) {
         run->enter.flags = RMI_ENTER_RIPAS_REJECT;
         return;
     }

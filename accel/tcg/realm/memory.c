@@ -32,6 +32,7 @@
 #include "exec/address-spaces.h"
 #include "exec/exec-all.h"
 #include "hw/boards.h"
+#include "target/arm/realm/shared.h"
 #include "realm-tcg.h"
 #include "trace.h"
 
@@ -221,9 +222,19 @@ static void discard(RAMBlock *block, uint64_t base, uint64_t top)
     }
 }
 
+/* Where the board has RAM; what is between its ranges backs nothing. */
 void realm_memory_discard_shared(uint64_t base, uint64_t top)
 {
-    discard(current_machine->ram->ram_block, base, top);
+    const GArray *ram = realm_tcg.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        uint64_t start = MAX(base, realm_range(ram, i).base);
+        uint64_t end = MIN(top, realm_range(ram, i).top);
+
+        if (start < end) {
+            realm_shared_discard(start, end - start);
+        }
+    }
 }
 
 /* Code that was translated from there must not run again. */

@@ -77,10 +77,7 @@ static uint64_t shared_bit(void)
 /* [base, base + size) is RAM of the board. */
 static bool is_ram(uint64_t base, uint64_t size)
 {
-    const RealmConfig *config = realm_tcg.config;
-
-    return base >= config->ram_base && size <= config->ram_size &&
-           base - config->ram_base <= config->ram_size - size;
+    return realm_layout_is_ram(&realm_tcg.layout, base, size);
 }
 
 bool realm_mmu_is_lendable(uint64_t ipa)

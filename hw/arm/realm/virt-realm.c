@@ -17,7 +17,6 @@
 #include "qemu/error-report.h"
 #include "exec/address-spaces.h"
 #include "hw/arm/virt-realm.h"
-#include "hw/block/flash.h"
 #include "hw/boards.h"
 #include "system/realm-backend.h"
 #include "system/kvm.h"
@@ -25,15 +24,21 @@
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
 #include "target/arm/kvm-consts.h"
-#include "target/arm/realm/rme-guest.h"
 #include "realm-run.h"
-#include "virt-realm-kvm.h"
+#include "virt-realm-internal.h"
 
 /* Names of the error messages begin with the object they are about. */
 #define REALM "rme-guest: a Realm "
 
-static bool check_board(VirtMachineState *vms, bool firmware_loaded,
-                        Error **errp)
+RmeGuest *virt_realm_of(VirtMachineState *vms)
+{
+    RmeGuest *guest = rme_guest();
+
+    return guest && MACHINE(vms)->cgs == CONFIDENTIAL_GUEST_SUPPORT(guest)
+           ? guest : NULL;
+}
+
+static bool check_board(VirtMachineState *vms, Error **errp)
 {
     if (vms->secure) {
         error_setg(errp, REALM "has no EL3; leave secure=on out");
@@ -41,10 +46,6 @@ static bool check_board(VirtMachineState *vms, bool firmware_loaded,
         error_setg(errp, REALM "has no EL2; leave virtualization=on out");
     } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
         error_setg(errp, REALM "needs GICv3; use gic-version=3");
-    } else if (tcg_enabled() &&
-               (firmware_loaded || pflash_cfi01_get_blk(vms->flash[1]))) {
-        error_setg(errp, REALM "cannot start from flash; "
-                   "use -kernel instead of -bios or pflash");
     } else if (vms->dtb_randomness) {
         error_setg(errp, REALM "measures its device tree; "
                    "leave dtb-randomness=on out");
@@ -146,8 +147,8 @@ static void alias_shared_half(const RealmConfig *config)
 
     if (kvm_enabled()) {
         target = current_machine->ram;
-        offset = config->ram_base + config->ram_size - current_machine->ram_size;
         size = current_machine->ram_size;
+        offset = config->ram_base + config->ram_size - size;
     }
     memory_region_init_alias(alias, OBJECT(current_machine),
                              "realm-shared-half", target, 0, size);
@@ -179,8 +180,7 @@ static void fill_config(VirtMachineState *vms, RealmConfig *config)
     uint64_t base = vms->memmap[VIRT_MEM].base;
 
     config->ipa_bits = virt_realm_ipa_bits(vms);
-    config->ram_base = kvm_enabled() && machine->firmware
-                       ? vms->memmap[VIRT_FLASH].base : base;
+    config->ram_base = machine->firmware ? vms->memmap[VIRT_FLASH].base : base;
     config->ram_size = base + machine->ram_size - config->ram_base;
     config->has_measurement_algorithm |= tcg_enabled();
     config->cpu_type = machine->cpu_type;
@@ -189,15 +189,13 @@ static void fill_config(VirtMachineState *vms, RealmConfig *config)
 
 static bool init_ripas(VirtMachineState *vms, Error **errp)
 {
-    if (kvm_enabled() && !virt_realm_kvm_init_ripas(vms, errp)) {
-        return false;
-    }
-    return realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
+    return virt_realm_firmware_init_ripas(vms, errp) &&
+           realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
                                        MACHINE(vms)->ram_size, errp);
 }
 
 static bool realm_init(VirtMachineState *vms, RealmConfig *config,
-                       bool firmware_loaded, Error **errp)
+                       Error **errp)
 {
     MachineState *machine = MACHINE(vms);
     const RealmBackendOps *backend = find_backend();
@@ -209,7 +207,7 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
         return false;
     }
     if (!check_cpu(machine, &pa_bits, errp) ||
-        !check_board(vms, firmware_loaded, errp) ||
+        !check_board(vms, errp) ||
         !check_abi(config, errp) ||
         !check_mte(vms, config, errp) ||
         !check_memory(machine, errp) ||
@@ -222,7 +220,7 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     return backend->create(config, errp) && init_ripas(vms, errp);
 }
 
-void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)
+void virt_realm_init(VirtMachineState *vms)
 {
     MachineState *machine = MACHINE(vms);
     RmeGuest *guest = rme_guest();
@@ -230,13 +228,13 @@ void virt_realm_init(VirtMachineState *vms, bool firmware_loaded)
     if (!guest) {
         return;
     }
-    if (machine->cgs != CONFIDENTIAL_GUEST_SUPPORT(guest)) {
+    if (!virt_realm_of(vms)) {
         error_report("rme-guest: the machine does not use it; add "
                      "confidential-guest-support=%s to -machine virt",
                      object_get_canonical_path_component(OBJECT(guest)));
         exit(EXIT_FAILURE);
     }
-    realm_init(vms, &guest->config, firmware_loaded, &error_fatal);
+    realm_init(vms, &guest->config, &error_fatal);
     vms->psci_conduit = QEMU_PSCI_CONDUIT_SMC;
     alias_shared_half(&guest->config);
     machine->cgs->ready = true;

@@ -14,7 +14,13 @@
  * before the first vCPU exists.  Errors end the program.  Does nothing unless
  * an rme-guest object exists.
  */
-void virt_realm_init(VirtMachineState *vms, bool firmware_loaded);
+void virt_realm_init(VirtMachineState *vms);
+
+/*
+ * Firmware, if there is any, goes into RAM where the board has flash, and
+ * there is no flash.  False if the machine is no Realm.
+ */
+bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem);
 
 #ifdef CONFIG_KVM
 
@@ -31,12 +37,6 @@ bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits);
  */
 bool virt_realm_kvm_type(VirtMachineState *vms, int *type);
 
-/*
- * With KVM: firmware, if there is any, goes into RAM where the board has
- * flash, and there is no flash.  False if the machine is no such Realm.
- */
-bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem);
-
 #else
 
 static inline bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
@@ -45,12 +45,6 @@ static inline bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
 }
 
 static inline bool virt_realm_kvm_type(VirtMachineState *vms, int *type)
-{
-    return false;
-}
-
-static inline bool virt_realm_firmware_init(VirtMachineState *vms,
-                                            MemoryRegion *sysmem)
 {
     return false;
 }

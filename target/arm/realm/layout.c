@@ -94,6 +94,18 @@ bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
     return false;
 }
 
+uint64_t realm_layout_ram_top(const RealmLayout *layout, uint64_t address)
+{
+    for (guint i = 0; i < layout->ram->len; i++) {
+        RealmRange *ram = &realm_range(layout->ram, i);
+
+        if (address >= ram->base && address < ram->top) {
+            return ram->top;
+        }
+    }
+    return 0;
+}
+
 static gint compare(gconstpointer a, gconstpointer b)
 {
     const RealmRange *x = a, *y = b;

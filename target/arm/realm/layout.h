@@ -44,6 +44,9 @@ void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size);
 bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
                          uint64_t size);
 
+/* Where the range of RAM that has @address ends; 0 if that is not RAM. */
+uint64_t realm_layout_ram_top(const RealmLayout *layout, uint64_t address);
+
 /* The images, sorted and merged; the caller unrefs the array of RealmRange. */
 GArray *realm_layout_images(const RealmLayout *layout);
 

@@ -7,6 +7,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import re
+import struct
 
 from realm_case import Migration, RealmTest, incoming, wait_until
 from realm_vm import REALM, guest_file
@@ -16,6 +17,8 @@ BLOCK = 0x200000
 PAGES = 512                     # of a block
 FIRST, SECOND = (RAM + n * BLOCK for n in (8, 9))
 MEMORY = 67                     # MiB: RAM ends in the middle of a block
+STAGES = ('part', 'block again', 'second block', 'no block',
+          'second block again', 'lent', 'not lent', 'to move')
 
 
 class Trace:
@@ -47,6 +50,24 @@ class Bare(RealmTest):
                 '-smp', '2', '-m', f'{MEMORY}M', '-nic', 'none',
                 '-kernel', guest_file('realm-bare')] + trace.arguments
 
+    def firmware(self):
+        """Three instructions at address 0 that go to where realm-bare is."""
+        path = self.path('firmware')
+        with open(path, 'wb') as file:
+            file.write(struct.pack('<3I', 0xd2a80110,       # mov x16, #RAM+
+                                   0xd61f0200,              # br x16
+                                   0xd503201f))             # nop
+        return path
+
+    def firmware_arguments(self, trace):
+        """The same Realm, started by firmware in RAM where flash would be."""
+        arguments = self.arguments(trace)
+        at = arguments.index('-kernel')
+        arguments[at:at + 2] = [
+            '-bios', self.firmware(),
+            '-device', f'loader,file={guest_file("realm-bare")}']
+        return arguments
+
     def reach(self, vm, stage):
         """Lets the Realm go on to where it waits next."""
         if vm.console.lines:
@@ -70,6 +91,21 @@ class Bare(RealmTest):
         self.reach(vm, 'to move')
         self.check_cancelled(vm, trace)
         self.check_move(vm, trace)
+
+    def test_firmware_in_ram(self):
+        """It runs, is private, and moves with the Realm."""
+        arguments = self.firmware_arguments(Trace(self.path('trace')))
+        vm = self.start(arguments)
+        self.reach(vm, 'block')
+        self.assertEqual(vm.qmp.hmp('xp /1wx 0').split()[-1], '0x00000000')
+        for stage in STAGES:
+            self.reach(vm, stage)
+        dest, _ = self.migrate(vm, arguments)
+        self.assertEqual(dest.qmp.cmd('query-realm')['rim'],
+                         vm.qmp.cmd('query-realm')['rim'])
+        dest.console.send('')
+        dest.console.wait_for('^end$', 30)
+        self.assertEqual(dest.wait(), 0)
 
     def check_part(self, vm, trace):
         self.reach(vm, 'block')

@@ -118,6 +118,12 @@ static const BadOptions bad_options[] = {
     { "a-personalization-value-of-65-bytes",
       REALM ",personalization-value=" BYTES_63 "AAA=",
       "personalization-value has 65 bytes", "exactly 64 bytes" },
+    { "firmware-that-is-not-there",
+      REALM " -bios /does/not/exist",
+      "/does/not/exist", "give the firmware's image" },
+    { "empty-firmware",
+      REALM " -bios /dev/null",
+      "-bios /dev/null", "1 to 134217728 bytes" },
     { "a-kernel-interface-without-a-kernel",
       REALM ",kvm-abi=rmi",
       "kvm-abi=rmi is for KVM", "leave it out" },
@@ -204,8 +210,7 @@ static void test_flash(const void *format)
                                              path);
     g_autofree char *args = g_strdup_printf(REALM " %s", flash);
 
-    check_refused(args, "cannot start from flash",
-                  "use -kernel instead of -bios or pflash");
+    check_refused(args, "has no flash", "give its firmware with -bios");
     unlink(path);
 }
 
@@ -657,7 +662,6 @@ static void add_refusals(void)
 
         qtest_add_data_func(name, bad, test_bad_options);
     }
-    qtest_add_data_func("/realm/options/refuse-bios", "-bios ", test_flash);
     qtest_add_data_func("/realm/options/refuse-pflash-0",
                         "-drive if=pflash,unit=0,format=raw,file=",
                         test_flash);

@@ -1,0 +1,88 @@
+/*
+ * The virt board as a Realm: firmware in RAM
+ *
+ * Purpose: a Realm is measured as it is loaded into RAM, and cannot start from
+ * flash; so -bios goes into RAM where the board has flash, and there is none.
+ *
+ * Invariants: what the user gave for flash is an error, and never dropped.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/datadir.h"
+#include "qemu/error-report.h"
+#include "exec/memory.h"
+#include "hw/arm/virt-realm.h"
+#include "hw/block/flash.h"
+#include "hw/boards.h"
+#include "hw/loader.h"
+#include "system/blockdev.h"
+#include "system/realm-backend.h"
+#include "virt-realm-internal.h"
+
+static void remove_flash(VirtMachineState *vms)
+{
+    static const char *const aliases[] = { "pflash0", "pflash1" };
+
+    for (int i = 0; i < ARRAY_SIZE(vms->flash); i++) {
+        if (pflash_cfi01_get_blk(vms->flash[i]) ||
+            drive_get(IF_PFLASH, 0, i)) {
+            error_report("rme-guest: a Realm has no flash; give its firmware "
+                         "with -bios, which puts it into RAM");
+            exit(EXIT_FAILURE);
+        }
+        object_property_del(OBJECT(vms), aliases[i]);
+        object_unparent(OBJECT(vms->flash[i]));
+        vms->flash[i] = NULL;
+    }
+}
+
+static void load_firmware(VirtMachineState *vms, MemoryRegion *sysmem,
+                          const char *name)
+{
+    const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];
+    MemoryRegion *ram = g_new(MemoryRegion, 1);
+    g_autofree char *path = qemu_find_file(QEMU_FILE_TYPE_BIOS, name);
+    int64_t size = path ? get_image_size(path) : -1;
+
+    if (size <= 0 || size > flash->size) {
+        error_report("rme-guest: -bios %s is no file of 1 to %" PRIu64
+                     " bytes; give the firmware's image", name, flash->size);
+        exit(EXIT_FAILURE);
+    }
+    (machine_require_guest_memfd(MACHINE(vms))
+     ? memory_region_init_ram_guest_memfd
+     : memory_region_init_ram)(ram, NULL, "realm-firmware", flash->size,
+                               &error_fatal);
+    memory_region_add_subregion(sysmem, flash->base, ram);
+    if (rom_add_file_fixed(path, flash->base, -1)) {
+        error_report("rme-guest: cannot load -bios %s", path);
+        exit(EXIT_FAILURE);
+    }
+}
+
+bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem)
+{
+    const char *name = MACHINE(vms)->firmware;
+
+    if (!virt_realm_of(vms)) {
+        return false;
+    }
+    remove_flash(vms);
+    if (name) {
+        load_firmware(vms, sysmem, name);
+    }
+    return true;
+}
+
+bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp)
+{
+    const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];
+
+    return !MACHINE(vms)->firmware ||
+           realm_backend()->init_ripas(flash->base, flash->size, errp);
+}
