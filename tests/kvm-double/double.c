@@ -40,7 +40,7 @@ typedef struct DoubleRow {
     unsigned states;            /* of the VM */
     DoubleHandler *handler;
     bool unlocked;
-    enum { ALWAYS, RME, RMI_V12, RMI_V13, MIGRATION, ATTRIBUTES } where;
+    enum { ALWAYS, RME, RMI, MIGRATION, ATTRIBUTES } where;
 } DoubleRow;
 
 #define ROW(request, kinds, states, handler, ...) \
@@ -65,10 +65,10 @@ static const DoubleRow rows[] = {
     ROW(KVM_SET_ONE_REG,             VCPU, NONE | NEW, vcpu_set_reg),
     ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
 
-    ROW(KVM_ARM_RMI_POPULATE_V12,    VM, NONE | NEW, vm_populate,
-        .where = RMI_V12),
     ROW(KVM_ARM_RMI_POPULATE,        VM, NONE | NEW, vm_populate,
-        .where = RMI_V13),
+        .where = RMI),
+    { KVM_ARM_RMI_POPULATE_V12, "KVM_ARM_RMI_POPULATE", VM, NONE | NEW,
+      vm_populate, .where = RMI },
 
     ROW(KVM_ARM_REALM_MIG_INFO,      VM, ANY, vm_mig_info, .where = MIGRATION),
     ROW(KVM_ARM_REALM_MIGRATE,       VM, NONE | NEW | EMPTY | ACTIVE,
@@ -92,8 +92,7 @@ static bool is_here(const DoubleRow *row)
     switch (row->where) {
     case RME:
         return f->rme;
-    case RMI_V12:
-    case RMI_V13:
+    case RMI:
         return f->populate == row->request;
     case MIGRATION:
         return the_double->options.migration;
@@ -209,8 +208,12 @@ DoubleFile *double_file(int fd)
 int double_open(DoubleKind kind, DoubleVm *vm, void *object)
 {
     DoubleFile *file;
-    int fd = memfd_create("kvm", MFD_CLOEXEC);
+    int fd;
 
+    if (kind == DOUBLE_VM) {
+        free_vms();
+    }
+    fd = memfd_create("kvm", MFD_CLOEXEC);
     if (fd < 0) {
         return -errno;
     }
@@ -261,7 +264,6 @@ int double_ioctl(int fd, unsigned long request, void *arg)
     const DoubleRow *row;
     DoubleCall call = { .request = (uint32_t)request, .arg = arg };
 
-    free_vms();
     file = double_file(fd);
     if (!file) {
         return -EBADF;

@@ -77,6 +77,16 @@ bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)
     return ret == 0;
 }
 
+bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp)
+{
+    *value = realm_kvm_vm_call(REALM_KVM_CALL(KVM_CHECK_EXTENSION, extension));
+    if (*value < 0) {
+        error_setg_errno(errp, -*value, "Realm: KVM_CHECK_EXTENSION of %u",
+                         extension);
+    }
+    return *value >= 0;
+}
+
 void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
 {
     g_autofree char *text = NULL;

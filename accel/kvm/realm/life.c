@@ -110,11 +110,15 @@ static bool configure_algorithm(const RealmConfig *config, Error **errp)
  */
 static bool configure_mte(const RealmConfig *config, Error **errp)
 {
+    int has_mte;
+
     if (!config->mte) {
         return true;
     }
-    if (realm_kvm_vm_call(REALM_KVM_CALL(KVM_CHECK_EXTENSION,
-                                         KVM_CAP_ARM_MTE)) <= 0) {
+    if (!realm_kvm_vm_check(KVM_CAP_ARM_MTE, &has_mte, errp)) {
+        return false;
+    }
+    if (!has_mte) {
         error_setg(errp, "rme-guest: this kernel's KVM gives a Realm no memory "
                    "tags (its VM has no KVM_CAP_ARM_MTE); leave mte=on out");
         return false;

@@ -31,14 +31,39 @@
 
 /* Why no VM type was accepted, for the message. */
 typedef struct Trial {
+    int vm;
     int vm_error;               /* of KVM_CREATE_VM */
     bool vm_created;            /* but neither interface was accepted */
+    const char *failed;         /* an ioctl that failed without an answer */
+    int error;                  /* and how */
 } Trial;
 
-static int check_extension(int vm, unsigned extension)
+/* What says nothing of the kernel's interfaces ends the search. */
+static int note(Trial *trial, const RealmKvmCall *call, int ret)
 {
-    int ret = realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_CHECK_EXTENSION,
-                                                   extension));
+    switch (ret) {
+    case -EINTR:
+    case -EAGAIN:
+    case -EBUSY:
+    case -EIO:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+        trial->failed = call->name;
+        trial->error = -ret;
+    }
+    return ret;
+}
+
+static int try_call(Trial *trial, int fd, const RealmKvmCall *call)
+{
+    return note(trial, call, realm_kvm_fd_call(fd, call));
+}
+
+static int check_extension(Trial *trial, unsigned extension)
+{
+    int ret = try_call(trial, trial->vm, REALM_KVM_CALL(KVM_CHECK_EXTENSION,
+                                                        extension));
 
     return MAX(ret, 0);
 }
@@ -53,7 +78,7 @@ static bool is_known(int ret)
  * Nothing to populate is fine for a kernel that takes the ioctl; one that
  * wants something is given a page without a source, which is another error.
  */
-static bool takes_populate(int vm, unsigned long request)
+static bool takes_populate(Trial *trial, unsigned long request)
 {
     struct kvm_arm_rmi_populate nothing = { 0 };
     struct kvm_arm_rmi_populate no_source = {
@@ -61,21 +86,21 @@ static bool takes_populate(int vm, unsigned long request)
     };
     RealmKvmCall call = { "KVM_ARM_RMI_POPULATE", request, &nothing };
 
-    if (is_known(realm_kvm_fd_call(vm, &call))) {
+    if (is_known(try_call(trial, trial->vm, &call))) {
         return true;
     }
     call.arg = &no_source;
-    return is_known(realm_kvm_fd_call(vm, &call));
+    return is_known(try_call(trial, trial->vm, &call));
 }
 
-static bool find_populate(int vm, RealmKvmAbi *abi)
+static bool find_populate(Trial *trial, RealmKvmAbi *abi)
 {
     static const unsigned long requests[] = {
         KVM_ARM_RMI_POPULATE, KVM_ARM_RMI_POPULATE_V12
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
-        if (takes_populate(vm, requests[i])) {
+        if (takes_populate(trial, requests[i])) {
             abi->generation = RME_GUEST_KVM_ABI_RMI;
             abi->populate = requests[i];
             return true;
@@ -84,7 +109,7 @@ static bool find_populate(int vm, RealmKvmAbi *abi)
     return false;
 }
 
-static bool takes_config(int vm, uint32_t cap)
+static bool takes_config(Trial *trial, uint32_t cap)
 {
     struct kvm_arm_rme_config config = {
         .cfg = KVM_ARM_RME_CFG_HASH_ALGO,
@@ -95,31 +120,32 @@ static bool takes_config(int vm, uint32_t cap)
         .args = { KVM_ARM_RME_CONFIG_REALM, (uintptr_t)&config },
     };
 
-    return check_extension(vm, cap) &&
-           !realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_ENABLE_CAP, &enable));
+    return check_extension(trial, cap) &&
+           !try_call(trial, trial->vm, REALM_KVM_CALL(KVM_ENABLE_CAP,
+                                                      &enable));
 }
 
 /* A vCPU of a Realm is refused without the feature REC, or with another. */
-static bool takes_feature(int vm, int cpu, unsigned feature)
+static bool takes_feature(Trial *trial, int cpu, unsigned feature)
 {
     struct kvm_vcpu_init init;
 
-    if (realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_ARM_PREFERRED_TARGET,
-                                             &init)) < 0) {
+    if (try_call(trial, trial->vm, REALM_KVM_CALL(KVM_ARM_PREFERRED_TARGET,
+                                                  &init)) < 0) {
         return false;
     }
     init.features[0] |= BIT(KVM_ARM_VCPU_PSCI_0_2) | BIT(feature);
-    return !realm_kvm_fd_call(cpu, REALM_KVM_CALL(KVM_ARM_VCPU_INIT, &init));
+    return !try_call(trial, cpu, REALM_KVM_CALL(KVM_ARM_VCPU_INIT, &init));
 }
 
-static bool find_rec_feature(int vm, RealmKvmAbi *abi)
+static bool find_rec_feature(Trial *trial, RealmKvmAbi *abi)
 {
     static const uint8_t features[] = { 9, 8, 7 };
-    int cpu = realm_kvm_fd_call(vm, REALM_KVM_CALL(KVM_CREATE_VCPU, 0));
+    int cpu = try_call(trial, trial->vm, REALM_KVM_CALL(KVM_CREATE_VCPU, 0));
     bool found = false;
 
     for (size_t i = 0; cpu >= 0 && !found && i < ARRAY_SIZE(features); i++) {
-        found = takes_feature(vm, cpu, features[i]);
+        found = takes_feature(trial, cpu, features[i]);
         abi->rec_feature = features[i];
     }
     if (cpu >= 0) {
@@ -128,12 +154,12 @@ static bool find_rec_feature(int vm, RealmKvmAbi *abi)
     return found;
 }
 
-static bool find_rme(int vm, RealmKvmAbi *abi)
+static bool find_rme(Trial *trial, RealmKvmAbi *abi)
 {
     static const uint16_t caps[] = { 244, 243, 240, 300 };
 
     for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
-        if (takes_config(vm, caps[i]) && find_rec_feature(vm, abi)) {
+        if (takes_config(trial, caps[i]) && find_rec_feature(trial, abi)) {
             abi->generation = RME_GUEST_KVM_ABI_RME;
             abi->rme_cap = caps[i];
             return true;
@@ -142,49 +168,54 @@ static bool find_rme(int vm, RealmKvmAbi *abi)
     return false;
 }
 
-static bool find_generation(int vm, RmeGuestKvmAbi wanted, RealmKvmAbi *abi)
+static bool find_generation(Trial *trial, RmeGuestKvmAbi wanted,
+                            RealmKvmAbi *abi)
 {
-    if (wanted != RME_GUEST_KVM_ABI_RMI && find_rme(vm, abi)) {
+    if (wanted != RME_GUEST_KVM_ABI_RMI && find_rme(trial, abi)) {
         return true;
     }
-    return wanted != RME_GUEST_KVM_ABI_RME && find_populate(vm, abi);
+    return wanted != RME_GUEST_KVM_ABI_RME && find_populate(trial, abi);
 }
 
-static void find_limits(int vm, RealmKvmAbi *abi)
+static void find_limits(Trial *trial, RealmKvmAbi *abi)
 {
-    abi->max_ipa_bits = check_extension(vm, KVM_CAP_ARM_VM_IPA_SIZE);
-    abi->guest_memfd = check_extension(vm, KVM_CAP_GUEST_MEMFD) > 0 &&
-                       check_extension(vm, KVM_CAP_USER_MEMORY2) > 0;
-    abi->vm_attributes = check_extension(vm, KVM_CAP_MEMORY_ATTRIBUTES) &
+    abi->max_ipa_bits = check_extension(trial, KVM_CAP_ARM_VM_IPA_SIZE);
+    abi->guest_memfd = check_extension(trial, KVM_CAP_GUEST_MEMFD) > 0 &&
+                       check_extension(trial, KVM_CAP_USER_MEMORY2) > 0;
+    abi->vm_attributes = check_extension(trial, KVM_CAP_MEMORY_ATTRIBUTES) &
                          KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
-/* Try VMs of @type. */
+/* Try a VM of @type; whether it is a Realm's, with an interface we know. */
 static bool try_type(KVMState *s, uint32_t type, RmeGuestKvmAbi wanted,
                      RealmKvmAbi *abi, Trial *trial)
 {
-    int vm = realm_kvm_system_call(s, REALM_KVM_CALL(KVM_CREATE_VM,
-                                                     type | TRIAL_IPA_BITS));
+    const RealmKvmCall *call = REALM_KVM_CALL(KVM_CREATE_VM,
+                                              type | TRIAL_IPA_BITS);
     bool found;
 
-    if (vm < 0) {
+    trial->vm = note(trial, call, realm_kvm_system_call(s, call));
+    if (trial->vm < 0) {
         /* Without RME, a kernel that knows Realms says EPERM. */
-        trial->vm_error = trial->vm_error == -EPERM ? -EPERM : vm;
+        trial->vm_error = trial->vm_error == -EPERM ? -EPERM : trial->vm;
         return false;
     }
     trial->vm_created = true;
     abi->vm_type = type;
-    found = find_generation(vm, wanted, abi);
+    found = find_generation(trial, wanted, abi);
     if (found) {
-        find_limits(vm, abi);
+        find_limits(trial, abi);
     }
-    close(vm);
+    close(trial->vm);
     return found;
 }
 
 static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
 {
-    if (trial->vm_created) {
+    if (trial->failed) {
+        error_setg_errno(errp, trial->error, "rme-guest: cannot find out how "
+                         "this kernel runs Realms: %s", trial->failed);
+    } else if (trial->vm_created) {
         error_setg(errp, "rme-guest: this kernel creates the VM of a Realm, "
                    "but has not the interface kvm-abi=%s; use kvm-abi=auto, "
                    "or a kernel with versions 5 to 15 of the series for Arm "
@@ -225,7 +256,12 @@ bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         RealmKvmAbi abi = { 0 };
 
-        if (try_type(s, types[i], wanted, &abi, &trial)) {
+        bool found = try_type(s, types[i], wanted, &abi, &trial);
+
+        if (trial.failed) {
+            break;
+        }
+        if (found) {
             if (!check_limits(&abi, errp)) {
                 return false;
             }

@@ -93,6 +93,9 @@ int realm_kvm_fd_call(int fd, const RealmKvmCall *call);
  */
 bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp);
 
+/* What the VM answers to KVM_CHECK_EXTENSION of @extension; 0: not there. */
+bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp);
+
 /* The kernel's answer to @call makes no sense: @problem is the reason. */
 void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
     G_GNUC_PRINTF(3, 4);

@@ -183,10 +183,12 @@ static bool enable(const RealmConfig *config, Error **errp)
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 {
     static Error *blocker;
+    int can_migrate;
 
-    realm_kvm.migratable =
-        realm_kvm_vm_call(REALM_KVM_CALL(KVM_CHECK_EXTENSION,
-                                         KVM_CAP_ARM_REALM_MIGRATION)) > 0;
+    if (!realm_kvm_vm_check(KVM_CAP_ARM_REALM_MIGRATION, &can_migrate, errp)) {
+        return false;
+    }
+    realm_kvm.migratable = can_migrate;
     if (realm_kvm.migratable) {
         return !config->migration ||
                (get_limits(config, errp) && enable(config, errp));
