@@ -17,6 +17,7 @@
 #include "exec/ram_addr.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/qemu-file.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/shared.h"
 #include "realm-kvm.h"
