@@ -28,6 +28,12 @@ static int servant;                     /* socket */
 static pid_t servant_pid;
 static const RealmBackendOps *ops;
 
+/* The pauses of what is tried again would add up. */
+void __wrap_g_usleep(gulong microseconds);
+void __wrap_g_usleep(gulong microseconds)
+{
+}
+
 /* ---- The guest ---- */
 
 static bool is_done(DoubleOutcome outcome, Error **errp)
@@ -458,7 +464,11 @@ static bool import_all(GBytes *offer, Error **errp)
     return ok;
 }
 
-static void check_gives_back(void)
+/*
+ * Unless the kernel has committed before it said that it had not: then
+ * nobody runs the Realm.
+ */
+static void check_gives_back(bool maybe)
 {
     RealmMigrationLimits limits;
     g_autofree void *buf = NULL;
@@ -466,7 +476,8 @@ static void check_gives_back(void)
     double_set_hook(NULL, NULL);
     ops->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
-    g_assert_cmpint(ops->import_abort(buf, &error_abort), >, 0);
+    g_assert_true(ops->import_abort(buf, maybe ? NULL : &error_abort) > 0 ||
+                  maybe);
     g_assert_false(ops->commit(NULL));
     g_assert_false(double_machine_run(NULL));
 }
@@ -478,8 +489,12 @@ static bool destination(const Run *run, Error **errp)
     if (!create(run, true, errp) || !(offer = make_offer(errp))) {
         return false;
     }
-    if (!import_all(offer, errp) || !ops->commit(errp)) {
-        check_gives_back();
+    if (!import_all(offer, errp)) {
+        check_gives_back(false);
+        return false;
+    }
+    if (!ops->commit(errp)) {
+        check_gives_back(true);
         return false;
     }
     return double_machine_run(errp) && reads_pages(100, errp) &&

@@ -33,12 +33,6 @@ static const Injection injections[] = {
     { "a part for ever", .partly = true, .for_ever = true, .harmless = true },
 };
 
-/* The pauses of what is tried again would add up. */
-void __wrap_g_usleep(gulong microseconds);
-void __wrap_g_usleep(gulong microseconds)
-{
-}
-
 typedef struct Injector {
     const Injection *what;
     unsigned at;                /* number of the ioctl */

@@ -65,16 +65,27 @@ int realm_kvm_fd_call(int fd, const RealmKvmCall *call)
     return REPEAT(call, kvm_device_ioctl(fd, call->request, call->arg));
 }
 
-bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)
+/* An ioctl that returns 0 has returned @ret. */
+static bool returned_0(const RealmKvmCall *call, int ret, const char *what,
+                       Error **errp)
 {
-    int ret = realm_kvm_vm_call(call);
-
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, call->name);
     } else if (ret > 0) {
         realm_kvm_lies(errp, call->name, "it returned %d", ret);
     }
     return ret == 0;
+}
+
+bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)
+{
+    return returned_0(call, realm_kvm_vm_call(call), what, errp);
+}
+
+bool realm_kvm_vcpu_do(CPUState *cs, const RealmKvmCall *call,
+                       const char *what, Error **errp)
+{
+    return returned_0(call, realm_kvm_vcpu_call(cs, call), what, errp);
 }
 
 bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp)

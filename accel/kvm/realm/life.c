@@ -245,14 +245,12 @@ static bool set_register(CPUState *cs, uint64_t id, uint64_t value,
         .id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | id,
         .addr = (uintptr_t)&value,
     };
-    int ret = realm_kvm_vcpu_call(cs, REALM_KVM_CALL(KVM_SET_ONE_REG, &reg));
+    g_autofree char *what = g_strdup_printf("set register 0x%" PRIx64 " of "
+                                            "vCPU %d", (uint64_t)reg.id,
+                                            cs->cpu_index);
 
-    if (ret) {
-        error_setg_errno(errp, -ret, "Realm: cannot set a register of vCPU "
-                         "%d: KVM_SET_ONE_REG 0x%" PRIx64, cs->cpu_index,
-                         (uint64_t)reg.id);
-    }
-    return !ret;
+    return realm_kvm_vcpu_do(cs, REALM_KVM_CALL(KVM_SET_ONE_REG, &reg), what,
+                             errp);
 }
 
 /* All that a host may choose of a vCPU (RmiRecParams) is where it starts. */
@@ -275,18 +273,12 @@ static bool set_registers(CPUState *cs, Error **errp)
 static bool finalize(CPUState *cs, Error **errp)
 {
     int feature = realm_kvm.abi.rec_feature;
-    int ret;
+    g_autofree char *what = g_strdup_printf("create the REC of vCPU %d",
+                                            cs->cpu_index);
 
-    if (!is_rme()) {
-        return true;
-    }
-    ret = realm_kvm_vcpu_call(cs, REALM_KVM_CALL(KVM_ARM_VCPU_FINALIZE,
-                                                 &feature));
-    if (ret) {
-        error_setg_errno(errp, -ret, "Realm: cannot create the REC of vCPU "
-                         "%d: KVM_ARM_VCPU_FINALIZE", cs->cpu_index);
-    }
-    return !ret;
+    return !is_rme() ||
+           realm_kvm_vcpu_do(cs, REALM_KVM_CALL(KVM_ARM_VCPU_FINALIZE,
+                                                &feature), what, errp);
 }
 
 static bool for_vcpus(bool (*act)(CPUState *cs, Error **errp), Error **errp)

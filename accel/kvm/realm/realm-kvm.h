@@ -88,10 +88,12 @@ int realm_kvm_vcpu_call(CPUState *cs, const RealmKvmCall *call);
 int realm_kvm_fd_call(int fd, const RealmKvmCall *call);
 
 /*
- * As realm_kvm_vm_call for an ioctl that returns 0; else @errp says that
- * @what could not be done.
+ * As those above for an ioctl that returns 0; else @errp says that @what
+ * could not be done.
  */
 bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp);
+bool realm_kvm_vcpu_do(CPUState *cs, const RealmKvmCall *call,
+                       const char *what, Error **errp);
 
 /* What the VM answers to KVM_CHECK_EXTENSION of @extension; 0: not there. */
 bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp);

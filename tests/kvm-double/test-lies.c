@@ -1,0 +1,341 @@
+/*
+ * A kernel that lies
+ *
+ * Purpose: every answer of an ioctl that the backend uses is replaced by one
+ * that makes no sense: counts beyond what was asked for, no progress, ranges
+ * outside or in disorder, sizes beyond the room, unknown versions and flags,
+ * results that no ioctl has.  Each ends the run with an error that names the
+ * ioctl; the sanitizers see that nothing was used before.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-cca.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "runs.h"
+
+#define ANY         -1
+#define RETURNS     "the kernel's answer is wrong"
+
+typedef struct Lie {
+    const char *claim;          /* what the kernel says */
+    const Run *run;
+    unsigned long request;
+    int64_t which;              /* step, or extension; or ANY */
+    void (*tell)(DoubleCall *call);
+    const char *says;           /* beside the ioctl's name; NULL: RETURNS */
+} Lie;
+
+/* The kernel's answer, as @type *a, becomes what the rest says. */
+#define TELL(name, type, ...) \
+    static void name(DoubleCall *call) \
+    { \
+        type *a = call->arg; \
+        (void)a; \
+        __VA_ARGS__; \
+    }
+
+/* ---- Any ioctl ---- */
+
+TELL(returns_1, void, call->ret = 1)
+TELL(returns_much, void, call->ret = INT_MAX)
+TELL(returns_little, void, call->ret = 8)
+TELL(returns_200, void, call->ret = 200)
+
+/* ---- Populate ---- */
+
+typedef struct kvm_arm_rmi_populate Populate;
+
+TELL(backwards, Populate, a->size += 0x100000; a->base -= 0x100000;
+     a->source_uaddr -= 0x100000)
+TELL(size_only, Populate, a->base = 0)
+TELL(source_elsewhere, Populate, a->source_uaddr += 4096)
+TELL(half_a_page, Populate, a->size += 2048; a->base -= 2048;
+     a->source_uaddr -= 2048)
+TELL(size_is_huge, Populate, a->size = UINT64_MAX)
+TELL(returns_0, void, call->ret = 0)
+
+/* ---- Limits ---- */
+
+typedef struct kvm_arm_realm_mig_info Info;
+
+TELL(version_2, Info, a->version = 2)
+TELL(unknown_flag, Info, a->flags |= 1u << 31)
+TELL(no_pages, Info, a->max_pages = 0)
+TELL(many_pages, Info, a->max_pages = UINT32_MAX)
+TELL(small_blob, Info, a->max_blob = 4096)
+TELL(huge_blob, Info, a->max_blob = UINT64_MAX)
+
+/* ---- Steps ---- */
+
+typedef struct kvm_arm_realm_migrate Migrate;
+
+TELL(blob_is_empty, Migrate, a->blob_size = 0)
+TELL(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
+TELL(blob_is_over, Migrate, a->blob_size = 512 * 4 * KiB * 2)
+TELL(token_is_over, Migrate, a->blob_size = REALM_MAX_START_TOKEN + 1)
+
+/* ---- The log ---- */
+
+typedef struct kvm_arm_realm_dirty_log Log;
+
+static struct kvm_arm_realm_dirty_run *runs_of(Log *a)
+{
+    return (struct kvm_arm_realm_dirty_run *)(uintptr_t)a->runs;
+}
+
+TELL(many_runs, Log, a->num_runs = UINT32_MAX)
+TELL(more_runs, Log, a->num_runs = 4097)
+TELL(log_stays, Log, a->base = 1 * GiB; a->size = 4 * MiB)
+TELL(log_grows, Log, a->size = UINT64_MAX)
+TELL(log_elsewhere, Log, a->base += 4096)
+TELL(much_remains, Log, a->remaining = UINT64_MAX)
+TELL(run_of_nothing, Log, runs_of(a)[0].size = 0)
+TELL(run_misaligned, Log, runs_of(a)[0].base += 1)
+TELL(run_size_misaligned, Log, runs_of(a)[0].size += 8)
+TELL(run_below, Log, runs_of(a)[0].base = 0)
+TELL(run_above, Log, runs_of(a)[0].base = 2 * GiB)
+TELL(run_beyond, Log, runs_of(a)[0].size = 1 * GiB)
+TELL(run_wraps, Log, runs_of(a)[0].size = -4096ull)
+TELL(runs_overlap, Log, runs_of(a)[1] = runs_of(a)[0])
+TELL(runs_in_disorder, Log, runs_of(a)[0].base = runs_of(a)[1].base;
+     runs_of(a)[1].base -= 8 * KiB)
+
+/* ---- Bundles ---- */
+
+typedef struct kvm_arm_realm_pages Pages;
+
+TELL(fewer_done, Pages, a->done--)
+TELL(more_done, Pages, a->done++)
+TELL(more_pages, Pages, a->pages = a->count + 1)
+TELL(no_pages_in_a_blob, Pages, a->pages = 0)
+TELL(pages_in_no_blob, Pages, a->blob_size = 0)
+TELL(bundle_is_huge, Pages, a->blob_size = UINT64_MAX)
+TELL(bundle_is_over, Pages, a->blob_size = 512 * 4 * KiB * 2)
+TELL(imported_many, Pages, a->pages = UINT32_MAX)
+TELL(imported_more, Pages, a->pages = 513)
+
+/* ---- Tags ---- */
+
+typedef struct kvm_arm_copy_tags_list TagsList;
+
+TELL(no_tags_done, TagsList, a->done = 0)
+TELL(more_tags_done, TagsList, a->done = a->count + 1)
+TELL(many_tags_done, TagsList, a->done = UINT32_MAX)
+
+/* ---- Which of them, where ---- */
+
+static const Run life_v10 = { "life", "v10", 4 * KiB, run_life };
+static const Run life_v12 = { "life", "v12", 4 * KiB, run_life };
+static const Run life_v14 = { "life", "v14", 4 * KiB, run_life };
+static const Run source_v10 = { "source", "v10", 4 * KiB, run_source };
+static const Run source_v14 = { "source", "v14", 4 * KiB, run_source };
+static const Run destination_v14 = { "destination", "v14", 4 * KiB,
+                                     run_destination };
+
+#define STEP(step) KVM_ARM_REALM_MIGRATE, KVM_ARM_REALM_MIG_##step
+
+static const Lie lies[] = {
+    { "realms-have-200-bits", &life_v10, KVM_CHECK_EXTENSION,
+      KVM_CAP_ARM_VM_IPA_SIZE, returns_200, "addresses of 200 bits" },
+    { "realms-have-8-bits", &life_v14, KVM_CHECK_EXTENSION,
+      KVM_CAP_ARM_VM_IPA_SIZE, returns_little, "addresses of 8 bits" },
+    { "a-step-returns-1", &life_v10, KVM_ENABLE_CAP, KVM_ARM_RME_ACTIVATE,
+      returns_1 },
+    { "ripas-returns-much", &life_v10, KVM_ENABLE_CAP, KVM_ARM_RME_INIT_RIPAS,
+      returns_much },
+    { "a-register-returns-1", &life_v14, KVM_SET_ONE_REG, ANY, returns_1 },
+    { "a-rec-returns-1", &life_v10, KVM_ARM_VCPU_FINALIZE, ANY, returns_1 },
+
+    { "v12-populates-too-much", &life_v12, KVM_ARM_RMI_POPULATE_V12, ANY,
+      returns_much },
+    { "v12-populates-a-bit", &life_v12, KVM_ARM_RMI_POPULATE_V12, ANY,
+      returns_little },
+    { "v12-populates-nothing", &life_v12, KVM_ARM_RMI_POPULATE_V12, ANY,
+      returns_0 },
+    { "populate-returns-1", &life_v14, KVM_ARM_RMI_POPULATE, ANY, returns_1 },
+    { "populate-goes-backwards", &life_v14, KVM_ARM_RMI_POPULATE, ANY,
+      backwards },
+    { "populate-moves-the-size-only", &life_v14, KVM_ARM_RMI_POPULATE, ANY,
+      size_only },
+    { "populate-moves-the-source-elsewhere", &life_v14, KVM_ARM_RMI_POPULATE,
+      ANY, source_elsewhere },
+    { "populate-does-half-a-page", &life_v14, KVM_ARM_RMI_POPULATE, ANY,
+      half_a_page },
+    { "populate-leaves-a-huge-size", &life_v14, KVM_ARM_RMI_POPULATE, ANY,
+      size_is_huge },
+
+    { "attributes-return-1", &life_v14, KVM_SET_MEMORY_ATTRIBUTES, ANY,
+      returns_1 },
+
+    { "info-returns-1", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, returns_1 },
+    { "version-2", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, version_2,
+      "by version 2 of its interface" },
+    { "an-unknown-flag", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+      unknown_flag },
+    { "no-pages-in-a-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+      no_pages },
+    { "many-pages-in-a-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+      many_pages },
+    { "a-blob-too-small-for-its-pages", &source_v10, KVM_ARM_REALM_MIG_INFO,
+      ANY, small_blob },
+    { "a-huge-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, huge_blob },
+    { "the-migration-returns-1", &source_v10, KVM_ENABLE_CAP, 0, returns_1 },
+
+    { "accept-returns-1", &source_v14, STEP(ACCEPT), returns_1 },
+    { "accept-grows-the-offer", &source_v14, STEP(ACCEPT), blob_is_huge },
+    { "begin-returns-1", &source_v14, STEP(BEGIN), returns_1 },
+    { "begin-is-empty", &source_v14, STEP(BEGIN), blob_is_empty },
+    { "begin-is-huge", &source_v14, STEP(BEGIN), blob_is_huge },
+    { "begin-is-over", &source_v14, STEP(BEGIN), blob_is_over },
+    { "epoch-is-empty", &source_v14, STEP(EPOCH), blob_is_empty },
+    { "epoch-is-over", &source_v14, STEP(EPOCH), blob_is_over },
+    { "pause-returns-1", &source_v14, STEP(PAUSE), returns_1 },
+    { "pause-has-a-blob", &source_v14, STEP(PAUSE), blob_is_huge },
+    { "state-returns-much", &source_v14, STEP(STATE), returns_much },
+    { "state-is-over", &source_v14, STEP(STATE), blob_is_over },
+    { "start-returns-1", &source_v14, STEP(START), returns_1 },
+    { "start-is-empty", &source_v14, STEP(START), blob_is_empty },
+    { "start-is-over", &source_v14, STEP(START), token_is_over },
+
+    { "the-log-returns-1", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      returns_1 },
+    { "the-log-has-many-runs", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      many_runs },
+    { "the-log-has-a-run-too-many", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      more_runs },
+    { "the-log-stays", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, log_stays },
+    { "the-log-grows", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, log_grows },
+    { "the-log-goes-elsewhere", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      log_elsewhere },
+    { "the-log-has-much-to-go", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      much_remains },
+    { "a-run-of-nothing", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      run_of_nothing },
+    { "a-run-of-no-page", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      run_misaligned },
+    { "a-run-of-part-of-a-page", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      run_size_misaligned },
+    { "a-run-below", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_below },
+    { "a-run-above", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_above },
+    { "a-run-beyond", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_beyond },
+    { "a-run-that-wraps", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      run_wraps },
+    { "a-run-twice", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      runs_overlap },
+    { "runs-in-disorder", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+      runs_in_disorder },
+
+    { "an-export-returns-1", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      returns_1 },
+    { "an-export-of-fewer", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      fewer_done },
+    { "an-export-of-more", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      more_done },
+    { "more-pages-than-asked-for", &source_v14, KVM_ARM_REALM_EXPORT_PAGES,
+      ANY, more_pages },
+    { "a-bundle-without-pages", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      no_pages_in_a_blob },
+    { "pages-without-a-bundle", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      pages_in_no_blob },
+    { "a-huge-bundle", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      bundle_is_huge },
+    { "a-bundle-over-the-room", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+      bundle_is_over },
+
+    { "tags-return-1", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, returns_1 },
+    { "no-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, no_tags_done },
+    { "more-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, more_tags_done },
+    { "many-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, many_tags_done },
+
+    { "offer-returns-1", &destination_v14, STEP(OFFER), returns_1 },
+    { "offer-is-empty", &destination_v14, STEP(OFFER), blob_is_empty },
+    { "offer-is-huge", &destination_v14, STEP(OFFER), blob_is_huge },
+    { "import-returns-1", &destination_v14, STEP(IMPORT), returns_1 },
+    { "import-grows-the-record", &destination_v14, STEP(IMPORT),
+      blob_is_huge },
+    { "commit-returns-1", &destination_v14, STEP(COMMIT), returns_1 },
+    { "an-import-returns-1", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES,
+      ANY, returns_1 },
+    { "an-import-of-many", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES, ANY,
+      imported_many },
+    { "an-import-of-a-page-too-many", &destination_v14,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY, imported_more },
+};
+
+typedef struct Liar {
+    const Lie *lie;
+    const char *name;           /* of the ioctl; NULL: it was not called */
+} Liar;
+
+static int64_t which_of(const DoubleCall *call)
+{
+    switch (call->request) {
+    case KVM_CHECK_EXTENSION:
+        return (uintptr_t)call->arg;
+    case KVM_ARM_REALM_MIGRATE:
+        return ((Migrate *)call->arg)->cmd;
+    case KVM_ENABLE_CAP: {
+        const struct kvm_enable_cap *cap = call->arg;
+
+        /* Migration's has no steps, and is told apart by what it is not. */
+        return cap->cap == KVM_CAP_ARM_MTE ? ANY :
+               cap->cap == KVM_CAP_ARM_REALM_MIGRATION ? 0 : cap->args[0] ?:
+               ANY;
+    }
+    default:
+        return ANY;
+    }
+}
+
+/* Told whenever the backend asks, but not while it finds out what is there. */
+static void tell(DoubleCall *call, bool after, void *opaque)
+{
+    Liar *liar = opaque;
+    const Lie *lie = liar->lie;
+    bool asked = call->request == (uint32_t)lie->request &&
+                 which_of(call) == lie->which && call->ret >= 0;
+
+    if (after && asked) {
+        lie->tell(call);
+        liar->name = call->name;
+    }
+}
+
+static void test_lie(const void *opaque)
+{
+    Liar liar = { .lie = opaque };
+    Run run = *liar.lie->run;
+    Error *err = NULL;
+
+    run.hook = tell;
+    run.opaque = &liar;
+    g_assert_false(run_counted(&run, false, &err));
+    g_assert_nonnull(liar.name);
+    g_test_message("%s", error_get_pretty(err));
+    g_assert_nonnull(strstr(error_get_pretty(err), liar.name));
+    g_assert_nonnull(strstr(error_get_pretty(err),
+                            liar.lie->says ?: RETURNS));
+    error_free(err);
+}
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    runs_init();
+    for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+        g_autofree char *name = g_strdup_printf("/kvm-double/lies/refuse-%s",
+                                                lies[i].claim);
+
+        g_test_add_data_func(name, &lies[i], test_lie);
+    }
+    ret = g_test_run();
+    runs_end();
+    return ret;
+}
