@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "system/runstate.h"
+#include "target/arm/realm/cause.h"
 #include "realm-kvm.h"
 
 RealmKvm realm_kvm;
@@ -58,16 +59,12 @@ static void add_image(uint64_t base, uint64_t size)
 /* A machine that waits for a Realm makes none of its own. */
 static bool run(Error **errp)
 {
-    realm_kvm.parked = false;
-    if (realm_kvm.state == REALM_KVM_RUNNABLE) {
-        return true;
-    }
-    if (realm_kvm.incoming) {
-        error_setg(errp, "Realm: no migration has brought it; this machine "
-                   "cannot run without");
+    if (!realm_check_arrived(realm_kvm.incoming, errp) ||
+        !realm_check_may_run(realm_kvm.paused, realm_kvm.left, errp)) {
         return false;
     }
-    return realm_kvm_build(errp);
+    realm_kvm.parked = false;
+    return realm_kvm.state == REALM_KVM_RUNNABLE || realm_kvm_build(errp);
 }
 
 static void park(void)

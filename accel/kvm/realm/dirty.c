@@ -124,6 +124,9 @@ static void set_bits(uint64_t base, uint64_t size, void *opaque)
 
 int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp)
 {
+    if (!realm_kvm_check_started(errp)) {
+        return -1;
+    }
     bitmap_zero(bitmap, realm_kvm.config->ram_size / REALM_PAGE_SIZE);
     return read_log(KVM_ARM_REALM_DIRTY_PRIVATE, set_bits, bitmap, errp);
 }

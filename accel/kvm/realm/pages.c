@@ -15,7 +15,6 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
-#include "target/arm/realm/cause.h"
 #include "realm-kvm.h"
 
 static bool export_makes_sense(const struct kvm_arm_realm_pages *args, int ret,
@@ -39,6 +38,9 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
     int ret;
 
     assert(n <= realm_kvm.limits.max_pages);
+    if (!realm_kvm_check_started(errp)) {
+        return -1;
+    }
     for (unsigned i = 0; i < n; i++) {
         list[i] = realm_kvm.config->ram_base + pages[i] * REALM_PAGE_SIZE;
     }
@@ -59,11 +61,9 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
     return args.blob_size;
 }
 
-bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
-                             Error **errp)
+static bool import_pages(const void *blob, size_t size, unsigned *pages,
+                         Error **errp)
 {
-    ERRP_GUARD();
-    g_autofree char *name = NULL;
     struct kvm_arm_realm_pages args = {
         .blob = (uintptr_t)blob,
         .blob_size = size,
@@ -74,8 +74,6 @@ bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
     if (ret < 0) {
         realm_kvm_refused(errp, "import a record",
                           "KVM_ARM_REALM_IMPORT_PAGES", ret, args.cause);
-        name = realm_record_name(blob, size);
-        error_prepend(errp, "%s: ", name);
         return false;
     }
     if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
@@ -85,4 +83,14 @@ bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
     }
     *pages = args.pages;
     return true;
+}
+
+bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
+                             Error **errp)
+{
+    ERRP_GUARD();
+
+    return realm_kvm_check_import("import a record", errp) &&
+           (import_pages(blob, size, pages, errp) ||
+            realm_kvm_import_failed(blob, size, errp));
 }

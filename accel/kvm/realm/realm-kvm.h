@@ -58,12 +58,14 @@ typedef struct RealmKvm {
     const RealmConfig *config;
     RealmLayout layout;
     RealmKvmState state;
-    bool incoming;              /* the Realm comes by migration */
+    bool incoming;              /* the Realm is yet to come by migration */
     bool parked;                /* vCPUs may not run */
     bool migratable;            /* the kernel can migrate it */
     bool accepted;              /* an offer waits for its migration */
     bool session;               /* the source's session is open */
+    bool paused;                /* in it: no vCPU may run */
     bool left;                  /* the destination has the start token */
+    bool failed;                /* an import; atomic, any thread */
     RealmMigrationLimits limits;
 } RealmKvm;
 
@@ -119,7 +121,15 @@ bool realm_kvm_configure(const RealmConfig *config, Error **errp);
 bool realm_kvm_build(Error **errp);         /* NEW -> RUNNABLE */
 bool realm_kvm_build_empty(Error **errp);   /* NEW -> EMPTY */
 
-/* session.c: see RealmBackendOps. */
+/*
+ * session.c: see RealmBackendOps; and what a source's, and a destination's,
+ * steps need.
+ */
+bool realm_kvm_check_started(Error **errp);
+bool realm_kvm_check_import(const char *what, Error **errp);
+
+/* What went wrong with a record, for good; returns false. */
+bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp);
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp);
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp);
 ssize_t realm_kvm_export_begin(void *buf, Error **errp);

@@ -35,13 +35,22 @@ void realm_kvm_refused(Error **errp, const char *what, const char *name,
     }
 }
 
+static bool is_sources(uint32_t cmd)
+{
+    return cmd <= KVM_ARM_REALM_MIG_RESUME;
+}
+
 /* One step; @what says in messages what it is for. */
 static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
                          const char *what, Error **errp)
 {
     uint64_t room = args->blob_size;
-    int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
+    int ret;
 
+    if (is_sources(args->cmd) && !realm_kvm_check_started(errp)) {
+        return false;
+    }
+    ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
     if (ret < 0) {
         realm_kvm_refused(errp, what, name, ret, args->cause);
         return false;
@@ -206,15 +215,9 @@ bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 
 /* ---- Source ---- */
 
-/* In which every step of a source but RESUME can be. */
-static bool check_runnable(Error **errp)
+bool realm_kvm_check_started(Error **errp)
 {
-    if (realm_kvm.state != REALM_KVM_RUNNABLE) {
-        error_setg(errp, "Realm: it does not exist yet; start the machine "
-                   "first");
-        return false;
-    }
-    return true;
+    return realm_check_started(realm_kvm.state == REALM_KVM_RUNNABLE, errp);
 }
 
 bool realm_kvm_export_abort(Error **errp)
@@ -224,14 +227,12 @@ bool realm_kvm_export_abort(Error **errp)
         return false;
     }
     realm_kvm.session = false;
+    realm_kvm.paused = false;
     return true;
 }
 
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 {
-    if (!check_runnable(errp)) {
-        return false;
-    }
     /* One that no migration has used gives way to a new one. */
     if (realm_kvm.accepted && !realm_kvm_export_abort(errp)) {
         return false;
@@ -242,8 +243,12 @@ bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    ssize_t size = EMIT(BEGIN, buf, max_blob(), "begin its migration", errp);
+    ssize_t size;
 
+    if (!realm_check_accepted(realm_kvm.accepted, errp)) {
+        return -1;
+    }
+    size = EMIT(BEGIN, buf, max_blob(), "begin its migration", errp);
     if (size < 0) {
         realm_kvm_export_abort(NULL);
         return -1;
@@ -260,7 +265,11 @@ ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
 
 bool realm_kvm_pause(Error **errp)
 {
-    return TAKE(PAUSE, NULL, 0, "pause for its migration", errp);
+    if (!TAKE(PAUSE, NULL, 0, "pause for its migration", errp)) {
+        return false;
+    }
+    realm_kvm.paused = true;
+    return true;
 }
 
 /* An empty one says that there is no such part. */
@@ -273,7 +282,9 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
         .blob_size = max_blob(),
     };
 
-    return MIGRATE(STATE, &args, "export its state", errp)
+    return realm_check_state(realm_kvm.paused && !realm_kvm.left,
+                             "export its state", errp) &&
+           MIGRATE(STATE, &args, "export its state", errp)
            ? (ssize_t)args.blob_size : -1;
 }
 
@@ -282,7 +293,7 @@ ssize_t realm_kvm_export_start(void *buf, Error **errp)
     ssize_t size = EMIT(START, buf, REALM_MAX_START_TOKEN,
                         "hand over to the destination", errp);
 
-    realm_kvm.left = size >= 0;
+    realm_kvm.left |= size >= 0;
     return size;
 }
 
@@ -293,6 +304,7 @@ bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
     }
     realm_kvm.left = false;
     realm_kvm.session = false;
+    realm_kvm.paused = false;
     return true;
 }
 
@@ -300,50 +312,59 @@ bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
 
 ssize_t realm_kvm_offer(void *buf, Error **errp)
 {
-    if (realm_kvm.state == REALM_KVM_NEW && !realm_kvm_build_empty(errp)) {
+    if (!realm_check_waits(realm_kvm.incoming, true, errp) ||
+        (realm_kvm.state == REALM_KVM_NEW && !realm_kvm_build_empty(errp))) {
         return -1;
     }
     return EMIT(OFFER, buf, max_blob(), "make an offer", errp);
 }
 
-static bool check_empty(Error **errp)
+static bool check_offered(Error **errp)
 {
-    if (realm_kvm.state != REALM_KVM_EMPTY) {
-        error_setg(errp, "Realm: this destination has made no offer; "
-                   "use realm-migration-offer before the migration");
-        return false;
-    }
-    return true;
+    return realm_check_waits(realm_kvm.incoming,
+                             realm_kvm.state == REALM_KVM_EMPTY, errp);
+}
+
+bool realm_kvm_check_import(const char *what, Error **errp)
+{
+    return check_offered(errp) &&
+           realm_check_state(!qatomic_read(&realm_kvm.failed), what, errp);
+}
+
+bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp)
+{
+    g_autofree char *name = realm_record_name(blob, size);
+
+    qatomic_set(&realm_kvm.failed, true);
+    error_prepend(errp, "%s: ", name);
+    return false;
 }
 
 bool realm_kvm_import(const void *blob, size_t size, Error **errp)
 {
     ERRP_GUARD();
-    g_autofree char *name = NULL;
 
-    if (!check_empty(errp)) {
-        return false;
-    }
-    if (TAKE(IMPORT, blob, size, "import a record", errp)) {
-        return true;
-    }
-    name = realm_record_name(blob, size);
-    error_prepend(errp, "%s: ", name);
-    return false;
+    return realm_kvm_check_import("import a record", errp) &&
+           (TAKE(IMPORT, blob, size, "import a record", errp) ||
+            realm_kvm_import_failed(blob, size, errp));
 }
 
 bool realm_kvm_commit(Error **errp)
 {
-    if (!check_empty(errp) ||
+    if (!realm_kvm_check_import("start here", errp) ||
         !TAKE(COMMIT, NULL, 0, "start here", errp)) {
         return false;
     }
     realm_kvm_set_state(REALM_KVM_RUNNABLE);
+    realm_kvm.incoming = false;
     return true;
 }
 
 ssize_t realm_kvm_import_abort(void *buf, Error **errp)
 {
+    if (!check_offered(errp)) {
+        return -1;
+    }
     return EMIT(GIVE_UP, buf, max_blob(), "give up the migration to here",
                 errp);
 }

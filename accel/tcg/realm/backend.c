@@ -83,13 +83,17 @@ static bool left(void)
     return realm_tcg.left;
 }
 
-static bool check_built(Error **errp)
+/* As mig_call, for what only a source does. */
+static bool source_call(RmmPe *pe, const char *what, Error **errp)
 {
-    if (!realm_tcg.built) {
-        error_setg(errp, "Realm: it does not exist yet; start the machine "
-                   "first");
-    }
-    return realm_tcg.built;
+    return realm_check_started(realm_tcg.built && !realm_tcg.incoming, errp) &&
+           mig_call(pe, what, errp);
+}
+
+/* For what only a destination does, after its offer. */
+static bool check_offered(Error **errp)
+{
+    return realm_check_waits(realm_tcg.incoming, realm_tcg.built, errp);
 }
 
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
@@ -120,9 +124,10 @@ static bool export_abort(Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
 
     realm_tcg.accepted = false;
-    if (!mig_call(&pe, "give up its migration", errp)) {
+    if (!source_call(&pe, "give up its migration", errp)) {
         return false;
     }
+    realm_tcg.paused = false;
     realm_mmu_fold_all();
     return true;
 }
@@ -132,14 +137,11 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
                         realm_memory_window(0, offer, size), size } };
 
-    if (!check_built(errp)) {
-        return false;
-    }
     /* One that no migration has used gives way to a new one. */
     if (realm_tcg.accepted && !export_abort(errp)) {
         return false;
     }
-    return realm_tcg.accepted = mig_call(&pe, "accept the offer", errp);
+    return realm_tcg.accepted = source_call(&pe, "accept the offer", errp);
 }
 
 static bool accepted(void)
@@ -163,7 +165,10 @@ static ssize_t export_begin(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
                         max_blob() } };
 
-    if (!unfold_all(errp) || !mig_call(&pe, "begin its migration", errp)) {
+    if (!realm_check_accepted(realm_tcg.accepted, errp)) {
+        return -1;
+    }
+    if (!unfold_all(errp) || !source_call(&pe, "begin its migration", errp)) {
         export_abort(NULL);
         return -1;
     }
@@ -180,7 +185,7 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
                         config->ram_base + config->ram_size,
                         realm_memory_window(1, bitmap, size) } };
 
-    if (!mig_call(&pe, "collect its dirty pages", errp)) {
+    if (!source_call(&pe, "collect its dirty pages", errp)) {
         return -1;
     }
     bitmap_from_le(bitmap, bitmap, pages);
@@ -201,7 +206,7 @@ static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_MEMORY), rd(),
                           realm_memory_window(1, ipas, n * sizeof(*ipas)), n,
                           blob_window(buf), max_blob(), 0 } };
-    if (!mig_call(&pe, "export memory", errp)) {
+    if (!source_call(&pe, "export memory", errp)) {
         return -1;
     }
     *exported = pe.x[2];
@@ -213,14 +218,18 @@ static ssize_t export_epoch(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_EPOCH), rd(), blob_window(buf),
                         max_blob() } };
 
-    return mig_call(&pe, "close an epoch", errp) ? pe.x[1] : -1;
+    return source_call(&pe, "close an epoch", errp) ? pe.x[1] : -1;
 }
 
 static bool pause_realm(Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_PAUSE), rd() } };
 
-    return mig_call(&pe, "pause for its migration", errp);
+    if (!source_call(&pe, "pause for its migration", errp)) {
+        return false;
+    }
+    realm_tcg.paused = true;
+    return true;
 }
 
 static ssize_t export_rec(unsigned n, void *buf, Error **errp)
@@ -232,7 +241,7 @@ static ssize_t export_rec(unsigned n, void *buf, Error **errp)
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REC), rd(), realm_tcg.vcpus[n].rec,
                           blob_window(buf), max_blob() } };
-    return mig_call(&pe, "export a REC", errp) ? pe.x[1] : -1;
+    return source_call(&pe, "export a REC", errp) ? pe.x[1] : -1;
 }
 
 /* First the Realm's own state and its map, then the RECs. */
@@ -240,6 +249,10 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
     RmmPe pe;
 
+    if (!realm_check_state(realm_tcg.paused && !realm_tcg.left,
+                           "export its state", errp)) {
+        return -1;
+    }
     if (part == 0) {
         realm_tcg.next_base = 0;
         realm_tcg.first_rec = 0;
@@ -249,7 +262,7 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REALM), rd(), blob_window(buf),
                           max_blob(), realm_tcg.next_base } };
-    if (!mig_call(&pe, "export its state", errp)) {
+    if (!source_call(&pe, "export its state", errp)) {
         return -1;
     }
     realm_tcg.next_base = pe.x[2];
@@ -264,7 +277,7 @@ static ssize_t export_start(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(), blob_window(buf),
                         max_blob() } };
 
-    if (!mig_call(&pe, "hand over to the destination", errp)) {
+    if (!source_call(&pe, "hand over to the destination", errp)) {
         return -1;
     }
     realm_tcg.left = true;
@@ -276,10 +289,11 @@ static bool export_resume(const void *token, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_RESUME), rd(),
                         realm_memory_window(0, token, size), size } };
 
-    if (!mig_call(&pe, "take it back", errp)) {
+    if (!source_call(&pe, "take it back", errp)) {
         return false;
     }
     realm_tcg.left = false;
+    realm_tcg.paused = false;
     realm_mmu_fold_all();
     return true;
 }
@@ -288,7 +302,8 @@ static ssize_t make_offer(void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (!realm_tcg.built && !realm_host_build_empty(errp)) {
+    if (!realm_check_waits(realm_tcg.incoming, true, errp) ||
+        (!realm_tcg.built && !realm_host_build_empty(errp))) {
         return -1;
     }
     pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
@@ -296,32 +311,32 @@ static ssize_t make_offer(void *buf, Error **errp)
     return mig_call(&pe, "make an offer", errp) ? pe.x[1] : -1;
 }
 
-/* An import that says which record it is about if it fails. */
-static bool import_call(RmmPe *pe, const void *blob, size_t size,
-                        Error **errp)
+/* The session goes on only if nothing went wrong so far. */
+static bool check_import(const char *what, Error **errp)
 {
-    ERRP_GUARD();
-    g_autofree char *name = NULL;
+    return check_offered(errp) &&
+           realm_check_state(!qatomic_read(&realm_tcg.failed), what, errp);
+}
 
-    if (mig_call(pe, "import a record", errp)) {
-        return true;
-    }
-    name = realm_record_name(blob, size);
+/* What went wrong with this record, for good. */
+static bool import_failed(const void *blob, size_t size, Error **errp)
+{
+    g_autofree char *name = realm_record_name(blob, size);
+
+    qatomic_set(&realm_tcg.failed, true);
     error_prepend(errp, "%s: ", name);
     return false;
 }
 
 static bool import_blob(const void *blob, size_t size, Error **errp)
 {
+    ERRP_GUARD();
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
                         realm_memory_window(0, blob, size), size } };
 
-    if (!realm_tcg.built) {
-        error_setg(errp, "Realm: this destination has made no offer; "
-                   "use realm-migration-offer before the migration");
-        return false;
-    }
-    return import_call(&pe, blob, size, errp);
+    return check_import("import a record", errp) &&
+           (mig_call(&pe, "import a record", errp) ||
+            import_failed(blob, size, errp));
 }
 
 /*
@@ -346,10 +361,11 @@ static bool prepare_page(uint64_t ipa, uint64_t *granule, Error **errp)
     return true;
 }
 
-static bool import_memory(const void *blob, size_t size, unsigned *pages,
-                          Error **errp)
+/* What has no pages is refused by the RMM, which wants a list all the same. */
+static bool import_pages(const void *blob, size_t size, unsigned *pages,
+                         Error **errp)
 {
-    uint64_t ipas[MIG_MAX_PAGES], granules[MIG_MAX_PAGES];
+    uint64_t ipas[MIG_MAX_PAGES], granules[MIG_MAX_PAGES] = { 0 };
     size_t n = mig_peek_entries(blob, size, ipas);
     RmmPe pe;
 
@@ -362,10 +378,20 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     }
     pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
                           realm_memory_window(0, blob, size), size,
-                          realm_memory_window(1, granules,
-                                              n * sizeof(*granules)), n } };
+                          realm_memory_window(1, granules, sizeof(granules)),
+                          MAX(n, 1) } };
     *pages = n;
-    return import_call(&pe, blob, size, errp);
+    return mig_call(&pe, "import a record", errp);
+}
+
+static bool import_memory(const void *blob, size_t size, unsigned *pages,
+                          Error **errp)
+{
+    ERRP_GUARD();
+
+    return check_import("import a record", errp) &&
+           (import_pages(blob, size, pages, errp) ||
+            import_failed(blob, size, errp));
 }
 
 /*
@@ -388,13 +414,14 @@ static bool commit(Error **errp)
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
-    if (!realm_contexts_apply(errp)) {
+    if (!check_import("start here", errp) || !realm_contexts_apply(errp)) {
         return false;
     }
     for (;;) {
         RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
 
         if (mig_call(&pe, "start here", errp)) {
+            realm_tcg.incoming = false;
             realm_mmu_fold_all();
             return true;
         }
@@ -413,8 +440,8 @@ static ssize_t import_abort(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_IMPORT_ABORT), rd(), blob_window(buf),
                         max_blob() } };
 
-    return mig_call(&pe, "give up the migration to here", errp) ? pe.x[1]
-                                                                : -1;
+    return check_offered(errp) &&
+           mig_call(&pe, "give up the migration to here", errp) ? pe.x[1] : -1;
 }
 
 /* It goes on where it was, which need not be in a WFI that something ends. */
@@ -476,9 +503,8 @@ static void park_vcpus(void)
 /* A machine that waits for a Realm makes none of its own. */
 static bool run_realm(Error **errp)
 {
-    if (!realm_tcg.built && realm_tcg.incoming) {
-        error_setg(errp, "Realm: no migration has brought it; this machine "
-                   "cannot run without");
+    if (!realm_check_arrived(realm_tcg.incoming, errp) ||
+        !realm_check_may_run(realm_tcg.paused, realm_tcg.left, errp)) {
         return false;
     }
     return (realm_tcg.built || realm_host_build(errp)) && enter_recs(errp);

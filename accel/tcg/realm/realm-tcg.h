@@ -44,14 +44,16 @@ typedef struct RealmTcg {
     const RealmConfig *config;
     Rmm *rmm;
     uint64_t rd;                /* PA; 0 while there is no Realm */
-    bool incoming;              /* the Realm comes by migration */
+    bool incoming;              /* the Realm is yet to come by migration */
     bool built;                 /* the Realm is complete */
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */
     RealmLayout layout;
     QemuMutex mmu_lock;         /* the host's tables and granules: mmu.c */
     bool accepted;              /* an offer waits for its migration */
+    bool paused;                /* in a session: no vCPU may run */
     bool left;                  /* the destination has the start token */
+    bool failed;                /* an import; atomic, any thread */
     uint64_t next_base;         /* export_state: where its map goes on, */
     unsigned first_rec;         /* and the part that is the first REC */
 } RealmTcg;
