@@ -19,7 +19,8 @@
 #define LEVEL_BYTES(level) (1ull << (12 + 9 * (3 - (level))))
 
 /* Normal, write-back, always mapped for a write. */
-#define SHARED_ATTRIBUTES (6 << 2 | 3 << 6)
+#define SHARED_ATTRIBUTES (6 << 2 | 1 << 6)
+#define SHARED_WRITABLE (1 << 7)
 
 typedef struct Entry {
     int level;
@@ -205,12 +206,15 @@ void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size)
 
 static bool fault_shared(DoubleVm *vm, DoubleSlot *slot, uint64_t ipa)
 {
-    uint64_t gpa = ipa & ~shared_bit(vm);
+    uint64_t gpa = ipa & ~shared_bit(vm), attributes = SHARED_ATTRIBUTES;
 
+    if (!(slot->region.flags & KVM_MEM_READONLY)) {
+        attributes |= SHARED_WRITABLE;
+    }
     return read_entry(vm, ipa).assigned ||
            (mmu_create_tables(vm, ipa) == 0 &&
             RMI(RMI_RTT_MAP_UNPROTECTED, vm->rd, ipa, 3,
-                shared_pa(slot, gpa) | SHARED_ATTRIBUTES) == 0);
+                shared_pa(slot, gpa) | attributes) == 0);
 }
 
 void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size)

@@ -20,7 +20,9 @@
 
 #define ESR_DATA_ABORT  (0x24ull << 26 | 1ull << 25)
 #define ESR_WNR         (1ull << 6)
+#define ESR_ISV         (1ull << 24 | 3ull << 22 | 31 << 16) /* 64 bits, XZR */
 #define FSC_TRANSLATION 4
+#define FSC_PERMISSION  12
 
 /* ---- The first run, in the second generation ---- */
 
@@ -106,6 +108,18 @@ static int exit_memory_fault(DoubleVcpu *vcpu, uint64_t gpa, uint64_t size,
     return the_double->flavour->fault_is_error ? -EFAULT : 0;
 }
 
+/* A write to a slot with KVM_MEM_READONLY is for QEMU to emulate. */
+static int exit_mmio(DoubleVcpu *vcpu, uint64_t gpa)
+{
+    struct kvm_run *run = vcpu->kvm_run;
+
+    run->exit_reason = KVM_EXIT_MMIO;
+    run->mmio.phys_addr = gpa;
+    run->mmio.len = 8;
+    run->mmio.is_write = true;
+    return 0;
+}
+
 static int exit_interrupted(DoubleVcpu *vcpu)
 {
     vcpu->kvm_run->exit_reason = KVM_EXIT_INTR;
@@ -120,12 +134,12 @@ static void finish(GuestAction *action, DoubleOutcome outcome)
 
 /* ---- What the guest does ---- */
 
-static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, int level, bool write)
+static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, uint64_t fsc,
+                       bool write)
 {
     RmmSyndrome s = {
         .kind = RMM_EXCEPTION_SYNC,
-        .esr = ESR_DATA_ABORT | FSC_TRANSLATION | level |
-               (write ? ESR_WNR : 0),
+        .esr = ESR_DATA_ABORT | ESR_ISV | fsc | (write ? ESR_WNR : 0),
         .far = ipa,
         .hpfar = ipa >> 12 << 4,
     };
@@ -151,11 +165,14 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
     RmmTranslation found;
     DoubleSlot *slot;
     uint64_t gpa = ROUND_DOWN(ipa, GRANULE) & ~BIT_ULL(vm->ipa_bits - 1);
+    RmmFault fault = rmm_stage2_walk(the_double->rmm, &vm->stage2, ipa,
+                                     write ? RMM_ACCESS_WRITE
+                                           : RMM_ACCESS_READ, &found);
 
-    if (rmm_stage2_walk(the_double->rmm, &vm->stage2, ipa,
-                        write ? RMM_ACCESS_WRITE : RMM_ACCESS_READ,
-                        &found) != RMM_FAULT_NONE) {
-        take_abort(vcpu, ipa, found.level, write);
+    if (fault != RMM_FAULT_NONE) {
+        take_abort(vcpu, ipa, found.level +
+                   (fault == RMM_FAULT_PERMISSION ? FSC_PERMISSION
+                                                  : FSC_TRANSLATION), write);
         return NULL;
     }
     if (!physical_is_shared(found.pa)) {
@@ -305,6 +322,10 @@ static int handle_abort(DoubleVcpu *vcpu)
         }
         vcpu->run->enter.flags = RMI_ENTER_INJECT_SEA;
         return 1;
+    }
+    if (slot->region.flags & KVM_MEM_READONLY && !private &&
+        vcpu->run->exit.esr & ESR_WNR) {
+        return exit_mmio(vcpu, gpa);
     }
     if (slot->gmem && the_double->flavour->vm_attributes &&
         vm_is_private(vm, gpa) != private) {

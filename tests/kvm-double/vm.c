@@ -465,6 +465,15 @@ int vm_set_attributes(DoubleFile *file, void *arg)
     return 0;
 }
 
+/* The RMM has a granule of the host page at @offset of guest_memfd. */
+static bool is_delegated(const DoubleGmem *gmem, uint64_t offset)
+{
+    unsigned long first = offset / GRANULE;
+    unsigned long end = first + the_double->page_size / GRANULE;
+
+    return find_next_bit(gmem->delegated, end, first) < end;
+}
+
 int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
 {
     QEMU_LOCK_GUARD(&vm->lock);
@@ -473,7 +482,8 @@ int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
                       (gpa - slot->region.guest_phys_addr);
 
     for (uint64_t at = 0; at < size; at += the_double->page_size) {
-        if (!vm_is_private(vm, gpa + at)) {
+        if (!vm_is_private(vm, gpa + at) &&
+            is_delegated(slot->gmem, offset + at)) {
             return double_forbid(EINVAL, "guest_memfd loses its page at 0x%"
                                  PRIx64 " while that is not private: it would "
                                  "stay delegated", gpa + at);
