@@ -10,6 +10,7 @@ CONFIGURE ?=
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
+.PHONY: check-double
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -57,6 +58,10 @@ fuzz-short: deps
 check-model: deps
 	@tests/model/check
 
+# The KVM backend on a kernel that stands in for arm64's.
+check-double: deps
+	@tests/run-check --build-dir $(BUILD) configure double
+
 check-hostile: build guest
 	@tests/hostile/relay
 
@@ -101,6 +106,7 @@ help:
 	@echo 'make coverage     what the tests of that library reach of it'
 	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: three minutes'
 	@echo 'make check-model  the model of Realm migration, in every state'
+	@echo 'make check-double    the KVM backend on a stand-in kernel, which also fails and lies'
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'

@@ -8,21 +8,84 @@
  */
 
 #include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-cca.h>
+#include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/units.h"
+#include "accel/kvm/realm/realm-kvm.h"
 #include "double.h"
+
+#define BASE    (1 * GiB)               /* of RAM */
 
 static const char *const versions[] = {
     "v5", "v8", "v9", "v10", "v12", "v13", "v14", "v15"
 };
 
-static const size_t page_sizes[] = { 4096, 16384, 65536 };
+static const size_t page_sizes[] = { 4 * KiB, 16 * KiB, 64 * KiB };
 
+/* Adjacent, overlapping, out of order, and not whole pages. */
 static DoubleMachineOptions machine_options(void)
 {
     return (DoubleMachineOptions) {
         .config = double_default_config,
-        .images = { { 0, 0x3000 }, { 0x200000, 0x11000 } },
+        .images = { { 0x200000, 0x10800 }, { 0, 0x3000 }, { 0x3000, 0x1234 },
+                    { 0x2000, 0x1000 } },
     };
+}
+
+static DoubleMachineOptions the_options;
+
+static void start(const char *version, size_t page_size)
+{
+    DoubleOptions options = { version, page_size };
+
+    the_options = machine_options();
+    double_start(&options);
+}
+
+static void create_and_run(void)
+{
+    g_assert_true(double_machine_create(&the_options, &error_abort));
+    g_assert_true(double_machine_run(&error_abort));
+}
+
+static void end(void)
+{
+    double_machine_destroy();
+    double_stop();
+}
+
+static void for_all(void (*test)(const char *version, size_t page_size))
+{
+    for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
+        for (size_t p = 0; p < ARRAY_SIZE(page_sizes); p++) {
+            test(versions[v], page_sizes[p]);
+        }
+    }
+}
+
+/* ---- The guest ---- */
+
+static void writes(uint64_t ipa, uint64_t value)
+{
+    g_assert_cmpint(double_guest_write(0, ipa, &value, sizeof(value),
+                                       &error_abort), ==, DOUBLE_DONE);
+}
+
+static uint64_t reads(uint64_t ipa)
+{
+    uint64_t value = 0;
+
+    g_assert_cmpint(double_guest_read(0, ipa, &value, sizeof(value),
+                                      &error_abort), ==, DOUBLE_DONE);
+    return value;
+}
+
+static uint64_t alias(uint64_t ipa)
+{
+    return ipa | double_shared_bit();
 }
 
 static void check_image(uint64_t ipa, uint64_t size)
@@ -36,46 +99,437 @@ static void check_image(uint64_t ipa, uint64_t size)
     }
 }
 
-static void check_runs(void)
+static void sets_ripas(uint64_t ipa, uint64_t size, bool ram)
 {
-    const RealmConfig *config = &double_default_config;
-    uint64_t page = config->ram_base + 0x100000, value = 0x1234, back = 0;
-
-    check_image(config->ram_base, 0x3000);
-    check_image(config->ram_base + 0x200000, 0x11000);
-    g_assert_cmpint(double_guest_write(0, page, &value, 8, &error_abort), ==,
-                    DOUBLE_DONE);
-    g_assert_cmpint(double_guest_read(0, page, &back, 8, &error_abort), ==,
-                    DOUBLE_DONE);
-    g_assert_cmphex(back, ==, value);
-    g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 0);
+    g_assert_cmpint(double_guest_set_ripas(0, ipa, size, ram, &error_abort),
+                    ==, DOUBLE_DONE);
 }
 
-static void life(const char *version, size_t page_size)
-{
-    DoubleOptions options = { version, page_size };
-    DoubleMachineOptions m = machine_options();
+/* ---- What is populated ---- */
 
-    double_start(&options);
-    g_assert_true(double_machine_create(&m, &error_abort));
-    g_assert_true(double_machine_run(&error_abort));
-    check_runs();
-    double_machine_destroy();
-    double_stop();
-}
+typedef struct Populated {
+    uint64_t base, top;
+} Populated;
 
-static void test_life(void)
+static GArray *populated;               /* the ranges, as the kernel got them */
+static unsigned activations;
+
+static void watch(DoubleCall *call, bool after, void *opaque)
 {
-    for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
-        for (size_t p = 0; p < ARRAY_SIZE(page_sizes); p++) {
-            life(versions[v], page_sizes[p]);
+    uint32_t request = call->request;
+    Populated p = { 0 };
+
+    if (after) {
+        return;
+    }
+    if (request == (uint32_t)KVM_ARM_RMI_POPULATE ||
+        request == (uint32_t)KVM_ARM_RMI_POPULATE_V12) {
+        const struct kvm_arm_rmi_populate *a = call->arg;
+
+        p = (Populated) { a->base, a->base + a->size };
+    } else if (request == KVM_ENABLE_CAP) {
+        const struct kvm_enable_cap *cap = call->arg;
+        const struct kvm_arm_rme_populate *a = (void *)(uintptr_t)cap->args[1];
+
+        activations += cap->args[0] == KVM_ARM_RME_ACTIVATE;
+        if (cap->args[0] == KVM_ARM_RME_POPULATE) {
+            p = (Populated) { a->base, a->base + a->size };
         }
     }
+    if (p.top) {
+        g_array_append_val(populated, p);
+    }
+}
+
+/* From behind the search for the interface on. */
+static void create_and_watch(void)
+{
+    g_assert_true(double_machine_create(&the_options, &error_abort));
+    populated = g_array_new(false, false, sizeof(Populated));
+    activations = 0;
+    double_set_hook(watch, NULL);
+    g_assert_true(double_machine_run(&error_abort));
+}
+
+/* ---- Tests ---- */
+
+static void runs(const char *version, size_t page_size)
+{
+    uint64_t page = BASE + 0x100000;
+
+    start(version, page_size);
+    create_and_run();
+    check_image(BASE, 0x4234);
+    check_image(BASE + 0x200000, 0x10800);
+    writes(page, 0x1234);
+    g_assert_cmphex(reads(page), ==, 0x1234);
+    g_assert_cmphex(reads(page + 8), ==, 0);
+    end();
+}
+
+static void test_runs(void)
+{
+    for_all(runs);
+}
+
+/* Nothing private is in QEMU's memory, nor are the images any more. */
+static void secret(const char *version, size_t page_size)
+{
+    start(version, page_size);
+    create_and_run();
+    writes(BASE + 0x100000, 0x1234);
+    g_assert_true(buffer_is_zero(double_shared(BASE, 4 * MiB), 4 * MiB));
+    end();
+}
+
+static void test_secret(void)
+{
+    for_all(secret);
+}
+
+/* Memory moves to the other half and back, without what was in it. */
+static void converts(const char *version, size_t page_size)
+{
+    uint64_t page = BASE + 0x100000, size = 64 * KiB;
+    uint64_t before;
+
+    start(version, page_size);
+    create_and_run();
+    writes(page, 1);
+    before = double_private_bytes();
+    sets_ripas(page, size, false);
+    g_assert_cmpuint(double_private_bytes(), <, before);
+    g_assert_cmpint(double_guest_read(0, page, &before, 8, &error_abort), ==,
+                    DOUBLE_ABORT);
+    g_assert_cmphex(reads(alias(page)), ==, 0);
+    writes(alias(page), 2);
+    g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 2);
+    *(uint64_t *)double_shared(page + 64, 8) = 3;
+    g_assert_cmphex(reads(alias(page + 64)), ==, 3);
+    sets_ripas(page, size, true);
+    g_assert_cmphex(reads(page), ==, 0);
+    g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 0);
+    writes(page, 4);
+    g_assert_cmphex(reads(page), ==, 4);
+    end();
+}
+
+static void test_converts(void)
+{
+    for_all(converts);
+}
+
+/* A vCPU meets a page of the other half: KVM_EXIT_MEMORY_FAULT for it. */
+static void mismatch(const char *version, size_t page_size)
+{
+    uint64_t page = BASE + 0x100000;
+
+    start(version, page_size);
+    create_and_run();
+    writes(alias(page), 5);
+    g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 5);
+    end();
+}
+
+static void test_mismatch(void)
+{
+    for_all(mismatch);
+}
+
+/* Whole pages, ascending, each once, none twice. */
+static void in_order(const char *version, size_t page_size)
+{
+    uint64_t top = 0;
+
+    start(version, page_size);
+    create_and_watch();
+    g_assert_cmpuint(populated->len, ==, 2);
+    for (guint i = 0; i < populated->len; i++) {
+        Populated *p = &g_array_index(populated, Populated, i);
+
+        g_assert_cmphex((p->base | p->top) % page_size, ==, 0);
+        g_assert_cmphex(p->base, >=, top);
+        top = p->top;
+    }
+    g_array_unref(populated);
+    end();
+}
+
+static void test_in_order(void)
+{
+    for_all(in_order);
+}
+
+static void once(const char *version, size_t page_size)
+{
+    unsigned before;
+
+    start(version, page_size);
+    create_and_watch();
+    writes(BASE + 0x100000, 6);
+    before = populated->len;
+    for (unsigned i = 0; i < 3; i++) {
+        double_machine_stop();
+        g_assert_true(double_machine_run(&error_abort));
+        g_assert_cmphex(reads(BASE + 0x100000), ==, 6);
+    }
+    g_assert_cmpuint(populated->len, ==, before);
+    g_assert_cmpuint(activations, <=, 1);
+    g_array_unref(populated);
+    end();
+}
+
+static void test_once(void)
+{
+    for_all(once);
+}
+
+/* A kernel that populates page by page, and says so. */
+static void partly(DoubleCall *call, bool after, void *opaque)
+{
+    call->partly = true;
+}
+
+static void populates_partly(const char *version, size_t page_size)
+{
+    start(version, page_size);
+    double_set_hook(partly, NULL);
+    create_and_run();
+    check_image(BASE, 0x4234);
+    check_image(BASE + 0x200000, 0x10800);
+    end();
+}
+
+static void test_partly(void)
+{
+    for_all(populates_partly);
+}
+
+static void cpus_start(const char *version, size_t page_size)
+{
+    uint64_t value = 0;
+    Error *err = NULL;
+
+    start(version, page_size);
+    create_and_run();
+    g_assert_cmpint(double_guest_get_register(0, 0, &value, &error_abort), ==,
+                    DOUBLE_DONE);
+    g_assert_cmphex(value, ==, BASE + 0x2000);
+    g_assert_cmpint(double_guest_get_register(1, 0, &value, &err), ==,
+                    DOUBLE_EXIT);
+    g_clear_pointer(&err, error_free);
+    g_assert_cmpint(double_guest_cpu_on(0, 1, BASE, &error_abort), ==,
+                    DOUBLE_DONE);
+    g_assert_cmpint(double_guest_set_register(1, 7, 77, &error_abort), ==,
+                    DOUBLE_DONE);
+    end();
+}
+
+static void test_cpus_start(void)
+{
+    for_all(cpus_start);
+}
+
+/* ---- What cannot be ---- */
+
+static void check_refused(const char *const words[])
+{
+    Error *err = NULL;
+
+    g_assert_false(double_machine_create(&the_options, &err));
+    g_test_message("%s", error_get_pretty(err));
+    for (; *words; words++) {
+        g_assert_nonnull(strstr(error_get_pretty(err), *words));
+    }
+    error_free(err);
+    end();
+}
+
+#define REFUSED(...) check_refused((const char *const[]) { __VA_ARGS__, NULL })
+
+static void test_no_realms(void)
+{
+    start("mainline", 4 * KiB);
+    REFUSED("KVM_CREATE_VM", "cannot run a Realm");
+}
+
+static void test_no_rme(void)
+{
+    start("no-rme", 4 * KiB);
+    REFUSED("KVM_CREATE_VM", "no RME");
+}
+
+static void test_other_abi(void)
+{
+    start("v10", 4 * KiB);
+    the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RMI;
+    REFUSED("kvm-abi=rmi");
+    start("v14", 4 * KiB);
+    the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RME;
+    REFUSED("kvm-abi=rme");
+    start("v12", 4 * KiB);
+    the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RME;
+    REFUSED("kvm-abi=rme");
+}
+
+static void test_asked_abi(void)
+{
+    start("v10", 4 * KiB);
+    the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RME;
+    create_and_run();
+    end();
+    start("v13", 4 * KiB);
+    the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RMI;
+    create_and_run();
+    end();
+}
+
+/* What versions 12 to 15 have no way to set. */
+static void test_rmi_properties(void)
+{
+    for (size_t v = 4; v < ARRAY_SIZE(versions); v++) {
+        start(versions[v], 4 * KiB);
+        the_options.config.has_rpv = true;
+        REFUSED("personalization-value", "rmi");
+        start(versions[v], 4 * KiB);
+        the_options.config.has_measurement_algorithm = true;
+        REFUSED("measurement-algorithm", "rmi");
+    }
+}
+
+static void test_rme_properties(void)
+{
+    for (size_t v = 0; v < 4; v++) {
+        start(versions[v], 4 * KiB);
+        the_options.config.has_rpv = true;
+        the_options.config.has_measurement_algorithm = true;
+        the_options.config.measurement_algorithm =
+            RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+        create_and_run();
+        end();
+    }
+}
+
+static void test_irqchip(void)
+{
+    start("v14", 4 * KiB);
+    the_options.userspace_irqchip = true;
+    REFUSED("kernel-irqchip=off");
+}
+
+static void test_mte(void)
+{
+    start("v14", 4 * KiB);
+    the_options.config.mte = true;
+    REFUSED("KVM_CAP_ARM_MTE", "mte=on");
+}
+
+static void test_migration(void)
+{
+    start("v14", 4 * KiB);
+    the_options.config.migration = true;
+    REFUSED("KVM_CAP_ARM_REALM_MIGRATION", "migration=on");
+}
+
+static void test_blocker(void)
+{
+    for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
+        start(versions[v], 4 * KiB);
+        create_and_run();
+        g_assert_nonnull(double_blocker());
+        g_assert_nonnull(strstr(error_get_pretty(double_blocker()),
+                                "KVM_CAP_ARM_REALM_MIGRATION"));
+        end();
+    }
+}
+
+/* A Realm without migration=on, on a kernel that could. */
+static void test_not_migratable(void)
+{
+    DoubleOptions options = { "v14", .migration = true };
+    uint8_t offer[8] = { 0 };
+    Error *err = NULL;
+
+    the_options = machine_options();
+    double_start(&options);
+    create_and_run();
+    writes(BASE + 0x100000, 1);
+    g_assert_null(double_blocker());
+    g_assert_false(realm_kvm_backend()->accept(offer, sizeof(offer), &err));
+    g_test_message("%s", error_get_pretty(err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "migration=off"));
+    error_free(err);
+    end();
+}
+
+/* Ranges that a kernel could name in KVM_EXIT_MEMORY_FAULT. */
+static void test_bad_ranges(void)
+{
+    static const struct {
+        uint64_t base, size;
+    } ranges[] = {
+        { BASE + 1, 4 * KiB }, { BASE, 100 }, { 0, 4 * KiB },
+        { BASE + 4 * MiB, 4 * KiB }, { BASE + 4 * MiB - 4 * KiB, 8 * KiB },
+        { BASE, 1 * GiB }, { BASE, -4096ull }, { -4096ull, 4 * KiB },
+    };
+
+    start("v14", 4 * KiB);
+    create_and_run();
+    writes(BASE + 4 * MiB - 8, 9);
+    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+        Error *err = NULL;
+
+        g_assert_false(realm_kvm_convert_range(ranges[i].base, ranges[i].size,
+                                               i % 2, &err));
+        g_assert_nonnull(strstr(error_get_pretty(err),
+                                "KVM_EXIT_MEMORY_FAULT"));
+        error_free(err);
+    }
+    check_image(BASE, 0x4234);
+    g_assert_cmphex(reads(BASE + 4 * MiB - 8), ==, 9);
+    end();
+}
+
+/* A page of the Realm's is less than one of the host's. */
+static void test_small_range(void)
+{
+    Error *err = NULL;
+
+    start("v14", 64 * KiB);
+    create_and_run();
+    g_assert_cmpint(double_guest_set_ripas(0, BASE + 0x101000, 4 * KiB, false,
+                                           &err), ==, DOUBLE_EXIT);
+    g_assert_nonnull(strstr(error_get_pretty(err), "65536"));
+    error_free(err);
+    end();
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/kvm-double/life/an_image_runs", test_life);
+#define TEST(name, function) \
+    g_test_add_func("/kvm-double/life/" name, function)
+    TEST("a_realm_runs_its_images", test_runs);
+    TEST("what_is_private_is_not_in_qemus_memory", test_secret);
+    TEST("memory_is_shared_and_private_again", test_converts);
+    TEST("a_page_of_the_other_half_is_converted", test_mismatch);
+    TEST("images_are_populated_in_order_and_once", test_in_order);
+    TEST("stop_and_cont_repeat_nothing", test_once);
+    TEST("a_kernel_may_populate_page_by_page", test_partly);
+    TEST("vcpus_start_as_the_machine_says", test_cpus_start);
+    TEST("refuse_a_kernel_without_realms", test_no_realms);
+    TEST("refuse_a_machine_without_rme", test_no_rme);
+    TEST("refuse_a_generation_that_is_not_there", test_other_abi);
+    TEST("the_generation_that_was_asked_for", test_asked_abi);
+    TEST("refuse_properties_that_rmi_cannot_set", test_rmi_properties);
+    TEST("properties_of_rme", test_rme_properties);
+    TEST("refuse_another_irqchip", test_irqchip);
+    TEST("refuse_tags_that_the_kernel_has_not", test_mte);
+    TEST("refuse_migration_that_the_kernel_has_not", test_migration);
+    TEST("a_blocker_where_the_kernel_cannot_migrate", test_blocker);
+    TEST("refuse_an_offer_without_migration", test_not_migratable);
+    TEST("refuse_faults_outside_of_ram", test_bad_ranges);
+    TEST("refuse_a_part_of_a_host_page", test_small_range);
+#undef TEST
     return g_test_run();
 }
