@@ -10,7 +10,7 @@ CONFIGURE ?=
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
-.PHONY: check-double
+.PHONY: check-contract check-double
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -62,6 +62,10 @@ check-model: deps
 check-double: deps
 	@tests/run-check --build-dir $(BUILD) configure double
 
+# Every backend keeps the contract of RealmBackendOps, and all do so alike.
+check-contract: deps
+	@tests/run-check --build-dir $(BUILD) configure contract
+
 check-hostile: build guest
 	@tests/hostile/relay
 
@@ -107,6 +111,7 @@ help:
 	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: three minutes'
 	@echo 'make check-model  the model of Realm migration, in every state'
 	@echo 'make check-double    the KVM backend on a stand-in kernel, which also fails and lies'
+	@echo 'make check-contract  every backend against one suite, and what they did compared'
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'

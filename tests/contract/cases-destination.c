@@ -1,0 +1,332 @@
+/*
+ * The contract of RealmBackendOps: the order of a migration, at the
+ * destination
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "flow.h"
+
+/* A destination is the same machine as the source's calls find elsewhere. */
+static void is_no_source(Machine *m)
+{
+    g_autoptr(GByteArray) page = page_numbers(1, 0);
+    g_autoptr(GByteArray) junk = cut(page, 80);
+
+    no(m, ACCEPT, .blob = junk);
+    no(m, EXPORT_BEGIN);
+    no(m, COLLECT_DIRTY);
+    no(m, EXPORT_MEMORY, .blob = page);
+    no(m, EXPORT_EPOCH);
+    no(m, PAUSE);
+    no(m, EXPORT_STATE, 0);
+    no(m, EXPORT_START);
+    no(m, EXPORT_ABORT);
+    no(m, EXPORT_RESUME, .blob = junk);
+    g_assert_cmpint(yes(m, LEFT)->value, ==, 0);
+    g_assert_cmpint(yes(m, ACCEPTED)->value, ==, 0);
+}
+
+/* This is wherever the session has not come to its end. */
+static void is_not_there_yet(Machine *m)
+{
+    no(m, RUN);
+    no(m, COMMIT);
+    no(m, COMMIT);
+    no(m, RUN);
+}
+
+static void a_destination_commits_at_the_very_end(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    Machine *m = p->destination;
+
+    is_not_there_yet(m);
+    pair_bind(p);
+    is_not_there_yet(m);
+    pair_begin(p);
+    is_not_there_yet(m);
+    pair_round(p);
+    pair_epoch(p);
+    is_not_there_yet(m);
+    pair_pause(p);
+    pair_round(p);
+    pair_state(p);
+    is_not_there_yet(m);
+    yes(m, IMPORT, .blob = yes(p->source, EXPORT_START)->blob);
+    no(m, RUN);
+    yes(m, COMMIT);
+    yes(m, RUN);
+    works(m);
+}
+
+static void a_destination_is_no_source(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    Machine *m = p->destination;
+
+    is_no_source(m);
+    pair_bind(p);
+    is_no_source(m);
+    pair_until_start(p);
+    is_no_source(m);
+    pair_start(p);
+    works(m);
+}
+
+static void one_offer_is_all(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    pair_bind(p);
+    no(p->destination, OFFER);
+    pair_until_start(p);
+    no(p->destination, OFFER);
+    pair_start(p);
+    no(p->destination, OFFER);
+    works(p->destination);
+}
+
+static void nothing_is_imported_without_an_offer(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(Machine) m = waiting_machine("other");
+    g_autoptr(GByteArray) list = page_numbers(1, 0);
+    const Answer *begin, *pages;
+
+    pair_bind(p);
+    begin = yes(p->source, EXPORT_BEGIN);
+    yes(p->source, COLLECT_DIRTY);
+    pages = yes(p->source, EXPORT_MEMORY, .blob = list);
+    no(m, IMPORT, .blob = begin->blob);
+    no(m, IMPORT_MEMORY, .blob = pages->blob);
+    no(m, COMMIT);
+    no(m, IMPORT_ABORT);
+    no(m, RUN);
+    yes(m, OFFER);
+}
+
+static void memory_waits_for_the_session(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) list = page_numbers(1, 0);
+    const Answer *begin, *pages;
+
+    pair_bind(p);
+    begin = yes(p->source, EXPORT_BEGIN);
+    yes(p->source, COLLECT_DIRTY);
+    pages = yes(p->source, EXPORT_MEMORY, .blob = list);
+    no(p->destination, IMPORT_MEMORY, .blob = pages->blob);
+    ask(p->destination, IMPORT, .blob = begin->blob);
+    ask(p->destination, RUN);
+    yes(p->destination, IMPORT_ABORT);
+}
+
+/* ---- What is final ---- */
+
+/* It never runs, and says so as often as it is asked. */
+static void is_over(Machine *m, const GByteArray *blob)
+{
+    const Answer *token = yes(m, IMPORT_ABORT), *again;
+
+    no(m, IMPORT, .blob = blob);
+    no(m, IMPORT_MEMORY, .blob = blob);
+    no(m, COMMIT);
+    no(m, RUN);
+    no(m, OFFER);
+    again = yes(m, IMPORT_ABORT);
+    g_assert_cmpmem(token->blob->data, token->blob->len, again->blob->data,
+                    again->blob->len);
+}
+
+static void a_session_that_is_not_what_was_sealed_is_final(void)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        g_autoptr(Pair) p = pair_new();
+        const GByteArray *good;
+        g_autoptr(GByteArray) bad = NULL;
+
+        pair_bind(p);
+        good = yes(p->source, EXPORT_BEGIN)->blob;
+        bad = i < 4 ? changed(good, good->len * i / 4 + 1, 0x80)
+                    : cut(good, i == 4 ? good->len - 1 : good->len + 1);
+        no(p->destination, IMPORT, .blob = bad);
+        is_over(p->destination, good);
+    }
+}
+
+static void memory_that_is_not_what_was_sealed_is_final(void)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        g_autoptr(Pair) p = pair_new();
+        g_autoptr(GByteArray) list = page_numbers(2, 1, 2);
+        g_autoptr(GByteArray) bad = NULL;
+        const GByteArray *good;
+
+        pair_bind(p);
+        pair_begin(p);
+        yes(p->source, COLLECT_DIRTY);
+        good = yes(p->source, EXPORT_MEMORY, .blob = list)->blob;
+        bad = i < 6 ? changed(good, good->len * i / 6 + 30, 0x04)
+                    : cut(good, i == 6 ? good->len - 1 : good->len + 1);
+        no(p->destination, IMPORT_MEMORY, .blob = bad);
+        is_over(p->destination, good);
+    }
+}
+
+static void records_without_contents_are_final(void)
+{
+    static const size_t sizes[] = { 0, 1, 48, 64, 1 << 12, 1 << 22 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        g_autoptr(Pair) p = pair_new();
+        g_autoptr(GByteArray) none = g_byte_array_new();
+        g_autoptr(GByteArray) zeroes = cut(none, sizes[i]);
+
+        pair_bind(p);
+        pair_begin(p);
+        machine_no(p->destination, i % 2 ? CALL_IMPORT : CALL_IMPORT_MEMORY,
+                   &(const Args) { .blob = zeroes });
+        ask(p->destination, IMPORT_MEMORY, .blob = zeroes);
+        yes(p->destination, IMPORT_ABORT);
+        no(p->destination, RUN);
+    }
+}
+
+static void a_record_comes_once_and_in_order(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        g_autoptr(Pair) p = pair_new();
+        const GByteArray *one, *two;
+
+        pair_bind(p);
+        pair_begin(p);
+        pair_round(p);
+        one = yes(p->source, EXPORT_EPOCH)->blob;
+        two = yes(p->source, EXPORT_EPOCH)->blob;
+        if (i != 1) {
+            yes(p->destination, IMPORT, .blob = one);
+        }
+        no(p->destination, IMPORT, .blob = i ? (i == 1 ? two : one) : one);
+        is_over(p->destination, two);
+    }
+}
+
+static void a_bundle_that_is_missing_is_noticed(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) one = page_numbers(1, 1);
+
+    pair_bind(p);
+    pair_begin(p);
+    yes(p->source, COLLECT_DIRTY);
+    yes(p->source, EXPORT_MEMORY, .blob = one);         /* lost */
+    no(p->destination, IMPORT, .blob = yes(p->source, EXPORT_EPOCH)->blob);
+    yes(p->destination, IMPORT_ABORT);
+}
+
+static void a_page_that_never_came_keeps_the_realm_from_starting(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    touch_chunk(p->source, 1);
+    pair_bind(p);
+    pair_begin(p);
+    pair_round(p);
+    pair_epoch(p);
+    pair_pause(p);
+    pair_round(p);
+    pair_state(p);
+    yes(p->source, EXPORT_START);
+    no(p->destination, COMMIT);
+    no(p->destination, RUN);
+    yes(p->source, EXPORT_RESUME,
+        .blob = yes(p->destination, IMPORT_ABORT)->blob);
+    yes(p->source, RUN);
+    works(p->source);
+}
+
+/* ---- Giving up ---- */
+
+static void a_destination_may_give_up_until_it_commits(void)
+{
+    g_autoptr(GByteArray) junk = page_numbers(1, 0);
+
+    for (unsigned when = 0; when < 4; when++) {
+        g_autoptr(Pair) p = pair_new();
+
+        pair_bind(p);
+        if (when >= 1) {
+            pair_begin(p);
+        }
+        if (when >= 2) {
+            pair_round(p);
+            pair_epoch(p);
+            pair_pause(p);
+            pair_round(p);
+            pair_state(p);
+        }
+        if (when >= 3) {
+            yes(p->destination, IMPORT,
+                .blob = yes(p->source, EXPORT_START)->blob);
+        }
+        is_over(p->destination, junk);
+    }
+}
+
+static void after_the_commit_nobody_gives_up(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) junk = page_numbers(1, 0);
+
+    pair_migrate(p);
+    no(p->destination, IMPORT_ABORT);
+    no(p->destination, COMMIT);
+    no(p->destination, IMPORT, .blob = junk);
+    no(p->destination, IMPORT_MEMORY, .blob = junk);
+    yes(p->destination, STOPPED);
+    yes(p->destination, RUN);
+    works(p->destination);
+}
+
+static void a_destination_that_gave_up_before_its_offer_still_can_offer(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    no(p->destination, IMPORT_ABORT);
+    no(p->destination, IMPORT_ABORT);
+    pair_migrate(p);
+    works(p->destination);
+}
+
+static void a_destination_made_without_migration_makes_no_offer(void)
+{
+    g_autoptr(Machine) m = machine_new("destination", &(ContractSetup) {
+                                           .incoming = true, .fixed = true });
+
+    no(m, OFFER);
+    no(m, OFFER);
+    no(m, RUN);
+}
+
+#define CASE(name) { #name, name }
+
+const Case destination_cases[] = {
+    CASE(a_destination_commits_at_the_very_end),
+    CASE(a_destination_is_no_source),
+    CASE(one_offer_is_all),
+    CASE(nothing_is_imported_without_an_offer),
+    CASE(memory_waits_for_the_session),
+    CASE(a_session_that_is_not_what_was_sealed_is_final),
+    CASE(memory_that_is_not_what_was_sealed_is_final),
+    CASE(records_without_contents_are_final),
+    CASE(a_record_comes_once_and_in_order),
+    CASE(a_bundle_that_is_missing_is_noticed),
+    CASE(a_page_that_never_came_keeps_the_realm_from_starting),
+    CASE(a_destination_may_give_up_until_it_commits),
+    CASE(after_the_commit_nobody_gives_up),
+    CASE(a_destination_that_gave_up_before_its_offer_still_can_offer),
+    CASE(a_destination_made_without_migration_makes_no_offer),
+    { NULL }
+};

@@ -1,0 +1,85 @@
+/*
+ * The contract of RealmBackendOps: steps that many cases share
+ *
+ * Purpose: a Realm that runs; a migration, step by step.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_CONTRACT_FLOW_H
+#define TESTS_CONTRACT_FLOW_H
+
+#include "machine.h"
+
+/* The first chunk of RAM is the image, and begins with this word. */
+#define IMAGE_WORD 0x600d0000600dull
+#define CHUNK_PAGES (CONTRACT_CHUNK / REALM_PAGE_SIZE)
+
+/* Address of page @n of chunk @chunk of RAM. */
+#define PAGE_OF(chunk, n) \
+    (CONTRACT_RAM_BASE + (chunk) * CONTRACT_CHUNK + (n) * REALM_PAGE_SIZE)
+/* Its number, from ram_base on. */
+#define NUMBER_OF(chunk, n) ((chunk) * CHUNK_PAGES + (n))
+
+typedef struct Case {
+    const char *name;           /* a claim */
+    void (*run)(void);
+} Case;
+
+/* Each ends with a Case without a name. */
+extern const Case life_cases[], memory_cases[], source_cases[];
+extern const Case dirty_cases[], destination_cases[], walk_cases[];
+
+/* A machine with the image in place, and one whose Realm runs. */
+Machine *loaded_machine(const char *name, const ContractSetup *setup);
+Machine *running_machine(const char *name);
+
+/* One that waits for a migration. */
+Machine *waiting_machine(const char *name);
+
+/* An access of the Realm's has this result. */
+void guest_reads(Machine *m, uint64_t ipa, uint64_t value);
+void guest_writes(Machine *m, uint64_t ipa, uint64_t value);
+void access_fails(Machine *m, uint64_t ipa, ContractOutcome outcome);
+
+/* The Realm has touched all pages of a chunk; the first word of each is 0. */
+void touch_chunk(Machine *m, unsigned chunk);
+
+/* The Realm runs: page 8 of the image is written and read. */
+void works(Machine *m);
+
+typedef struct Pair {
+    Machine *source, *destination;
+} Pair;
+
+/* A Realm that runs, and a machine that waits. */
+Pair *pair_new(void);
+void pair_free(Pair *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pair, pair_free)
+
+/* The destination's offer is accepted. */
+void pair_bind(Pair *p);
+/* The session is open on both sides, before any page. */
+void pair_begin(Pair *p);
+/* Collect, export and import; how many pages. */
+unsigned pair_round(Pair *p);
+/* Export and import what @bitmap has. */
+unsigned pair_pages(Pair *p, const GByteArray *bitmap);
+void pair_epoch(Pair *p);
+void pair_pause(Pair *p);
+/* All parts; they are imported unless @keep gets them. */
+void pair_state(Pair *p);
+/* From a bound pair to where only the start token is missing. */
+void pair_until_start(Pair *p);
+/* The token is imported and committed, and the Realm runs there. */
+void pair_start(Pair *p);
+/* From pair_new to a Realm that runs at the destination. */
+void pair_migrate(Pair *p);
+
+/* A list of page numbers for EXPORT_MEMORY; the caller unrefs it. */
+GByteArray *page_numbers(unsigned n, ...);
+GByteArray *changed(const GByteArray *blob, size_t at, uint8_t by);
+GByteArray *cut(const GByteArray *blob, size_t size);
+
+bool bit(const GByteArray *bitmap, uint64_t page);
+
+#endif
