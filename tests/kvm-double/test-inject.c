@@ -126,10 +126,8 @@ static void test_inject(const void *opaque)
 }
 
 static const Run runs[] = {
-    { "life", "v5", 4 * KiB, run_life },
     { "life", "v10", 64 * KiB, run_life },
     { "life", "v12", 4 * KiB, run_life },
-    { "life", "v14", 64 * KiB, run_life },
     { "life", "v15", 16 * KiB, run_life },
     { "source", "v10", 4 * KiB, run_source },
     { "source", "v14", 16 * KiB, run_source },
