@@ -1,0 +1,88 @@
+/*
+ * Migration of memory tags: what a kind of tags offers, and how it is enabled
+ *
+ * Purpose: some machines keep a few bytes of tags beside each page of RAM.
+ * They migrate with their page: migration/page-tags/ has the stream, and a
+ * provider behind PageTagsOps gets and sets the tags.  Nothing here knows
+ * what the tags mean.
+ *
+ * Invariants: at most one provider, registered before any migration begins,
+ * and for the life of the machine.
+ *
+ * Lock rule: registration under the BQL; for the rest see each callback.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef MIGRATION_PAGE_TAGS_H
+#define MIGRATION_PAGE_TAGS_H
+
+#include "exec/cpu-common.h"
+
+/* Bounds for any provider, so that buffers have a known size. */
+#define PAGE_TAGS_MAX_BYTES     128
+#define PAGE_TAGS_MAX_RECORD    (1 + PAGE_TAGS_MAX_BYTES)
+#define PAGE_TAGS_MAX_BLOCKS    16
+
+typedef struct PageTagsOps {
+    /* Name of the section in the stream; begins every message. */
+    const char *section;
+    /* What a level is called in messages, as in "MTE level" */
+    const char *level_name;
+    /* Bytes of tags of a target page */
+    unsigned tag_bytes;
+
+    /* 0 to 255; equal on source and destination.  BQL. */
+    unsigned (*level)(void);
+
+    /*
+     * A source begins (BQL); may allocate what sync() needs.  end() is called
+     * in any case, also if begin() failed or was not called.  Optional.
+     */
+    bool (*begin)(Error **errp);
+    void (*end)(void);
+
+    /*
+     * Before QEMU reads its dirty bitmaps: make dirty the pages whose tags
+     * alone have changed.  @last: no vCPU runs.  BQL.  Optional: where a
+     * store of tags is a store to the page, there is nothing to do.
+     */
+    void (*sync)(bool last);
+
+    /*
+     * Tags of @pages pages that follow each other in @block.  Any thread, and
+     * several at once.  A failure has address and length in its message.
+     */
+    bool (*read)(RAMBlock *block, ram_addr_t offset, unsigned pages,
+                 uint8_t *tags, Error **errp);
+    bool (*write)(RAMBlock *block, ram_addr_t offset, unsigned pages,
+                  const uint8_t *tags, Error **errp);
+
+    /*
+     * A record is the form of a page's tags in the stream.  No lock.
+     * pack() writes at most PAGE_TAGS_MAX_RECORD bytes, and returns how many.
+     */
+    size_t (*pack)(const uint8_t *tags, uint8_t *record);
+    /*
+     * How many bytes a record has, as far as its first @have bytes, at least
+     * one, tell: at most PAGE_TAGS_MAX_RECORD.  0: malformed.
+     */
+    size_t (*record_size)(const uint8_t *record, size_t have);
+    /* A record of @size bytes, as record_size() told; false: malformed. */
+    bool (*unpack)(const uint8_t *record, size_t size, uint8_t *tags);
+} PageTagsOps;
+
+/*
+ * Whether tags shall migrate this way: the property page-tags of the object
+ * "migration", whose value auto is @automatic.
+ */
+bool page_tags_wanted(bool automatic);
+
+/*
+ * The machine has tags, those of the @n blocks, which exist and are mapped
+ * for the life of the machine.
+ */
+void page_tags_register(const PageTagsOps *ops, RAMBlock *const *blocks,
+                        unsigned n);
+
+#endif

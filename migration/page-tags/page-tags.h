@@ -1,0 +1,87 @@
+/*
+ * Migration of memory tags: what its files share
+ *
+ *     core.c         the provider, its blocks, the property
+ *     section.c      the section: announcement, end, refusals
+ *     ack.c          the destination's answer to the announcement
+ *     source.c       records after the pages of the main channel
+ *     destination.c  what becomes of records, whatever their channel
+ *     multifd.c      records at the end of a packet
+ *
+ * Lock rule: `ops` and `blocks` are written once, at registration; `sending`
+ * under the BQL, before the first page is sent; the counters are atomic.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef MIGRATION_PAGE_TAGS_INTERNAL_H
+#define MIGRATION_PAGE_TAGS_INTERNAL_H
+
+#include "qemu/stats64.h"
+#include "migration/page-tags.h"
+#include "migration/qemu-file-types.h"
+
+#define PAGE_TAGS_VERSION   1
+
+typedef struct PageTagsBlock {
+    RAMBlock *block;
+    /*
+     * Destination: a bit a page that may have other tags than zero.  So the
+     * others, most of them, cost nothing when zero tags arrive.  Atomic.
+     */
+    unsigned long *tagged;
+} PageTagsBlock;
+
+typedef struct PageTags {
+    const PageTagsOps *ops;     /* NULL: this machine has no tags */
+    PageTagsBlock blocks[PAGE_TAGS_MAX_BLOCKS];
+    unsigned num_blocks;
+    bool sending;               /* the section was announced */
+    bool announced;             /* its announcement was loaded */
+    Stat64 records;             /* so many were sent, or loaded */
+} PageTags;
+
+extern PageTags page_tags;
+
+/* The block, if it has tags; else NULL. */
+PageTagsBlock *page_tags_find(const RAMBlock *block);
+
+/* Fail the migration with @err (freed); returns -EINVAL. */
+int page_tags_fail(Error *err);
+
+/* A bitmap sync begins: what was read ahead is stale from now on. */
+void page_tags_source_sync(void);
+void page_tags_source_begin(void);
+void page_tags_source_end(void);
+
+/* Tags on their way into the guest: those of pages that follow each other. */
+#define PAGE_TAGS_BATCH_PAGES   256
+
+typedef struct PageTagsBatch {
+    PageTagsBlock *where;
+    ram_addr_t offset;
+    unsigned pages;
+    uint8_t tags[PAGE_TAGS_BATCH_PAGES * PAGE_TAGS_MAX_BYTES];
+} PageTagsBatch;
+
+/* @tags: NULL means zero. */
+bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
+                         ram_addr_t offset, const uint8_t *tags, Error **errp);
+bool page_tags_batch_flush(PageTagsBatch *batch, Error **errp);
+
+void page_tags_destination_init(void);
+void page_tags_destination_begin(void);
+bool page_tags_destination_flush(Error **errp);
+void page_tags_destination_end(void);
+
+/* Source: is there a destination that answers?  Then wait until it did. */
+void page_tags_ack_begin(void);
+bool page_tags_ack_wait(QEMUFile *f, Error **errp);
+/* Destination */
+void page_tags_ack_send(unsigned level, bool ok);
+
+/* The section's handlers refuse what does not work with tags. */
+bool page_tags_check_capabilities(Error **errp);
+void page_tags_section_register(void);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * Migration of memory tags: records after the pages of the main channel
+ *
+ * Purpose: a page record of RAM with tags is followed by one record of its
+ * tags.  A record of a zero page is not: it says that the tags are zero, too;
+ * so a page of zeros that has tags goes as an ordinary page.
+ *
+ * Providers prefer to be asked for many pages at once, so tags are read
+ * ahead.  Why this is right: let page P be sent at time s with tags that were
+ * read at time r < s.
+ *  - P's dirty log was cleared at a time c < r: the log of its whole chunk is
+ *    cleared before any page of the chunk is sent, and nothing is read beyond
+ *    the chunk of the page that asks.
+ *  - So a store to P's tags after r is in the log, and is seen by the next
+ *    sync.  If that sync comes after s, P is sent again.
+ *  - If it came between r and s, it would find P's bit still set, P would go
+ *    out once, with the tags of r, and the store would be lost.  Hence every
+ *    sync drops what was read ahead.
+ *
+ * Lock rule: the migration thread; the epoch is written by whoever syncs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "migration/migration.h"
+#include "migration/qemu-file.h"
+#include "migration/ram.h"
+#include "hooks.h"
+#include "page-tags.h"
+
+#define AHEAD_PAGES 256
+
+static struct {
+    uint8_t *tags;              /* of AHEAD_PAGES pages */
+    RAMBlock *block;
+    unsigned long first;        /* page in the block */
+    unsigned pages;             /* 0: nothing was read */
+    unsigned epoch;             /* when that was */
+} ahead;
+
+static unsigned epoch_now;
+
+void page_tags_source_sync(void)
+{
+    qatomic_inc(&epoch_now);
+}
+
+void page_tags_source_begin(void)
+{
+    ahead.tags = g_malloc(AHEAD_PAGES * PAGE_TAGS_MAX_BYTES);
+    ahead.pages = 0;
+}
+
+void page_tags_source_end(void)
+{
+    g_clear_pointer(&ahead.tags, g_free);
+}
+
+/* From @page on: how many pages will be sent next, and may be read. */
+static unsigned pages_ahead(RAMBlock *block, unsigned long page)
+{
+    unsigned long end = block->used_length >> qemu_target_page_bits();
+
+    end = MIN(end, page + AHEAD_PAGES);
+    if (block->clear_bmap) {
+        end = MIN(end, QEMU_ALIGN_UP(page + 1,
+                                     1UL << block->clear_bmap_shift));
+    }
+    if (!block->bmap) {
+        return 1;
+    }
+    return find_next_zero_bit(block->bmap, end, page + 1) - page;
+}
+
+static bool read_ahead(RAMBlock *block, unsigned long page, Error **errp)
+{
+    ahead.epoch = qatomic_read(&epoch_now);
+    ahead.block = block;
+    ahead.first = page;
+    ahead.pages = pages_ahead(block, page);
+    if (!page_tags.ops->read(block,
+                             (ram_addr_t)page << qemu_target_page_bits(),
+                             ahead.pages, ahead.tags, errp)) {
+        ahead.pages = 0;
+        return false;
+    }
+    return true;
+}
+
+/* The tags of a page that is about to be sent; NULL with @errp set. */
+static const uint8_t *tags_of(RAMBlock *block, ram_addr_t offset, Error **errp)
+{
+    unsigned long page = offset >> qemu_target_page_bits();
+    bool known = ahead.pages && ahead.block == block &&
+                 page >= ahead.first && page - ahead.first < ahead.pages &&
+                 ahead.epoch == qatomic_read(&epoch_now);
+
+    if (!known && !read_ahead(block, page, errp)) {
+        return NULL;
+    }
+    return ahead.tags + (page - ahead.first) * page_tags.ops->tag_bytes;
+}
+
+/*
+ * Whether a page of zeros has tags.  A failure to read them says yes: then
+ * page_tags_put() meets it again, and can report it.
+ */
+bool page_tags_present(RAMBlock *block, ram_addr_t offset)
+{
+    const uint8_t *tags;
+
+    if (!page_tags.sending || !page_tags_find(block)) {
+        return false;
+    }
+    tags = tags_of(block, offset, NULL);
+    return !tags || !buffer_is_zero(tags, page_tags.ops->tag_bytes);
+}
+
+bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+{
+    uint8_t record[PAGE_TAGS_MAX_RECORD];
+    const uint8_t *tags;
+    Error *err = NULL;
+    size_t size;
+
+    if (!page_tags.sending || !page_tags_find(block)) {
+        return true;
+    }
+    tags = tags_of(block, offset, &err);
+    if (!tags) {
+        qemu_file_set_error(f, page_tags_fail(err));
+        return false;
+    }
+    size = page_tags.ops->pack(tags, record);
+    qemu_put_buffer(f, record, size);
+    ram_transferred_add(size);
+    stat64_add(&page_tags.records, 1);
+    return true;
+}
