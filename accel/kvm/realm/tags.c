@@ -2,7 +2,7 @@
  * The KVM backend for Realms: tags of memory that the host may see
  *
  * Purpose: memory tags of a list of pages: with KVM_ARM_COPY_TAGS_LIST where
- * the kernel has it, else run by run with KVM_ARM_MTE_COPY_TAGS.  Tags of
+ * the kernel has it, else run by run as an ordinary guest's.  Tags of
  * private pages are in their bundles, and nobody else's.
  *
  * Invariants: two tags a byte on our side, whatever the kernel's form.
@@ -17,11 +17,11 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
+#include "system/page-tags-kvm.h"
 #include "realm-kvm.h"
 
-/* KVM_ARM_MTE_COPY_TAGS has a tag a byte; and this much of it at once. */
-#define TAGS_OF_PAGE    (KVM_ARM_REALM_GRANULE / 16)
-#define MAX_RUN_PAGES   512
+QEMU_BUILD_BUG_ON(KVM_TAGS_PAGE != KVM_ARM_REALM_GRANULE);
+QEMU_BUILD_BUG_ON(KVM_TAGS_BYTES != KVM_ARM_TAG_BYTES);
 
 static void failed(Error **errp, const char *name, uint64_t address,
                    unsigned pages, int ret)
@@ -65,77 +65,12 @@ static bool copy_list(const uint64_t *addresses, unsigned n, uint8_t *tags,
     return true;
 }
 
-static void pack(uint8_t *to, const uint8_t *from, unsigned pages)
-{
-    for (size_t i = 0; i < (size_t)pages * KVM_ARM_TAG_BYTES; i++) {
-        to[i] = (from[2 * i] & 15) | from[2 * i + 1] << 4;
-    }
-}
-
-static void unpack(uint8_t *to, const uint8_t *from, unsigned pages)
-{
-    for (size_t i = 0; i < (size_t)pages * KVM_ARM_TAG_BYTES; i++) {
-        to[2 * i] = from[i] & 15;
-        to[2 * i + 1] = from[i] >> 4;
-    }
-}
-
-/*
- * The bytes at @address whose tags were copied; at most @size, which is a
- * number of host pages.  0 with @errp set.
- */
-static uint64_t copy_some(uint64_t address, uint64_t size, uint8_t *bytes,
-                          bool to_guest, Error **errp)
-{
-    struct kvm_arm_copy_mte_tags args = {
-        .guest_ipa = address,
-        .length = size,
-        .addr = bytes,
-        .flags = direction(to_guest),
-    };
-    int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_MTE_COPY_TAGS, &args));
-
-    if (ret < 0) {
-        failed(errp, "KVM_ARM_MTE_COPY_TAGS", address,
-               size / KVM_ARM_REALM_GRANULE, ret);
-        return 0;
-    }
-    if (ret == 0 || ret > size ||
-        !QEMU_IS_ALIGNED(ret, KVM_ARM_REALM_GRANULE)) {
-        realm_kvm_lies(errp, "KVM_ARM_MTE_COPY_TAGS", "it copied those of %d "
-                       "of %" PRIu64 " bytes", ret, size);
-        return 0;
-    }
-    return ret;
-}
-
-static bool copy_run(uint64_t address, unsigned pages, uint8_t *tags,
-                     bool to_guest, uint8_t *bytes, Error **errp)
-{
-    uint64_t size = (uint64_t)pages * KVM_ARM_REALM_GRANULE, done, step;
-
-    if (to_guest) {
-        unpack(bytes, tags, pages);
-    }
-    for (done = 0; done < size; done += step) {
-        step = copy_some(address + done, size - done, bytes + done / 16,
-                         to_guest, errp);
-        if (!step) {
-            return false;
-        }
-    }
-    if (!to_guest) {
-        pack(tags, bytes, pages);
-    }
-    return true;
-}
-
 /* How many of the @n pages follow each other, but no more than a run has. */
 static unsigned run_length(const uint64_t *addresses, unsigned n)
 {
     unsigned length = 1;
 
-    while (length < MIN(n, MAX_RUN_PAGES) &&
+    while (length < MIN(n, KVM_TAGS_RUN_PAGES) &&
            addresses[length] == addresses[0] +
                                 (uint64_t)length * KVM_ARM_REALM_GRANULE) {
         length++;
@@ -146,12 +81,14 @@ static unsigned run_length(const uint64_t *addresses, unsigned n)
 static bool copy_runs(const uint64_t *addresses, unsigned n, uint8_t *tags,
                       bool to_guest, Error **errp)
 {
-    g_autofree uint8_t *bytes = g_malloc(MAX_RUN_PAGES * TAGS_OF_PAGE);
+    g_autofree uint8_t *bytes = g_malloc(KVM_TAGS_RUN_PAGES *
+                                         KVM_TAGS_KERNEL_BYTES);
 
     while (n) {
         unsigned length = run_length(addresses, n);
 
-        if (!copy_run(*addresses, length, tags, to_guest, bytes, errp)) {
+        if (!kvm_arm_copy_tags(*addresses, length, tags, to_guest, bytes,
+                               errp)) {
             return false;
         }
         addresses += length;
