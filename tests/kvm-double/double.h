@@ -37,7 +37,7 @@
 /* What differs between the posted versions. */
 typedef struct DoubleFlavour {
     const char *name;           /* "v5", ... "v15", "mainline", "no-rme" */
-    int refusal;                /* of a Realm's VM, an errno; 0: there are some */
+    int refusal;                /* of a Realm's VM: an errno, or 0 */
     bool rme;                   /* the first generation */
     uint32_t cap;               /* KVM_CAP_ARM_RME or KVM_CAP_ARM_RMI */
     uint32_t rec_feature;       /* first generation: KVM_ARM_VCPU_REC */

@@ -122,7 +122,7 @@ struct DoubleVm {
     bool mte, migratable, has_policy, irqchip, ran;
     MigPolicy policy;
     GPtrArray *slots, *vcpus, *gmems;
-    GHashTable *private;        /* host pages with KVM_MEMORY_ATTRIBUTE_PRIVATE */
+    GHashTable *private;        /* host pages with that attribute */
     GHashTable *populated;      /* host pages */
     GArray *ripas;              /* DoubleRange: INIT_RIPAS, first generation */
     uint64_t rd, table;
