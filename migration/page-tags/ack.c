@@ -51,10 +51,27 @@ void page_tags_ack_begin(void)
     }
 }
 
+static void set_refused(uint32_t value, Error **errp)
+{
+    error_setg(errp, "the destination refuses: its %s is %u, the source has "
+               "%u; if they are equal, see its log",
+               page_tags.ops->level_name, value & ACK_LEVEL,
+               page_tags.ops->level());
+}
+
+/* A refusal is an error at once: next the destination only says that it is. */
 bool page_tags_pong(uint32_t value)
 {
+    Error *err = NULL;
+
     if (!page_tags.sending || (value & 0xffff0000u) != ACK_MAGIC) {
         return false;
+    }
+    if (!(value & ACK_OK)) {
+        set_refused(value, &err);
+        error_prepend(&err, "%s: ", page_tags.ops->section);
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
     }
     qatomic_set(&answer, value);
     qemu_sem_post(&answered);
@@ -102,20 +119,16 @@ static bool wait_answer(MigrationState *s, QEMUFile *f, Error **errp)
 bool page_tags_ack_wait(QEMUFile *f, Error **errp)
 {
     MigrationState *s = migrate_get_current();
-    unsigned level = page_tags.ops->level();
     bool ok;
 
     if (!s->rp_state.rp_thread_created || s->to_dst_file != f) {
         return true;            /* nobody can answer */
     }
-    qemu_fflush(f);
     bql_unlock();
     ok = wait_answer(s, f, errp);
     bql_lock();
     if (ok && !(answer & ACK_OK)) {
-        error_setg(errp, "the destination refuses: its %s is %u, the source "
-                   "has %u; if they are equal, see its log",
-                   page_tags.ops->level_name, answer & ACK_LEVEL, level);
+        set_refused(answer, errp);
         ok = false;
     }
     return ok;

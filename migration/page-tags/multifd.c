@@ -19,9 +19,11 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "exec/ramblock.h"
 #include "io/channel.h"
 #include "migration/migration.h"
+#include "migration/options.h"
 #include "hooks.h"
 #include "page-tags.h"
 
@@ -73,6 +75,32 @@ static bool is_ours(MultiFDSendParams *p)
 {
     return page_tags.sending && !multifd_payload_device_state(p->data) &&
            page_tags_find(p->data->u.ram.block);
+}
+
+/*
+ * A destination that does not know the section must not take records for a
+ * packet before it has noticed.  So the announcement has a SYNC on each
+ * channel with it, behind which a channel waits until the section is loaded.
+ */
+bool page_tags_multifd_sync_send(Error **errp)
+{
+    int ret;
+
+    if (!migrate_multifd()) {
+        return true;
+    }
+    bql_unlock();
+    ret = multifd_send_sync_main(MULTIFD_SYNC_ALL);
+    bql_lock();
+    if (ret) {
+        error_setg(errp, "cannot synchronize the channels of multifd");
+    }
+    return !ret;
+}
+
+void page_tags_multifd_sync_recv(void)
+{
+    multifd_recv_sync_main();
 }
 
 /* How many pages from @i on follow each other. */

@@ -80,6 +80,10 @@ bool page_tags_ack_wait(QEMUFile *f, Error **errp);
 /* Destination */
 void page_tags_ack_send(unsigned level, bool ok);
 
+/* With the announcement: channels wait for it. */
+bool page_tags_multifd_sync_send(Error **errp);
+void page_tags_multifd_sync_recv(void);
+
 /* The section's handlers refuse what does not work with tags. */
 bool page_tags_check_capabilities(Error **errp);
 void page_tags_section_register(void);

@@ -127,6 +127,7 @@ static void put_announcement(QEMUFile *f)
         qemu_put_byte(f, strlen(name));
         qemu_put_buffer(f, (const uint8_t *)name, strlen(name));
     }
+    qemu_fflush(f);             /* the destination has to see it now */
 }
 
 static int save_setup(QEMUFile *f, void *opaque, Error **errp)
@@ -147,7 +148,7 @@ static int save_setup(QEMUFile *f, void *opaque, Error **errp)
     page_tags.sending = true;
     put_announcement(f);
     trace_page_tags_announce(page_tags.ops->section, page_tags.ops->level());
-    if (!page_tags_ack_wait(f, errp)) {
+    if (!page_tags_multifd_sync_send(errp) || !page_tags_ack_wait(f, errp)) {
         error_prepend(errp, "%s: ", page_tags.ops->section);
         return -EINVAL;
     }
@@ -265,6 +266,9 @@ static bool load_start(QEMUFile *f, Error **errp)
     bool ok = check_announcement(f, errp);
 
     page_tags.announced = ok;
+    if (ok) {
+        page_tags_multifd_sync_recv();
+    }
     page_tags_ack_send(page_tags.ops->level(), ok);
     return ok;
 }
