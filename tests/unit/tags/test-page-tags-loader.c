@@ -1,0 +1,637 @@
+/*
+ * Tags on their way into a guest (migration/page-tags/)
+ *
+ * Purpose: a good stream is loaded, with as few writes as possible; one that
+ * is cut, hostile or of another machine is refused with a reason, and no tag
+ * is written for it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/module.h"
+#include "exec/address-spaces.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "io/channel-buffer.h"
+#include "migration/migration.h"
+#include "migration/options.h"
+#include "migration/page-tags/hooks.h"
+#include "migration/page-tags/page-tags.h"
+#include "migration/qemu-file.h"
+#include "migration/register.h"
+#include "system/runstate.h"
+#include "target/arm/page-tags/page-tags.h"
+
+#define PAGE    4096
+#define PAGES   64
+#define BYTES   PAGE_TAGS_MAX_BYTES
+#define LEVEL   3
+
+/* ---- What QEMU gives ---- */
+
+AddressSpace address_space_memory;
+static MigrationState the_migration;
+static const SaveVMHandlers *handlers;
+static VMChangeStateHandler *vm_changed;
+static char *error;
+static bool multifd;
+static int acks = -1;
+static unsigned syncs;
+
+MigrationState *migrate_get_current(void)
+{
+    return &the_migration;
+}
+
+void migrate_set_error(MigrationState *s, const Error *err)
+{
+    g_assert_null(error);
+    error = g_strdup(error_get_pretty(err));
+}
+
+bool migrate_multifd(void)
+{
+    return multifd;
+}
+
+bool migrate_rdma(void)
+{
+    return false;
+}
+
+MigMode migrate_mode(void)
+{
+    return MIG_MODE_NORMAL;
+}
+
+/* Nothing is sent here. */
+int multifd_send_sync_main(MultiFDSyncReq req)
+{
+    g_assert_not_reached();
+}
+
+void multifd_recv_sync_main(void)
+{
+    g_assert_cmpint(acks, ==, -1);      /* the answer comes later */
+    syncs++;
+}
+
+MultiFDCompression migrate_multifd_compression(void)
+{
+    return the_migration.parameters.multifd_compression;
+}
+
+int register_savevm_live(const char *idstr, uint32_t instance_id,
+                         int version_id, const SaveVMHandlers *ops,
+                         void *opaque)
+{
+    g_assert_cmpstr(idstr, ==, "test-tags");
+    handlers = ops;
+    return 0;
+}
+
+VMChangeStateEntry *qemu_add_vm_change_state_handler(VMChangeStateHandler *cb,
+                                                     void *opaque)
+{
+    vm_changed = cb;
+    return NULL;
+}
+
+void memory_listener_register(MemoryListener *listener, AddressSpace *filter)
+{
+}
+
+const TargetPageBits target_page = { .decided = true, .bits = 12, .mask = -PAGE };
+
+/* ---- What other files of ours give ---- */
+
+void page_tags_source_begin(void)
+{
+}
+
+void page_tags_source_end(void)
+{
+}
+
+void page_tags_source_sync(void)
+{
+}
+
+void page_tags_ack_begin(void)
+{
+}
+
+bool page_tags_ack_wait(QEMUFile *f, Error **errp)
+{
+    return true;
+}
+
+void page_tags_ack_send(unsigned level, bool ok)
+{
+    g_assert_cmpuint(level, ==, LEVEL);
+    acks = ok;
+}
+
+/* ---- A machine with tags ---- */
+
+static RAMBlock block = {
+    .idstr = "test.ram", .used_length = PAGES * PAGE,
+    .max_length = PAGES * PAGE,
+};
+static RAMBlock other = { .idstr = "other.ram", .used_length = PAGES * PAGE };
+static uint8_t guest[PAGES * BYTES];
+static unsigned writes, pages_written;
+static bool broken;
+
+static unsigned level(void)
+{
+    return LEVEL;
+}
+
+static bool write_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
+                       const uint8_t *tags, Error **errp)
+{
+    g_assert_true(b == &block && pages &&
+                  offset + (ram_addr_t)pages * PAGE <= PAGES * PAGE);
+    if (broken) {
+        error_setg(errp, "0x%x bytes at 0x" RAM_ADDR_FMT ": busy",
+                   pages * PAGE, offset);
+        return false;
+    }
+    memcpy(guest + offset / PAGE * BYTES, tags, pages * BYTES);
+    writes++;
+    pages_written += pages;
+    return true;
+}
+
+static const PageTagsOps ops = {
+    .section = "test-tags", .level_name = "test level", .tag_bytes = BYTES,
+    .level = level, .write = write_tags, .pack = arm_page_tags_pack,
+    .record_size = arm_page_tags_record_size, .unpack = arm_page_tags_unpack,
+};
+
+/* ---- Streams ---- */
+
+typedef struct Announcement {
+    uint32_t level, tag_bytes, page_bytes, reserved;
+    unsigned blocks;
+    const char *name;
+} Announcement;
+
+static const Announcement good = { LEVEL, BYTES, PAGE, 0, 1, "test.ram" };
+
+static GByteArray *announcement(const Announcement *a)
+{
+    GByteArray *bytes = g_byte_array_new();
+    uint32_t words[] = { cpu_to_be32(a->level), cpu_to_be32(a->tag_bytes),
+                         cpu_to_be32(a->page_bytes),
+                         cpu_to_be32(a->reserved) };
+    uint8_t blocks = a->blocks, size = strlen(a->name);
+
+    g_byte_array_append(bytes, (uint8_t *)words, sizeof(words));
+    g_byte_array_append(bytes, &blocks, 1);
+    g_byte_array_append(bytes, &size, 1);
+    g_byte_array_append(bytes, (const uint8_t *)a->name, size);
+    return bytes;
+}
+
+static QIOChannel *channel(const void *bytes, size_t size)
+{
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(MAX(size, 1));
+
+    memcpy(buffer->data, bytes, size);
+    buffer->usage = size;
+    return QIO_CHANNEL(buffer);
+}
+
+static QEMUFile *stream(const void *bytes, size_t size)
+{
+    QIOChannel *ioc = channel(bytes, size);
+    QEMUFile *f = qemu_file_new_input(ioc);
+
+    object_unref(OBJECT(ioc));
+    return f;
+}
+
+static int load(const void *bytes, size_t size, int version)
+{
+    QEMUFile *f = stream(bytes, size);
+    int ret = handlers->load_state(f, NULL, version);
+
+    qemu_fclose(f);
+    return ret;
+}
+
+static int load_end(uint64_t records)
+{
+    uint64_t bytes = cpu_to_be64(records);
+
+    return load(&bytes, sizeof(bytes), PAGE_TAGS_VERSION);
+}
+
+static int get(const void *bytes, size_t size, unsigned page)
+{
+    QEMUFile *f = stream(bytes, size);
+    int ret = page_tags_get(f, &block, (ram_addr_t)page * PAGE);
+
+    qemu_fclose(f);
+    return ret;
+}
+
+static int get_tag(unsigned page, unsigned tag)
+{
+    uint8_t record[] = { tag ? TAGS_UNIFORM : TAGS_NONE, tag };
+
+    return get(record, tag ? 2 : 1, page);
+}
+
+static void begin(bool announce)
+{
+    Error *err = NULL;
+
+    memset(guest, 0, sizeof(guest));
+    writes = pages_written = 0;
+    broken = multifd = false;
+    acks = -1;
+    syncs = 0;
+    g_assert_cmpint(handlers->load_setup(NULL, NULL, &err), ==, 0);
+    if (announce) {
+        g_autoptr(GByteArray) bytes = announcement(&good);
+
+        g_assert_cmpint(load(bytes->data, bytes->len, 1), ==, 0);
+        g_assert_cmpint(acks, ==, 1);
+        g_assert_cmpuint(syncs, ==, 1);
+    }
+}
+
+static void end(void)
+{
+    g_assert_null(error);
+    handlers->load_cleanup(NULL);
+    memset(page_tags.blocks[0].tagged, 0, PAGES / 8);
+}
+
+/* The migration failed, and the message has these words. */
+static void assert_failed(int ret, const char *words)
+{
+    g_assert_cmpint(ret, <, 0);
+    g_assert_nonnull(error);
+    g_assert_nonnull(strstr(error, "test-tags: "));
+    if (!strstr(error, words)) {
+        g_test_message("%s", error);
+    }
+    g_assert_nonnull(strstr(error, words));
+    g_clear_pointer(&error, g_free);
+}
+
+static void assert_tag(unsigned page, unsigned tag)
+{
+    for (unsigned i = 0; i < BYTES; i++) {
+        g_assert_cmphex(guest[page * BYTES + i], ==, tag * 0x11);
+    }
+}
+
+/* ---- Tests ---- */
+
+static void test_runs_are_written_at_once(void)
+{
+    begin(true);
+    for (unsigned i = 0; i < 10; i++) {
+        g_assert_cmpint(get_tag(20 + i, i + 1), ==, 0);
+    }
+    g_assert_cmpint(get_tag(40, 7), ==, 0);
+    g_assert_cmpuint(writes, ==, 1);
+    g_assert_cmpint(load_end(11), ==, 0);
+    g_assert_cmpuint(writes, ==, 2);
+    g_assert_cmpuint(pages_written, ==, 11);
+    assert_tag(29, 10);
+    assert_tag(40, 7);
+    assert_tag(41, 0);
+    end();
+}
+
+static void test_zero_tags_cost_nothing(void)
+{
+    begin(true);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(i % 2 ? get_tag(i, 0)
+                              : page_tags_get_zero(&block, i * PAGE), ==, 0);
+    }
+    g_assert_cmpint(load_end(PAGES / 2), ==, 0);
+    g_assert_cmpuint(writes, ==, 0);
+    end();
+}
+
+static void test_zero_tags_replace_others(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(5, 9), ==, 0);
+    g_assert_cmpint(get_tag(6, 9), ==, 0);
+    g_assert_cmpint(get_tag(5, 0), ==, 0);
+    g_assert_cmpint(page_tags_get_zero(&block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(load_end(3), ==, 0);
+    g_assert_cmpuint(pages_written, ==, 4);
+    assert_tag(5, 0);
+    assert_tag(6, 0);
+    end();
+}
+
+static void test_a_page_that_comes_again_wins(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(5, 1), ==, 0);
+    g_assert_cmpint(get_tag(5, 2), ==, 0);
+    g_assert_cmpint(get_tag(4, 3), ==, 0);
+    g_assert_cmpint(get_tag(5, 4), ==, 0);
+    g_assert_cmpint(load_end(4), ==, 0);
+    assert_tag(4, 3);
+    assert_tag(5, 4);
+    end();
+}
+
+/* A guest that ran here may have left any tag. */
+static void test_zero_tags_are_written_where_a_guest_ran(void)
+{
+    vm_changed(NULL, true, RUN_STATE_RUNNING);
+    begin(true);
+    g_assert_cmpint(page_tags_get_zero(&block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(load_end(0), ==, 0);
+    g_assert_cmpuint(pages_written, ==, 1);
+    end();
+}
+
+static void test_other_ram_has_no_records(void)
+{
+    begin(false);
+    g_assert_cmpint(page_tags_get(NULL, &other, 0), ==, 0);
+    g_assert_cmpint(page_tags_get_zero(&other, 0), ==, 0);
+    end();
+}
+
+static void test_announcements_of_others(void)
+{
+    static const struct {
+        Announcement a;
+        const char *words;
+    } bad[] = {
+        { { 2, BYTES, PAGE, 0, 1, "test.ram" },
+          "the source has test level 2, this machine has 3" },
+        { { LEVEL, 64, PAGE, 0, 1, "test.ram" }, "64 bytes of tags" },
+        { { LEVEL, BYTES, 65536, 0, 1, "test.ram" }, "65536 bytes" },
+        { { LEVEL, BYTES, PAGE, 1, 1, "test.ram" }, "reserved: 1" },
+        { { LEVEL, BYTES, PAGE, 0, 0, "test.ram" }, "0 blocks" },
+        { { LEVEL, BYTES, PAGE, 0, 255, "test.ram" }, "255 blocks" },
+        { { LEVEL, BYTES, PAGE, 0, 1, "other.ram" }, "RAM 'other.ram'" },
+        { { UINT32_MAX, BYTES, PAGE, 0, 1, "" }, "level 4294967295" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_autoptr(GByteArray) bytes = announcement(&bad[i].a);
+
+        begin(false);
+        assert_failed(load(bytes->data, bytes->len, 1), bad[i].words);
+        g_assert_cmpint(acks, ==, 0);
+        g_assert_cmpuint(syncs, ==, 0);
+        end();
+    }
+}
+
+static void test_announcement_is_cut(void)
+{
+    g_autoptr(GByteArray) bytes = announcement(&good);
+
+    for (unsigned size = 0; size < bytes->len; size++) {
+        begin(false);
+        assert_failed(load(bytes->data, size, 1), "the stream ends within");
+        end();
+    }
+}
+
+static void test_other_versions(void)
+{
+    g_autoptr(GByteArray) bytes = announcement(&good);
+
+    begin(false);
+    assert_failed(load(bytes->data, bytes->len, 0), "version 0");
+    assert_failed(load(bytes->data, bytes->len, 2), "version 2");
+    end();
+}
+
+static void test_pages_before_the_announcement(void)
+{
+    begin(false);
+    assert_failed(get_tag(0, 1), "source sends RAM without tags");
+    assert_failed(page_tags_get_zero(&block, 0), "has test level 3");
+    g_assert_cmpuint(writes, ==, 0);
+    end();
+}
+
+static void test_records_are_hostile(void)
+{
+    static const struct {
+        uint8_t bytes[4];
+        size_t size;
+        const char *words;
+    } bad[] = {
+        { { 0 }, 0, "the stream ends" },
+        { { TAGS_UNIFORM }, 1, "the stream ends" },
+        { { TAGS_UNIFORM, 16 }, 2, "malformed" },
+        { { TAGS_RUNS }, 1, "the stream ends" },
+        { { TAGS_RUNS, 64 }, 2, "malformed" },
+        { { TAGS_RUNS, 255 }, 2, "malformed" },
+        { { TAGS_RUNS, 0 }, 2, "malformed" },
+        { { TAGS_RUNS, 2, 0, 0 }, 4, "the stream ends" },
+        { { TAGS_RAW, 1, 2, 3 }, 4, "the stream ends" },
+        { { 4 }, 1, "begins with the byte 4" },
+        { { 255 }, 1, "begins with the byte 255" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        begin(true);
+        assert_failed(get(bad[i].bytes, bad[i].size, 3), bad[i].words);
+        g_assert_cmpuint(writes, ==, 0);
+        end();
+    }
+}
+
+static void test_records_were_lost(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(1, 1), ==, 0);
+    assert_failed(load_end(2), "sent 2 records of tags, and 1 arrived");
+    end();
+}
+
+static void test_write_fails(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(1, 1), ==, 0);
+    broken = true;
+    assert_failed(get_tag(9, 1), "0x1000 bytes at 0x1000: busy");
+    g_assert_cmpint(get_tag(3, 1), ==, 0);
+    assert_failed(load_end(3), "0x1000 bytes at 0x3000: busy");
+    end();
+}
+
+/* A packet of @n pages with data, from page 2 on, and a zero page: page 1. */
+static int receive(uint32_t claim, const uint8_t *bytes, size_t size,
+                   unsigned n, Error **errp)
+{
+    MultiFDPacket_t packet = { .unused32 = { cpu_to_be32(claim) } };
+    ram_addr_t normal[PAGES], zero[] = { PAGE };
+    MultiFDRecvParams p = {
+        .c = channel(bytes, size), .packet = &packet, .block = &block,
+        .normal = normal, .normal_num = n, .zero = zero, .zero_num = 1,
+    };
+    int ret;
+
+    for (unsigned i = 0; i < n; i++) {
+        normal[i] = (ram_addr_t)(2 + i) * PAGE;
+    }
+    ret = page_tags_multifd_recv(&p, errp);
+    object_unref(OBJECT(p.c));
+    return ret;
+}
+
+static void test_packet(void)
+{
+    static const uint8_t bytes[] = { TAGS_UNIFORM, 5, TAGS_NONE,
+                                     TAGS_RUNS, 2, 127, 1, 127, 2 };
+
+    begin(true);
+    multifd = true;
+    g_assert_cmpint(get_tag(1, 9), ==, 0);
+    assert_tag(1, 9);           /* not later than a packet might come */
+    g_assert_cmpint(receive(sizeof(bytes), bytes, sizeof(bytes), 3,
+                            &error_abort), ==, 0);
+    assert_tag(1, 0);
+    assert_tag(2, 5);
+    g_assert_cmphex(guest[4 * BYTES], ==, 0x11);
+    g_assert_cmphex(guest[5 * BYTES - 1], ==, 0x22);
+    g_assert_cmpint(load_end(4), ==, 0);
+    end();
+}
+
+static void test_packets_are_hostile(void)
+{
+    static const uint8_t bytes[] = { TAGS_UNIFORM, 5, TAGS_UNIFORM, 6,
+                                     TAGS_NONE };
+    static const struct {
+        uint32_t claim;
+        size_t size;
+        unsigned pages;
+        const char *words;
+    } bad[] = {
+        { 0, 0, 2, "0 bytes of tags for 2 pages" },
+        { 1, 1, 2, "1 bytes of tags for 2 pages" },
+        { 2 * PAGE_TAGS_MAX_RECORD + 1, 5, 2, "259 bytes of tags" },
+        { UINT32_MAX, 5, 2, "4294967295 bytes of tags" },
+        { 1, 1, 0, "1 bytes of tags for 0 pages" },
+        { 5, 5, 2, "1 bytes follow the records of 2 pages" },
+        { 4, 4, 3, "malformed record of tags for page 0x4000" },
+        { 3, 3, 2, "malformed record of tags for page 0x3000" },
+        { 4, 3, 2, "end-of-file" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        Error *err = NULL;
+
+        begin(true);
+        g_assert_cmpint(receive(bad[i].claim, bytes, bad[i].size,
+                                bad[i].pages, &err), ==, -1);
+        g_test_message("%s", error_get_pretty(err));
+        g_assert_nonnull(strstr(error_get_pretty(err), bad[i].words));
+        error_free(err);
+        g_assert_cmpuint(writes, ==, 0);
+        end();
+    }
+}
+
+static void test_capabilities(void)
+{
+    static const bool works[MIGRATION_CAPABILITY__MAX] = {
+        [MIGRATION_CAPABILITY_AUTO_CONVERGE] = true,
+        [MIGRATION_CAPABILITY_DIRTY_BITMAPS] = true,
+        [MIGRATION_CAPABILITY_DIRTY_LIMIT] = true,
+        [MIGRATION_CAPABILITY_EVENTS] = true,
+        [MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE] = true,
+        [MIGRATION_CAPABILITY_MULTIFD] = true,
+        [MIGRATION_CAPABILITY_PAUSE_BEFORE_SWITCHOVER] = true,
+        [MIGRATION_CAPABILITY_RETURN_PATH] = true,
+        [MIGRATION_CAPABILITY_SWITCHOVER_ACK] = true,
+        [MIGRATION_CAPABILITY_VALIDATE_UUID] = true,
+    };
+
+    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
+        Error *err = NULL;
+
+        the_migration.capabilities[i] = true;
+        g_assert_cmpint(handlers->save_prepare(NULL, &err) == 0, ==, works[i]);
+        g_assert_cmpint(!err, ==, works[i]);
+        if (err) {
+            g_assert_nonnull(strstr(error_get_pretty(err), "; turn it off"));
+            error_free(err);
+        }
+        the_migration.capabilities[i] = false;
+    }
+}
+
+static void test_compression(void)
+{
+    multifd = true;
+    for (int i = 0; i < MULTIFD_COMPRESSION__MAX; i++) {
+        bool works = i == MULTIFD_COMPRESSION_NONE ||
+                     i == MULTIFD_COMPRESSION_ZLIB ||
+                     i == MULTIFD_COMPRESSION_ZSTD;
+        Error *err = NULL;
+
+        the_migration.parameters.multifd_compression = i;
+        g_assert_cmpint(handlers->save_prepare(NULL, &err) == 0, ==, works);
+        error_free(err);
+    }
+    the_migration.parameters.multifd_compression = MULTIFD_COMPRESSION_NONE;
+}
+
+static const struct {
+    const char *claim;
+    void (*test)(void);
+} tests[] = {
+    { "runs-are-written-at-once", test_runs_are_written_at_once },
+    { "zero-tags-cost-nothing", test_zero_tags_cost_nothing },
+    { "zero-tags-replace-others", test_zero_tags_replace_others },
+    { "a-page-that-comes-again-wins", test_a_page_that_comes_again_wins },
+    { "other-ram-has-no-records", test_other_ram_has_no_records },
+    { "announcements-of-others-are-refused", test_announcements_of_others },
+    { "a-cut-announcement-is-refused", test_announcement_is_cut },
+    { "other-versions-are-refused", test_other_versions },
+    { "pages-before-the-announcement-are-refused",
+      test_pages_before_the_announcement },
+    { "hostile-records-are-refused", test_records_are_hostile },
+    { "lost-records-are-noticed", test_records_were_lost },
+    { "a-failed-write-fails-the-migration", test_write_fails },
+    { "packet", test_packet },
+    { "hostile-packets-are-refused", test_packets_are_hostile },
+    { "capabilities", test_capabilities },
+    { "compression", test_compression },
+    { "zero-tags-are-written-where-a-guest-ran",
+      test_zero_tags_are_written_where_a_guest_ran },
+};
+
+int main(int argc, char **argv)
+{
+    RAMBlock *blocks[] = { &block };
+
+    module_call_init(MODULE_INIT_QOM);
+    g_test_init(&argc, &argv, NULL);
+    page_tags_register(&ops, blocks, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/page-tags/loader/%s",
+                                                tests[i].claim);
+
+        g_test_add_func(path, tests[i].test);
+    }
+    return g_test_run();
+}
