@@ -1,0 +1,79 @@
+"""What the tests of ordinary guests whose tags migrate share.
+
+The guest's realm-check owns memory whose data and tags follow from addresses
+and generations, some of it written by stores of tags alone, some with data
+that are zero, and verifies all of it, over and over.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'realm'))
+
+from realm_case import (Migration, MigrationError, RealmTest,  # noqa: E402
+                        VmError, guest_arguments, incoming, wait_until)
+from realm_vm import guest_file, verdict                       # noqa: E402
+
+MIB = 1 << 20
+CHECK = 'realm.check=32,2,8'
+
+
+def arguments(tags='on', mte=True, check=CHECK, cpu='max', memory='384M'):
+    """QEMU's, for an ordinary guest; tags: the property page-tags."""
+    args = guest_arguments(realm=False, cpus=2, memory=memory, mte=mte,
+                           append=check)
+    args[args.index('-cpu') + 1] = cpu
+    return args + ['-global', f'migration.page-tags={tags}']
+
+
+class TagsTest(RealmTest):
+
+    def capabilities(self, vm, *names, on=True):
+        vm.qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': name, 'state': on} for name in names])
+
+    def parameters(self, vm, **values):
+        vm.qmp.cmd('migrate-set-parameters', **values)
+
+    def boot_checked(self, args=None):
+        vm = self.boot(args or arguments())
+        vm.console.wait_for('realm-check: t=')
+        return vm
+
+    def waiting(self, args=None):
+        return self.start(incoming(args or arguments()))
+
+    def both(self, source, dest, capabilities=(), **parameters):
+        for vm in (source, dest):
+            self.capabilities(vm, *capabilities)
+            if parameters:
+                self.parameters(vm, **parameters)
+
+    def send(self, source, dest, uri=None, bandwidth=0, **options):
+        """Migrates, and waits until the guest runs there."""
+        uri = uri or f'unix:{self.path(dest.name)}'
+        report = Migration(source.qmp, dest.qmp, uri, plain=True,
+                           bandwidth=bandwidth, timeout=120,
+                           **options).run()
+        self.log.info('%s', report)
+        return report
+
+    def fail_to_send(self, message, source, dest, **options):
+        text = self.assert_refused(message, self.send, source, dest, **options)
+        self.assert_goes_on(source)
+        return text
+
+    def assert_tags_are_right(self, vm):
+        """realm-check verifies all it has, and ends."""
+        vm.console.wait_for('realm-check: t=', after=vm.console.mark())
+        ok, line = verdict(vm.console)
+        self.log.info('%s', line)
+        self.assertTrue(ok, line)
+        self.assertNotIn(' tags=0 ', line)
+        self.assertIn(' wrong_bytes=0 wrong_tags=0', line)
+
+
+__all__ = ['CHECK', 'MIB', 'Migration', 'MigrationError', 'TagsTest',
+           'VmError', 'arguments', 'guest_file', 'wait_until']

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""What does not work with tags is refused, with a reason, before a page moves.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+from tags_case import TagsTest, arguments
+
+# Capability, and words of the reason
+REFUSED = [
+    ('xbzrle', 'leaves out pages whose data are unchanged'),
+    ('postcopy-ram', 'place a page and its tags at once'),
+    ('background-snapshot', 'does not wait until the page is saved'),
+    ('mapped-ram', 'no place for tags'),
+    ('x-colo', 'copy of RAM has no tags'),
+    ('x-ignore-shared', 'would be lost'),
+    ('rdma-pin-all', 'RDMA writes pages without'),
+]
+
+
+class Refused(TagsTest):
+
+    def test_capabilities(self):
+        source = self.boot_checked()
+        for name, reason in REFUSED:
+            with self.subTest(name):
+                try:
+                    self.capabilities(source, name)
+                except Exception as err:        # not in this host's kernel
+                    self.log.info('%s: %s', name, err)
+                    continue
+                self.assert_refused(
+                    f'mte-tags: {name} does not work with memory tags: '
+                    f'.*{reason}.*; turn it off',
+                    source.qmp.cmd, 'migrate',
+                    uri='file:/dev/null' if name == 'mapped-ram'
+                        else 'unix:/nowhere')
+                self.capabilities(source, name, on=False)
+        dest = self.waiting()
+        self.send(source, dest)
+        self.assert_tags_are_right(dest)
+
+    def test_zero_copy_send(self):
+        source = self.boot_checked()
+        self.capabilities(source, 'multifd')
+        try:
+            self.capabilities(source, 'zero-copy-send')
+        except Exception as err:
+            self.skipTest(str(err))
+        self.assert_refused("mte-tags: zero-copy-send .*header leaves before",
+                            source.qmp.cmd, 'migrate', uri='tcp:127.0.0.1:1')
+
+    def test_cpr(self):
+        source = self.boot_checked()
+        self.parameters(source, mode='cpr-reboot')
+        self.assert_refused('mte-tags: mode cpr-reboot does not work',
+                            source.qmp.cmd, 'migrate', uri='file:/dev/null')
+        self.parameters(source, mode='normal')
+        self.assert_goes_on(source)
+
+    def test_destination_with_another_level(self):
+        """Both sides name both levels, and no page was sent."""
+        source = self.boot_checked()
+        dest = self.waiting(arguments(cpu='cortex-a710'))
+        self.both(source, dest, ['return-path'])
+        text = self.fail_to_send(
+            'source: mte-tags: the destination refuses: its MTE level is 2, '
+            'the source has 3', source, dest)
+        self.assertIn('mte-tags: the source has MTE level 3, this machine has '
+                      '2; give both the same CPU',
+                      ' '.join([text, *dest.errors()]))
+        ram = source.qmp.cmd('query-migrate').get('ram', {})
+        self.assertEqual(ram.get('normal', 0) + ram.get('duplicate', 0), 0)
+
+    def test_destination_with_another_level_without_a_return_path(self):
+        source = self.boot_checked()
+        dest = self.waiting(arguments(cpu='cortex-a710'))
+        self.fail_to_send('source has MTE level 3, this machine has 2', source,
+                          dest)
+
+    def test_destination_that_does_not_know_the_section(self):
+        source = self.boot_checked()
+        for names in ['return-path'], ['multifd'], ['multifd', 'return-path']:
+            dest = self.waiting(arguments('off'))
+            self.both(source, dest, names)
+            self.fail_to_send('', source, dest)
+            self.assertIn("Unknown savevm section or instance 'mte-tags'",
+                          ' '.join(dest.errors()))
+            self.capabilities(source, 'return-path', 'multifd', on=False)
+            dest.stop()
+
+    def test_source_without_mte(self):
+        source = self.boot(arguments(mte=False))
+        for names in [], ['multifd']:
+            dest = self.waiting()
+            self.both(source, dest, names)
+            text = self.fail_to_send('', source, dest)
+            self.assertRegex(' '.join([text, *dest.errors()]),
+                             'source sends RAM without tags|'
+                             'a packet has 0 bytes of tags')
+            dest.stop()
+
+    def test_destination_without_mte(self):
+        source = self.boot_checked()
+        dest = self.waiting(arguments(mte=False))
+        self.both(source, dest, ['return-path'])
+        self.fail_to_send('did not accept the section|Sibling indicated error',
+                          source, dest)
+        self.assertIn("Unknown savevm section or instance 'mte-tags'",
+                      ' '.join(dest.errors()))
+
+
+if __name__ == '__main__':
+    TagsTest.main()
