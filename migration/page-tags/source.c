@@ -42,6 +42,7 @@ static struct {
     unsigned long first;        /* page in the block */
     unsigned pages;             /* 0: nothing was read */
     unsigned epoch;             /* when that was */
+    bool zero;                  /* all of them, as most are: looked at once */
 } ahead;
 
 static unsigned epoch_now;
@@ -90,6 +91,8 @@ static bool read_ahead(RAMBlock *block, unsigned long page, Error **errp)
         ahead.pages = 0;
         return false;
     }
+    ahead.zero = buffer_is_zero(ahead.tags,
+                                ahead.pages * page_tags.ops->tag_bytes);
     return true;
 }
 
@@ -119,7 +122,8 @@ bool page_tags_present(RAMBlock *block, ram_addr_t offset)
         return false;
     }
     tags = tags_of(block, offset, NULL);
-    return !tags || !buffer_is_zero(tags, page_tags.ops->tag_bytes);
+    return !tags || (!ahead.zero &&
+                     !buffer_is_zero(tags, page_tags.ops->tag_bytes));
 }
 
 bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
