@@ -23,6 +23,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "qapi/error.h"
 #include "exec/ram_addr.h"
@@ -34,11 +35,15 @@
 #define TAG_BYTES   RMM_TAG_BYTES
 
 static MemoryRegion *tag_ram;
-/* Of each range: where its tags are in tag_ram, and the shadow of them. */
+/*
+ * Of each range: where its tags are in tag_ram, and the shadow of them.  Tags
+ * of most pages are zero; then the shadow has no memory, and is not looked at.
+ */
 static struct {
     hwaddr offset;
     uint8_t *tags;
     uint8_t *shadow;
+    unsigned long *used;        /* a bit a page of the shadow */
 } parts[PAGE_TAGS_MAX_BLOCKS];
 
 static uint8_t *tags_at(const ArmTagRange *r, ram_addr_t offset)
@@ -73,28 +78,47 @@ static bool tcg_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
     return r;
 }
 
-/* Tags of most pages are zero, and then the shadow needs no memory. */
-static void copy_tags(uint8_t *to, const uint8_t *from, size_t size)
+/* Whether the @size bytes of tags at @at, within a page, are the shadow's. */
+static bool is_unchanged(unsigned i, size_t at, size_t size)
 {
-    for (size_t i = 0; i < size; i += TARGET_PAGE_SIZE) {
-        size_t n = MIN(size - i, TARGET_PAGE_SIZE);
+    uint8_t *now = parts[i].tags + at;
 
-        if (!buffer_is_zero(from + i, n)) {
-            memcpy(to + i, from + i, n);
+    if (test_bit(at / TARGET_PAGE_SIZE, parts[i].used)) {
+        return !memcmp(now, parts[i].shadow + at, size);
+    }
+    return buffer_is_zero(now, size);
+}
+
+static void copy_tags(unsigned i, size_t size)
+{
+    for (size_t at = 0, n; at < size; at += n) {
+        n = MIN(size - at, TARGET_PAGE_SIZE);
+        if (!buffer_is_zero(parts[i].tags + at, n)) {
+            set_bit(at / TARGET_PAGE_SIZE, parts[i].used);
+            memcpy(parts[i].shadow + at, parts[i].tags + at, n);
         }
     }
+}
+
+/* Which tags were stored to since the last call. */
+static DirtyBitmapSnapshot *take_dirty(void)
+{
+    return cpu_physical_memory_snapshot_and_clear_dirty(
+        tag_ram, 0, memory_region_size(tag_ram), DIRTY_MEMORY_MIGRATION);
 }
 
 static void tcg_end(void)
 {
     for (unsigned i = 0; i < arm_tag_num_ranges; i++) {
         g_clear_pointer(&parts[i].shadow, g_free);
+        g_clear_pointer(&parts[i].used, g_free);
     }
 }
 
 /* All pages are dirty now, so what has changed before does not matter. */
 static bool tcg_begin(Error **errp)
 {
+    g_free(take_dirty());
     for (unsigned i = 0; i < arm_tag_num_ranges; i++) {
         size_t size = arm_tag_ranges[i].size >> TAGS_SHIFT;
 
@@ -104,7 +128,8 @@ static bool tcg_begin(Error **errp)
                        "tags", size);
             return false;
         }
-        copy_tags(parts[i].shadow, parts[i].tags, size);
+        parts[i].used = bitmap_new(DIV_ROUND_UP(size, TARGET_PAGE_SIZE));
+        copy_tags(i, size);
     }
     return true;
 }
@@ -116,9 +141,10 @@ static unsigned compare(unsigned i, size_t at, size_t size)
     uint8_t *now = parts[i].tags + at, *then = parts[i].shadow + at;
     unsigned changed = 0;
 
-    if (!memcmp(now, then, size)) {
+    if (is_unchanged(i, at, size)) {
         return 0;
     }
+    set_bit(at / TARGET_PAGE_SIZE, parts[i].used);
     for (size_t n = 0; n < size; n += TAG_BYTES) {
         if (memcmp(now + n, then + n, TAG_BYTES)) {
             memcpy(then + n, now + n, TAG_BYTES);
@@ -149,11 +175,9 @@ static unsigned sync_range(unsigned i, DirtyBitmapSnapshot *dirty, bool last)
 
 static void tcg_sync(bool last)
 {
-    g_autofree DirtyBitmapSnapshot *dirty = NULL;
+    g_autofree DirtyBitmapSnapshot *dirty = take_dirty();
     unsigned changed = 0;
 
-    dirty = cpu_physical_memory_snapshot_and_clear_dirty(
-        tag_ram, 0, memory_region_size(tag_ram), DIRTY_MEMORY_MIGRATION);
     for (unsigned i = 0; i < arm_tag_num_ranges; i++) {
         changed += sync_range(i, dirty, last);
     }
