@@ -95,6 +95,7 @@ struct options {
     double verify;              /* MiB/s verified, all threads together */
     unsigned seconds;
     int nice;
+    bool tags_only;             /* every page is of that kind */
 };
 
 static struct options opt = {
@@ -133,6 +134,9 @@ static uint64_t next_random(struct region *r)
 
 static enum kind page_kind(size_t index)
 {
+    if (opt.tags_only) {
+        return TAGS_ONLY;
+    }
     if (index % HOT_EVERY == 7) {
         return HOT;
     }
@@ -919,8 +923,9 @@ static void usage(FILE *to)
 {
     fprintf(to,
 "usage: realm-check [--memory MIB] [--threads N] [--rate MIB/S]\n"
-"                   [--verify MIB/S] [--seconds N] [--nice N]\n"
-"           check memory and tags until SIGTERM, or for N seconds\n"
+"                   [--verify MIB/S] [--seconds N] [--nice N] [--tags-only]\n"
+"           check memory and tags until SIGTERM, or for N seconds;\n"
+"           --tags-only: from then on only tags are written\n"
 "       realm-check --selftest             notice damage made on purpose\n"
 "       realm-check --marker-private TEXT-REVERSED\n"
 "       realm-check --marker-shared DEVICE TEXT-REVERSED\n"
@@ -936,6 +941,7 @@ static const struct option long_options[] = {
     { "verify",  required_argument, NULL, 'v' },
     { "seconds", required_argument, NULL, 's' },
     { "nice",    required_argument, NULL, 'n' },
+    { "tags-only", no_argument,     NULL, 'T' },
     { "help",    no_argument,       NULL, 'h' },
     { NULL }
 };
@@ -976,6 +982,9 @@ static void parse_options(int argc, char **argv)
             break;
         case 'n':
             opt.nice = number(optarg, 0, 19);
+            break;
+        case 'T':
+            opt.tags_only = true;
             break;
         default:
             usage(c == 'h' ? stdout : stderr);
