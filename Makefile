@@ -88,6 +88,7 @@ check-secrets: deps
 
 bench: build guest
 	@tests/bench/run
+	@tests/bench/tags
 
 bench-rmm: deps
 	@test -f build/lib-bench/build.ninja || \
@@ -117,7 +118,8 @@ help:
 	@echo 'make check-fork       attempts to get two copies of a Realm'
 	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine'
 	@echo 'make check-secrets      look for keys in memory after migrations'
-	@echo 'make bench        measure boot and migration against an ordinary guest'
+	@echo 'make bench        measure boot and migration against an ordinary guest,'
+	@echo '                  and what it costs to migrate MTE tags'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
 	@echo 'make deps         install missing Debian packages (root or sudo)'

@@ -1,0 +1,44 @@
+"""What the benchmarks share.
+
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+
+import argparse
+import os
+import statistics
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'scripts'))
+
+from realm_vm import VmError  # noqa: E402
+
+
+def count(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
+    return int(text)
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def fill(vm, mib):
+    """Makes the guest fill memory with what cannot be compressed."""
+    vm.console.wait_for('guest: ready', 180)
+    vm.console.send(f'realm-check --fill {mib} < /dev/null &')
+    vm.console.wait_for('fill: ready', 300)
+
+
+def verify_fill(vm):
+    start = vm.console.mark()
+    vm.console.send('killall -TERM realm-check')
+    line = vm.console.wait_for('fill: verdict .*', 300, start)[0]
+    if 'verdict OK' not in line:
+        raise VmError(f'{vm.name}: the migration damaged memory: {line}')
+
+
+def median(runs, key):
+    return statistics.median(run[key] for run in runs)
