@@ -107,22 +107,6 @@ static void nothing_is_imported_without_an_offer(void)
     yes(m, OFFER);
 }
 
-static void memory_waits_for_the_session(void)
-{
-    g_autoptr(Pair) p = pair_new();
-    g_autoptr(GByteArray) list = page_numbers(1, 0);
-    const Answer *begin, *pages;
-
-    pair_bind(p);
-    begin = yes(p->source, EXPORT_BEGIN);
-    yes(p->source, COLLECT_DIRTY);
-    pages = yes(p->source, EXPORT_MEMORY, .blob = list);
-    no(p->destination, IMPORT_MEMORY, .blob = pages->blob);
-    ask(p->destination, IMPORT, .blob = begin->blob);
-    ask(p->destination, RUN);
-    yes(p->destination, IMPORT_ABORT);
-}
-
 /* ---- What is final ---- */
 
 /* It never runs, and says so as often as it is asked. */
@@ -138,6 +122,33 @@ static void is_over(Machine *m, const GByteArray *blob)
     again = yes(m, IMPORT_ABORT);
     g_assert_cmpmem(token->blob->data, token->blob->len, again->blob->data,
                     again->blob->len);
+}
+
+static void memory_waits_for_the_session(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) list = page_numbers(1, 0);
+    const Answer *begin, *pages;
+
+    pair_bind(p);
+    begin = yes(p->source, EXPORT_BEGIN);
+    yes(p->source, COLLECT_DIRTY);
+    pages = yes(p->source, EXPORT_MEMORY, .blob = list);
+    no(p->destination, IMPORT_MEMORY, .blob = pages->blob);
+    is_over(p->destination, begin->blob);
+}
+
+/* Whether or not the RMM was asked */
+static void an_empty_record_is_final(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) none = g_byte_array_new();
+    const Answer *begin;
+
+    pair_bind(p);
+    begin = yes(p->source, EXPORT_BEGIN);
+    no(p->destination, IMPORT, .blob = none);
+    is_over(p->destination, begin->blob);
 }
 
 static void a_session_that_is_not_what_was_sealed_is_final(void)
@@ -320,6 +331,7 @@ const Case destination_cases[] = {
     CASE(memory_waits_for_the_session),
     CASE(a_session_that_is_not_what_was_sealed_is_final),
     CASE(memory_that_is_not_what_was_sealed_is_final),
+    CASE(an_empty_record_is_final),
     CASE(records_without_contents_are_final),
     CASE(a_record_comes_once_and_in_order),
     CASE(a_bundle_that_is_missing_is_noticed),

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "flow.h"
 
 #define PAGE REALM_PAGE_SIZE
@@ -283,6 +284,7 @@ static void limits_are_within_reason(void)
     after = yes(m, LIMITS);
     g_assert_cmpint(after->extra, >, 0);
     g_assert_cmpint(after->value, >=, after->extra * REALM_PAGE_SIZE);
+    g_assert_cmpint(after->value, <, 4 * MiB);  /* see transcript.c */
     g_assert_cmpint(after->extra, ==, before->extra);
     g_assert_cmpint(after->value, ==, before->value);
 }

@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
+#include "qemu/units.h"
 #include "machine.h"
 
 static FILE *out;
@@ -78,6 +79,13 @@ static bool takes_blob(ContractCall call)
            call == CALL_IMPORT || call == CALL_IMPORT_MEMORY;
 }
 
+/* No backend has bundles of 4 MiB. */
+static const char *blob_size(const GByteArray *blob)
+{
+    return !blob || !blob->len ? "empty" :
+           blob->len < 4 * MiB ? "blob" : "huge";
+}
+
 static char *arguments(ContractCall call, const Args *args)
 {
     g_autofree char *first = address(args->a);
@@ -100,8 +108,7 @@ static char *arguments(ContractCall call, const Args *args)
     case CALL_EXPORT_MEMORY:
         return g_strdup_printf("%u pages", args->blob->len / 8);
     default:
-        return g_strdup(!takes_blob(call) ? "" :
-                        args->blob && args->blob->len ? "blob" : "empty");
+        return g_strdup(takes_blob(call) ? blob_size(args->blob) : "");
     }
 }
 
