@@ -6,7 +6,8 @@
  * provider behind PageTagsOps gets and sets the tags.  Nothing here knows
  * what the tags mean.
  *
- * Invariants: at most one provider, registered before any migration begins,
+ * Invariants: a store of tags makes its page dirty, as a store of data does;
+ * at most one provider, registered before any migration begins,
  * and for the life of the machine.
  *
  * Lock rule: registration under the BQL; for the rest see each callback.
@@ -34,20 +35,6 @@ typedef struct PageTagsOps {
 
     /* 0 to 255; equal on source and destination.  BQL. */
     unsigned (*level)(void);
-
-    /*
-     * A source begins (BQL); may allocate what sync() needs.  end() is called
-     * in any case, also if begin() failed or was not called.  Optional.
-     */
-    bool (*begin)(Error **errp);
-    void (*end)(void);
-
-    /*
-     * Before QEMU reads its dirty bitmaps: make dirty the pages whose tags
-     * alone have changed.  @last: no vCPU runs.  BQL.  Optional: where a
-     * store of tags is a store to the page, there is nothing to do.
-     */
-    void (*sync)(bool last);
 
     /*
      * Tags of @pages pages that follow each other in @block.  Any thread, and

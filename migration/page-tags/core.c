@@ -63,9 +63,6 @@ static void log_sync(MemoryListener *listener, bool last_stage)
 {
     if (page_tags.sending) {
         page_tags_source_sync();
-        if (page_tags.ops->sync) {
-            page_tags.ops->sync(last_stage);
-        }
     }
 }
 

@@ -139,9 +139,6 @@ static int save_setup(QEMUFile *f, void *opaque, Error **errp)
                    "pages without them; use a socket", page_tags.ops->section);
         return -EINVAL;
     }
-    if (page_tags.ops->begin && !page_tags.ops->begin(errp)) {
-        return -EINVAL;
-    }
     page_tags_source_begin();
     page_tags_ack_begin();
     stat64_set(&page_tags.records, 0);
@@ -168,9 +165,6 @@ static void save_cleanup(void *opaque)
 {
     page_tags.sending = false;
     page_tags_source_end();
-    if (page_tags.ops->end) {
-        page_tags.ops->end();
-    }
 }
 
 static int load_setup(QEMUFile *f, void *opaque, Error **errp)
