@@ -18,6 +18,7 @@
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "migration/blocker.h"
+#include "target/arm/rmm/mig-abi.h"
 #include "target/arm/realm/cause.h"
 #include "realm-kvm.h"
 
@@ -25,14 +26,30 @@
 #define MAX_BLOB    (64 * MiB)
 #define MAX_PAGES   16384
 
+/* Of the Realm's state: more than any Realm can need. */
+#define MAX_PARTS   65536
+
 void realm_kvm_refused(Error **errp, const char *what, const char *name,
                        int ret, uint32_t cause)
 {
-    if (ret == -EPROTO || ret == -EBADMSG) {
-        error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(cause));
-    } else {
+    switch (-ret) {
+    case EPERM:                 /* KVM's own check, without a cause */
+        cause = MIG_CAUSE_STATE;
+        break;
+    case EOPNOTSUPP:
+        cause = MIG_CAUSE_NOT_MIGRATABLE;
+        break;
+    case E2BIG:
+        cause = MIG_CAUSE_FORMAT;
+        break;
+    case EPROTO:
+    case EBADMSG:
+        break;
+    default:
         error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, name);
+        return;
     }
+    error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(cause));
 }
 
 static bool is_sources(uint32_t cmd)
@@ -40,7 +57,41 @@ static bool is_sources(uint32_t cmd)
     return cmd <= KVM_ARM_REALM_MIG_RESUME;
 }
 
-/* One step; @what says in messages what it is for. */
+/* As realm_kvm_refused, with what an errno says of this step alone. */
+static void step_refused(const struct kvm_arm_realm_migrate *args,
+                         const char *name, const char *what, int ret,
+                         Error **errp)
+{
+    static const struct {
+        uint32_t cmd;
+        int ret;
+        MigCause cause;
+    } rows[] = {
+        { KVM_ARM_REALM_MIG_ACCEPT, -E2BIG, MIG_CAUSE_OFFER_FORMAT },
+        { KVM_ARM_REALM_MIG_RESUME, -E2BIG, MIG_CAUSE_ABORT_FORMAT },
+        /* That it is paused was checked before. */
+        { KVM_ARM_REALM_MIG_STATE, -EPERM, MIG_CAUSE_REALM_PART },
+    };
+    uint32_t cause = args->cause;
+
+    if (args->cmd == KVM_ARM_REALM_MIG_PAUSE && ret == -EBUSY) {
+        error_setg(errp, "Realm: cannot %s: %s: %s", what, name,
+                   realm_cause(MIG_CAUSE_RECS_RUNNING));
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].cmd == args->cmd && rows[i].ret == ret) {
+            cause = rows[i].cause;
+            ret = -EPROTO;
+        }
+    }
+    realm_kvm_refused(errp, what, name, ret, cause);
+}
+
+/*
+ * One step; @what says in messages what it is for.  Once START succeeds, the
+ * Realm has left, even if the rest of the answer makes no sense.
+ */
 static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
                          const char *what, Error **errp)
 {
@@ -52,9 +103,10 @@ static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
     }
     ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
     if (ret < 0) {
-        realm_kvm_refused(errp, what, name, ret, args->cause);
+        step_refused(args, name, what, ret, errp);
         return false;
     }
+    realm_kvm.left |= args->cmd == KVM_ARM_REALM_MIG_START;
     if (ret > 0 || args->blob_size > room) {
         realm_kvm_lies(errp, name, "it returned %d, with a blob of %" PRIu64
                        " bytes for %" PRIu64, ret, (uint64_t)args->blob_size,
@@ -282,19 +334,23 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
         .blob_size = max_blob(),
     };
 
-    return realm_check_state(realm_kvm.paused && !realm_kvm.left,
-                             "export its state", errp) &&
-           MIGRATE(STATE, &args, "export its state", errp)
-           ? (ssize_t)args.blob_size : -1;
+    if (!realm_check_state(realm_kvm.paused && !realm_kvm.left,
+                           "export its state", errp) ||
+        !MIGRATE(STATE, &args, "export its state", errp)) {
+        return -1;
+    }
+    if (args.blob_size && part >= MAX_PARTS) {
+        realm_kvm_lies(errp, "KVM_ARM_REALM_MIGRATE(STATE)",
+                       "there is a part %u", part);
+        return -1;
+    }
+    return args.blob_size;
 }
 
 ssize_t realm_kvm_export_start(void *buf, Error **errp)
 {
-    ssize_t size = EMIT(START, buf, REALM_MAX_START_TOKEN,
-                        "hand over to the destination", errp);
-
-    realm_kvm.left |= size >= 0;
-    return size;
+    return EMIT(START, buf, REALM_MAX_START_TOKEN,
+                "hand over to the destination", errp);
 }
 
 bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)

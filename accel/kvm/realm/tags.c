@@ -3,12 +3,19 @@
  *
  * Purpose: memory tags of a list of pages: with KVM_ARM_COPY_TAGS_LIST where
  * the kernel has it, else run by run as an ordinary guest's.  Tags of
- * private pages are in their bundles, and nobody else's.
+ * private pages are in their bundles, and nobody else's: here they are zero,
+ * and what is written to them is dropped, since a caller who goes through all
+ * of RAM cannot know which pages are private.
  *
  * Invariants: two tags a byte on our side, whatever the kernel's form.
  *
+ * Without KVM_ARM_COPY_TAGS_LIST the kernel copies whole pages of the host, and
+ * refuses anything else (EINVAL).  Where these are larger than 4 KiB, a caller
+ * has to list all pages of each host page, in ascending order; one who cannot
+ * reads what is around, as target/arm/page-tags/kvm.c does.
+ *
  * Lock rule: any thread; the kernel refuses (EBUSY) to write tags while a
- * dirty log is on.
+ * dirty log is on, which a session at the source is, too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,6 +43,14 @@ static uint32_t direction(bool to_guest)
     return to_guest ? KVM_ARM_TAGS_TO_GUEST : KVM_ARM_TAGS_FROM_GUEST;
 }
 
+/* The kernel would not say: the page is private. */
+static void skip_private(uint8_t *tags, bool to_guest)
+{
+    if (!to_guest) {
+        memset(tags, 0, KVM_ARM_TAG_BYTES);
+    }
+}
+
 static bool copy_list(const uint64_t *addresses, unsigned n, uint8_t *tags,
                       bool to_guest, Error **errp)
 {
@@ -49,11 +64,13 @@ static bool copy_list(const uint64_t *addresses, unsigned n, uint8_t *tags,
         int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_COPY_TAGS_LIST,
                                                    &args));
 
-        if (ret < 0) {
+        if (ret == -EPERM) {
+            skip_private(tags, to_guest);
+            args.done = 1;
+        } else if (ret < 0) {
             failed(errp, "KVM_ARM_COPY_TAGS_LIST", *addresses, n, ret);
             return false;
-        }
-        if (ret > 0 || !args.done || args.done > n) {
+        } else if (ret > 0 || !args.done || args.done > n) {
             realm_kvm_lies(errp, "KVM_ARM_COPY_TAGS_LIST", "it returned %d, "
                            "with %u of %u pages done", ret, args.done, n);
             return false;
