@@ -29,8 +29,6 @@ static __thread DoubleCall *current_call;
 
 #define NONE        BIT(VM_NONE)
 #define NEW         BIT(VM_NEW)
-#define EMPTY       BIT(VM_EMPTY)
-#define ACTIVE      BIT(VM_ACTIVE)
 #define ANY         0xff
 
 typedef struct DoubleRow {
@@ -71,13 +69,12 @@ static const DoubleRow rows[] = {
       vm_populate, .where = RMI },
 
     ROW(KVM_ARM_REALM_MIG_INFO,      VM, ANY, vm_mig_info, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_MIGRATE,       VM, NONE | NEW | EMPTY | ACTIVE,
-        vm_migrate, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_DIRTY_LOG,     VM, ACTIVE, vm_dirty_log,
+    ROW(KVM_ARM_REALM_MIGRATE,       VM, ANY, vm_migrate, .where = MIGRATION),
+    ROW(KVM_ARM_REALM_DIRTY_LOG,     VM, ANY, vm_dirty_log,
         .where = MIGRATION),
-    ROW(KVM_ARM_REALM_EXPORT_PAGES,  VM, ACTIVE, vm_export_pages,
+    ROW(KVM_ARM_REALM_EXPORT_PAGES,  VM, ANY, vm_export_pages,
         .unlocked = true, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_IMPORT_PAGES,  VM, EMPTY, vm_import_pages,
+    ROW(KVM_ARM_REALM_IMPORT_PAGES,  VM, ANY, vm_import_pages,
         .where = MIGRATION),
     ROW(KVM_ARM_COPY_TAGS_LIST,      VM, ANY, vm_copy_tags_list,
         .where = MIGRATION),
@@ -229,26 +226,37 @@ int double_open(DoubleKind kind, DoubleVm *vm, void *object)
 
 /* ---- ioctls ---- */
 
+static int check_state(const DoubleRow *row, const DoubleVm *vm)
+{
+    if (vm->state == VM_DEAD) {
+        return -EIO;
+    }
+    if (!(row->states & BIT(vm->state))) {
+        return double_forbid(vm->state == VM_EMPTY ? EBUSY : EINVAL,
+                             "not in state %d of the VM", vm->state);
+    }
+    return 0;
+}
+
 static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
 {
     DoubleVm *vm = file->vm;
+    int ret;
 
     if (!row || !is_here(row)) {
         /* As arm64's KVM answers on a VM and a vCPU. */
         return double_forbid(EINVAL, "%s has no such ioctl",
                              the_double->flavour->name);
     }
+    if (row->where == MIGRATION && !vm->realm) {
+        return -ENXIO;
+    }
     if (!vm || row->unlocked) {
         return row->handler(file, arg);
     }
     QEMU_LOCK_GUARD(&vm->lock);
-    if (vm->state == VM_DEAD) {
-        return -EIO;
-    }
-    if (!(row->states & BIT(vm->state))) {
-        return double_forbid(EINVAL, "not in state %d of the VM", vm->state);
-    }
-    return row->handler(file, arg);
+    ret = check_state(row, vm);
+    return ret ?: row->handler(file, arg);
 }
 
 static void call_hook(DoubleCall *call, bool after)

@@ -96,6 +96,7 @@ typedef struct DoubleVcpu {
     uint64_t run_pa;
     RmmPe pe;
     bool ripas_pending;         /* the next entry commits what @run asks */
+    bool running;               /* in KVM_RUN; VM locked */
     GuestAction *action;
     struct kvm_run *kvm_run;
 } DoubleVcpu;
@@ -111,6 +112,12 @@ typedef enum DoubleVmState {
     VM_ACTIVE,
     VM_DEAD,                    /* could not be built */
 } DoubleVmState;
+
+/* KVM's own states of a migration; IMPORTING is also the one after START. */
+typedef enum DoubleSession {
+    SESSION_NONE, SESSION_ACCEPTED, SESSION_EXPORTING, SESSION_PAUSED,
+    SESSION_SEALED, SESSION_OFFERED, SESSION_IMPORTING, SESSION_GONE,
+} DoubleSession;
 
 struct DoubleVm {
     QemuMutex lock;
@@ -130,10 +137,11 @@ struct DoubleVm {
     RmmStage2 stage2;
     unsigned open_files;        /* that keep it alive */
     /* Migration */
-    bool exporting;             /* shared writes are logged */
+    DoubleSession session;
     GHashTable *shared_log;     /* granules' addresses */
     uint64_t next_base;
-    unsigned first_rec;
+    unsigned next_part;         /* of the Realm's state */
+    unsigned first_rec;         /* the part; 0: not known yet */
 };
 
 typedef struct Double {
@@ -220,6 +228,7 @@ uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa);
 uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,
                       uint64_t flags);
 bool mmu_fault(DoubleVm *vm, uint64_t ipa);
+bool mmu_is_secret(DoubleVm *vm, uint64_t gpa);     /* the RMM has a granule */
 void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size);
 void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size);
 void mmu_destroy(DoubleVm *vm);
@@ -258,5 +267,10 @@ int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);
 int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap);
 int migrate_result(uint64_t result, bool import, uint32_t *cause);
 void migrate_forget(DoubleVm *vm);
+bool migrate_in(const DoubleVm *vm, unsigned sessions);     /* BIT()s of them */
+bool migrate_may_run(const DoubleVm *vm);
+bool migrate_logs_shared(const DoubleVm *vm);
+/* Nothing of the Realm's memory may change: forbidden, or 0. */
+int migrate_check_frozen(const DoubleVm *vm);
 
 #endif

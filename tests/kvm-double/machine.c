@@ -80,6 +80,13 @@ const Error *double_blocker(void)
     return machine.blockers[0] ? *machine.blockers[0] : NULL;
 }
 
+bool double_handed_over(void)
+{
+    DoubleFile *file = double_file(machine.state.vmfd);
+
+    return file && file->vm->session == SESSION_SEALED;
+}
+
 uint64_t double_private_bytes(void)
 {
     DoubleFile *file = double_file(machine.gmem);

@@ -4,8 +4,10 @@
  * Purpose: KVM_CAP_ARM_REALM_MIGRATION, KVM_ARM_REALM_MIG_INFO and the steps
  * of KVM_ARM_REALM_MIGRATE, as calls to the RMM's migration extension.
  *
- * Invariants: what the RMM refuses leaves everything as it was: EPROTO; but a
- * record that cannot be what the source sealed is the end: EBADMSG.
+ * Invariants: what is not possible in the session's state is refused before
+ * the RMM hears of it: EPERM.  What the RMM refuses leaves everything as it
+ * was: EPROTO; but a record that cannot be what the source sealed is the end:
+ * EBADMSG.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -26,13 +28,47 @@ int migrate_result(uint64_t result, bool import, uint32_t *cause)
         return 0;
     }
     if (RMI_STATUS(result) != RMI_ERROR_REALM) {
-        return -EINVAL;
+        return -EIO;
     }
     *cause = RMI_INDEX(result);
     return import && *cause >= MIG_CAUSE_FINAL ? -EBADMSG : -EPROTO;
 }
 
+/* ---- States ---- */
+
+#define IN(session)         BIT(SESSION_##session)
+
+bool migrate_in(const DoubleVm *vm, unsigned sessions)
+{
+    return sessions & BIT(vm->session);
+}
+
+bool migrate_may_run(const DoubleVm *vm)
+{
+    return migrate_in(vm, IN(NONE) | IN(ACCEPTED) | IN(EXPORTING));
+}
+
+bool migrate_logs_shared(const DoubleVm *vm)
+{
+    return migrate_in(vm, IN(EXPORTING) | IN(PAUSED) | IN(SEALED));
+}
+
+int migrate_check_frozen(const DoubleVm *vm)
+{
+    return migrate_in(vm, IN(PAUSED) | IN(OFFERED) | IN(IMPORTING))
+        ? double_forbid(EBUSY, "no memory changes in a session that is paused "
+                        "or imports") : 0;
+}
+
 /* ---- Before the Realm is created ---- */
+
+static bool has_unused_anchors(const struct kvm_arm_realm_policy *policy)
+{
+    size_t used = policy->num_anchors * sizeof(policy->anchors[0]);
+
+    return !buffer_is_zero(policy->anchors[0] + used,
+                           sizeof(policy->anchors) - used);
+}
 
 static int check_policy(const struct kvm_arm_realm_policy *policy)
 {
@@ -51,7 +87,8 @@ static int check_policy(const struct kvm_arm_realm_policy *policy)
                         sizeof(policy->implementation_id))) {
         return double_forbid(EINVAL, "an implementation without its flag");
     }
-    return 0;
+    return has_unused_anchors(policy)
+        ? double_forbid(EINVAL, "anchors beyond num_anchors are zero") : 0;
 }
 
 static void take_policy(MigPolicy *to,
@@ -79,8 +116,11 @@ int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap)
         (const void *)(uintptr_t)cap->args[0];
     int ret = policy ? check_policy(policy) : 0;
 
+    if (cap->args[1] || cap->args[2] || cap->args[3]) {
+        return double_forbid(EINVAL, "there is one argument");
+    }
     if (vm->state != VM_NONE || vm->migratable) {
-        return double_forbid(EINVAL, "once, before the Realm is created");
+        return double_forbid(EBUSY, "once, before the Realm is created");
     }
     if (ret) {
         return ret;
@@ -143,7 +183,9 @@ static uint64_t begin(DoubleVm *vm, unsigned mig, Args *args)
     uint64_t result = emit(vm, mig, args);
 
     if (!result) {
-        vm->exporting = true;
+        vm->next_base = 0;
+        vm->next_part = 0;
+        vm->first_rec = 0;
         g_hash_table_remove_all(vm->shared_log);
     }
     return result;
@@ -155,25 +197,38 @@ static uint64_t end(DoubleVm *vm, unsigned mig, Args *args)
                                  : simple(vm, mig, args);
 
     if (!result) {
-        vm->exporting = false;
         g_hash_table_remove_all(vm->shared_log);
+    }
+    return result;
+}
+
+static bool all_parts_given(const DoubleVm *vm)
+{
+    return vm->first_rec && vm->next_part - vm->first_rec == vm->vcpus->len;
+}
+
+static uint64_t export_realm(DoubleVm *vm, Args *args)
+{
+    uint64_t out[4];
+    uint64_t result = MIG(vm, out, MIG_EXPORT_REALM, window(args),
+                          args->blob_size, vm->next_base);
+
+    if (!result) {
+        args->blob_size = out[0];
+        vm->next_base = out[1];
+        vm->first_rec = out[1] ? 0 : args->part + 1;
     }
     return result;
 }
 
 static uint64_t export_rec(DoubleVm *vm, Args *args)
 {
-    unsigned n = args->part - vm->first_rec;
-    DoubleVcpu *vcpu;
-    uint64_t out[4], result;
+    DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus,
+                                         args->part - vm->first_rec);
+    uint64_t out[4];
+    uint64_t result = MIG(vm, out, MIG_EXPORT_REC, vcpu->rec, window(args),
+                          args->blob_size);
 
-    if (n >= vm->vcpus->len) {
-        args->blob_size = 0;
-        return RMI_SUCCESS;
-    }
-    vcpu = g_ptr_array_index(vm->vcpus, n);
-    result = MIG(vm, out, MIG_EXPORT_REC, vcpu->rec, window(args),
-                 args->blob_size);
     args->blob_size = result ? args->blob_size : out[0];
     return result;
 }
@@ -181,21 +236,14 @@ static uint64_t export_rec(DoubleVm *vm, Args *args)
 /* First the Realm's own state and its map, then the RECs. */
 static uint64_t export_state(DoubleVm *vm, unsigned mig, Args *args)
 {
-    uint64_t out[4], result;
+    uint64_t result;
 
-    if (args->part == 0) {
-        vm->next_base = 0;
-        vm->first_rec = 0;
+    if (all_parts_given(vm)) {
+        args->blob_size = 0;
+        return RMI_SUCCESS;
     }
-    if (vm->first_rec) {
-        return export_rec(vm, args);
-    }
-    result = MIG(vm, out, mig, window(args), args->blob_size, vm->next_base);
-    if (!result) {
-        args->blob_size = out[0];
-        vm->next_base = out[1];
-        vm->first_rec = out[1] ? 0 : args->part + 1;
-    }
+    result = vm->first_rec ? export_rec(vm, args) : export_realm(vm, args);
+    vm->next_part += !result;
     return result;
 }
 
@@ -215,44 +263,45 @@ static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
     return result;
 }
 
+#define SAME                -1
+
 typedef struct Step {
     const char *name;
     unsigned mig;
-    enum { NO_BLOB, IN, OUT } blob;
-    enum { SOURCE, DESTINATION } side;
+    enum { NO_BLOB, TAKES, GIVES } blob;
+    unsigned sessions;          /* that have it */
+    int after;                  /* the one that it leads to, or SAME */
     uint64_t (*act)(DoubleVm *vm, unsigned mig, Args *args);
 } Step;
 
+#define STEP(name, mig, blob, sessions, after, act) \
+    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, act }
+
 static const Step steps[] = {
-    [KVM_ARM_REALM_MIG_ACCEPT] = { "ACCEPT", MIG_ACCEPT, IN, SOURCE, take },
-    [KVM_ARM_REALM_MIG_BEGIN] = { "BEGIN", MIG_EXPORT_BEGIN, OUT, SOURCE,
-                                  begin },
-    [KVM_ARM_REALM_MIG_EPOCH] = { "EPOCH", MIG_EXPORT_EPOCH, OUT, SOURCE,
-                                  emit },
-    [KVM_ARM_REALM_MIG_PAUSE] = { "PAUSE", MIG_PAUSE, NO_BLOB, SOURCE,
-                                  simple },
-    [KVM_ARM_REALM_MIG_STATE] = { "STATE", MIG_EXPORT_REALM, OUT, SOURCE,
-                                  export_state },
-    [KVM_ARM_REALM_MIG_START] = { "START", MIG_EXPORT_START, OUT, SOURCE,
-                                  emit },
-    [KVM_ARM_REALM_MIG_ABORT] = { "ABORT", MIG_EXPORT_ABORT, NO_BLOB, SOURCE,
-                                  end },
-    [KVM_ARM_REALM_MIG_RESUME] = { "RESUME", MIG_EXPORT_RESUME, IN, SOURCE,
-                                   end },
-    [KVM_ARM_REALM_MIG_OFFER] = { "OFFER", MIG_OFFER, OUT, DESTINATION,
-                                  emit },
-    [KVM_ARM_REALM_MIG_IMPORT] = { "IMPORT", MIG_IMPORT, IN, DESTINATION,
-                                   take },
-    [KVM_ARM_REALM_MIG_COMMIT] = { "COMMIT", MIG_IMPORT_COMMIT, NO_BLOB,
-                                   DESTINATION, commit },
-    [KVM_ARM_REALM_MIG_GIVE_UP] = { "GIVE_UP", MIG_IMPORT_ABORT, OUT,
-                                    DESTINATION, emit },
+    STEP(ACCEPT, MIG_ACCEPT, TAKES, IN(NONE), SESSION_ACCEPTED, take),
+    STEP(BEGIN, MIG_EXPORT_BEGIN, GIVES, IN(ACCEPTED), SESSION_EXPORTING,
+         begin),
+    STEP(EPOCH, MIG_EXPORT_EPOCH, GIVES, IN(EXPORTING) | IN(PAUSED), SAME,
+         emit),
+    STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED, simple),
+    STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state),
+    STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED), SESSION_SEALED, emit),
+    STEP(ABORT, MIG_EXPORT_ABORT, NO_BLOB,
+         IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, end),
+    STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE, end),
+    STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, emit),
+    STEP(IMPORT, MIG_IMPORT, TAKES, IN(OFFERED) | IN(IMPORTING),
+         SESSION_IMPORTING, take),
+    STEP(COMMIT, MIG_IMPORT_COMMIT, NO_BLOB, IN(IMPORTING), SESSION_NONE,
+         commit),
+    STEP(GIVE_UP, MIG_IMPORT_ABORT, GIVES,
+         IN(OFFERED) | IN(IMPORTING) | IN(GONE), SESSION_GONE, emit),
 };
 
-static int check_args(const Args *args)
-{
-    const Step *step = &steps[args->cmd];
+#undef STEP
 
+static int check_args(const Step *step, const Args *args)
+{
     if (args->flags || !buffer_is_zero(args->reserved,
                                        sizeof(args->reserved))) {
         return double_forbid(EINVAL, "flags and reserved are zero");
@@ -265,25 +314,60 @@ static int check_args(const Args *args)
         return double_forbid(EINVAL, "%s %s a blob", step->name,
                              step->blob == NO_BLOB ? "has not" : "has");
     }
-    return 0;
+    return step->blob == TAKES && args->blob_size > MIG_MAX_BUNDLE ? -E2BIG
+                                                                   : 0;
 }
 
-/* An offer is what makes an empty Realm of a VM. */
-static int make_empty(DoubleVm *vm)
+/* All others have the states of the VM that they need by their session's. */
+static bool has_contents(const DoubleVm *vm)
 {
-    int ret = 0;
+    return vm->state == VM_ACTIVE || g_hash_table_size(vm->populated);
+}
 
+static bool is_next_part(const DoubleVm *vm, unsigned part)
+{
+    return part == vm->next_part ||
+           (part > vm->next_part && all_parts_given(vm));
+}
+
+/* In a KVM_RUN, or one is yet to complete what it left for. */
+static bool runs_vcpu(const DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        const DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
+
+        if (vcpu->running || vcpu->ripas_pending) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_allowed(DoubleVm *vm, const Step *step, const Args *args)
+{
     if (!vm->migratable) {
-        return -EPROTO;
+        return -EOPNOTSUPP;
     }
-    if (vm->state == VM_NONE && !the_double->flavour->rme) {
-        ret = host_create(vm);
-        ret = ret ?: host_create_recs(vm);
-    } else if (vm->state != VM_NEW || g_hash_table_size(vm->populated)) {
-        return double_forbid(EINVAL, "OFFER comes after CREATE_REALM, and "
-                             "before there is anything");
+    if (!migrate_in(vm, step->sessions)) {
+        return -EPERM;
     }
-    for (guint i = 0; i < vm->vcpus->len && !ret; i++) {
+    switch (args->cmd) {
+    case KVM_ARM_REALM_MIG_ACCEPT:
+        return vm->state == VM_ACTIVE ? 0 : -EPERM;
+    case KVM_ARM_REALM_MIG_OFFER:
+        return has_contents(vm) ? -EPERM : 0;
+    case KVM_ARM_REALM_MIG_STATE:
+        return is_next_part(vm, args->part) ? 0 : -EPERM;
+    case KVM_ARM_REALM_MIG_PAUSE:
+        return runs_vcpu(vm) ? -EBUSY : 0;
+    default:
+        return 0;
+    }
+}
+
+static int check_recs(DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->vcpus->len; i++) {
         DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
 
         if (!vcpu->rec) {
@@ -291,7 +375,51 @@ static int make_empty(DoubleVm *vm)
                                  "finalized");
         }
     }
-    vm->state = ret ? VM_DEAD : VM_EMPTY;
+    return 0;
+}
+
+/* An offer is what makes an empty Realm of a VM. */
+static int make_empty(DoubleVm *vm)
+{
+    int ret;
+
+    if (the_double->flavour->rme) {
+        ret = vm->state == VM_NEW ? check_recs(vm)
+            : double_forbid(EINVAL, "OFFER comes after CREATE_REALM");
+    } else {
+        ret = host_create(vm) ?: host_create_recs(vm);
+        vm->state = ret ? VM_DEAD : vm->state;
+    }
+    vm->state = ret ? vm->state : VM_EMPTY;
+    return ret;
+}
+
+/* There is none after all: as if it had not been asked for. */
+static void unmake_empty(DoubleVm *vm)
+{
+    if (the_double->flavour->rme) {
+        vm->state = VM_NEW;
+    } else {
+        host_destroy(vm);
+        vm->state = VM_NONE;
+    }
+}
+
+static int do_step(DoubleVm *vm, const Step *step, Args *args)
+{
+    uint64_t result = step->act(vm, step->mig, args);
+    int ret;
+
+    /* Of all arguments only the room is not checked before. */
+    ret = step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT
+        ? -ENOSPC
+        : migrate_result(result, args->cmd == KVM_ARM_REALM_MIG_IMPORT,
+                         &args->cause);
+    if (ret == -EBADMSG) {
+        vm->session = SESSION_GONE;
+    } else if (!ret && step->after != SAME) {
+        vm->session = step->after;
+    }
     return ret;
 }
 
@@ -299,27 +427,26 @@ int vm_migrate(DoubleFile *file, void *arg)
 {
     DoubleVm *vm = file->vm;
     Args *args = arg;
-    const Step *step = &steps[args->cmd];
+    bool offer = args->cmd == KVM_ARM_REALM_MIG_OFFER;
+    const Step *step;
     int ret;
 
     if (args->cmd >= ARRAY_SIZE(steps)) {
         return double_forbid(EINVAL, "step %u", args->cmd);
     }
-    ret = check_args(args);
-    if (!ret && args->cmd == KVM_ARM_REALM_MIG_OFFER &&
-        vm->state < VM_EMPTY) {
+    step = &steps[args->cmd];
+    ret = check_args(step, args) ?: check_allowed(vm, step, args);
+    if (!ret && offer) {
         ret = make_empty(vm);
     }
     if (ret) {
-        args->cause = ret == -EPROTO ? MIG_CAUSE_NOT_MIGRATABLE : 0;
         return ret;
     }
-    if (!vm->rd) {
-        args->cause = MIG_CAUSE_STATE;
-        return -EPROTO;
+    ret = do_step(vm, step, args);
+    if (ret && offer) {
+        unmake_empty(vm);
     }
-    return migrate_result(step->act(vm, step->mig, args),
-                          step->side == DESTINATION, &args->cause);
+    return ret;
 }
 
 /* The VM ends: a Realm in a session gives nothing back. */

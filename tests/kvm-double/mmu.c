@@ -135,6 +135,14 @@ uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa)
     return pa;
 }
 
+bool mmu_is_secret(DoubleVm *vm, uint64_t gpa)
+{
+    DoubleSlot *slot = slot_at(vm, gpa);
+
+    return slot && slot->gmem &&
+           test_bit(gmem_offset(slot, gpa) / GRANULE, slot->gmem->delegated);
+}
+
 static void undelegate(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);

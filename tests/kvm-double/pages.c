@@ -5,7 +5,8 @@
  * KVM_ARM_REALM_IMPORT_PAGES.
  *
  * Invariants: a page in the log is told once, private ones until they were
- * exported; a bundle is exported and imported as a whole.
+ * exported; a bundle is exported and imported as a whole.  What fails has
+ * changed nothing, unless the session is over.
  *
  * Lock rule: handlers run with DoubleVm.lock, but for vm_export_pages, which
  * runs for any number of streams at once.
@@ -17,7 +18,23 @@
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
+#include "qemu/lockable.h"
 #include "internal.h"
+
+static int check_session(const DoubleVm *vm, unsigned sessions)
+{
+    return !vm->migratable ? -EOPNOTSUPP
+                           : migrate_in(vm, sessions) ? 0 : -EPERM;
+}
+
+/* Of the protected half: there need not be a slot. */
+static bool is_protected(const DoubleVm *vm, uint64_t base, uint64_t size)
+{
+    uint64_t top = BIT_ULL(vm->ipa_bits - 1);
+
+    return QEMU_IS_ALIGNED(base | size, GRANULE) && base < top &&
+           size <= top - base;
+}
 
 /* ---- The log ---- */
 
@@ -27,29 +44,33 @@ static int check_log(DoubleVm *vm, const Log *log)
 {
     if ((log->flags != KVM_ARM_REALM_DIRTY_PRIVATE &&
          log->flags != KVM_ARM_REALM_DIRTY_SHARED) ||
-        !QEMU_IS_ALIGNED(log->base | log->size, GRANULE) || !log->size ||
-        !log->num_runs || !log->runs ||
+        !log->size || !log->num_runs || !log->runs ||
         !buffer_is_zero(log->reserved, sizeof(log->reserved))) {
-        return double_forbid(EINVAL, "exactly one of the flags, whole pages, "
-                             "room for runs, and reserved is zero");
+        return double_forbid(EINVAL, "exactly one of the flags, a range, room "
+                             "for runs, and reserved is zero");
     }
-    if (!vm_is_ram(vm, log->base, log->size)) {
-        return double_forbid(EINVAL, "0x%" PRIx64 " is not a slot with "
-                             "guest_memfd", (uint64_t)log->base);
+    if (!is_protected(vm, log->base, log->size)) {
+        return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
+                             " are not pages of the protected half",
+                             (uint64_t)log->size, (uint64_t)log->base);
     }
-    return vm->exporting ? 0 : -EPROTO;
+    return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED) |
+                             (log->flags == KVM_ARM_REALM_DIRTY_SHARED
+                              ? BIT(SESSION_SEALED) : 0));
 }
 
 static int private_pages(DoubleVm *vm, const Log *log, unsigned long *pages)
 {
     uint64_t n = log->size / GRANULE;
     uint32_t cause;
+    int ret;
     uint64_t result = RMI(MIG_FID_BASE + MIG_COLLECT_DIRTY, vm->rd, log->base,
                           log->base + log->size,
                           physical_window(1, pages, ROUND_UP(n, 64) / 8));
 
     bitmap_from_le(pages, pages, n);
-    return migrate_result(result, false, &cause);
+    ret = migrate_result(result, false, &cause);
+    return ret == -EPROTO && cause == MIG_CAUSE_SAME_EPOCH ? -EPERM : ret;
 }
 
 static void shared_pages(DoubleVm *vm, const Log *log, unsigned long *pages)
@@ -127,6 +148,24 @@ int vm_dirty_log(DoubleFile *file, void *arg)
 
 typedef struct kvm_arm_realm_pages Pages;
 
+static int check_import(const Pages *args)
+{
+    if (args->list || args->count || args->stream) {
+        return double_forbid(EINVAL, "an import has no list and no stream");
+    }
+    return args->blob_size > MIG_MAX_BUNDLE ? -E2BIG : 0;
+}
+
+static int check_export(const Pages *args)
+{
+    if (!args->list || !args->count || args->stream >= MIG_MAX_STREAMS) {
+        return double_forbid(EINVAL, "a list, and a stream below %d",
+                             MIG_MAX_STREAMS);
+    }
+    return args->count <= MIG_MAX_PAGES ? 0
+        : double_forbid(E2BIG, "at most %d pages", MIG_MAX_PAGES);
+}
+
 static int check_pages(const Pages *args, bool export)
 {
     if (args->flags ||
@@ -135,22 +174,36 @@ static int check_pages(const Pages *args, bool export)
         return double_forbid(EINVAL, "flags and reserved are zero, and there "
                              "is a blob");
     }
-    if (export && (!args->list || !args->count ||
-                   args->count > MIG_MAX_PAGES ||
-                   args->stream >= MIG_MAX_STREAMS)) {
-        return double_forbid(EINVAL, "1 to %d pages, and a stream below %d",
-                             MIG_MAX_PAGES, MIG_MAX_STREAMS);
+    return export ? check_export(args) : check_import(args);
+}
+
+/* The list as the RMM reads it; 0, or where the first wrong entry is. */
+static int copy_list(DoubleVm *vm, Pages *args, uint64_t *list)
+{
+    const uint64_t *from = (const uint64_t *)(uintptr_t)args->list;
+
+    for (args->done = 0; args->done < args->count; args->done++) {
+        if (!is_protected(vm, from[args->done], GRANULE)) {
+            return double_forbid(EINVAL, "0x%" PRIx64 " is no page of the "
+                                 "protected half", from[args->done]);
+        }
+        list[args->done] = cpu_to_le64(from[args->done]);
     }
-    if (!export && (args->list || args->count || args->stream)) {
-        return double_forbid(EINVAL, "an import has no list and no stream");
-    }
+    args->done = 0;
     return 0;
+}
+
+static int check_exporting(DoubleVm *vm)
+{
+    QEMU_LOCK_GUARD(&vm->lock);
+
+    return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
 }
 
 int vm_export_pages(DoubleFile *file, void *arg)
 {
     Pages *args = arg;
-    int ret = check_pages(args, true);
+    int ret = check_pages(args, true) ?: check_exporting(file->vm);
     g_autofree uint64_t *list = NULL;
     uint64_t out[4], result;
 
@@ -158,8 +211,9 @@ int vm_export_pages(DoubleFile *file, void *arg)
         return ret;
     }
     list = g_new(uint64_t, args->count);
-    for (uint32_t i = 0; i < args->count; i++) {
-        list[i] = cpu_to_le64(((uint64_t *)(uintptr_t)args->list)[i]);
+    ret = copy_list(file->vm, args, list);
+    if (ret) {
+        return ret;
     }
     result = RMI_OUT(out, MIG_FID_BASE + MIG_EXPORT_MEMORY, file->vm->rd,
                      physical_window(1, list, args->count * sizeof(*list)),
@@ -167,7 +221,9 @@ int vm_export_pages(DoubleFile *file, void *arg)
                      physical_window(0, (void *)(uintptr_t)args->blob,
                                      args->blob_size), args->blob_size,
                      args->stream);
-    ret = migrate_result(result, false, &args->cause);
+    /* All else that the RMM could have against the arguments was checked. */
+    ret = RMI_STATUS(result) == RMI_ERROR_INPUT
+        ? -ENOSPC : migrate_result(result, false, &args->cause);
     if (!ret) {
         args->done = args->count;
         args->blob_size = out[0];
@@ -187,7 +243,7 @@ static int prepare(DoubleVm *vm, const uint64_t *ipas, uint64_t *granules,
     }
     for (size_t i = 0; i < n; i++) {
         if (mmu_create_tables(vm, ipas[i])) {
-            return -ENXIO;
+            return -EIO;
         }
         granules[i] = cpu_to_le64(mmu_delegate(vm, ipas[i]));
     }
@@ -200,8 +256,10 @@ int vm_import_pages(DoubleFile *file, void *arg)
     const void *blob = (const void *)(uintptr_t)args->blob;
     uint64_t ipas[MIG_MAX_PAGES], granules[MIG_MAX_PAGES], result;
     size_t n;
-    int ret = check_pages(args, false);
+    int ret = check_pages(args, false) ?:
+              check_session(file->vm, BIT(SESSION_IMPORTING));
 
+    args->done = 0;
     if (ret) {
         return ret;
     }
@@ -216,5 +274,8 @@ int vm_import_pages(DoubleFile *file, void *arg)
                  MAX(n, 1));
     ret = migrate_result(result, true, &args->cause);
     args->pages = ret ? 0 : n;
+    if (ret == -EBADMSG) {
+        file->vm->session = SESSION_GONE;
+    }
     return ret;
 }

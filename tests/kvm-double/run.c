@@ -77,21 +77,38 @@ static int first_run(DoubleVm *vm)
     return ret;
 }
 
-static int check_runs(DoubleVcpu *vcpu)
+static int check_runs(DoubleVm *vm)
 {
-    DoubleVm *vm = vcpu->vm;
-    QEMU_LOCK_GUARD(&vm->lock);
-
     if (vm->state == VM_DEAD) {
         return -EIO;
+    }
+    if (!migrate_may_run(vm)) {
+        return -EPERM;
     }
     if (vm->state == VM_ACTIVE) {
         return 0;
     }
-    if (the_double->flavour->rme || vm->state == VM_EMPTY) {
-        return double_forbid(EINVAL, "a Realm that is not activated");
-    }
-    return first_run(vm);
+    return the_double->flavour->rme
+        ? double_forbid(EINVAL, "a Realm that is not activated")
+        : first_run(vm);
+}
+
+/* From here on until leave() it cannot be paused. */
+static int enter(DoubleVcpu *vcpu)
+{
+    DoubleVm *vm = vcpu->vm;
+    QEMU_LOCK_GUARD(&vm->lock);
+    int ret = check_runs(vm);
+
+    vcpu->running = ret == 0;
+    return ret;
+}
+
+static void leave(DoubleVcpu *vcpu)
+{
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+
+    vcpu->running = false;
 }
 
 /* ---- Exits to QEMU ---- */
@@ -152,7 +169,7 @@ static void log_shared(DoubleVm *vm, uint64_t ipa)
     uint64_t gpa = ROUND_DOWN(ipa, GRANULE) & ~BIT_ULL(vm->ipa_bits - 1);
 
     QEMU_LOCK_GUARD(&vm->lock);
-    if (vm->exporting) {
+    if (migrate_logs_shared(vm)) {
         g_hash_table_add(vm->shared_log, GSIZE_TO_POINTER(gpa));
     }
 }
@@ -398,15 +415,10 @@ static void commit_ripas(DoubleVcpu *vcpu)
     vcpu->ripas_pending = false;
 }
 
-int vcpu_run(DoubleFile *file, void *arg)
+static int run(DoubleVcpu *vcpu)
 {
-    DoubleVcpu *vcpu = file->object;
-    int ret = check_runs(vcpu);
+    int ret;
 
-    vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
-    if (ret) {
-        return ret;
-    }
     if (vcpu->ripas_pending) {
         commit_ripas(vcpu);
     }
@@ -418,10 +430,23 @@ int vcpu_run(DoubleFile *file, void *arg)
         memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
         if (vcpu->pe.world != RMM_WORLD_REALM && vcpu->pe.x[0]) {
             vcpu->kvm_run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-            return -EPERM;      /* off, paused, exported */
+            return -EPERM;      /* off */
         }
         run_guest(vcpu);
         ret = handle_exit(vcpu);
     } while (ret == 1);
+    return ret;
+}
+
+int vcpu_run(DoubleFile *file, void *arg)
+{
+    DoubleVcpu *vcpu = file->object;
+    int ret = enter(vcpu);
+
+    vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
+    if (!ret) {
+        ret = run(vcpu);
+        leave(vcpu);
+    }
     return ret;
 }

@@ -377,6 +377,7 @@ static void check_runs_on(void)
     uint64_t value = 0, more = 0x55;
 
     double_set_hook(NULL, NULL);
+    g_assert_cmpint(ops->left(), ==, double_handed_over());
     if (ops->left() || !ops->exists()) {
         return;
     }

@@ -2,7 +2,7 @@
  * The stand-in kernel: memory tags that the host may see
  *
  * Purpose: KVM_ARM_MTE_COPY_TAGS as mainline has it, and
- * KVM_ARM_COPY_TAGS_LIST.
+ * KVM_ARM_COPY_TAGS_LIST, which keeps off what the RMM has.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -44,7 +44,8 @@ static int check(DoubleVm *vm, uint64_t flags, const void *reserved,
     if (!vm->mte) {
         return double_forbid(EINVAL, "the VM has no memory tags");
     }
-    return flags == KVM_ARM_TAGS_TO_GUEST && logs_dirty(vm) ? -EBUSY : 0;
+    return flags == KVM_ARM_TAGS_TO_GUEST &&
+           (logs_dirty(vm) || migrate_logs_shared(vm)) ? -EBUSY : 0;
 }
 
 /* One tag a byte here. */
@@ -88,6 +89,29 @@ int vm_copy_tags(DoubleFile *file, void *arg)
     return length;
 }
 
+static int check_list(const struct kvm_arm_copy_tags_list *args)
+{
+    return args->count && args->list && args->tags && !args->reserved32
+        ? 0 : double_forbid(EINVAL, "a list and a buffer");
+}
+
+static int copy_page(DoubleVm *vm, uint64_t gpa, uint8_t *buf, bool to_guest)
+{
+    uint8_t *tags = tags_at(vm, gpa);
+
+    if (!QEMU_IS_ALIGNED(gpa, GRANULE)) {
+        return double_forbid(EINVAL, "0x%" PRIx64 " is no page", gpa);
+    }
+    if (!tags) {
+        return -EFAULT;
+    }
+    if (mmu_is_secret(vm, gpa)) {
+        return -EPERM;
+    }
+    memcpy(to_guest ? tags : buf, to_guest ? buf : tags, RMM_TAG_BYTES);
+    return 0;
+}
+
 int vm_copy_tags_list(DoubleFile *file, void *arg)
 {
     struct kvm_arm_copy_tags_list *args = arg;
@@ -95,26 +119,13 @@ int vm_copy_tags_list(DoubleFile *file, void *arg)
     uint8_t *buf = (uint8_t *)(uintptr_t)args->tags;
     uint32_t count = double_partly() ? MIN(args->count, 1) : args->count;
     int ret = check(file->vm, args->flags, args->reserved,
-                    sizeof(args->reserved));
+                    sizeof(args->reserved)) ?: check_list(args);
 
-    if (ret) {
-        return ret;
-    }
-    if (!args->count || !args->list || !args->tags || args->reserved32) {
-        return double_forbid(EINVAL, "a list and a buffer");
-    }
-    for (args->done = 0; args->done < count; args->done++) {
-        uint8_t *tags = tags_at(file->vm, list[args->done]);
-
-        if (!tags) {
-            return args->done ? 0 : -EFAULT;
-        }
-        if (args->flags == KVM_ARM_TAGS_TO_GUEST) {
-            memcpy(tags, buf, RMM_TAG_BYTES);
-        } else {
-            memcpy(buf, tags, RMM_TAG_BYTES);
-        }
+    for (args->done = 0; !ret && args->done < count; ) {
+        ret = copy_page(file->vm, list[args->done], buf,
+                        args->flags == KVM_ARM_TAGS_TO_GUEST);
+        args->done += !ret;
         buf += RMM_TAG_BYTES;
     }
-    return 0;
+    return args->done ? 0 : ret;
 }

@@ -77,6 +77,7 @@ typedef struct kvm_arm_realm_migrate Migrate;
 TELL(blob_is_empty, Migrate, a->blob_size = 0)
 TELL(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
 TELL(blob_is_over, Migrate, a->blob_size = 512 * 4 * KiB * 2)
+TELL(parts_for_ever, Migrate, a->blob_size = a->blob_size ?: 1)
 TELL(token_is_over, Migrate, a->blob_size = REALM_MAX_START_TOKEN + 1)
 
 /* ---- The log ---- */
@@ -198,6 +199,8 @@ static const Lie lies[] = {
     { "pause-has-a-blob", &source_v14, STEP(PAUSE), blob_is_huge },
     { "state-returns-much", &source_v14, STEP(STATE), returns_much },
     { "state-is-over", &source_v14, STEP(STATE), blob_is_over },
+    { "state-for-ever", &source_v14, STEP(STATE), parts_for_ever },
+    /* Here the kernel has handed over: runs.c checks that QEMU takes it so. */
     { "start-returns-1", &source_v14, STEP(START), returns_1 },
     { "start-is-empty", &source_v14, STEP(START), blob_is_empty },
     { "start-is-over", &source_v14, STEP(START), token_is_over },

@@ -3,7 +3,8 @@
  *
  * Purpose: a test of the double itself: calls out of order, and arguments
  * that no version allows, are refused.  With double_probing each is an errno;
- * without, it is the end of the test that made it.
+ * without, it is the end of the test that made it.  A migration goes on after
+ * each refusal, so that it has changed nothing.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,6 +16,7 @@
 #include "accel/kvm/realm/realm-kvm.h"
 #include "internal.h"
 #include "machine.h"
+#include "runs.h"
 
 #define BASE    (1 * GiB)
 
@@ -132,29 +134,410 @@ static void test_memory(void)
     end();
 }
 
-static void test_migration(void)
+/* ---- Migration: docs/specs/kvm-arm-realm-migration.rst ---- */
+
+typedef union MigArgs {
+    struct kvm_arm_realm_migrate m;
+    struct kvm_arm_realm_dirty_log l;
+    struct kvm_arm_realm_pages p;
+    struct kvm_arm_copy_tags_list t;
+    struct kvm_enable_cap c;
+    struct kvm_userspace_memory_region2 r;
+    struct kvm_memory_attributes a;
+} MigArgs;
+
+/* Made in the middle of a migration, which goes on as if it had not been. */
+typedef struct Strict {
+    const char *claim;
+    int error;                  /* 0: it is allowed */
+    const Run *run;
+    unsigned long moment;       /* before the first of these... */
+    int step;                   /* ...with this step; or ANY_STEP */
+    unsigned long request;
+    MigArgs args;
+    bool after;                 /* or just after that */
+    bool running;               /* vCPU 0 is in KVM_RUN */
+} Strict;
+
+#define ANY_STEP    -1
+#define TOO_LARGE   (MIG_MAX_BUNDLE + 1)
+#define SHARED_PAGE (BASE + 0x180000)   /* runs.c shares it */
+#define SLOT_TOP    (BASE + 4 * MiB)
+#define UPPER_HALF  (1ull << 32)
+
+static uint8_t blob[TOO_LARGE];
+static struct kvm_arm_realm_dirty_run runs[8];
+static const uint64_t image[] = { BASE, BASE + 4096 };
+static const uint64_t shared_page[] = { SHARED_PAGE };
+static const uint64_t hole[] = { SLOT_TOP };
+static const uint64_t no_page[] = { BASE + 8 };
+static const uint64_t upper[] = { BASE, UPPER_HALF };
+
+static const Run source = { "source", "v14", 4 * KiB, run_source };
+static const Run destination = { "destination", "v14", 4 * KiB,
+                                 run_destination };
+
+#define AT(moment)  KVM_ARM_REALM_MIGRATE, KVM_ARM_REALM_MIG_##moment
+#define UINT(p)     ((uintptr_t)(p))
+
+#define STEP(number, ...) \
+    KVM_ARM_REALM_MIGRATE, { .m = { .cmd = number, ##__VA_ARGS__ } }
+#define BLOB(name, size, ...) \
+    STEP(KVM_ARM_REALM_MIG_##name, .blob = UINT(blob), .blob_size = size, \
+         ##__VA_ARGS__)
+#define BARE(name, ...) STEP(KVM_ARM_REALM_MIG_##name, ##__VA_ARGS__)
+#define LOG(from, bytes, which, room, ...) \
+    KVM_ARM_REALM_DIRTY_LOG, { .l = { .base = from, .size = bytes, \
+        .runs = UINT(runs), .num_runs = room, .flags = which, \
+        ##__VA_ARGS__ } }
+#define PRIVATE KVM_ARM_REALM_DIRTY_PRIVATE
+#define SHARED  KVM_ARM_REALM_DIRTY_SHARED
+#define EXPORT(pages, n, room, ...) \
+    KVM_ARM_REALM_EXPORT_PAGES, { .p = { .list = UINT(pages), .count = n, \
+        .blob = UINT(blob), .blob_size = room, ##__VA_ARGS__ } }
+#define IMPORT(bytes, ...) \
+    KVM_ARM_REALM_IMPORT_PAGES, { .p = { .blob = UINT(blob), \
+        .blob_size = bytes, ##__VA_ARGS__ } }
+#define TAGS(pages, n, which, ...) \
+    KVM_ARM_COPY_TAGS_LIST, { .t = { .list = UINT(pages), .count = n, \
+        .tags = UINT(blob), .flags = KVM_ARM_TAGS_##which##_GUEST, \
+        ##__VA_ARGS__ } }
+#define SET_SHARED(page) \
+    KVM_SET_MEMORY_ATTRIBUTES, { .a = { .address = page, .size = 4096 } }
+
+static const Strict migration[] = {
+    /* NONE, at the source */
+    { "step-12", EINVAL, &source, AT(ACCEPT), STEP(12) },
+    { "a-huge-step", EINVAL, &source, AT(ACCEPT), STEP(UINT32_MAX) },
+    { "flags-of-a-step", EINVAL, &source, AT(ACCEPT), BARE(ABORT, .flags = 1) },
+    { "what-is-reserved-of-a-step", EINVAL, &source, AT(ACCEPT),
+      BARE(ABORT, .reserved = { 0, 0, 0, 1 }) },
+    { "a-part-of-pause", EINVAL, &source, AT(ACCEPT), BARE(PAUSE, .part = 1) },
+    { "a-blob-for-pause", EINVAL, &source, AT(ACCEPT), BLOB(PAUSE, 1) },
+    { "begin-without-room", EINVAL, &source, AT(ACCEPT), BARE(BEGIN) },
+    { "begin-without-an-offer", EPERM, &source, AT(ACCEPT), BLOB(BEGIN, 9) },
+    { "epoch-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(EPOCH, 9) },
+    { "pause-without-a-session", EPERM, &source, AT(ACCEPT), BARE(PAUSE) },
+    { "state-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(STATE, 9) },
+    { "start-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(START, 9) },
+    { "abort-without-a-session", EPERM, &source, AT(ACCEPT), BARE(ABORT) },
+    { "resume-of-what-is-here", EPERM, &source, AT(ACCEPT), BLOB(RESUME, 80) },
+    { "offer-of-what-has-contents", EPERM, &source, AT(ACCEPT),
+      BLOB(OFFER, MIG_MAX_BUNDLE) },
+    { "import-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(IMPORT, 80) },
+    { "commit-at-the-source", EPERM, &source, AT(ACCEPT), BARE(COMMIT) },
+    { "give-up-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(GIVE_UP, 9) },
+    { "the-log-without-a-session", EPERM, &source, AT(ACCEPT),
+      LOG(BASE, 4096, SHARED, 1) },
+    { "export-without-a-session", EPERM, &source, AT(ACCEPT),
+      EXPORT(image, 1, MIG_MAX_BUNDLE) },
+    { "import-of-pages-at-the-source", EPERM, &source, AT(ACCEPT),
+      IMPORT(80) },
+    { "an-offer-over-max-blob", E2BIG, &source, AT(ACCEPT),
+      BLOB(ACCEPT, TOO_LARGE) },
+    { "what-is-no-offer", EPROTO, &source, AT(ACCEPT), BLOB(ACCEPT, 80) },
+    { "the-capability-twice", EBUSY, &source, AT(ACCEPT), KVM_ENABLE_CAP,
+      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION } } },
+    { "more-arguments-of-the-capability", EINVAL, &source, AT(ACCEPT),
+      KVM_ENABLE_CAP,
+      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { 0, 1 } } } },
+
+    /* ACCEPTED */
+    { "a-second-offer", EPERM, &source, AT(BEGIN), BLOB(ACCEPT, 80) },
+    { "pause-before-begin", EPERM, &source, AT(BEGIN), BARE(PAUSE) },
+    { "the-log-before-begin", EPERM, &source, AT(BEGIN),
+      LOG(BASE, 4096, SHARED, 1) },
+    { "begin-with-too-little-room", ENOSPC, &source, AT(BEGIN),
+      BLOB(BEGIN, 100) },
+
+    /* EXPORTING, pages are on their way */
+    { "the-private-log-inside-of-an-epoch", EPERM, &source, AT(EPOCH),
+      LOG(BASE, 4096, PRIVATE, 1) },
+    { "epoch-with-too-little-room", ENOSPC, &source, AT(EPOCH),
+      BLOB(EPOCH, 10) },
+    { "start-before-pause", EPERM, &source, AT(EPOCH), BLOB(START, 256) },
+
+    /* EXPORTING */
+    { "state-before-pause", EPERM, &source, AT(PAUSE), BLOB(STATE, 4096) },
+    { "pause-while-a-vcpu-runs", EBUSY, &source, AT(PAUSE), BARE(PAUSE),
+      .running = true },
+    { "both-logs", EINVAL, &source, AT(PAUSE), LOG(BASE, 4096, 3, 1) },
+    { "neither-log", EINVAL, &source, AT(PAUSE), LOG(BASE, 4096, 0, 1) },
+    { "the-log-of-nothing", EINVAL, &source, AT(PAUSE),
+      LOG(BASE, 0, PRIVATE, 1) },
+    { "the-log-without-room", EINVAL, &source, AT(PAUSE),
+      LOG(BASE, 4096, PRIVATE, 0) },
+    { "the-log-of-half-a-page", EINVAL, &source, AT(PAUSE),
+      LOG(BASE + 2048, 2048, PRIVATE, 1) },
+    { "the-log-of-the-upper-half", EINVAL, &source, AT(PAUSE),
+      LOG(UPPER_HALF, 4096, PRIVATE, 1) },
+    { "the-log-of-both-halves", EINVAL, &source, AT(PAUSE),
+      LOG(UPPER_HALF - 4096, 8192, PRIVATE, 1) },
+    { "a-log-that-wraps", EINVAL, &source, AT(PAUSE),
+      LOG(BASE, -4096ull, PRIVATE, 1) },
+    { "what-is-reserved-of-the-log", EINVAL, &source, AT(PAUSE),
+      LOG(BASE, 4096, PRIVATE, 1, .reserved = { 1 }) },
+    { "the-log-over-holes", 0, &source, AT(PAUSE),
+      LOG(BASE - 1 * MiB, 16 * MiB, PRIVATE, 8) },
+    { "export-of-nothing", EINVAL, &source, AT(PAUSE),
+      EXPORT(image, 0, MIG_MAX_BUNDLE) },
+    { "export-of-too-many", E2BIG, &source, AT(PAUSE),
+      EXPORT(image, MIG_MAX_PAGES + 1, MIG_MAX_BUNDLE) },
+    { "export-on-no-stream", EINVAL, &source, AT(PAUSE),
+      EXPORT(image, 1, MIG_MAX_BUNDLE, .stream = MIG_MAX_STREAMS) },
+    { "flags-of-an-export", EINVAL, &source, AT(PAUSE),
+      EXPORT(image, 1, MIG_MAX_BUNDLE, .flags = 1) },
+    { "export-of-no-page", EINVAL, &source, AT(PAUSE),
+      EXPORT(no_page, 1, MIG_MAX_BUNDLE) },
+    { "export-of-the-upper-half", EINVAL, &source, AT(PAUSE),
+      EXPORT(upper, 2, MIG_MAX_BUNDLE) },
+    { "export-with-too-little-room", ENOSPC, &source, AT(PAUSE),
+      EXPORT(image, 2, 8192) },
+    { "tags-of-a-private-page", EPERM, &source, AT(PAUSE),
+      TAGS(image, 2, FROM) },
+    { "tags-to-the-guest-in-a-session", EBUSY, &source, AT(PAUSE),
+      TAGS(shared_page, 1, TO) },
+    { "tags-of-a-shared-page", 0, &source, AT(PAUSE),
+      TAGS(shared_page, 1, FROM) },
+    { "tags-of-no-memory", EFAULT, &source, AT(PAUSE), TAGS(hole, 1, FROM) },
+    { "tags-of-no-page", EINVAL, &source, AT(PAUSE), TAGS(no_page, 1, FROM) },
+    { "tags-of-nothing", EINVAL, &source, AT(PAUSE), TAGS(image, 0, FROM) },
+    { "what-is-reserved-of-tags", EINVAL, &source, AT(PAUSE),
+      TAGS(shared_page, 1, FROM, .reserved32 = 1) },
+
+    /* PAUSED */
+    { "a-part-that-is-not-the-first", EPERM, &source, AT(STATE),
+      BLOB(STATE, MIG_MAX_BUNDLE, .part = 1) },
+    { "state-with-too-little-room", ENOSPC, &source, AT(STATE),
+      BLOB(STATE, 100) },
+    { "start-without-the-state", EPROTO, &source, AT(STATE),
+      BLOB(START, 256) },
+    { "run-what-is-paused", EPERM, &source, AT(STATE), KVM_RUN },
+    { "convert-memory-of-what-is-paused", EBUSY, &source, AT(STATE),
+      SET_SHARED(BASE) },
+    { "remove-a-slot-of-what-is-paused", EBUSY, &source, AT(STATE),
+      KVM_SET_USER_MEMORY_REGION2 },
+    { "the-first-part-twice", EPERM, &source, AT(START),
+      BLOB(STATE, MIG_MAX_BUNDLE) },
+    { "the-last-part-twice", EPERM, &source, AT(START),
+      BLOB(STATE, MIG_MAX_BUNDLE, .part = 2) },
+    { "a-part-beyond-all", 0, &source, AT(START),
+      BLOB(STATE, MIG_MAX_BUNDLE, .part = 99) },
+    { "start-with-too-little-room", ENOSPC, &source, AT(START),
+      BLOB(START, 16) },
+
+    /* SEALED */
+    { "abort-after-start", EPERM, &source, AT(START), BARE(ABORT),
+      .after = true },
+    { "start-twice", EPERM, &source, AT(START), BLOB(START, 256),
+      .after = true },
+    { "export-after-start", EPERM, &source, AT(START),
+      EXPORT(image, 1, MIG_MAX_BUNDLE), .after = true },
+    { "the-private-log-after-start", EPERM, &source, AT(START),
+      LOG(BASE, 4096, PRIVATE, 1), .after = true },
+    { "the-shared-log-after-start", 0, &source, AT(START),
+      LOG(BASE, 4096, SHARED, 1), .after = true },
+    { "run-what-has-left", EPERM, &source, AT(START), KVM_RUN,
+      .after = true },
+    { "what-is-no-abort-token", EPROTO, &source, AT(START), BLOB(RESUME, 80),
+      .after = true },
+    { "an-abort-token-over-max-blob", E2BIG, &source, AT(START),
+      BLOB(RESUME, TOO_LARGE), .after = true },
+
+    /* NONE, at the destination */
+    { "accept-before-it-runs", EPERM, &destination, AT(OFFER),
+      BLOB(ACCEPT, 80) },
+    { "import-without-an-offer", EPERM, &destination, AT(OFFER),
+      BLOB(IMPORT, 80) },
+    { "import-of-pages-without-an-offer", EPERM, &destination, AT(OFFER),
+      IMPORT(80) },
+    { "commit-without-an-offer", EPERM, &destination, AT(OFFER),
+      BARE(COMMIT) },
+    { "give-up-without-an-offer", EPERM, &destination, AT(OFFER),
+      BLOB(GIVE_UP, 80) },
+    { "offer-with-too-little-room", ENOSPC, &destination, AT(OFFER),
+      BLOB(OFFER, 100) },
+
+    /* OFFERED */
+    { "a-second-offer-of-ones-own", EPERM, &destination, AT(IMPORT),
+      BLOB(OFFER, MIG_MAX_BUNDLE) },
+    { "pages-before-the-session", EPERM, &destination, AT(IMPORT),
+      IMPORT(80) },
+    { "commit-before-the-session", EPERM, &destination, AT(IMPORT),
+      BARE(COMMIT) },
+    { "a-record-over-max-blob", E2BIG, &destination, AT(IMPORT),
+      BLOB(IMPORT, TOO_LARGE) },
+    { "give-up-with-too-little-room", ENOSPC, &destination, AT(IMPORT),
+      BLOB(GIVE_UP, 10) },
+    { "run-what-has-not-come", EPERM, &destination, AT(IMPORT), KVM_RUN },
+    { "a-vcpu-after-the-offer", EBUSY, &destination, AT(IMPORT),
+      KVM_CREATE_VCPU },
+    { "convert-memory-after-the-offer", EBUSY, &destination, AT(IMPORT),
+      SET_SHARED(BASE) },
+    { "tags-of-a-page-that-may-come", 0, &destination, AT(IMPORT),
+      TAGS(image, 1, TO) },
+
+    /* IMPORTING */
+    { "commit-before-the-start-token", EPROTO, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BARE(COMMIT) },
+    { "a-list-of-an-import", EINVAL, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, IMPORT(80, .count = 1) },
+    { "a-bundle-over-max-blob", E2BIG, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, IMPORT(TOO_LARGE) },
+    { "the-log-at-the-destination", EPERM, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, LOG(BASE, 4096, PRIVATE, 1) },
+
+    /* IMPORTED */
+    { "a-record-after-the-start-token", EPROTO, &destination, AT(COMMIT),
+      BLOB(IMPORT, 80) },
+    { "pages-after-the-start-token", EPROTO, &destination, AT(COMMIT),
+      IMPORT(80) },
+    { "tags-of-a-page-that-came", EPERM, &destination, AT(COMMIT),
+      TAGS(image, 1, TO) },
+    { "give-up-after-commit", EPERM, &destination, AT(COMMIT),
+      BLOB(GIVE_UP, 80), .after = true },
+};
+
+typedef struct Trial {
+    const Strict *what;
+    bool over;
+} Trial;
+
+static bool is_moment(const Strict *what, const DoubleCall *call, bool after)
 {
-    struct kvm_arm_realm_migrate args = { .cmd = 12 };
-    struct kvm_arm_realm_dirty_log log = {
-        .base = BASE, .size = 4096, .num_runs = 1, .runs = 1, .flags = 3,
+    const struct kvm_arm_realm_migrate *args = call->arg;
+
+    return after == what->after && call->request == (uint32_t)what->moment &&
+           (what->step == ANY_STEP || args->cmd == what->step);
+}
+
+static int make_call(const Strict *what)
+{
+    MigArgs args = what->args;
+
+    return what->request == KVM_RUN ? kvm_vcpu_ioctl(first_cpu, KVM_RUN, 0) :
+           what->request == KVM_CREATE_VCPU
+           ? vm_call(KVM_CREATE_VCPU, (void *)2)
+           : vm_call(what->request, &args);
+}
+
+static void try_it(DoubleCall *call, bool after, void *opaque)
+{
+    Trial *trial = opaque;
+    const Strict *what = trial->what;
+    DoubleVcpu *vcpu;
+
+    if (trial->over || !is_moment(what, call, after)) {
+        return;
+    }
+    trial->over = true;
+    vcpu = double_file(first_cpu->kvm_fd)->object;
+    double_probing(true);
+    vcpu->running = what->running;
+    g_assert_cmpint(make_call(what), ==, -what->error);
+    vcpu->running = false;
+    double_probing(false);
+}
+
+static void test_migration(const void *opaque)
+{
+    Trial trial = { .what = opaque };
+    Run run = *trial.what->run;
+
+    run.hook = try_it;
+    run.opaque = &trial;
+    g_assert_true(run_counted(&run, false, &error_abort));
+    g_assert_true(trial.over);
+}
+
+static void add_migration(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(migration); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/kvm-double/strict/%s-%s", migration[i].error ? "refuse" : "allow",
+            migration[i].claim);
+
+        g_test_add_data_func(name, &migration[i], test_migration);
+    }
+}
+
+static int mig_step(uint32_t cmd)
+{
+    struct kvm_arm_realm_migrate args = {
+        .cmd = cmd, .blob = UINT(blob), .blob_size = MIG_MAX_BUNDLE,
     };
-    struct kvm_arm_realm_pages pages = { .count = 513, .list = 1, .blob = 1,
-                                         .blob_size = 1 };
+
+    return vm_call(KVM_ARM_REALM_MIGRATE, &args);
+}
+
+/* A Realm without the capability, which can also not be had later. */
+static void test_not_enabled(void)
+{
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };
+    struct kvm_arm_realm_dirty_log log = {
+        .base = BASE, .size = 4096, .runs = UINT(runs), .num_runs = 1,
+        .flags = PRIVATE,
+    };
+    struct kvm_arm_realm_mig_info info;
 
     start("v14");
     g_assert_true(double_machine_run(&error_abort));
     g_assert_cmpint(double_guest_write(0, BASE, "x", 1, &error_abort), ==,
                     DOUBLE_DONE);
     double_probing(true);
-    refused(vm_call(KVM_ARM_REALM_MIGRATE, &args));
-    args = (struct kvm_arm_realm_migrate) { .flags = 1 };
-    refused(vm_call(KVM_ARM_REALM_MIGRATE, &args));
-    args = (struct kvm_arm_realm_migrate) { .cmd = KVM_ARM_REALM_MIG_PAUSE,
-                                            .part = 1 };
-    refused(vm_call(KVM_ARM_REALM_MIGRATE, &args));
-    refused(vm_call(KVM_ARM_REALM_DIRTY_LOG, &log));
-    refused(vm_call(KVM_ARM_REALM_EXPORT_PAGES, &pages));
-    refused(vm_call(KVM_ARM_REALM_IMPORT_PAGES, &pages));
+    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_OFFER), ==, -EOPNOTSUPP);
+    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_ACCEPT), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vm_call(KVM_ARM_REALM_DIRTY_LOG, &log), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &cap), ==, -EBUSY);
+    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIG_INFO, &info), ==, 0);
+    end();
+}
+
+static int enable(const struct kvm_arm_realm_policy *policy)
+{
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { UINT(policy) },
+    };
+
+    return vm_call(KVM_ENABLE_CAP, &cap);
+}
+
+static void test_policies(void)
+{
+    struct kvm_arm_realm_policy bad[] = {
+        { .flags = 8 }, { .num_anchors = 9 }, { .implementation_id = { 1 } },
+        { .num_anchors = 1, .anchors = { { 1 }, { 1 } } },
+        { .anchors = { [7] = { [95] = 1 } } },
+        { .reserved = { 0, 0, 0, 1 } },
+    };
+    struct kvm_arm_realm_policy good = {
+        .num_anchors = 1, .anchors = { { 1 } },
+    };
+
+    start("v14");
+    double_probing(true);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_assert_cmpint(enable(&bad[i]), ==, -EINVAL);
+    }
+    g_assert_cmpint(enable(&good), ==, 0);
+    g_assert_cmpint(enable(&good), ==, -EBUSY);
+    end();
+}
+
+static void test_other_vms(void)
+{
+    struct kvm_arm_realm_mig_info info;
+    int realm, other;
+
+    start("v14");
+    realm = kvm_state->vmfd;
+    other = kvm_ioctl(kvm_state, KVM_CREATE_VM, 40);
+    g_assert_cmpint(other, >=, 0);
+    kvm_state->vmfd = other;
+    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIG_INFO, &info), ==, -ENXIO);
+    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_OFFER), ==, -ENXIO);
+    kvm_state->vmfd = realm;
+    close(other);
     end();
 }
 
@@ -177,14 +560,22 @@ static void test_fails_the_test(void)
 
 int main(int argc, char **argv)
 {
+    int ret;
+
     g_test_init(&argc, &argv, NULL);
+    runs_init();
 #define TEST(name, function) \
     g_test_add_func("/kvm-double/strict/" name, function)
     TEST("steps_of_rme_out_of_order", test_order_of_rme);
     TEST("populate_of_rmi", test_order_of_rmi);
     TEST("slots_and_attributes", test_memory);
-    TEST("steps_of_a_migration", test_migration);
+    TEST("no_migration_without_the_capability", test_not_enabled);
+    TEST("policies_that_make_no_sense", test_policies);
+    TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
 #undef TEST
-    return g_test_run();
+    add_migration();
+    ret = g_test_run();
+    runs_end();
+    return ret;
 }

@@ -116,7 +116,7 @@ static void test_partly(void)
     end();
 }
 
-static void check_refused(bool to_guest, const char *why)
+static void check_refused_of(unsigned pages, bool to_guest, const char *why)
 {
     uint64_t list[16];
     uint8_t tags[16 * KVM_ARM_TAG_BYTES] = { 0 };
@@ -125,12 +125,16 @@ static void check_refused(bool to_guest, const char *why)
     for (unsigned i = 0; i < ARRAY_SIZE(list); i++) {
         list[i] = BASE + i * KVM_ARM_REALM_GRANULE;
     }
-    g_assert_false(realm_kvm_copy_tags(list, ARRAY_SIZE(list), tags, to_guest,
-                                       &err));
+    g_assert_false(realm_kvm_copy_tags(list, pages, tags, to_guest, &err));
     g_test_message("%s", error_get_pretty(err));
     g_assert_nonnull(strstr(error_get_pretty(err), "KVM_ARM_MTE_COPY_TAGS"));
     g_assert_nonnull(strstr(error_get_pretty(err), why));
     error_free(err);
+}
+
+static void check_refused(bool to_guest, const char *why)
+{
+    check_refused_of(16, to_guest, why);
 }
 
 static void test_busy(void)
@@ -180,6 +184,16 @@ static void test_no_memory(void)
     end();
 }
 
+/* The kernel has no less than pages of its own. */
+static void test_part_of_host_page(void)
+{
+    start(64 * KiB);
+    double_probing(true);
+    check_refused_of(15, false, strerror(EINVAL));
+    check_refused_of(15, true, strerror(EINVAL));
+    end();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -190,6 +204,7 @@ int main(int argc, char **argv)
     TEST("no_write_while_a_dirty_log_is_on", test_busy);
     TEST("refuse_counts_that_make_no_sense", test_lies);
     TEST("refuse_what_is_not_memory", test_no_memory);
+    TEST("refuse_a_part_of_a_host_page", test_part_of_host_page);
 #undef TEST
     return g_test_run();
 }

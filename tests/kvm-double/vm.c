@@ -392,7 +392,7 @@ int vm_set_region2(DoubleFile *file, void *arg)
 {
     const struct kvm_userspace_memory_region2 *region = arg;
     DoubleSlot *slot = slot_by_id(file->vm, region->slot);
-    int ret = check_region(region);
+    int ret = check_region(region) ?: migrate_check_frozen(file->vm);
 
     if (ret) {
         return ret;
@@ -447,6 +447,7 @@ static void set_attribute(DoubleVm *vm, uint64_t gpa, bool private)
 int vm_set_attributes(DoubleFile *file, void *arg)
 {
     const struct kvm_memory_attributes *args = arg;
+    int ret;
 
     if (args->flags || !args->size ||
         args->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE ||
@@ -458,6 +459,10 @@ int vm_set_attributes(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
                              " are not a slot with guest_memfd",
                              (uint64_t)args->size, (uint64_t)args->address);
+    }
+    ret = migrate_check_frozen(file->vm);
+    if (ret) {
+        return ret;
     }
     for (uint64_t at = 0; at < args->size; at += the_double->page_size) {
         set_attribute(file->vm, args->address + at, args->attributes);
@@ -480,7 +485,11 @@ int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
     DoubleSlot *slot = slot_at(vm, gpa);
     uint64_t offset = slot->region.guest_memfd_offset +
                       (gpa - slot->region.guest_phys_addr);
+    int ret = migrate_check_frozen(vm);
 
+    if (ret) {
+        return ret;
+    }
     for (uint64_t at = 0; at < size; at += the_double->page_size) {
         if (!vm_is_private(vm, gpa + at) &&
             is_delegated(slot->gmem, offset + at)) {
