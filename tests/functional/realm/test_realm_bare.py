@@ -21,6 +21,41 @@ STAGES = ('part', 'block again', 'second block', 'no block',
           'second block again', 'lent', 'not lent', 'to move')
 
 
+def flat_image(path):
+    """Where an ELF file begins in memory, and its bytes from there on; its
+    entry is its first byte."""
+    with open(path, 'rb') as file:
+        elf = file.read()
+    table, size, count = struct.unpack_from('<Q14xHH', elf, 0x20)
+    loads = []
+    for n in range(count):
+        kind, _, offset, base, _, in_file, in_memory, _ = struct.unpack_from(
+            '<2I6Q', elf, table + n * size)
+        if kind == 1:
+            loads.append((base, elf[offset:offset + in_file], in_memory))
+    start = min(base for base, _, _ in loads)
+    image = bytearray(max(base + length for base, _, length in loads) - start)
+    for base, data, _ in loads:
+        image[base - start:base - start + len(data)] = data
+    return start, bytes(image) + bytes(-len(image) % 8)
+
+
+def copier(to, size):
+    """A64 code that copies what is behind it, and goes there."""
+    return struct.pack(
+        '<12I', 0x10000180,                     # adr  x0, behind
+        0xd2a00001 | (to >> 16) << 5,           # movz x1, #to, lsl #16
+        0xd2800002 | (size & 0xffff) << 5,      # movz x2, #size
+        0xf2a00002 | (size >> 16) << 5,         # movk x2, #size, lsl #16
+        0xaa0103e3,                             # mov  x3, x1
+        0xf8408404,                             # ldr  x4, [x0], #8
+        0xf8008464,                             # str  x4, [x3], #8
+        0xf1002042,                             # subs x2, x2, #8
+        0x54ffffa1,                             # b.ne the ldr
+        0xd61f0020,                             # br   x1
+        0xd503201f, 0xd503201f)                 # nop, nop: behind is 0x30
+
+
 class Trace:
     """What QEMU traced of blocks, in order."""
 
@@ -51,21 +86,18 @@ class Bare(RealmTest):
                 '-kernel', guest_file('realm-bare')] + trace.arguments
 
     def firmware(self):
-        """Three instructions at address 0 that go to where realm-bare is."""
+        """realm-bare behind ten instructions that copy it to its place."""
+        entry, payload = flat_image(guest_file('realm-bare'))
         path = self.path('firmware')
         with open(path, 'wb') as file:
-            file.write(struct.pack('<3I', 0xd2a80110,       # mov x16, #RAM+
-                                   0xd61f0200,              # br x16
-                                   0xd503201f))             # nop
+            file.write(copier(entry, len(payload)) + payload)
         return path
 
     def firmware_arguments(self, trace):
         """The same Realm, started by firmware in RAM where flash would be."""
         arguments = self.arguments(trace)
         at = arguments.index('-kernel')
-        arguments[at:at + 2] = [
-            '-bios', self.firmware(),
-            '-device', f'loader,file={guest_file("realm-bare")}']
+        arguments[at:at + 2] = ['-bios', self.firmware()]
         return arguments
 
     def reach(self, vm, stage):
