@@ -1,12 +1,14 @@
 /*
  * Guest program that notices when a migration damages a vCPU's MTE state.
  *
- * Threads use one register each, all the time and without system calls, so that
- * it is live on a vCPU whenever that stops:
+ * Three threads use it, most of the time without system calls, so that it is
+ * live on a vCPU when that stops; they sleep in between, so that a migration
+ * has a CPU, too:
  *
- *     random  RGSR_EL1: tags that IRG makes follow from those before (CPU 0)
- *     mask    GCR_EL1: IRG makes no excluded tag (CPU 1)
- *     tco     PSTATE.TCO stays set, stays clear, and does what it says
+ *     random  RGSR_EL1: tags that IRG makes follow from those before (CPU 0);
+ *             PSTATE.TCO stays clear
+ *     mask    GCR_EL1: IRG makes no excluded tag (CPU 1);
+ *             PSTATE.TCO stays set, and wrong stores are none
  *     async   TFSRE0_EL1: each wrong store in asynchronous mode is a signal
  *
  * The order of random tags is that of the architecture for GCR_EL1.RRND = 0;
@@ -41,7 +43,9 @@
                              (unsigned long)(include) << PR_MTE_TAG_SHIFT)
 #define INCLUDE         0x0a52u
 #define TCO             (1ul << 25)
-#define SPIN_US         500         /* a fault is pending that long */
+#define PENDING_US      500         /* a fault is, before a system call */
+#define BUSY_US         2000
+#define SLEEP_NS        2000000
 
 static atomic_bool stopping;
 static atomic_ulong rounds, wrong_mask, wrong_tco, wrong_seed, wrong_faults;
@@ -111,6 +115,20 @@ static volatile char *wrong_pointer(void)
     return (char *)((uintptr_t)p | 2ul << 56);
 }
 
+static uint64_t microseconds(void)
+{
+    uint64_t ticks, frequency;
+
+    asm volatile("isb\n mrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
+    asm("mrs %0, cntfrq_el0" : "=r"(frequency));
+    return ticks / (frequency / 1000000);
+}
+
+static void sleep_a_while(void)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = SLEEP_NS }, NULL);
+}
+
 /* ---- The threads ---- */
 
 /* Shifts out four bits of the architecture's RandomTag(). */
@@ -141,77 +159,54 @@ static unsigned learn_seed(unsigned *tag)
     return seed;
 }
 
+static void check_tco(uint64_t value)
+{
+    wrong_tco += read_tco() != value;
+    write_tco(value);                           /* each fault counts once */
+}
+
 static void *check_random(void *unused)
 {
-    unsigned tag, seed;
+    unsigned tag, seed, expected;
 
     set_mode(PR_MTE_TCF_SYNC, 0xffff);
     run_on(0);
     tag = random_tag();
     seed = learn_seed(&tag);
-    while (!stopping) {
-        unsigned expected = (tag + next_four(&seed)) & 15;
+    for (; !stopping; sleep_a_while()) {
+        uint64_t end = microseconds() + BUSY_US / 4;
 
-        tag = random_tag();
-        if (tag != expected) {
-            wrong_seed++;
-            seed = learn_seed(&tag);
+        while (microseconds() < end) {
+            expected = (tag + next_four(&seed)) & 15;
+            tag = random_tag();
+            if (tag != expected) {
+                wrong_seed++;
+                seed = learn_seed(&tag);
+            }
+            check_tco(0);
+            rounds++;
         }
-        rounds++;
     }
     return NULL;
 }
 
 static void *check_mask(void *unused)
 {
-    set_mode(PR_MTE_TCF_SYNC, INCLUDE);
-    run_on(1);
-    while (!stopping) {
-        wrong_mask += !(INCLUDE >> random_tag() & 1);
-    }
-    return NULL;
-}
-
-static void *check_tco_set(void *unused)
-{
     volatile char *wrong = wrong_pointer();
 
-    set_mode(PR_MTE_TCF_SYNC, 0xffff);
+    set_mode(PR_MTE_TCF_SYNC, INCLUDE);
+    run_on(1);
     write_tco(TCO);
-    while (!stopping) {
-        wrong_tco += read_tco() != TCO;
-        write_tco(TCO);                         /* each fault counts once */
-        *wrong = 1;                             /* else SIGSEGV, for good */
+    for (; !stopping; sleep_a_while()) {
+        uint64_t end = microseconds() + BUSY_US;
+
+        while (microseconds() < end) {
+            wrong_mask += !(INCLUDE >> random_tag() & 1);
+            check_tco(TCO);
+            *wrong = 1;                         /* SIGSEGV, were it clear */
+        }
     }
     return NULL;
-}
-
-static void *check_tco_clear(void *unused)
-{
-    set_mode(PR_MTE_TCF_SYNC, 0xffff);
-    while (!stopping) {
-        wrong_tco += read_tco() != 0;
-        write_tco(0);
-    }
-    return NULL;
-}
-
-static uint64_t counter(void)
-{
-    uint64_t value;
-
-    asm volatile("isb\n mrs %0, cntvct_el0" : "=r"(value) : : "memory");
-    return value;
-}
-
-static void spin(unsigned us)
-{
-    uint64_t frequency, end;
-
-    asm("mrs %0, cntfrq_el0" : "=r"(frequency));
-    end = counter() + frequency * us / 1000000;
-    while (counter() < end) {
-    }
 }
 
 static void *check_async(void *unused)
@@ -219,11 +214,13 @@ static void *check_async(void *unused)
     volatile char *wrong = wrong_pointer();
 
     set_mode(PR_MTE_TCF_ASYNC, 0xffff);
-    while (!stopping) {
+    for (; !stopping; sleep_a_while()) {
         unsigned before = faults;
+        uint64_t end = microseconds() + PENDING_US;
 
         *wrong = 1;
-        spin(SPIN_US);
+        while (microseconds() < end) {
+        }
         syscall(SYS_getppid);                   /* at the latest, here */
         wrong_faults += faults != before + 1;
     }
@@ -252,7 +249,7 @@ static void print(const char *what)
 int main(void)
 {
     void *(*const functions[])(void *) = {
-        check_random, check_mask, check_tco_set, check_tco_clear, check_async,
+        check_random, check_mask, check_async,
     };
     enum { N = sizeof(functions) / sizeof(functions[0]) };
     struct sigaction action = {

@@ -112,8 +112,8 @@ class Guest:
                     f'echo $? > /tmp/{name}.status) & true')
         self.qmp = self._connect()
         with socket.create_connection(console_address) as stream:
-            self.console = Console(self, stream.makefile('rb'),
-                                   stream.makefile('wb'))
+            self._files = stream.makefile('rb'), stream.makefile('wb')
+        self.console = Console(self, *self._files)
         log_console(self.console, name)
         if hold:
             self.qmp.cmd('cont')
@@ -134,6 +134,10 @@ class Guest:
         """QEMU's exit status, None while it runs."""
         text = self.machine.run(f'cat /tmp/{self.name}.status 2>&-')[1]
         return int(text) if text else None
+
+    def says(self):
+        """What QEMU wrote, to standard output or error."""
+        return self.machine.run(f'cat /tmp/{self.name}.says')[1]
 
     def last_words(self):
         """Why QEMU ended, to append to an error."""
@@ -157,6 +161,16 @@ class Guest:
             self.machine.run(f'kill -9 $(cat /tmp/{self.name}.pid)')
             self.wait()
         self.qmp.close()
+        self._close_console()
+
+    def _close_console(self):
+        """Once the thread that reads it has met its end."""
+        deadline = time.monotonic() + 5
+        while not self.console.closed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if self.console.closed:
+            for file in self._files:
+                file.close()
 
     def __enter__(self):
         return self
