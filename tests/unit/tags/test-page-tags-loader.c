@@ -37,7 +37,7 @@ static MigrationState the_migration;
 static const SaveVMHandlers *handlers;
 static VMChangeStateHandler *vm_changed;
 static char *error;
-static bool multifd;
+static bool multifd, rdma;
 static int acks = -1;
 static unsigned syncs;
 
@@ -59,7 +59,7 @@ bool migrate_multifd(void)
 
 bool migrate_rdma(void)
 {
-    return false;
+    return rdma;
 }
 
 MigMode migrate_mode(void)
@@ -579,6 +579,20 @@ static void test_capabilities(void)
     }
 }
 
+/* Known in setup only; there is no stream yet that could get a byte. */
+static void test_rdma(void)
+{
+    Error *err = NULL;
+
+    rdma = true;
+    g_assert_cmpint(handlers->save_setup(NULL, NULL, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err),
+                            "test-tags: RDMA does not work with memory tags"));
+    error_free(err);
+    g_assert_false(page_tags.sending);
+    rdma = false;
+}
+
 static void test_compression(void)
 {
     multifd = true;
@@ -616,6 +630,7 @@ static const struct {
     { "hostile-packets-are-refused", test_packets_are_hostile },
     { "capabilities", test_capabilities },
     { "compression", test_compression },
+    { "rdma-is-refused", test_rdma },
     { "zero-tags-are-written-where-a-guest-ran",
       test_zero_tags_are_written_where_a_guest_ran },
 };
