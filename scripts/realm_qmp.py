@@ -276,6 +276,26 @@ class Migration:
                                  f'{self.reasons(wait=2)}')
         return info.get('status') == 'completed'
 
+    def wait_for_round(self, number, limit=60):
+        """Waits until it is in that round over memory, or a later one."""
+        deadline = time.monotonic() + limit
+        while not self.poll():
+            if self.samples[-1].rounds >= number:
+                return
+            if time.monotonic() > deadline:
+                raise MigrationError(f'not in round {number} after {limit} s; '
+                                     'raise the limit or the bandwidth')
+            time.sleep(0.1)
+        raise MigrationError(f'completed before round {number}; lower the '
+                             'bandwidth')
+
+    def finish(self):
+        """Takes the bandwidth's limit away, and waits for the end."""
+        self.source.cmd('migrate-set-parameters', max_bandwidth=0)
+        while not self.poll():
+            time.sleep(0.1)
+        self.wait_for_destination()
+
     def reasons(self, wait=0):
         """What both sides say about a failure, as text to append."""
         text = ''

@@ -28,6 +28,10 @@ def arguments(tags='on', mte=True, check=CHECK, cpu='max', memory='384M'):
     return args + ['-global', f'migration.page-tags={tags}']
 
 
+# A source says when it has set up, and when it begins to send pages.
+TRACE = ['-trace', 'savevm_state_setup', '-trace', 'savevm_state_iterate']
+
+
 class TagsTest(RealmTest):
 
     def capabilities(self, vm, *names, on=True):
@@ -65,6 +69,13 @@ class TagsTest(RealmTest):
         self.assert_goes_on(source)
         return text
 
+    def assert_no_page_was_sent(self, vm):
+        """By a source with TRACE, which after this sends its guest away."""
+        self.assertIn('savevm_state_setup', ' '.join(vm.errors()))
+        self.assertNotIn('savevm_state_iterate', ' '.join(vm.errors()))
+        self.send(vm, self.waiting())
+        self.assertIn('savevm_state_iterate', ' '.join(vm.errors()))
+
     def assert_tags_are_right(self, vm):
         """realm-check verifies all it has, and ends."""
         vm.console.wait_for('realm-check: t=', after=vm.console.mark())
@@ -75,5 +86,5 @@ class TagsTest(RealmTest):
         self.assertIn(' wrong_bytes=0 wrong_tags=0', line)
 
 
-__all__ = ['CHECK', 'MIB', 'Migration', 'MigrationError', 'TagsTest',
+__all__ = ['CHECK', 'MIB', 'Migration', 'MigrationError', 'TRACE', 'TagsTest',
            'VmError', 'arguments', 'guest_file', 'wait_until']

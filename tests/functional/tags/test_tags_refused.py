@@ -4,7 +4,7 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
-from tags_case import TagsTest, arguments
+from tags_case import TRACE, TagsTest, arguments
 
 # Capability, and words of the reason
 REFUSED = [
@@ -60,7 +60,7 @@ class Refused(TagsTest):
 
     def test_destination_with_another_level(self):
         """Both sides name both levels, and no page was sent."""
-        source = self.boot_checked()
+        source = self.boot_checked(arguments() + TRACE)
         dest = self.waiting(arguments(cpu='cortex-a710'))
         self.both(source, dest, ['return-path'])
         text = self.fail_to_send(
@@ -69,8 +69,7 @@ class Refused(TagsTest):
         self.assertIn('mte-tags: the source has MTE level 3, this machine has '
                       '2; give both the same CPU',
                       ' '.join([text, *dest.errors()]))
-        ram = source.qmp.cmd('query-migrate').get('ram', {})
-        self.assertEqual(ram.get('normal', 0) + ram.get('duplicate', 0), 0)
+        self.assert_no_page_was_sent(source)
 
     def test_destination_with_another_level_without_a_return_path(self):
         source = self.boot_checked()

@@ -10,6 +10,14 @@ import time
 from tags_case import MIB, Migration, TagsTest, arguments, wait_until
 
 KEY = '0123456789abcdef0123456789abcdef'
+# All pages are dirtied by stores of tags alone; of 4096, at least so many are
+# while the first round goes on.
+TAGS_ONLY = ('realm-check --memory 16 --threads 2 --rate 8 --verify 4 '
+             '--tags-only')
+RESENT = 512
+# Allowed, and without a part in how RAM migrates.
+HARMLESS = ['dirty-bitmaps', 'events', 'late-block-activate', 'return-path',
+            'switchover-ack', 'validate-uuid']
 
 
 class Ways(TagsTest):
@@ -58,6 +66,70 @@ class Ways(TagsTest):
             self.assert_tags_are_right(dest)
             source.stop()
             dest.stop()
+
+    def test_harmless_capabilities(self):
+        source, dest = self.boot_checked(), self.waiting()
+        self.both(source, dest, HARMLESS)
+        self.send(source, dest)
+        self.assert_tags_are_right(dest)
+
+    def test_pause_before_switchover(self):
+        source, dest = self.boot_checked(), self.waiting()
+        self.both(source, dest, ['pause-before-switchover', 'multifd'])
+        migration = Migration(source.qmp, dest.qmp,
+                              f'unix:{self.path(dest.name)}', plain=True)
+        migration.start()
+        wait_until(lambda: source.qmp.cmd('query-migrate')['status']
+                   == 'pre-switchover', 'the source pauses')
+        source.qmp.cmd('migrate-continue', state='pre-switchover')
+        migration.finish()
+        self.assert_tags_are_right(dest)
+
+    def test_page_dirtied_by_tag_stores_alone_is_sent_again(self):
+        source, dest = self.boot(arguments(check='')), self.waiting()
+        source.console.send(f'{TAGS_ONLY} < /dev/null &')
+        source.console.wait_for('realm-check: t=')
+        migration = Migration(source.qmp, dest.qmp,
+                              f'unix:{self.path(dest.name)}', plain=True,
+                              bandwidth=16 * MIB)
+        migration.start()
+        migration.wait_for_round(2)
+        before = migration.report()['pages']
+        migration.finish()
+        again = migration.report()['pages'] - before
+        self.log.info('%d pages again', again)
+        self.assertGreater(again, RESENT)
+        self.assert_tags_are_right(dest)
+
+    def job(self, vm, command, **arguments):
+        """Runs a command that is a job, to its end."""
+        vm.qmp.cmd(command, job_id='job', **arguments)
+        wait_until(lambda: vm.qmp.cmd('query-jobs')[0]['status']
+                   == 'concluded', f'{command} ends')
+        self.assertNotIn('error', vm.qmp.cmd('query-jobs')[0])
+        vm.qmp.cmd('job-dismiss', id='job')
+
+    def add_image(self, vm):
+        """An empty qcow2 image with the node-name image."""
+        path, size = self.path('image.qcow2'), 1024 * MIB
+        self.job(vm, 'blockdev-create', options={
+            'driver': 'file', 'filename': path, 'size': 0})
+        vm.qmp.cmd('blockdev-add', node_name='file', driver='file',
+                   filename=path)
+        self.job(vm, 'blockdev-create', options={
+            'driver': 'qcow2', 'file': 'file', 'size': size})
+        vm.qmp.cmd('blockdev-add', node_name='image', driver='qcow2',
+                   file='file')
+
+    def test_snapshot_brings_back_tags_that_have_changed(self):
+        vm = self.boot_checked()
+        self.add_image(vm)
+        where = {'tag': 'then', 'vmstate': 'image', 'devices': ['image']}
+        self.job(vm, 'snapshot-save', **where)
+        for _ in range(3):      # most tags are others then
+            vm.console.wait_for('realm-check: t=', after=vm.console.mark())
+        self.job(vm, 'snapshot-load', **where)
+        self.assert_tags_are_right(vm)
 
     def tls(self, endpoint):
         folder = self.path('psk')
@@ -125,10 +197,8 @@ class Ways(TagsTest):
                               bandwidth=48 * MIB, timeout=120)
         migration.start()
         time.sleep(8)
-        self.parameters(source, max_bandwidth=0, downtime_limit=2000)
-        while not migration.poll():
-            time.sleep(0.1)
-        migration.wait_for_destination()
+        self.parameters(source, downtime_limit=2000)
+        migration.finish()
         self.assertGreater(migration.report()['rounds'], 3)
         self.assert_tags_are_right(dest)
 
