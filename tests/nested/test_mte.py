@@ -12,7 +12,7 @@ import unittest
 from case import NestedTest
 from machine import Guest, kvm_arguments
 from realm_qmp import Migration, MigrationError, QmpError
-from realm_vm import incoming, verdict
+from realm_vm import VmError, incoming, verdict
 
 MIB = 1 << 20
 # Little, so that a migration has a CPU, too.
@@ -21,13 +21,24 @@ TAGS_ONLY = ('realm-check --memory 16 --threads 2 --rate 8 --verify 4 '
              '--tags-only')
 SLOW = 16 * MIB             # bytes/s: the first round takes some seconds
 RESENT = 512                # pages of tags-only's 4096, at least
+RING = 'kvm,dirty-ring-size=4096'
 SOCKET = 'unix:/tmp/stream'
 SAVED = 'file:/tmp/saved'   # in the machine
+# A source says when it has set up, and when it begins to send pages.
+TRACE = ['-trace', 'savevm_state_setup', '-trace', 'savevm_state_iterate']
 UNKNOWN = "Unknown savevm section or instance 'mte-tags'"
 
 
-def arguments(machine='mte=on'):
-    return [*kvm_arguments(machine, memory='256M'), '-smp', '2']
+def arguments(machine='mte=on', accel='kvm', cpu='host'):
+    args = [*kvm_arguments(machine, memory='256M'), '-smp', '2']
+    args[args.index('-accel') + 1] = accel
+    args[args.index('-cpu') + 1] = cpu
+    return args
+
+
+def tcg_arguments():
+    return [*arguments(accel='tcg', cpu='max'),
+            '-global', 'migration.page-tags=on']
 
 
 class MteTest(NestedTest):
@@ -43,9 +54,9 @@ class MteTest(NestedTest):
     def waiting(self, args=None):
         return self.start(incoming(args or arguments()))
 
-    def boot(self, *commands):
+    def boot(self, *commands, args=None):
         """A guest that has MTE and runs commands in the background."""
-        guest = self.start(arguments())
+        guest = self.start(args or arguments())
         guest.console.wait_for('guest: realm=no mte=yes', 180)
         guest.console.wait_for('guest: ready')
         for command in commands:
@@ -62,6 +73,11 @@ class MteTest(NestedTest):
     def migration(self, source, dest, **options):
         return Migration(source.qmp, dest.qmp, SOCKET, plain=True,
                          timeout=120, **options)
+
+    def fail_to_send(self, source, dest):
+        with self.assertRaises(MigrationError) as caught:
+            self.migration(source, dest).run()
+        return str(caught.exception)
 
     def assert_checks_still(self, guest):
         """realm-check runs, and finds nothing wrong."""
@@ -107,14 +123,9 @@ class MteTest(NestedTest):
         source, dest = self.boot(TAGS_ONLY), self.waiting()
         migration = self.migration(source, dest, bandwidth=SLOW)
         migration.start()
-        while (not migration.poll()
-               and migration.report()['rounds'] < 2):
-            time.sleep(0.1)
+        migration.wait_for_round(2)
         before = migration.report()['pages']
-        source.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
-        while not migration.poll():
-            time.sleep(0.1)
-        migration.wait_for_destination()
+        migration.finish()
         again = migration.report()['pages'] - before
         self.figure(f'{again} pages again')
         self.assertGreater(again, RESENT)
@@ -132,17 +143,60 @@ class MteTest(NestedTest):
         self.assert_vcpu_state_is_right(dest)
         self.assert_every_tag_is_right(dest)
 
+    def test_dirty_ring(self):
+        source = self.boot(CHECK, args=arguments(accel=RING))
+        dest = self.waiting()
+        self.capabilities(['return-path'], source, dest)
+        self.migration(source, dest).run()
+        self.assert_every_tag_is_right(dest)
+
+    # ---- To another accelerator: tags go there, vCPUs and GIC do not ----
+
+    def test_from_kvm_to_tcg_the_vcpu_is_refused_behind_the_tags(self):
+        source = self.boot(CHECK, args=[
+            *arguments(cpu='host,kvm-steal-time=off'), *TRACE])
+        dest = self.waiting(tcg_arguments())
+        self.capabilities(['return-path'], source, dest)
+        self.fail_to_send(source, dest)
+        self.assertIn('savevm_state_iterate', source.says())
+        self.assertRegex(dest.says(), "of device 'cpu'$")
+        self.assert_checks_still(source)
+
+    def test_from_tcg_to_kvm_the_gic_is_refused_behind_the_tags(self):
+        source = self.start([*tcg_arguments(), *TRACE])
+        dest = self.waiting()
+        self.capabilities(['return-path'], source, dest)
+        self.fail_to_send(source, dest)
+        self.assertIn('savevm_state_iterate', source.says())
+        self.assertIn('KVM_SET_DEVICE_ATTR failed', dest.says())
+
     # ---- What is refused ----
 
+    def test_tags_are_not_written_while_a_dirty_log_is_on(self):
+        source, dest = self.boot(CHECK), self.waiting()
+        dest.qmp.cmd('calc-dirty-rate', calc_time=60, mode='dirty-bitmap')
+        self.capabilities(['return-path'], source, dest)
+        said = self.fail_to_send(source, dest)
+        self.figure(said)
+        self.assertRegex(
+            f'{said} {dest.says()}',
+            'cannot copy the memory tags of 0x[0-9a-f]+ bytes at '
+            '0x4[0-9a-f]{7} to the guest: KVM_ARM_MTE_COPY_TAGS: .*busy')
+        dest.stop()
+        self.assert_checks_still(source)
+        again = self.waiting()
+        self.capabilities(['return-path'], again)
+        self.migration(source, again).run()
+        self.assert_every_tag_is_right(again)
+
     def test_destination_without_mte_refuses_before_any_page(self):
-        source = self.start(arguments())
+        source = self.start([*arguments(), *TRACE])
         dest = self.waiting(arguments('mte=off'))
         self.capabilities(['return-path'], source, dest)
-        with self.assertRaises(MigrationError):
-            self.migration(source, dest).run()
+        self.fail_to_send(source, dest)
         self.assertIn(UNKNOWN, dest.says())
-        ram = source.qmp.cmd('query-migrate').get('ram', {})
-        self.assertEqual(ram.get('normal', 0) + ram.get('duplicate', 0), 0)
+        self.assertIn('savevm_state_setup', source.says())
+        self.assertNotIn('savevm_state_iterate', source.says())
         self.assertEqual(source.qmp.cmd('query-status')['status'], 'running')
 
     def test_xbzrle_is_refused_at_once(self):
@@ -152,10 +206,15 @@ class MteTest(NestedTest):
             source.qmp.cmd('migrate', uri=SOCKET)
 
     def test_page_tags_off_forbids_migration(self):
-        source = self.start([*arguments(),
-                             '-global', 'migration.page-tags=off'])
+        off = [*arguments(), '-global', 'migration.page-tags=off']
         with self.assertRaisesRegex(QmpError, 'MTE'):
-            source.qmp.cmd('migrate', uri=SOCKET)
+            self.start(off).qmp.cmd('migrate', uri=SOCKET)
+        with self.assertRaisesRegex(VmError, 'status 1: .*set page-tags to auto'):
+            self.start([*off, '--only-migratable'])
+
+    def test_only_migratable_has_tags(self):
+        guest = self.start([*arguments(), '--only-migratable'])
+        self.assertTrue(guest.qmp.cmd('query-status')['running'])
 
 
 if __name__ == '__main__':

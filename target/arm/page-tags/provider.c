@@ -100,9 +100,29 @@ static void register_provider(const PageTagsOps *ops)
     page_tags_register(ops, blocks, arm_tag_num_ranges);
 }
 
+/* QEMU, which finds out while it makes vCPUs, would abort. */
+static void refuse_only_migratable(void)
+{
+    if (only_migratable) {
+        error_report("mte=on with KVM and -global migration.page-tags=off "
+                     "cannot migrate, and --only-migratable is given; set "
+                     "page-tags to auto");
+        exit(1);
+    }
+}
+
 bool arm_page_tags_migrate(void)
 {
-    return !current_machine->cgs && page_tags_wanted(kvm_enabled());
+    if (current_machine->cgs) {
+        return false;
+    }
+    if (page_tags_wanted(kvm_enabled())) {
+        return true;
+    }
+    if (kvm_enabled()) {
+        refuse_only_migratable();
+    }
+    return false;
 }
 
 /* What the CPU was given to keep tags: they have it all, or none has. */
