@@ -209,7 +209,7 @@ class MteTest(NestedTest):
         off = [*arguments(), '-global', 'migration.page-tags=off']
         with self.assertRaisesRegex(QmpError, 'MTE'):
             self.start(off).qmp.cmd('migrate', uri=SOCKET)
-        with self.assertRaisesRegex(VmError, 'status 1: .*set page-tags to auto'):
+        with self.assertRaisesRegex(VmError, 'status 1: .*page-tags to auto'):
             self.start([*off, '--only-migratable'])
 
     def test_only_migratable_has_tags(self):

@@ -104,7 +104,9 @@ void memory_listener_register(MemoryListener *listener, AddressSpace *filter)
 {
 }
 
-const TargetPageBits target_page = { .decided = true, .bits = 12, .mask = -PAGE };
+const TargetPageBits target_page = {
+    .decided = true, .bits = 12, .mask = -PAGE,
+};
 
 /* ---- What other files of ours give ---- */
 

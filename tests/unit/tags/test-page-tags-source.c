@@ -25,7 +25,7 @@
 #include "target/arm/page-tags/page-tags.h"
 
 #define PAGE        4096
-#define PAGES       960     /* chunks, but no multiple of what is read at once */
+#define PAGES       960             /* whole chunks, and 3.75 times read ahead */
 #define BYTES       PAGE_TAGS_MAX_BYTES
 #define CHUNK_SHIFT 6
 
@@ -56,7 +56,9 @@ void ram_transferred_add(uint64_t bytes)
 {
 }
 
-const TargetPageBits target_page = { .decided = true, .bits = 12, .mask = -PAGE };
+const TargetPageBits target_page = {
+    .decided = true, .bits = 12, .mask = -PAGE,
+};
 
 /* ---- What other files of ours give ---- */
 
@@ -183,7 +185,8 @@ static bool send_next(void)
     if (page == PAGES) {
         return false;
     }
-    if (block.clear_bmap && test_and_clear_bit(page >> CHUNK_SHIFT, chunks)) {
+    if (block.clear_bmap &&
+        test_and_clear_bit(page >> CHUNK_SHIFT, chunks)) {
         clear_log(QEMU_ALIGN_DOWN(page, 1 << CHUNK_SHIFT), 1 << CHUNK_SHIFT);
     }
     clear_bit(page, dirty);
