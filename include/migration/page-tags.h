@@ -39,16 +39,19 @@ typedef struct PageTagsOps {
     /*
      * Tags of @pages pages that follow each other in @block.  Any thread, and
      * several at once.  A failure has address and length in its message.
+     * @zero: all of them are zero, and were not written to @tags.
      */
     bool (*read)(RAMBlock *block, ram_addr_t offset, unsigned pages,
-                 uint8_t *tags, Error **errp);
+                 uint8_t *tags, bool *zero, Error **errp);
     bool (*write)(RAMBlock *block, ram_addr_t offset, unsigned pages,
                   const uint8_t *tags, Error **errp);
 
     /*
      * A record is the form of a page's tags in the stream.  No lock.
-     * pack() writes at most PAGE_TAGS_MAX_RECORD bytes, and returns how many.
+     * Most pages have no tags but zero; their record is this one byte.
      */
+    uint8_t zero_record;
+    /* Writes at most PAGE_TAGS_MAX_RECORD bytes, and returns how many. */
     size_t (*pack)(const uint8_t *tags, uint8_t *record);
     /*
      * How many bytes a record has, as far as its first @have bytes, at least

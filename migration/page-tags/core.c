@@ -14,6 +14,7 @@
 #include "qapi/qapi-types-common.h"
 #include "qemu/error-report.h"
 #include "qemu/module.h"
+#include "qemu/cutils.h"
 #include "exec/memory.h"
 #include "exec/address-spaces.h"
 #include "migration/migration.h"
@@ -48,6 +49,15 @@ PageTagsBlock *page_tags_find(const RAMBlock *block)
         }
     }
     return NULL;
+}
+
+size_t page_tags_pack(const uint8_t *tags, uint8_t *record)
+{
+    if (!buffer_is_zero(tags, page_tags.ops->tag_bytes)) {
+        return page_tags.ops->pack(tags, record);
+    }
+    record[0] = page_tags.ops->zero_record;
+    return 1;
 }
 
 int page_tags_fail(Error *err)

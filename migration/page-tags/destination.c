@@ -91,50 +91,91 @@ bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
     return true;
 }
 
-static bool read_record(QEMUFile *f, uint8_t *tags, Error **errp)
+bool page_tags_unpack(const uint8_t *record, size_t size, uint8_t *buffer,
+                      const uint8_t **tags)
 {
-    uint8_t record[PAGE_TAGS_MAX_RECORD];
-    size_t have = 0, size = 1;
+    bool zero = record[0] == page_tags.ops->zero_record;
 
-    while (have < size) {
-        if (size > sizeof(record) ||
-            qemu_get_buffer(f, record + have, size - have) != size - have) {
+    *tags = zero ? NULL : buffer;
+    return zero ? size == 1 : page_tags.ops->unpack(record, size, buffer);
+}
+
+/* The rest of a record that begins with @kind. */
+static bool read_record(QEMUFile *f, uint8_t kind, uint8_t *buffer,
+                        const uint8_t **tags, Error **errp)
+{
+    uint8_t record[PAGE_TAGS_MAX_RECORD] = { kind };
+    size_t have = 1, size = page_tags.ops->record_size(record, have);
+
+    while (have < size && size <= sizeof(record)) {
+        if (qemu_get_buffer(f, record + have, size - have) != size - have) {
             error_setg(errp, "the stream ends within a record of tags");
             return false;
         }
         have = size;
         size = page_tags.ops->record_size(record, have);
     }
-    if (size != have || !page_tags.ops->unpack(record, size, tags)) {
+    if (size != have || !page_tags_unpack(record, size, buffer, tags)) {
         error_setg(errp, "malformed record of tags: it begins with the byte "
-                   "%u", record[0]);
+                   "%u", kind);
         return false;
     }
     return true;
 }
 
-static bool get_tags(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
-                     Error **errp)
+/* @tags: NULL means zero. */
+static bool take_tags(PageTagsBlock *where, ram_addr_t offset,
+                      const uint8_t *tags, Error **errp)
 {
-    uint8_t tags[PAGE_TAGS_MAX_BYTES];
-    bool ok;
+    return page_tags_batch_add(main_batch, where, offset, tags, errp) &&
+           (!main_batch->pages || !migrate_multifd() ||
+            page_tags_batch_flush(main_batch, errp));
+}
 
+/* Apart: arrays on the stack are cleared, and most records have one byte. */
+static bool take_record(QEMUFile *f, uint8_t kind, PageTagsBlock *where,
+                        ram_addr_t offset, Error **errp)
+{
+    uint8_t buffer[PAGE_TAGS_MAX_BYTES];
+    const uint8_t *tags;
+
+    return read_record(f, kind, buffer, &tags, errp) &&
+           take_tags(where, offset, tags, errp);
+}
+
+static bool get_record(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
+                       Error **errp)
+{
+    uint8_t kind = qemu_get_byte(f);
+
+    if (qemu_file_get_error(f)) {
+        error_setg(errp, "the stream ends before a record of tags");
+        return false;
+    }
+    stat64_add(&page_tags.records, 1);
+    return kind == page_tags.ops->zero_record
+           ? take_tags(where, offset, NULL, errp)
+           : take_record(f, kind, where, offset, errp);
+}
+
+static bool check_announced(Error **errp)
+{
     if (!page_tags.announced) {
         error_setg(errp, "the source sends RAM without tags, and this machine "
                    "has %s %u; give both sides the same machine and CPU "
                    "options, and the same page-tags property",
                    page_tags.ops->level_name, page_tags.ops->level());
-        return false;
     }
-    if (f && !read_record(f, tags, errp)) {
-        return false;
-    }
-    ok = page_tags_batch_add(main_batch, where, offset, f ? tags : NULL, errp);
-    if (ok && migrate_multifd()) {
-        ok = page_tags_batch_flush(main_batch, errp);
-    }
-    stat64_add(&page_tags.records, f ? 1 : 0);
-    return ok;
+    return page_tags.announced;
+}
+
+/* @f: NULL for a page of zeros, which has no record. */
+static bool get_tags(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
+                     Error **errp)
+{
+    return check_announced(errp) &&
+           (f ? get_record(f, where, offset, errp)
+              : take_tags(where, offset, NULL, errp));
 }
 
 static int get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)

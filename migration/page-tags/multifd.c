@@ -119,6 +119,7 @@ static bool load(MultiFDSendParams *p, Packet *packet)
 {
     MultiFDPages_t *pages = &p->data->u.ram;
     unsigned size = page_tags.ops->tag_bytes, length;
+    bool zero;
 
     packet->loaded = true;
     packet->last = 0;
@@ -127,8 +128,12 @@ static bool load(MultiFDSendParams *p, Packet *packet)
     for (unsigned i = 0; i < packet->num; i += length) {
         length = run_length(packet->offsets, i, packet->num);
         if (!page_tags.ops->read(pages->block, packet->offsets[i], length,
-                                 packet->tags + i * size, &packet->err)) {
+                                 packet->tags + i * size, &zero,
+                                 &packet->err)) {
             return false;
+        }
+        if (zero) {
+            memset(packet->tags + i * size, 0, length * size);
         }
     }
     return true;
@@ -165,8 +170,8 @@ static void add_records(MultiFDSendParams *p, Packet *packet)
     size_t size = 0;
 
     for (unsigned i = 0; i < pages->normal_num; i++) {
-        size += page_tags.ops->pack(find(packet, pages->offset[i]),
-                                    packet->records + size);
+        size += page_tags_pack(find(packet, pages->offset[i]),
+                               packet->records + size);
     }
     p->packet->unused32[0] = cpu_to_be32(size);
     if (size) {
@@ -204,13 +209,14 @@ static bool take_records(MultiFDRecvParams *p, PageTagsBatch *batch,
                          const uint8_t *records, size_t size, Error **errp)
 {
     PageTagsBlock *where = page_tags_find(p->block);
-    uint8_t tags[PAGE_TAGS_MAX_BYTES];
+    uint8_t buffer[PAGE_TAGS_MAX_BYTES];
+    const uint8_t *tags;
     size_t need;
 
     for (unsigned i = 0; i < p->normal_num; i++) {
         need = size ? page_tags.ops->record_size(records, size) : 0;
         if (!need || need > size ||
-            !page_tags.ops->unpack(records, need, tags)) {
+            !page_tags_unpack(records, need, buffer, &tags)) {
             error_setg(errp, "malformed record of tags for page 0x"
                        RAM_ADDR_FMT " of %s", p->normal[i], p->block->idstr);
             return false;

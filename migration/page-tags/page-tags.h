@@ -46,6 +46,9 @@ extern PageTags page_tags;
 /* The block, if it has tags; else NULL. */
 PageTagsBlock *page_tags_find(const RAMBlock *block);
 
+/* The record of a page's tags.  Returns its size in bytes. */
+size_t page_tags_pack(const uint8_t *tags, uint8_t *record);
+
 /* Fail the migration with @err (freed); returns -EINVAL. */
 int page_tags_fail(Error *err);
 
@@ -64,6 +67,12 @@ typedef struct PageTagsBatch {
     uint8_t tags[PAGE_TAGS_BATCH_PAGES * PAGE_TAGS_MAX_BYTES];
 } PageTagsBatch;
 
+/*
+ * A record of @size bytes, as record_size() told; false: malformed.  @tags:
+ * they are in @buffer, or NULL, which means zero.
+ */
+bool page_tags_unpack(const uint8_t *record, size_t size, uint8_t *buffer,
+                      const uint8_t **tags);
 /* @tags: NULL means zero. */
 bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
                          ram_addr_t offset, const uint8_t *tags, Error **errp);

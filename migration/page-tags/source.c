@@ -42,7 +42,7 @@ static struct {
     unsigned long first;        /* page in the block */
     unsigned pages;             /* 0: nothing was read */
     unsigned epoch;             /* when that was */
-    bool zero;                  /* all of them, as most are: looked at once */
+    bool zero;                  /* all of them, as most are */
 } ahead;
 
 static unsigned epoch_now;
@@ -87,12 +87,10 @@ static bool read_ahead(RAMBlock *block, unsigned long page, Error **errp)
     ahead.pages = pages_ahead(block, page);
     if (!page_tags.ops->read(block,
                              (ram_addr_t)page << qemu_target_page_bits(),
-                             ahead.pages, ahead.tags, errp)) {
+                             ahead.pages, ahead.tags, &ahead.zero, errp)) {
         ahead.pages = 0;
         return false;
     }
-    ahead.zero = buffer_is_zero(ahead.tags,
-                                ahead.pages * page_tags.ops->tag_bytes);
     return true;
 }
 
@@ -126,12 +124,21 @@ bool page_tags_present(RAMBlock *block, ram_addr_t offset)
                      !buffer_is_zero(tags, page_tags.ops->tag_bytes));
 }
 
-bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+/* Apart: an array on the stack is cleared first (-ftrivial-auto-var-init). */
+static size_t put_record(QEMUFile *f, const uint8_t *tags)
 {
     uint8_t record[PAGE_TAGS_MAX_RECORD];
+    size_t size = page_tags_pack(tags, record);
+
+    qemu_put_buffer(f, record, size);
+    return size;
+}
+
+bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+{
     const uint8_t *tags;
     Error *err = NULL;
-    size_t size;
+    size_t size = 1;
 
     if (!page_tags.sending || !page_tags_find(block)) {
         return true;
@@ -141,8 +148,11 @@ bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
         qemu_file_set_error(f, page_tags_fail(err));
         return false;
     }
-    size = page_tags.ops->pack(tags, record);
-    qemu_put_buffer(f, record, size);
+    if (ahead.zero) {
+        qemu_put_byte(f, page_tags.ops->zero_record);
+    } else {
+        size = put_record(f, tags);
+    }
     ram_transferred_add(size);
     stat64_add(&page_tags.records, 1);
     return true;

@@ -17,6 +17,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "exec/ramblock.h"
@@ -90,9 +91,12 @@ static bool copy(RAMBlock *block, ram_addr_t offset, unsigned pages,
 }
 
 static bool kvm_read(RAMBlock *block, ram_addr_t offset, unsigned pages,
-                     uint8_t *tags, Error **errp)
+                     uint8_t *tags, bool *zero, Error **errp)
 {
-    return copy(block, offset, pages, tags, false, errp);
+    bool ok = copy(block, offset, pages, tags, false, errp);
+
+    *zero = ok && buffer_is_zero(tags, (size_t)pages * KVM_TAGS_BYTES);
+    return ok;
 }
 
 static bool kvm_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
@@ -108,7 +112,8 @@ static const PageTagsOps kvm_ops = {
     .level = arm_page_tags_level,
     .read = kvm_read,
     .write = kvm_write,
-    .pack = arm_page_tags_pack,
+    .zero_record = TAGS_NONE,
+    .pack = tags_pack,
     .record_size = arm_page_tags_record_size,
     .unpack = arm_page_tags_unpack,
 };

@@ -37,7 +37,6 @@ const ArmTagRange *arm_tag_range(RAMBlock *block, ram_addr_t offset,
 
 /* PageTagsOps */
 unsigned arm_page_tags_level(void);
-size_t arm_page_tags_pack(const uint8_t *tags, uint8_t *record);
 size_t arm_page_tags_record_size(const uint8_t *record, size_t have);
 bool arm_page_tags_unpack(const uint8_t *record, size_t size, uint8_t *tags);
 

@@ -2,8 +2,8 @@
  * MTE tags in a migration: tags of a page in the stream
  *
  * Purpose: the form is the one that bundles of a Realm have, too
- * (target/arm/rmm/tags.h); here are its length, which a reader of a stream
- * has to know beforehand, and a short way for most pages, which have none.
+ * (target/arm/rmm/tags.h); here is its length, which a reader of a stream has
+ * to know beforehand.
  *
  * Lock rule: no state, no locks.
  *
@@ -11,20 +11,10 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
 #include "page-tags.h"
 
 QEMU_BUILD_BUG_ON(RMM_TAG_BYTES != PAGE_TAGS_MAX_BYTES);
 QEMU_BUILD_BUG_ON(TAGS_MAX_PACKED != PAGE_TAGS_MAX_RECORD);
-
-size_t arm_page_tags_pack(const uint8_t *tags, uint8_t *record)
-{
-    if (buffer_is_zero(tags, RMM_TAG_BYTES)) {
-        record[0] = TAGS_NONE;
-        return 1;
-    }
-    return tags_pack(tags, record);
-}
 
 size_t arm_page_tags_record_size(const uint8_t *record, size_t have)
 {

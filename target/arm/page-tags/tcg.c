@@ -19,6 +19,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "exec/ram_addr.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
@@ -36,14 +37,18 @@ static uint8_t *tags_at(const ArmTagRange *r, ram_addr_t offset)
            ((offset - r->offset) >> TAGS_SHIFT);
 }
 
+/* Most tags are zero: then looking at them is all that it costs. */
 static bool tcg_read(RAMBlock *block, ram_addr_t offset, unsigned pages,
-                     uint8_t *tags, Error **errp)
+                     uint8_t *tags, bool *zero, Error **errp)
 {
     const ArmTagRange *r = arm_tag_range(block, offset,
                                          (uint64_t)pages * TARGET_PAGE_SIZE,
                                          errp);
 
     if (r) {
+        *zero = buffer_is_zero(tags_at(r, offset), (size_t)pages * TAG_BYTES);
+    }
+    if (r && !*zero) {
         memcpy(tags, tags_at(r, offset), (size_t)pages * TAG_BYTES);
     }
     return r;
@@ -92,7 +97,8 @@ static const PageTagsOps tcg_ops = {
     .level = arm_page_tags_level,
     .read = tcg_read,
     .write = tcg_write,
-    .pack = arm_page_tags_pack,
+    .zero_record = TAGS_NONE,
+    .pack = tags_pack,
     .record_size = arm_page_tags_record_size,
     .unpack = arm_page_tags_unpack,
 };

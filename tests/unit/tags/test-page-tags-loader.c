@@ -171,7 +171,8 @@ static bool write_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
 
 static const PageTagsOps ops = {
     .section = "test-tags", .level_name = "test level", .tag_bytes = BYTES,
-    .level = level, .write = write_tags, .pack = arm_page_tags_pack,
+    .level = level, .write = write_tags,
+    .zero_record = TAGS_NONE, .pack = tags_pack,
     .record_size = arm_page_tags_record_size, .unpack = arm_page_tags_unpack,
 };
 

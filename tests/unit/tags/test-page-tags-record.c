@@ -79,7 +79,7 @@ static void test_page(const void *data)
     size_t size;
 
     page->fill(tags);
-    size = arm_page_tags_pack(tags, record);
+    size = tags_pack(tags, record);
     g_assert_cmpuint(size, ==, page->size);
     g_assert_cmpuint(record[0], ==, page->kind);
     g_assert_cmpuint(grow(record, size), ==, size);

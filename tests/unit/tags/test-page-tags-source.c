@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
+#include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "exec/address-spaces.h"
 #include "exec/ramblock.h"
@@ -86,7 +87,7 @@ static unsigned reads, pages_read;
 static bool broken;
 
 static bool read_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
-                      uint8_t *tags, Error **errp)
+                      uint8_t *tags, bool *zero, Error **errp)
 {
     g_assert_true(b == &block && pages &&
                   offset + (ram_addr_t)pages * PAGE <= PAGES * PAGE);
@@ -95,7 +96,10 @@ static bool read_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
                    pages * PAGE, offset);
         return false;
     }
-    memcpy(tags, guest + offset / PAGE * BYTES, pages * BYTES);
+    *zero = buffer_is_zero(guest + offset / PAGE * BYTES, pages * BYTES);
+    if (!*zero) {
+        memcpy(tags, guest + offset / PAGE * BYTES, pages * BYTES);
+    }
     reads++;
     pages_read += pages;
     return true;
@@ -103,7 +107,8 @@ static bool read_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
 
 static const PageTagsOps ops = {
     .section = "test-tags", .tag_bytes = BYTES, .read = read_tags,
-    .pack = arm_page_tags_pack, .record_size = arm_page_tags_record_size,
+    .zero_record = TAGS_NONE, .pack = tags_pack,
+    .record_size = arm_page_tags_record_size,
     .unpack = arm_page_tags_unpack,
 };
 
