@@ -39,7 +39,7 @@ typedef struct PageTagsOps {
     /*
      * Tags of @pages pages that follow each other in @block.  Any thread, and
      * several at once.  A failure has address and length in its message.
-     * @zero: all of them are zero, and were not written to @tags.
+     * @zero: all of them are zero, and what is in @tags has no meaning.
      */
     bool (*read)(RAMBlock *block, ram_addr_t offset, unsigned pages,
                  uint8_t *tags, bool *zero, Error **errp);
