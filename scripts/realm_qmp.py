@@ -204,17 +204,9 @@ class Migration:
 
     def run(self):
         """Migrates; returns report().  On Ctrl-C the migration is cancelled."""
-        deadline = time.monotonic() + (self.timeout or float('inf'))
         try:
             self.start()
-            while not self.poll():
-                if time.monotonic() > deadline:
-                    self.cancel()
-                    raise MigrationError(
-                        f'not finished after {self.timeout} s, cancelled, the '
-                        'source runs on; raise the timeout or the downtime')
-                time.sleep(0.25)
-            self.wait_for_destination()
+            self.wait_for_end()
         except KeyboardInterrupt:
             self.cancel()
             raise
@@ -276,6 +268,18 @@ class Migration:
                                  f'{self.reasons(wait=2)}')
         return info.get('status') == 'completed'
 
+    def wait_for_end(self):
+        """Waits until the guest is there; cancels when time is up."""
+        deadline = time.monotonic() + (self.timeout or float('inf'))
+        while not self.poll():
+            if time.monotonic() > deadline:
+                self.cancel()
+                raise MigrationError(
+                    f'not finished after {self.timeout} s, cancelled, the '
+                    'source runs on; raise the timeout or the downtime')
+            time.sleep(0.25)
+        self.wait_for_destination()
+
     def wait_for_round(self, number, limit=60):
         """Waits until it is in that round over memory, or a later one."""
         deadline = time.monotonic() + limit
@@ -292,9 +296,7 @@ class Migration:
     def finish(self):
         """Takes the bandwidth's limit away, and waits for the end."""
         self.source.cmd('migrate-set-parameters', max_bandwidth=0)
-        while not self.poll():
-            time.sleep(0.1)
-        self.wait_for_destination()
+        self.wait_for_end()
 
     def reasons(self, wait=0):
         """What both sides say about a failure, as text to append."""

@@ -77,7 +77,8 @@ class Ways(TagsTest):
         source, dest = self.boot_checked(), self.waiting()
         self.both(source, dest, ['pause-before-switchover', 'multifd'])
         migration = Migration(source.qmp, dest.qmp,
-                              f'unix:{self.path(dest.name)}', plain=True)
+                              f'unix:{self.path(dest.name)}', plain=True,
+                              timeout=120)
         migration.start()
         wait_until(lambda: source.qmp.cmd('query-migrate')['status']
                    == 'pre-switchover', 'the source pauses')
@@ -91,7 +92,7 @@ class Ways(TagsTest):
         source.console.wait_for('realm-check: t=')
         migration = Migration(source.qmp, dest.qmp,
                               f'unix:{self.path(dest.name)}', plain=True,
-                              bandwidth=16 * MIB)
+                              bandwidth=16 * MIB, timeout=120)
         migration.start()
         migration.wait_for_round(2)
         before = migration.report()['pages']
