@@ -399,7 +399,7 @@ static uint64_t reclaim_page(uint64_t ipa)
         undelegate(pe.x[1]);
     } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT) {
         return ipa;
-    } else if (pe.x[2] <= ipa) {        /* a live entry, and no page: a block */
+    } else if (pe.x[2] == ipa) {        /* a live entry, and no page: a block */
         if (realm_mmu_create_table(ipa, RMI_INDEX(pe.x[0]) + 1)) {
             return ipa;
         }

@@ -116,11 +116,7 @@ bool rtt_start_is_live(RmmRealm *realm)
     return false;
 }
 
-/*
- * ...and `top` outputs for ASSIGNED_NS as well (RttSkipNonLiveEntries): the
- * first live entry in @walk's table from the one that was found on, or the
- * end of the table.
- */
+/* ...and `top` outputs for ASSIGNED_NS as well (RttSkipNonLiveEntries). */
 uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk, uint64_t ipa)
 {
     const uint64_t *entry = table_map(realm, walk->table);
@@ -135,7 +131,7 @@ uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk, uint64_t ipa)
             break;
         }
     }
-    return base + i * rtt_entry_bytes(walk->level);
+    return i == walk->index ? ipa : base + i * rtt_entry_bytes(walk->level);
 }
 
 /* A table at @level may be made or taken away at @ipa. */

@@ -107,8 +107,9 @@ typedef struct RttWalk {
 void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk);
 
 /*
- * The `top` output of calls that take something away: the first live entry
- * in @walk's table from the one it found on, or the end of that table.
+ * The `top` output of calls that take something away: @ipa if the entry that
+ * @walk found is live, even if it begins before (RMM 1.0, B4.3.3.1.3); else
+ * the next live entry in @walk's table, or the end of that table.
  */
 uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk,
                            uint64_t ipa);

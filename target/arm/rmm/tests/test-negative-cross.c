@@ -516,7 +516,7 @@ static void each_call_that_a_block_is_in_the_way_of(void)
     g_assert_cmphex(fake_call(w->m, RMI_RTT_FOLD, rd, ipa, 3), ==,
                     RMI_SUCCESS);
     refused_at(w, RMI_DATA_DESTROY, RTT(2), page, 0, 0);
-    g_assert_cmphex(w->host.x[2], ==, ipa);
+    g_assert_cmphex(w->host.x[2], ==, page);
     refused_at(w, RMI_DATA_CREATE_UNKNOWN, RTT(2), w->spare, page, 0);
     refused_at(w, RMI_DATA_CREATE, RTT(2), w->spare, page, FAKE_NS_SRC);
     refused_at(w, RMI_RTT_INIT_RIPAS, RTT(2), ipa, ipa + 0x200000, 0);

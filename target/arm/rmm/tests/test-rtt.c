@@ -324,6 +324,36 @@ static void taking_a_page_away_destroys_ram_only(Fixture *f,
     g_assert_cmphex(X(f, 2), ==, 1ull << 30);
 }
 
+/*
+ * RMM 1.0, tables B4.3.3.1.3, B4.3.16.1.3 and B4.3.22.1.3, and TF-RMM: a host
+ * that goes on from `top` never goes back.
+ */
+static void top_inside_a_live_block_is_the_ipa(Fixture *f, gconstpointer data)
+{
+    uint64_t ns = UNPROTECTED + (1ull << 30), attr = 6 << 2 | 3 << 6, l3;
+
+    table_of_pages(f, &l3);
+    g_assert_cmphex(CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), ==, RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, 2 * MIB + 0x5000),
+                 RTT_ERROR(2));
+    g_assert_cmphex(X(f, 2), ==, 2 * MIB + 0x5000);
+
+    g_assert_cmphex(CALL(f, RMI_RTT_MAP_UNPROTECTED, ns, 1,
+                         0x40000000 | attr), ==, RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_RTT_UNMAP_UNPROTECTED, ns + 0x1000, 3),
+                 RTT_ERROR(1));
+    g_assert_cmphex(X(f, 1), ==, ns + 0x1000);
+    fake_refused(f->m, CALL(f, RMI_RTT_UNMAP_UNPROTECTED, ns + 4 * MIB, 2),
+                 RTT_ERROR(1));
+    g_assert_cmphex(X(f, 1), ==, ns + 4 * MIB);
+    fake_refused(f->m, CALL(f, RMI_RTT_DESTROY, ns + 2 * MIB, 3),
+                 RTT_ERROR(1));
+    g_assert_cmphex(X(f, 2), ==, ns + 2 * MIB);
+    fake_refused(f->m, CALL(f, RMI_RTT_UNMAP_UNPROTECTED,
+                            UNPROTECTED + 0x1000, 3), RTT_ERROR(1));
+    g_assert_cmphex(X(f, 1), ==, ns);           /* not live: the next one */
+}
+
 static void init_ripas_stays_in_one_table(Fixture *f, gconstpointer data)
 {
     fake_tables(f->m, &f->r, 0);
@@ -696,6 +726,7 @@ int main(int argc, char **argv)
     TEST(data_is_copied_and_becomes_ram);
     TEST(data_calls_check_their_arguments);
     TEST(taking_a_page_away_destroys_ram_only);
+    TEST(top_inside_a_live_block_is_the_ipa);
     TEST(init_ripas_stays_in_one_table);
     TEST(the_host_maps_its_own_memory);
     TEST(a_host_descriptor_has_no_bits_of_ours);

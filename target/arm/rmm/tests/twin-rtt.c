@@ -147,8 +147,8 @@ bool twin_start_live(const TwinRealm *r)
     return false;
 }
 
-/* The next entry that is live, or mapped to the host, else the end. */
-static uint64_t next_live(const TwinWalk *w)
+/* @ipa if its entry is live, or mapped to the host; else the next, or the end */
+static uint64_t next_live(const TwinWalk *w, uint64_t ipa)
 {
     unsigned i;
 
@@ -159,7 +159,7 @@ static uint64_t next_live(const TwinWalk *w)
             break;
         }
     }
-    return w->table->ipa + i * twin_bytes(w->level);
+    return i == w->index ? ipa : w->table->ipa + i * twin_bytes(w->level);
 }
 
 static bool level_in(uint64_t level, int from, int to)
@@ -219,7 +219,7 @@ static uint64_t rtt_destroy(Twin *t, TwinRealm *r, uint64_t ipa,
     }
     w = twin_walk(r, ipa, (int)level - 1);
     if (w.entry->kind != TWIN_TABLE) {
-        out[2] = next_live(&w);
+        out[2] = next_live(&w, ipa);
         return rtt_error(w.level);
     }
     table = table_at(r, ipa, level);
@@ -232,7 +232,7 @@ static uint64_t rtt_destroy(Twin *t, TwinRealm *r, uint64_t ipa,
     *w.entry = ipa < twin_protected_top(r)
         ? (TwinEntry) { .kind = TWIN_UNASSIGNED, .ripas = RMI_RIPAS_DESTROYED }
         : (TwinEntry) { .kind = TWIN_UNASSIGNED_NS };
-    out[2] = next_live(&w);
+    out[2] = next_live(&w, ipa);
     return RMI_SUCCESS;
 }
 
@@ -381,7 +381,7 @@ static uint64_t unmap_unprotected(TwinRealm *r, uint64_t ipa, uint64_t level,
     } else {
         *w.entry = (TwinEntry) { .kind = TWIN_UNASSIGNED_NS };
     }
-    out[1] = next_live(&w);
+    out[1] = next_live(&w, ipa);
     return result;
 }
 
@@ -436,7 +436,7 @@ static uint64_t data_destroy(Twin *t, TwinRealm *r, uint64_t ipa,
     }
     w = twin_walk(r, ipa, 3);
     if (w.level != 3 || w.entry->kind != TWIN_ASSIGNED) {
-        out[2] = next_live(&w);
+        out[2] = next_live(&w, ipa);
         return rtt_error(w.level);
     }
     out[1] = w.entry->pa;
@@ -446,7 +446,7 @@ static uint64_t data_destroy(Twin *t, TwinRealm *r, uint64_t ipa,
     if (w.entry->ripas == RMI_RIPAS_RAM) {
         w.entry->ripas = RMI_RIPAS_DESTROYED;
     }
-    out[2] = next_live(&w);
+    out[2] = next_live(&w, ipa);
     return RMI_SUCCESS;
 }
 
