@@ -170,8 +170,10 @@ static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
 }
 
 /*
- * Set RIPAS in the table that holds @base, as far as @top, the end of the
- * table, or an entry that may not change.  Returns how far.
+ * Set RIPAS in the table that holds @base: of whole entries only, as far as
+ * @top, the end of the table, or one that may not change.  Returns how far.
+ * An entry that has the RIPAS already has to fit like any other, as in
+ * TF-RMM; the text lets one pass that begins before @base.
  */
 static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                               uint64_t top, RttRipas ripas,
@@ -181,24 +183,25 @@ static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
     uint64_t ipa = base, bytes = rtt_entry_bytes(walk->level);
     bool cached = false;
 
-    for (; walk->index < RTT_ENTRIES && ipa < top; walk->index++) {
+    if (base % bytes) {
+        return base;
+    }
+    for (; walk->index < RTT_ENTRIES && top - ipa >= bytes; walk->index++) {
         uint64_t desc = desc_load(walk->entry);
-        uint64_t end = rtt_entry_base(ipa, walk->level) + bytes;
         RttRipas old = desc_ripas(desc);
 
         if (desc_is_table(desc, walk->level)) {
             break;
         }
         if (old != ripas) {
-            if (ipa % bytes || end > top ||
-                (old == RTT_DESTROYED && !change_destroyed)) {
+            if (old == RTT_DESTROYED && !change_destroyed) {
                 break;
             }
             cached |= leaf_set_ripas(realm, walk->entry, walk->level, ripas,
                                      by);
         }
         walk->entry++;
-        ipa = MIN(end, top);
+        ipa += bytes;
     }
     if (cached) {
         rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, base, ipa);

@@ -344,6 +344,35 @@ static void a_ripas_change_goes_as_far_as_the_host_does(Fixture *f,
     g_assert_cmphex(f->pe.x[2], ==, RMI_RIPAS_EMPTY);
 }
 
+/* RMM 1.0, B3.75 and B4.3.21.3, and TF-RMM: whole entries, whatever they say. */
+static void a_ripas_change_stops_at_an_entry_that_does_not_fit(
+    Fixture *f, gconstpointer data)
+{
+    uint64_t rd = f->r.rd, rec = f->r.rec[0];
+
+    /* All of it is EMPTY, in entries of 2 MiB. */
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_IPA_STATE_SET, 0x200000, 0x405000, RMI_RIPAS_EMPTY, 0);
+    g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x200000, 0x405000),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x400000);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x400000,
+                            0x405000), RMI_RESULT(RMI_ERROR_RTT, 2));
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x400000);
+    g_assert_cmphex(f->pe.x[2], ==, RSI_ACCEPT);
+
+    CALL(f, RSI_IPA_STATE_SET, 0x401000, 0x800000, RMI_RIPAS_EMPTY, 0);
+    fake_refused(f->m, CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x401000,
+                            0x800000), RMI_RESULT(RMI_ERROR_RTT, 2));
+    g_assert_cmphex(fake_call(f->m, RMI_RTT_CREATE, rd, fake_granule(f->m),
+                              0x400000, 3), ==, RMI_SUCCESS);
+    g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, rd, rec, 0x401000, 0x800000),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x600000);
+}
+
 /*
  * The text: base < top of the run <= top, all of it with that RIPAS.  How
  * far the run goes beyond that is open; here, to the end of a table.
@@ -957,6 +986,7 @@ int main(int argc, char **argv)
     TEST(a_host_call_goes_out_and_comes_back);
     TEST(a_host_call_buffer_taken_away_exits_again);
     TEST(a_ripas_change_goes_as_far_as_the_host_does);
+    TEST(a_ripas_change_stops_at_an_entry_that_does_not_fit);
     TEST(a_run_of_ipa_state_get_is_all_of_one_ripas);
     TEST(only_a_refused_change_to_ram_is_a_reject);
     TEST(the_host_sets_what_was_asked_and_no_more);

@@ -487,15 +487,11 @@ static uint64_t init_ripas(TwinRealm *r, uint64_t base, uint64_t top,
     return RMI_SUCCESS;
 }
 
-/* May the entry [@start, @start + @bytes) be brought to the REC's wish? */
-static bool may_change(const TwinRec *rec, const TwinEntry *e, uint64_t start,
-                       uint64_t bytes, uint64_t base, uint64_t top)
+/* May the RIPAS of an entry become the one that the REC wants? */
+static bool may_change(const TwinRec *rec, const TwinEntry *e)
 {
-    if (e->ripas == rec->ripas) {
-        return true;
-    }
-    return start >= base && start + bytes <= top &&
-           (e->ripas != RMI_RIPAS_DESTROYED || rec->change_destroyed);
+    return e->ripas == rec->ripas || e->ripas != RMI_RIPAS_DESTROYED ||
+           rec->change_destroyed;
 }
 
 static uint64_t set_ripas(Twin *t, uint64_t rd, uint64_t rec_pa,
@@ -517,16 +513,17 @@ static uint64_t set_ripas(Twin *t, uint64_t rd, uint64_t rec_pa,
     }
     w = twin_walk(rec->realm, base, 3);
     bytes = twin_bytes(w.level);
-    for (; w.index < ENTRIES && reached < top; w.index++) {
+    if (base % bytes) {
+        return rtt_error(w.level);
+    }
+    for (; w.index < ENTRIES && reached + bytes <= top; w.index++) {
         TwinEntry *e = &w.table->entry[w.index];
-        uint64_t start = w.table->ipa + w.index * bytes;
 
-        if (e->kind == TWIN_TABLE ||
-            !may_change(rec, e, start, bytes, base, top)) {
+        if (e->kind == TWIN_TABLE || !may_change(rec, e)) {
             break;
         }
         e->ripas = rec->ripas;
-        reached = MIN(start + bytes, top);
+        reached += bytes;
     }
     if (reached == base) {
         return rtt_error(w.level);
