@@ -7,7 +7,8 @@
  *
  * Invariants: everything is checked before the first change; what the host
  * has to put right (a missing table) is reported with its IPA, and the call
- * may be made again.  With the commit goes the abort secret: whoever can run
+ * may be made again.  The map is gone through once to check and once to
+ * change, and with it the tables: a guest has a say in how long that takes.  With the commit goes the abort secret: whoever can run
  * the Realm cannot give it back.
  *
  * Lock rule: session.h; all streams, and the Realm's lock from the first
@@ -28,32 +29,6 @@ static RttRipas run_ripas(const MigRun *run)
     return run->start & MIG_RUN_RIPAS;
 }
 
-/* What of a run is not as the map says: the first such IPA, or nothing */
-typedef struct Finding {
-    RttHipas wrong;
-    uint64_t ipa;
-    uint64_t bytes;
-} Finding;
-
-static void find_wrong(void *opaque, uint64_t ipa, uint64_t bytes,
-                       RttHipas hipas, RttRipas ripas)
-{
-    Finding *f = opaque;
-
-    if (!f->bytes && hipas == f->wrong) {
-        f->ipa = ipa;
-        f->bytes = bytes;
-    }
-}
-
-static Finding find(MigCall *c, const MigRun *run, RttHipas wrong)
-{
-    Finding f = { .wrong = wrong };
-
-    rtt_for_each_ripas(c->realm, run_start(run), run->top, find_wrong, &f);
-    return f;
-}
-
 /* Can the tables say that something begins at @ipa? */
 static uint64_t check_boundary(MigCall *c, uint64_t ipa)
 {
@@ -67,43 +42,57 @@ static uint64_t check_boundary(MigCall *c, uint64_t ipa)
     return RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
+/* Of a run that is assigned; if not, X1 says where */
+static bool is_assigned(void *opaque, uint64_t ipa, uint64_t bytes,
+                        RttHipas hipas, RttRipas ripas)
+{
+    MigCall *c = opaque;
+
+    if (hipas == RTT_ASSIGNED) {
+        return true;
+    }
+    c->out[1] = ipa;
+    return false;
+}
+
 static uint64_t check_run(MigCall *c, const MigRun *run)
 {
     uint64_t result = check_boundary(c, run_start(run));
 
-    if (result == RMI_SUCCESS && (run->start & MIG_RUN_ASSIGNED)) {
-        Finding f = find(c, run, RTT_UNASSIGNED);
-
-        if (f.bytes) {
-            c->out[1] = f.ipa;
-            result = mig_refuse(MIG_CAUSE_PAGE_MISSING);
-        }
+    if (result == RMI_SUCCESS && (run->start & MIG_RUN_ASSIGNED) &&
+        !rtt_for_each_ripas(c->realm, run_start(run), run->top, is_assigned,
+                            c)) {
+        result = mig_refuse(MIG_CAUSE_PAGE_MISSING);
     }
     return result;
 }
 
-/* Destroy the pages of a run that has none at the source */
-static void drop_pages(MigCall *c, const MigRun *run)
+typedef struct Drop {
+    RmmRealm *realm;
+    RttRipas ripas;
+} Drop;
+
+/* What is assigned is assigned as pages: the offer made sure of that */
+static bool drop_pages(void *opaque, uint64_t ipa, uint64_t bytes,
+                       RttHipas hipas, RttRipas ripas)
 {
-    uint64_t pa, top;
+    const Drop *drop = opaque;
+    uint64_t top = ipa + bytes;
 
-    for (Finding f = find(c, run, RTT_ASSIGNED); f.bytes;
-         f = find(c, run, RTT_ASSIGNED)) {
-        for (uint64_t ipa = f.ipa; ipa < f.ipa + f.bytes;
-             ipa += RMM_GRANULE_SIZE) {
-            uint64_t result = rtt_data_destroy(c->realm, ipa, &pa, &top);
-
-            g_assert(result == RMI_SUCCESS);
-        }
+    for (; hipas == RTT_ASSIGNED && ipa < top; ipa += RMM_GRANULE_SIZE) {
+        rtt_import_drop(drop->realm, ipa, drop->ripas);
     }
+    return true;
 }
 
 static void apply_run(MigCall *c, const MigRun *run)
 {
+    Drop drop = { c->realm, run_ripas(run) };
     uint64_t top;
 
     if (!(run->start & MIG_RUN_ASSIGNED)) {
-        drop_pages(c, run);
+        rtt_for_each_ripas(c->realm, run_start(run), run->top, drop_pages,
+                           &drop);
     }
     rtt_set_ripas_import(c->realm, run_start(run), run->top,
                          run_ripas(run), &top);
@@ -139,11 +128,10 @@ uint64_t mig_import_commit(MigCall *c)
     }
     result = check_all(c);
     if (result == RMI_SUCCESS) {
-        /* First the state: in IMPORT no page may be taken away */
-        realm_set_state(c->realm, REALM_ACTIVE);
         for (guint i = 0; i < c->s->runs->len; i++) {
             apply_run(c, &runs[i]);
         }
+        realm_set_state(c->realm, REALM_ACTIVE);
         session_set_phase(c->s, MIG_IDLE);
         session_wipe_abort(c->s);
         session_reset(c->s);

@@ -461,10 +461,10 @@ typedef struct RunWriter {
     MigRun *runs;
     uint32_t used, max;
     uint64_t next;              /* where the part ends */
-    bool full;
 } RunWriter;
 
-static void write_run(void *opaque, uint64_t ipa, uint64_t bytes,
+/* False if there is no room */
+static bool write_run(void *opaque, uint64_t ipa, uint64_t bytes,
                       RttHipas hipas, RttRipas ripas)
 {
     RunWriter *w = opaque;
@@ -474,18 +474,15 @@ static void write_run(void *opaque, uint64_t ipa, uint64_t bytes,
     if (hipas == RTT_ASSIGNED && ripas == RTT_RAM) {
         kind |= MIG_RUN_ASSIGNED;
     }
-    if (w->full) {
-        return;
-    }
     if (w->used && (w->runs[w->used - 1].start & ~MIG_ENTRY_IPA) == kind) {
         w->runs[w->used - 1].top = ipa + bytes;
     } else if (w->used < w->max) {
         w->runs[w->used++] = (MigRun) { ipa | kind, ipa + bytes };
     } else {
-        w->full = true;
-        return;
+        return false;
     }
     w->next = ipa + bytes;
+    return true;
 }
 
 /* The body of one part, from c->in[4] on; returns its size */
@@ -495,7 +492,7 @@ static size_t fill_mutable(MigCall *c, uint8_t *body, uint32_t max_runs,
     RmmRealm *realm = c->realm;
     uint64_t base = c->in[4];
     MigMutable mu = { .base = base, .realm_state = MIG_STATE_ACTIVE };
-    RunWriter w = { (MigRun *)(body + sizeof(mu)), 0, max_runs, base, false };
+    RunWriter w = { (MigRun *)(body + sizeof(mu)), 0, max_runs, base };
 
     rtt_for_each_ripas(realm, base, realm_protected_top(realm),
                        write_run, &w);

@@ -142,7 +142,7 @@ static uint64_t map_pages(Import *im)
     }
     while (result != RMI_SUCCESS && i-- > 0) {
         if (im->pages[i].mapped) {
-            rtt_import_undo(im->c->realm, im->pages[i].ipa,
+            rtt_import_drop(im->c->realm, im->pages[i].ipa,
                             im->pages[i].ripas);
         }
     }

@@ -20,6 +20,7 @@
 #include "measurement.h"
 #include "mig.h"
 #include "policy.h"
+#include "rtt.h"
 
 /* ---- the offer ---- */
 
@@ -56,6 +57,10 @@ uint64_t mig_offer(MigCall *c)
     }
     if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
         result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
+        goto out;
+    }
+    if (rtt_has_blocks(c->realm)) {     /* pages come and go one by one */
+        result = RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1);
         goto out;
     }
 

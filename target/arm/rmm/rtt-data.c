@@ -81,12 +81,12 @@ uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa)
     return assign_locked(realm, pa, ipa, NULL, BY_IMPORT_PAGE);
 }
 
-void rtt_import_undo(RmmRealm *realm, uint64_t ipa, RttRipas ripas)
+void rtt_import_drop(RmmRealm *realm, uint64_t ipa, RttRipas ripas)
 {
     RttWalk walk;
 
     rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
-    leaf_set(walk.entry, walk.level, desc_unassigned(ripas), BY_IMPORT_UNDO);
+    leaf_set(walk.entry, walk.level, desc_unassigned(ripas), BY_IMPORT_DROP);
     granule_release(realm->rmm, walk.pa, GRANULE_DATA);
 }
 

@@ -226,15 +226,14 @@ typedef struct RipasRun {
     RttRipas ripas;
 } RipasRun;
 
-static void run_flush(RipasRun *run)
+static bool run_flush(const RipasRun *run)
 {
-    if (run->end > run->base) {
-        run->fn(run->opaque, run->base, run->end - run->base,
-                run->hipas, run->ripas);
-    }
+    return run->end == run->base ||
+           run->fn(run->opaque, run->base, run->end - run->base,
+                   run->hipas, run->ripas);
 }
 
-static void run_add(RipasRun *run, uint64_t base, uint64_t end,
+static bool run_add(RipasRun *run, uint64_t base, uint64_t end,
                     uint64_t desc, int level)
 {
     RttHipas hipas = desc_hipas(desc, level);
@@ -242,16 +241,19 @@ static void run_add(RipasRun *run, uint64_t base, uint64_t end,
 
     if (run->end > run->base && run->hipas == hipas && run->ripas == ripas) {
         run->end = end;
-        return;
+        return true;
     }
-    run_flush(run);
+    if (!run_flush(run)) {
+        return false;
+    }
     run->base = base;
     run->end = end;
     run->hipas = hipas;
     run->ripas = ripas;
+    return true;
 }
 
-void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
                         RttRipasFn *fn, void *opaque)
 {
     RipasRun run = { .fn = fn, .opaque = opaque };
@@ -270,9 +272,11 @@ void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
             if (desc_is_table(desc, walk.level)) {
                 break;
             }
-            run_add(&run, ipa, MIN(end, top), desc, walk.level);
+            if (!run_add(&run, ipa, MIN(end, top), desc, walk.level)) {
+                return false;
+            }
             ipa = end;
         }
     }
-    run_flush(&run);
+    return run_flush(&run);
 }

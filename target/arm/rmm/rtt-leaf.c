@@ -64,7 +64,11 @@ static const uint16_t transitions[LEAF_CALLS][LEAF_STATES] = {
         [LEAF_RAM]                = TO(ASSIGNED_RAM),
         [LEAF_DESTROYED]          = TO(ASSIGNED_RAM),
     },
-    [BY_IMPORT_UNDO] = { [LEAF_ASSIGNED_RAM] = UNASSIGNED },
+    [BY_IMPORT_DROP] = {
+        [LEAF_ASSIGNED_EMPTY]     = UNASSIGNED,
+        [LEAF_ASSIGNED_RAM]       = UNASSIGNED,
+        [LEAF_ASSIGNED_DESTROYED] = UNASSIGNED,
+    },
     [BY_IMPORT_RIPAS] = {
         [LEAF_EMPTY]              = TO(RAM) | TO(DESTROYED),
         [LEAF_RAM]                = TO(EMPTY) | TO(DESTROYED),

@@ -23,7 +23,7 @@
  * RTT_DESTROY leaves UNASSIGNED DESTROYED or UNASSIGNED_NS.
  *
  * A session at the destination gives pages any RIPAS (IMPORT_RIPAS), and
- * assigns RAM (IMPORT_PAGE), which it may have to undo (IMPORT_UNDO).  No
+ * assigns RAM (IMPORT_PAGE), and pages go again (IMPORT_DROP).  No
  * call of the host brings an entry of an active Realm to EMPTY or RAM but
  * SET_RIPAS, which the Realm asked for (RMM 1.0, A5.4).
  *
@@ -61,7 +61,7 @@ typedef enum LeafCall {
     BY_RTT_DESTROY,
     BY_RTT_FOLD,
     BY_IMPORT_PAGE,
-    BY_IMPORT_UNDO,
+    BY_IMPORT_DROP,
     BY_IMPORT_RIPAS,
     LEAF_CALLS
 } LeafCall;

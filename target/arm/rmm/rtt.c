@@ -10,7 +10,8 @@
  *   of the other half UNASSIGNED_NS, ASSIGNED_NS or TABLE.
  * - ASSIGNED stands at levels 1 to 3.  While a session relies on the dirty
  *   state of pages it stands at level 3 only: RTT_FOLD makes no block then,
- *   and a Realm with blocks is not exported (rtt_has_blocks).
+ *   and a Realm with blocks is neither exported nor makes an offer
+ *   (rtt_has_blocks).
  *
  * Lock rule: the Realm's lock is held.  A table is wiped only after
  * walkers_wait.

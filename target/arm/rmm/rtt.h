@@ -166,7 +166,8 @@ void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS]);
 
 /*
  * Pages are assigned as a block somewhere, which has no dirty state for each
- * of them: the host has to unfold it before a session starts.
+ * of them, and of which none can be dropped: the host has to unfold it before
+ * a session starts.
  */
 bool rtt_has_blocks(RmmRealm *realm);
 
@@ -200,14 +201,17 @@ uint64_t rtt_count_unexported(RmmRealm *realm);
 /* Assigned RAM pages. */
 uint64_t rtt_count_assigned(RmmRealm *realm);
 
-typedef void RttRipasFn(void *opaque, uint64_t ipa, uint64_t bytes,
+/* False: no more of them. */
+typedef bool RttRipasFn(void *opaque, uint64_t ipa, uint64_t bytes,
                         RttHipas hipas, RttRipas ripas);
 
 /*
  * Runs of equal HIPAS and RIPAS that cover the protected IPAs in
- * [@base, @top), in order, as long as possible.
+ * [@base, @top), in order, as long as possible.  Looks at each entry once,
+ * and at few behind the run at which @fn says false; then returns false.
+ * @fn may change the leaves that it is shown, but no table.
  */
-void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
+bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
                         RttRipasFn *fn, void *opaque);
 
 /*
@@ -217,8 +221,8 @@ void rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
  */
 uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
 
-/* Undo it: the page had @ripas before, and its granule is DELEGATED again. */
-void rtt_import_undo(RmmRealm *realm, uint64_t ipa, RttRipas ripas);
+/* The page at @ipa goes and leaves @ripas; its granule is DELEGATED again. */
+void rtt_import_drop(RmmRealm *realm, uint64_t ipa, RttRipas ripas);
 
 /*
  * Destination: set the RIPAS of [@base, @top) whatever it was, assigned or

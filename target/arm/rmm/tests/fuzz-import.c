@@ -485,7 +485,7 @@ typedef struct Found {
 } Found;
 
 /* Entries that a run of the accepted map is about */
-static void check_entry(void *opaque, uint64_t ipa, uint64_t bytes,
+static bool check_entry(void *opaque, uint64_t ipa, uint64_t bytes,
                         RttHipas hipas, RttRipas ripas)
 {
     Found *found = opaque;
@@ -505,6 +505,7 @@ static void check_entry(void *opaque, uint64_t ipa, uint64_t bytes,
         g_assert_cmpmem(granule_map_tags(rmm, walk.pa), RMM_TAG_BYTES,
                         page->tags, RMM_TAG_BYTES);
     }
+    return true;
 }
 
 /* The Realm runs: it is what was accepted, and all of it */

@@ -152,12 +152,13 @@ void same_recs(Machine *a, Machine *b)
     }
 }
 
-static void write_map(void *opaque, uint64_t ipa, uint64_t bytes,
+static bool write_map(void *opaque, uint64_t ipa, uint64_t bytes,
                       RttHipas hipas, RttRipas ripas)
 {
     g_string_append_printf(opaque, "%#lx+%#lx %d%s\n", (unsigned long)ipa,
                            (unsigned long)bytes, ripas,
                            hipas == RTT_ASSIGNED ? " page" : "");
+    return true;
 }
 
 char *ripas_map(Machine *m)

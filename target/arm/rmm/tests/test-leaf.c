@@ -22,7 +22,7 @@ static const char *const call_names[LEAF_CALLS] = {
     [BY_DATA_DESTROY] = "destroy", [BY_MAP_UNPROTECTED] = "map",
     [BY_UNMAP_UNPROTECTED] = "unmap", [BY_RTT_CREATE] = "unfold",
     [BY_RTT_DESTROY] = "cut", [BY_RTT_FOLD] = "fold",
-    [BY_IMPORT_PAGE] = "page", [BY_IMPORT_UNDO] = "undo",
+    [BY_IMPORT_PAGE] = "page", [BY_IMPORT_DROP] = "drop",
     [BY_IMPORT_RIPAS] = "map-ripas",
 };
 
@@ -40,7 +40,9 @@ static const char oracle[] =
     " cut:T>Ud cut:T>Un"
     " fold:T>Ue fold:T>Ur fold:T>Ud fold:T>Ae fold:T>Ar fold:T>Ad"
     " fold:T>Un fold:T>An"
-    " page:Ue>Ar page:Ur>Ar page:Ud>Ar undo:Ar>Ue undo:Ar>Ur undo:Ar>Ud"
+    " page:Ue>Ar page:Ur>Ar page:Ud>Ar"
+    " drop:Ae>Ue drop:Ae>Ur drop:Ae>Ud drop:Ar>Ue drop:Ar>Ur drop:Ar>Ud"
+    " drop:Ad>Ue drop:Ad>Ur drop:Ad>Ud"
     " map-ripas:Ue>Ur map-ripas:Ue>Ud map-ripas:Ur>Ue map-ripas:Ur>Ud"
     " map-ripas:Ud>Ue map-ripas:Ud>Ur map-ripas:Ae>Ar map-ripas:Ae>Ad"
     " map-ripas:Ar>Ae map-ripas:Ar>Ad map-ripas:Ad>Ae map-ripas:Ad>Ar ";
@@ -143,11 +145,11 @@ static void a_mark_in_between_is_noticed(void)
     uint64_t entry = dirty, old = dirty & ~DESC_S2AP_W;
 
     g_assert_false(leaf_replace(&entry, &old, 3, desc_unassigned(RTT_EMPTY),
-                                BY_IMPORT_UNDO));
+                                BY_IMPORT_DROP));
     g_assert_cmphex(old, ==, dirty);
     g_assert_cmphex(entry, ==, dirty);
     g_assert_true(leaf_replace(&entry, &old, 3, desc_unassigned(RTT_EMPTY),
-                               BY_IMPORT_UNDO));
+                               BY_IMPORT_DROP));
     g_assert_cmphex(entry, ==, 0);
 }
 

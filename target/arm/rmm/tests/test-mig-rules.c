@@ -39,29 +39,163 @@ static void test_pages_leave_once_per_epoch_and_only_if_collected(void)
     machine_free(dst);
 }
 
+#define BLOCK (2ull << 20)
+
+/* A machine whose Realm has its first 2 MiB as a block */
+static Machine *machine_new_with_block(void)
+{
+    MachineParams large = machine_defaults;
+    Machine *m;
+
+    large.granules = 3 * BLOCK / RMM_GRANULE_SIZE;
+    m = machine_new(&large);
+    machine_table(m, 0);
+    m->next_granule = (m->next_granule + BLOCK - 1) / BLOCK * BLOCK;
+    for (uint64_t ipa = 0; ipa < BLOCK; ipa += RMM_GRANULE_SIZE) {
+        machine_add_page(m, ipa);
+    }
+    OK(SMC(m, RMI_RTT_FOLD, m->rd, 0, 3));
+    return m;
+}
+
 /* A block has no dirty state for each of its pages. */
 static void test_a_realm_with_blocks_is_not_exported(void)
 {
-    const uint64_t block = 2ull << 20;
-    MachineParams large = machine_defaults;
-    Machine *src;
+    Machine *src = machine_new_with_block();
     Machine *dst = machine_new(&machine_defaults);
     Record *begin;
 
-    large.granules = 3 * block / RMM_GRANULE_SIZE;
-    src = machine_new(&large);
-    machine_table(src, 0);
-    src->next_granule = (src->next_granule + block - 1) / block * block;
-    for (uint64_t ipa = 0; ipa < block; ipa += RMM_GRANULE_SIZE) {
-        machine_add_page(src, ipa);
-    }
-    OK(SMC(src, RMI_RTT_FOLD, src->rd, 0, 3));
     machine_activate(src);
     g_assert_cmphex(machine_connect(src, dst, &begin), ==,
                     RMI_RESULT(RMI_ERROR_RTT, 2));
     g_assert_null(begin);
     machine_free(src);
     machine_free(dst);
+}
+
+/* ...and a destination that has one could not take a page of it away. */
+static void test_a_realm_with_blocks_makes_no_offer(void)
+{
+    Machine *dst = machine_new_with_block();
+
+    REFUSES(dst, MIG(dst, MIG_OFFER, NS_BLOB(0), 4096),
+            RMI_RESULT(RMI_ERROR_RTT, 2));
+    machine_free(dst);
+}
+
+/* ---- how far calls look ---- */
+
+static unsigned looks;          /* at granules of tables and pages */
+static void *(*plain_granule)(void *opaque, uint64_t pa);
+
+static void *counting_granule(void *opaque, uint64_t pa)
+{
+    looks++;
+    return plain_granule(opaque, pa);
+}
+
+static void start_counting(Machine *m)
+{
+    plain_granule = m->rmm->ops.granule;
+    m->rmm->ops.granule = counting_granule;
+    looks = 0;
+}
+
+static unsigned stop_counting(Machine *m)
+{
+    m->rmm->ops.granule = plain_granule;
+    return looks;
+}
+
+#define PAGES_A_TABLE 32
+
+static uint64_t scattered_ipa(unsigned i)
+{
+    return i * (BLOCK / PAGES_A_TABLE);
+}
+
+static Machine *scattered_new(unsigned tables)
+{
+    MachineParams params = machine_defaults;
+
+    params.flags &= ~(uint64_t)RMI_REALM_MTE;
+    params.granules = (PAGES_A_TABLE + 2) * tables + 100;
+    return machine_new(&params);
+}
+
+/*
+ * What COMMIT looks at when the Realm had a page here and there in @tables
+ * tables, all of which went, and gave up its memory up to there as a whole.
+ */
+static unsigned looks_of_commit(unsigned tables)
+{
+    Machine *src = scattered_new(tables), *dst = scattered_new(tables);
+    unsigned i, pages = tables * PAGES_A_TABLE, counted;
+    RmmRealm *realm;
+    uint64_t top;
+
+    for (i = 0; i < pages; i++) {
+        machine_add_page(src, scattered_ipa(i));
+    }
+    machine_activate(src);
+    step_connect(src, dst);
+    step_round(src, dst, 1, 256);
+    for (i = 0; i < pages; i++) {
+        OK(SMC(src, RMI_DATA_DESTROY, src->rd, scattered_ipa(i)));
+    }
+    realm = realm_lock(src->rmm, src->rd);
+    rtt_set_ripas_import(realm, 0, tables * BLOCK, RTT_EMPTY, &top);
+    realm_unlock(realm);
+    step_seal(src, dst);
+    start_counting(dst);
+    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    counted = stop_counting(dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(dst);
+    return counted;
+}
+
+static void test_commit_looks_at_each_entry_a_few_times(void)
+{
+    unsigned one = looks_of_commit(40), two = looks_of_commit(80);
+
+    g_test_message("%u and %u", one, two);
+    g_assert_cmpuint(two, <, 2 * one + one / 10);
+}
+
+/* What EXPORT_REALM looks at when the map goes out in small parts. */
+static unsigned looks_of_map(unsigned tables)
+{
+    Machine *src = scattered_new(tables), *dst = scattered_new(tables);
+    uint64_t buffer = bundle_size(0, sizeof(MigMutable)) +
+                      PAGES_A_TABLE * sizeof(MigRun);
+    uint64_t out[3], base = 0;
+    unsigned i, counted;
+
+    for (i = 0; i < tables * PAGES_A_TABLE; i++) {
+        machine_add_page(src, scattered_ipa(i));
+    }
+    machine_activate(src);
+    step_connect(src, dst);
+    OK(MIG(src, MIG_PAUSE));
+    start_counting(src);
+    do {
+        OK(MIG_OUT(src, out, MIG_EXPORT_REALM, NS_BLOB(0), buffer, base));
+        base = out[1];
+    } while (base);
+    counted = stop_counting(src);
+    machine_free(src);
+    machine_free(dst);
+    return counted;
+}
+
+static void test_a_part_of_the_map_looks_no_further_than_it_goes(void)
+{
+    unsigned one = looks_of_map(40), two = looks_of_map(80);
+
+    g_test_message("%u and %u", one, two);
+    g_assert_cmpuint(two, <, 2 * one + one / 10);
 }
 
 static void test_collecting_invalidates_once(void)
@@ -522,6 +656,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     TEST(pages_leave_once_per_epoch_and_only_if_collected);
     TEST(a_realm_with_blocks_is_not_exported);
+    TEST(a_realm_with_blocks_makes_no_offer);
+    TEST(commit_looks_at_each_entry_a_few_times);
+    TEST(a_part_of_the_map_looks_no_further_than_it_goes);
     TEST(collecting_invalidates_once);
     TEST(no_start_token_while_anything_is_missing);
     TEST(a_paused_realm_keeps_its_pages_and_recs);

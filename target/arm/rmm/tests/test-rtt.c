@@ -655,12 +655,13 @@ static void tlbs_are_told_of_what_goes_away(Fixture *f, gconstpointer data)
     g_assert_cmphex(f->m->last_top, ==, 2 * MIB);
 }
 
-static void note_run(void *opaque, uint64_t ipa, uint64_t bytes,
+static bool note_run(void *opaque, uint64_t ipa, uint64_t bytes,
                      RttHipas hipas, RttRipas ripas)
 {
     g_string_append_printf(opaque, "%" G_GINT64_MODIFIER "x+%"
                            G_GINT64_MODIFIER "x:%d%d ", ipa, bytes,
                            hipas, ripas);
+    return true;
 }
 
 static void runs_of_ripas_are_as_long_as_they_can_be(Fixture *f,

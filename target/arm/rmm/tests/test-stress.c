@@ -556,12 +556,13 @@ static void count_granules(FakeMachine *m, unsigned count[GRANULE_STATES])
     }
 }
 
-static void count_run(void *opaque, uint64_t ipa, uint64_t bytes,
+static bool count_run(void *opaque, uint64_t ipa, uint64_t bytes,
                       RttHipas hipas, RttRipas ripas)
 {
     if (hipas == RTT_ASSIGNED) {
         *(uint64_t *)opaque += bytes / RMM_GRANULE_SIZE;
     }
+    return true;
 }
 
 /* What the granules are, and what Realms, RECs and tables say of them. */
