@@ -369,7 +369,7 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
     size_t n = mig_peek_entries(blob, size, ipas);
     RmmPe pe;
 
-    /* Imports change no translation, so nobody is waited for meanwhile. */
+    /* Imports take nothing away, so nobody is waited for meanwhile. */
     QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
     for (size_t i = 0; i < n; i++) {
         if (!prepare_page(ipas[i], &granules[i], errp)) {

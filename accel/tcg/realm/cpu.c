@@ -10,7 +10,7 @@
  * the translator is edited).
  *
  * Invariants: a TLB entry is made from what stage 2 says at that moment, and
- * is gone before a change of stage 2 counts (realm_cpu_flush_all).
+ * is gone before the RMM acts on a change of stage 2 (realm_cpu_flush_all).
  *
  * Lock rule: realm_tlb_fill runs on vCPU threads without the BQL (stage2.c);
  * all else has the BQL, or excludes all vCPUs.
@@ -52,9 +52,10 @@ static void do_flush(CPUState *cs, run_on_cpu_data unused)
 
 /*
  * No vCPU uses an old translation when this returns.  Where all other vCPUs
- * are excluded, they are outside of guest code until it is over.  Where the
- * machine is stopped, they flush before they run; waiting for them would
- * give the BQL up, which a migration about to complete must keep.
+ * are excluded, they are outside of guest code until it is over; so what the
+ * first of many calls has emptied stays empty.  Where the machine is stopped,
+ * they flush before they run; waiting for them would give the BQL up, which a
+ * migration about to complete must keep.
  */
 void realm_cpu_flush_all(void)
 {
@@ -63,10 +64,13 @@ void realm_cpu_flush_all(void)
     if (current_cpu) {
         assert(cpu_in_exclusive_context(current_cpu));
         CPU_FOREACH(cs) {
-            tlb_flush(cs);
+            if (cs->neg.tlb.c.dirty) {
+                tlb_flush(cs);
+            }
         }
         return;
     }
+    assert(bql_locked());
     CPU_FOREACH(cs) {
         if (runstate_is_running()) {
             run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);

@@ -106,17 +106,22 @@ static void *ns(void *opaque, uint64_t pa, size_t len)
     return NULL;
 }
 
-/*
- * The RMM is called with its own locks held here, and a vCPU that waits for
- * one of them could not answer; so the flush follows when the call is over
- * (realm_host_call), before its result is used.
- */
+/* Translations that this thread made invalid may still be in TLBs. */
 static __thread bool flush_due;
 
 static void tlb_invalidate(void *opaque, uint16_t vmid, uint64_t base,
                            uint64_t top)
 {
     flush_due = true;
+}
+
+/* A Realm that is not built has no vCPU that could have cached anything. */
+static void tlb_sync(void *opaque)
+{
+    if (flush_due && realm_tcg.built) {
+        realm_cpu_flush_all();
+    }
+    flush_due = false;
 }
 
 static void random_bytes(void *opaque, void *buf, size_t len)
@@ -148,6 +153,7 @@ const RmmOps *realm_memory_ops(void)
         .granule_tags = granule_tags,
         .ns = ns,
         .tlb_invalidate = tlb_invalidate,
+        .tlb_sync = tlb_sync,
         .random = random_bytes,
         .context_save = realm_context_save,
         .context_load = realm_context_load,
@@ -164,24 +170,9 @@ const RmmOps *realm_memory_ops(void)
     return &ops;
 }
 
-void realm_host_call_unsynced(RmmPe *pe)
-{
-    rmm_call(realm_tcg.rmm, pe);
-}
-
-/* A Realm that is not built has no vCPU that could have cached anything. */
-void realm_host_sync(void)
-{
-    if (flush_due && realm_tcg.built) {
-        realm_cpu_flush_all();
-    }
-    flush_due = false;
-}
-
 void realm_host_call(RmmPe *pe)
 {
-    realm_host_call_unsynced(pe);
-    realm_host_sync();
+    rmm_call(realm_tcg.rmm, pe);
 }
 
 uint64_t realm_memory_window(unsigned window, const void *host, size_t size)

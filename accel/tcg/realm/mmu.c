@@ -30,8 +30,8 @@
  *
  * Lock rule: RealmTcg.mmu_lock, after the BQL if both are held.  Functions
  * with "locked" in their comment want it from the caller.  Who holds it waits
- * for no vCPU: what invalidates translations runs where all vCPUs are
- * excluded, or before the Realm is built.
+ * for no vCPU: what invalidates translations (RmmOps.tlb_sync) runs where all
+ * vCPUs are excluded, or before the Realm is built.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -102,7 +102,7 @@ bool realm_mmu_delegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_DELEGATE, pa } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     if (pe.x[0] == RMI_SUCCESS && is_ram(pa, REALM_PAGE_SIZE)) {
         mmu.delegated[block_of(pa)]++;
     }
@@ -113,7 +113,7 @@ static void undelegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_UNDELEGATE, pa } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
     mmu.delegated[block_of(pa)]--;
     realm_memory_discard_private(pa, pa + REALM_PAGE_SIZE);
@@ -154,7 +154,7 @@ static Entry read_entry(uint64_t ipa)
 {
     RmmPe pe = { .x = { RMI_RTT_READ_ENTRY, realm_tcg.rd, ipa, 3 } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
     return (Entry) { .level = pe.x[1], .assigned = pe.x[2] == RMI_ASSIGNED,
                      .ripas = pe.x[4] };
@@ -166,7 +166,7 @@ uint64_t realm_mmu_create_table(uint64_t ipa, unsigned level)
     uint64_t table = take_table();
     RmmPe pe = { .x = { RMI_RTT_CREATE, realm_tcg.rd, table, base, level } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     if (pe.x[0] != RMI_SUCCESS) {
         g_array_append_val(mmu.tables, table);
     } else if (level == 3 && is_ram(base, BLOCK_SIZE) &&
@@ -194,13 +194,13 @@ uint64_t realm_mmu_create_tables(uint64_t ipa)
 
 /*
  * Put a leaf into the place of the table for the 2 MiB at @ipa, if the RMM
- * finds that its entries allow it.  Locked; flushed by the caller.
+ * finds that its entries allow it.  Locked.
  */
 static bool fold(uint64_t ipa)
 {
     RmmPe pe = { .x = { RMI_RTT_FOLD, realm_tcg.rd, ipa, 3 } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     if (pe.x[0] == RMI_SUCCESS) {
         g_array_append_val(mmu.tables, pe.x[1]);
         trace_realm_mmu_fold(ipa, ipa + BLOCK_SIZE);
@@ -242,7 +242,6 @@ static void fold_due(uint64_t limit)
         }
         block = find_next_bit(mmu.due, mmu.num_blocks, block + 1);
     }
-    realm_host_sync();
 }
 
 static void fold_exclusive(CPUState *cs, run_on_cpu_data unused)
@@ -326,7 +325,7 @@ static bool donate(uint64_t ipa)
     }
     /* A page that an import dropped is delegated already. */
     realm_mmu_delegate(ipa);
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     trace_realm_mmu_donate(ipa, pe.x[0]);
     block_grew(block_of(ipa));
     return pe.x[0] == RMI_SUCCESS;
@@ -352,7 +351,7 @@ static bool lend(uint64_t ipa)
     ipa = ROUND_DOWN(ipa, LEVEL_SIZE(level));
     pe = (RmmPe) { .x = { RMI_RTT_MAP_UNPROTECTED, realm_tcg.rd, ipa, level,
                           ipa | LENT_ATTRIBUTES } };
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     trace_realm_mmu_lend(ipa, ipa + LEVEL_SIZE(level), pe.x[0]);
     return pe.x[0] == RMI_SUCCESS;
 }
@@ -394,7 +393,7 @@ static uint64_t reclaim_page(uint64_t ipa)
 {
     RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_tcg.rd, ipa } };
 
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     if (pe.x[0] == RMI_SUCCESS) {
         undelegate(pe.x[1]);
     } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT) {
@@ -417,7 +416,6 @@ void realm_mmu_reclaim(uint64_t base, uint64_t top)
         ipa = next;
     }
     fold_empty(base, top);
-    realm_host_sync();
 }
 
 /* Where to go on after what was mapped at @ipa is gone. */
@@ -437,7 +435,7 @@ static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
     ipa = ROUND_DOWN(ipa, size);
     pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_tcg.rd, ipa,
                           entry.level } };
-    realm_host_call_unsynced(&pe);
+    realm_host_call(&pe);
     return MAX(pe.x[1], ipa + size);
 }
 
@@ -450,7 +448,6 @@ void realm_mmu_unlend(uint64_t base, uint64_t top)
         ipa = unlend_entry(ipa, end);
     }
     fold_empty(shared_bit() + base, end);
-    realm_host_sync();
 }
 
 void realm_mmu_init(const RealmConfig *config)

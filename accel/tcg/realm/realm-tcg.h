@@ -97,14 +97,8 @@ void realm_memory_discard_private(uint64_t base, uint64_t top);
 
 /* host.c */
 
-/*
- * A call from the host to the RMM.  What that makes of translations is seen
- * by all vCPUs when realm_host_call returns; after realm_host_call_unsynced,
- * when realm_host_sync has returned.
- */
+/* A call from the host to the RMM. */
 void realm_host_call(RmmPe *pe);
-void realm_host_call_unsynced(RmmPe *pe);
-void realm_host_sync(void);
 
 /* Build the Realm from the images, or an empty one to import into. */
 bool realm_host_build(Error **errp);

@@ -227,9 +227,8 @@ uint64_t mig_export_begin(MigCall *c)
     result = rtt_has_blocks(realm)
              ? RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1) : send_begin(c);
     if (result == RMI_SUCCESS) {
+        /* Permissions are only added: PEs need not be told */
         rtt_mark_all_dirty(realm);
-        c->rmm->ops.tlb_invalidate(c->rmm->opaque, realm->vmid, 0,
-                                   realm_protected_top(realm));
         realm_set_state(realm, REALM_EXPORT);
         session_set_phase(c->s, MIG_EXPORTING);
     }
@@ -291,11 +290,10 @@ uint64_t mig_collect_dirty(MigCall *c)
         result = collect_piece(c, at, MIN(at + COLLECT_BYTES, top),
                                bitmap + (at - base) / RMM_GRANULE_SIZE / 8);
     }
-    /*
-     * Before any contents are read: exports wait for our streams.  Also
-     * after a failure, since pages may have become clean before it.
-     */
+    /* Also after a failure: pages may have become clean before it */
     c->rmm->ops.tlb_invalidate(c->rmm->opaque, c->realm->vmid, base, top);
+    c->collected = true;
+    g_atomic_int_inc(&c->s->collecting);
     return result;
 }
 

@@ -98,9 +98,9 @@ void lock_check_drop(RmmLockKind kind, uint64_t number)
 
 void lock_check_none(void)
 {
-    rmm_rule(num_held == 0, "lock.h: no lock is held when a call ends, "
-             "but %s is", kind_names[held[0].kind]);
-    rmm_rule(walks == 0, "lock.h: a call ends inside walkers_enter");
+    rmm_rule(num_held == 0, "lock.h: no lock is held when a call ends "
+             "or waits for PEs, but %s is", kind_names[held[0].kind]);
+    rmm_rule(walks == 0, "lock.h: a call ends or waits inside walkers_enter");
 }
 
 static void check_enter(void)

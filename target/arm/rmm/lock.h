@@ -14,11 +14,12 @@
  *                         VMIDs by number.  Nothing is called under it.
  *
  * Beside them stands the walkers' count (walkers_enter): a thread inside
- * never waits and never takes a lock.  Who unlinks a table from a Realm
- * waits, with the Realm's lock held, until every walker that could have
- * seen it has left (walkers_wait); only then is its granule wiped.
+ * never waits and never takes a lock.  Who unlinked a table from a Realm
+ * waits until every walker that could have seen it has left (walkers_wait);
+ * only then is its granule wiped.
  *
- * No lock is held when a call ends.
+ * No lock is held when a call ends, and none while it waits for PEs to drop
+ * their translations (rmm_tlb_sync).
  *
  * A leaf descriptor is changed by compare-and-swap always: holders of the
  * Realm's lock race with walkers that set the dirty bit.  All other changes

@@ -218,6 +218,21 @@ static bool is_final(const MigCall *c, uint64_t result)
            RMI_INDEX(result) >= MIG_CAUSE_FINAL;
 }
 
+/*
+ * A page that was collected leaves when no PE takes it for dirty any more.
+ * Nothing is held meanwhile: as for rmm_tlb_sync, which this waits for.
+ */
+static void lock_stream(MigCall *c, const struct MigRow *row)
+{
+    rmm_mutex_lock(&c->stream->lock);
+    while (row->handler == mig_export_memory &&
+           g_atomic_int_get(&c->s->collecting)) {
+        rmm_mutex_unlock(&c->stream->lock);
+        g_thread_yield();
+        rmm_mutex_lock(&c->stream->lock);
+    }
+}
+
 /* Run the handler with the streams of its row locked */
 static uint64_t run_row(MigCall *c, const struct MigRow *row)
 {
@@ -227,7 +242,7 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
     if (all) {
         session_lock_all(c->s);
     } else {
-        rmm_mutex_lock(&c->stream->lock);
+        lock_stream(c, row);
     }
     /* A row with FAILED also works while a failure waits for our streams */
     if ((!g_atomic_int_get(&c->s->failed) || (row->phases & IN(FAILED))) &&
@@ -270,6 +285,10 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
 
     if (find_stream(c, row->locks)) {
         result = run_row(c, row);
+    }
+    if (c->collected) {
+        rmm_tlb_sync(c->rmm);
+        g_atomic_int_add(&c->s->collecting, -1);
     }
     realm_unref(c->realm);
     return result;

@@ -303,15 +303,28 @@ static void realm_forget(Rmm *rmm, RmmRealm *realm)
 {
     realm->destroyed = true;
     rmm_mutex_lock(&rmm->lock);
-    g_hash_table_remove(rmm->vmids, GUINT_TO_POINTER(realm->vmid + 1u));
     g_hash_table_remove(rmm->realms, &realm->rd);
     rmm_mutex_unlock(&rmm->lock);
+}
+
+/* No PE and no walker knows its tables any more. */
+static void realm_release(Rmm *rmm, const RmmRealm *realm)
+{
+    uint32_t i;
+
+    rmm_mutex_lock(&rmm->lock);
+    g_hash_table_remove(rmm->vmids, GUINT_TO_POINTER(realm->vmid + 1u));
+    rmm_mutex_unlock(&rmm->lock);
+    for (i = 0; i < realm->rtt_num_start; i++) {
+        granule_release(rmm, realm->rtt_base + i * RMM_GRANULE_SIZE,
+                        GRANULE_RTT);
+    }
+    granule_release(rmm, realm->rd, GRANULE_RD);
 }
 
 uint64_t realm_destroy(Rmm *rmm, uint64_t rd)
 {
     RmmRealm *realm = realm_lock(rmm, rd);
-    uint32_t i;
 
     if (!realm) {
         return RMI_ERROR_INPUT;
@@ -322,13 +335,11 @@ uint64_t realm_destroy(Rmm *rmm, uint64_t rd)
     }
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, 0,
                             realm_ipa_top(realm));
-    walkers_wait(rmm);
-    realm_forget(rmm, realm);
-    for (i = 0; i < realm->rtt_num_start; i++) {
-        granule_release(rmm, realm->rtt_base + i * RMM_GRANULE_SIZE,
-                        GRANULE_RTT);
-    }
-    granule_release(rmm, rd, GRANULE_RD);
+    realm_forget(rmm, realm_ref(realm));
     realm_unlock(realm);
+    rmm_tlb_sync(rmm);
+    walkers_wait(rmm);
+    realm_release(rmm, realm);
+    realm_unref(realm);
     return RMI_SUCCESS;
 }

@@ -270,6 +270,16 @@ static uint64_t rmi_data_create_unknown(RmiCall *c)
     return result;
 }
 
+/* A granule that is out of the tables becomes the host's again. */
+static void give_back(Rmm *rmm, uint64_t pa, GranuleState state)
+{
+    rmm_tlb_sync(rmm);
+    if (state == GRANULE_RTT) {
+        walkers_wait(rmm);
+    }
+    granule_release(rmm, pa, state);
+}
+
 static uint64_t rmi_data_destroy(RmiCall *c)
 {
     RmmRealm *realm = realm_lock(c->rmm, c->in[1]);
@@ -280,6 +290,9 @@ static uint64_t rmi_data_destroy(RmiCall *c)
     }
     result = rtt_data_destroy(realm, c->in[2], &c->out[1], &c->out[2]);
     realm_unlock(realm);
+    if (result == RMI_SUCCESS) {
+        give_back(c->rmm, c->out[1], GRANULE_DATA);
+    }
     return result;
 }
 
@@ -306,6 +319,9 @@ static uint64_t rmi_rtt_destroy(RmiCall *c)
     }
     result = rtt_destroy(realm, c->in[2], c->in[3], &c->out[1], &c->out[2]);
     realm_unlock(realm);
+    if (result == RMI_SUCCESS) {
+        give_back(c->rmm, c->out[1], GRANULE_RTT);
+    }
     return result;
 }
 
@@ -319,6 +335,9 @@ static uint64_t rmi_rtt_fold(RmiCall *c)
     }
     result = rtt_fold(realm, c->in[2], c->in[3], &c->out[1]);
     realm_unlock(realm);
+    if (result == RMI_SUCCESS) {
+        give_back(c->rmm, c->out[1], GRANULE_RTT);
+    }
     return result;
 }
 
@@ -358,6 +377,7 @@ static uint64_t rmi_rtt_unmap_unprotected(RmiCall *c)
     }
     result = rtt_unmap_unprotected(realm, c->in[2], c->in[3], &c->out[1]);
     realm_unlock(realm);
+    rmm_tlb_sync(c->rmm);
     return result;
 }
 
@@ -413,5 +433,6 @@ static uint64_t rmi_rtt_set_ripas(RmiCall *c)
         result = RMI_ERROR_REC;         /* another Realm's REC */
     }
     rec_unlock(rec);
+    rmm_tlb_sync(c->rmm);
     return result;
 }

@@ -59,6 +59,19 @@ struct Rmm {
         }                                       \
     } while (0)
 
+/*
+ * What a call takes away from a Realm it gives to others in three steps:
+ *
+ *   1. with the Realm's lock: the entry changes, RmmOps.tlb_invalidate
+ *   2. without any: this, after which no PE reaches what the entry named
+ *   3. granules become DELEGATED, the VMID is free, collected pages may leave
+ *
+ * A PE that is to give up its translations may be waiting for a lock, or for
+ * somebody who is, so none is held here.  And nobody may have what a PE still
+ * reaches, so step 3 is last.
+ */
+void rmm_tlb_sync(Rmm *rmm);
+
 /* Copy @len bytes of Non-secure memory once; false if it is not. */
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);
 bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len);

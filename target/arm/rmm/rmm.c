@@ -58,6 +58,14 @@ void rmm_free(Rmm *rmm)
     g_free(rmm);
 }
 
+void rmm_tlb_sync(Rmm *rmm)
+{
+    lock_check_none();
+    if (rmm->ops.tlb_sync) {
+        rmm->ops.tlb_sync(rmm->opaque);
+    }
+}
+
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
 {
     const void *p = rmm->ops.ns(rmm->opaque, pa, len);

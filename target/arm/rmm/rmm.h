@@ -80,13 +80,20 @@ typedef struct RmmOps {
     void *(*ns)(void *opaque, uint64_t pa, size_t len);
 
     /*
-     * Invalidate what PEs cached of the translations of [@base, @top) of the
-     * Realm with @vmid.  When it returns, or at the latest before a PE that
-     * is inside rmm_call comes back to its Realm, no PE uses an old
-     * translation.
+     * Begin to invalidate the translations of [@base, @top) of the Realm with
+     * @vmid on all PEs, as TLBI does.  It must not wait for a PE.
      */
     void (*tlb_invalidate)(void *opaque, uint16_t vmid,
                            uint64_t base, uint64_t top);
+
+    /*
+     * Complete what this thread began, as DSB does: when this returns, no PE
+     * uses an old translation, be it cached or what a rmm_stage2_walk that is
+     * under way returns.  A PE inside the library need not be waited for, if
+     * it drops what it cached before it is back in its Realm.  Called without
+     * locks.  May be NULL if tlb_invalidate has done all of it.
+     */
+    void (*tlb_sync)(void *opaque);
 
     /* Fill @buf with @len random bytes fit for keys.  Never fails. */
     void (*random)(void *opaque, void *buf, size_t len);

@@ -117,7 +117,6 @@ uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
              BY_DATA_DESTROY);
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + RMM_GRANULE_SIZE);
-    granule_release(rmm, walk.pa, GRANULE_DATA);
     *top = rtt_skip_non_live(realm, &walk, ipa);
     return RMI_SUCCESS;
 }
@@ -154,7 +153,7 @@ uint64_t rtt_init_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
     return RMI_SUCCESS;
 }
 
-/* Give a leaf another RIPAS; true if it was RAM that a PE may have cached. */
+/* Give a leaf another RIPAS; true if it was RAM that a PE can reach. */
 static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
                            RttRipas ripas, LeafCall by)
 {
@@ -171,17 +170,17 @@ static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
 
 /*
  * Set RIPAS in the table that holds @base: of whole entries only, as far as
- * @top, the end of the table, or one that may not change.  Returns how far.
+ * @top, the end of the table, or one that may not change.  Returns how far;
+ * and in @reachable, that a PE could reach some of it.
  * An entry that has the RIPAS already has to fit like any other, as in
  * TF-RMM; the text lets one pass that begins before @base.
  */
 static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                               uint64_t top, RttRipas ripas,
-                              bool change_destroyed, LeafCall by)
+                              bool change_destroyed, LeafCall by,
+                              bool *reachable)
 {
-    Rmm *rmm = realm->rmm;
     uint64_t ipa = base, bytes = rtt_entry_bytes(walk->level);
-    bool cached = false;
 
     if (base % bytes) {
         return base;
@@ -197,14 +196,11 @@ static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
             if (old == RTT_DESTROYED && !change_destroyed) {
                 break;
             }
-            cached |= leaf_set_ripas(realm, walk->entry, walk->level, ripas,
-                                     by);
+            *reachable |= leaf_set_ripas(realm, walk->entry, walk->level,
+                                         ripas, by);
         }
         walk->entry++;
         ipa += bytes;
-    }
-    if (cached) {
-        rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, base, ipa);
     }
     return ipa;
 }
@@ -213,6 +209,8 @@ uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
                        RttRipas ripas, bool change_destroyed,
                        uint64_t *out_top)
 {
+    Rmm *rmm = realm->rmm;
+    bool reachable = false;
     RttWalk walk;
 
     *out_top = 0;
@@ -221,10 +219,13 @@ uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
     }
     rtt_walk(realm, base, RTT_PAGE_LEVEL, &walk);
     *out_top = set_ripas_run(realm, &walk, base, top, ripas,
-                             change_destroyed, BY_SET_RIPAS);
+                             change_destroyed, BY_SET_RIPAS, &reachable);
     if (*out_top == base) {
         *out_top = 0;
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    if (reachable) {
+        rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, base, *out_top);
     }
     return RMI_SUCCESS;
 }
@@ -232,6 +233,7 @@ uint64_t rtt_set_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
 uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
                               RttRipas ripas, uint64_t *out_top)
 {
+    bool reachable = false;     /* not by a Realm that has never run */
     RttWalk walk;
 
     *out_top = base;
@@ -243,7 +245,7 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
 
         rtt_walk(realm, *out_top, RTT_PAGE_LEVEL, &walk);
         reached = set_ripas_run(realm, &walk, *out_top, top, ripas, true,
-                                BY_IMPORT_RIPAS);
+                                BY_IMPORT_RIPAS, &reachable);
         if (reached == *out_top) {
             break;
         }

@@ -13,8 +13,8 @@
  *   and a Realm with blocks is neither exported nor makes an offer
  *   (rtt_has_blocks).
  *
- * Lock rule: the Realm's lock is held.  A table is wiped only after
- * walkers_wait.
+ * Lock rule: the Realm's lock is held.  Granules of tables and pages that are
+ * taken away are the caller's to release (rmm_tlb_sync, walkers_wait).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -198,7 +198,7 @@ refuse:
     return result;
 }
 
-/* Replace the table that @walk found by a leaf, and give its granule back. */
+/* Replace the table that @walk found by a leaf. */
 static void table_remove(RmmRealm *realm, const RttWalk *walk, uint64_t ipa,
                          uint64_t leaf, LeafCall by)
 {
@@ -207,8 +207,6 @@ static void table_remove(RmmRealm *realm, const RttWalk *walk, uint64_t ipa,
     leaf_set(walk->entry, walk->level, leaf, by);
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + rtt_entry_bytes(walk->level));
-    walkers_wait(rmm);
-    granule_release(rmm, walk->pa, GRANULE_RTT);
 }
 
 uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,

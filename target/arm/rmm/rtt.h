@@ -114,7 +114,12 @@ void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk);
 uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk,
                            uint64_t ipa);
 
-/* The RMI calls; each returns the result word.  Outputs are always set. */
+/*
+ * The RMI calls; each returns the result word.  Outputs are always set.  A
+ * granule in @rtt or @data is out of the tables, but PEs and walkers may still
+ * know it: the caller releases it after rmm_tlb_sync (and walkers_wait), and
+ * waits for rmm_tlb_sync after all calls that take something away.
+ */
 uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
                     int64_t level);
 uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
@@ -179,8 +184,8 @@ typedef void RttPageFn(void *opaque, uint64_t ipa);
 /*
  * Every dirty page in [@base, @top) becomes clean and PENDING; then @fn sees
  * every PENDING page of the range, in order of IPA.  Returns how many @fn
- * saw.  Before the contents of a page are read, the caller invalidates the
- * TLBs of [@base, @top) once.  @fn must not change tables; it may be NULL.
+ * saw.  The caller tells PEs before contents of a page are read.
+ * @fn must not change tables; it may be NULL.
  */
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
                            RttPageFn *fn, void *opaque);

@@ -9,7 +9,7 @@
  *
  * Lock rule: none is taken.  Table granules stay tables while this thread is
  * counted as a walker (lock.h).  What is returned may be out of date at
- * once; RmmOps.tlb_invalidate puts that right, as on hardware.
+ * once; RmmOps.tlb_sync puts that right, as on hardware.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -35,14 +35,28 @@ static void *op_ns(void *opaque, uint64_t pa, size_t len)
     return NULL;
 }
 
+/* Invalidations that this thread began and did not complete. */
+static _Thread_local unsigned incomplete;
+
 static void op_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
 {
     FakeMachine *m = opaque;
 
     g_assert(base < top);
+    incomplete++;
     g_atomic_int_inc(&m->invalidations);
     __atomic_store_n(&m->last_base, base, __ATOMIC_RELAXED);
     __atomic_store_n(&m->last_top, top, __ATOMIC_RELAXED);
+}
+
+static void op_sync(void *opaque)
+{
+    FakeMachine *m = opaque;
+
+    if (incomplete && m->on_sync) {
+        m->on_sync(m->on_sync_opaque);
+    }
+    incomplete = 0;
 }
 
 static void op_random(void *opaque, void *buf, size_t len)
@@ -82,7 +96,7 @@ FakeMachine *fake_machine_prepare(size_t granules)
     m->seed = 1;
     m->ops = (RmmOps) {
         .granule = op_granule, .granule_tags = op_tags, .ns = op_ns,
-        .tlb_invalidate = op_tlb, .random = op_random,
+        .tlb_invalidate = op_tlb, .tlb_sync = op_sync, .random = op_random,
         .context_save = op_context_save, .context_load = op_context_load,
     };
     m->platform = (RmmPlatform) {
@@ -162,7 +176,9 @@ uint64_t fake_call_pe(FakeMachine *m, RmmPe *pe, uint64_t fid,
     if (pe->world == RMM_WORLD_REALM) {
         pe->pc += 4;            /* behind the SMC */
     }
+    incomplete = 0;             /* what a test does below the calls */
     rmm_call(m->rmm, pe);
+    g_assert(!incomplete);      /* before anybody sees the result */
     return pe->x[0];
 }
 

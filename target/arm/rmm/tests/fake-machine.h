@@ -35,6 +35,9 @@ typedef struct FakeMachine {
     size_t next;                /* granule that fake_granule gives next */
     RmmPe pe;                   /* of fake_call */
     gint invalidations;
+    /* If set: all that a call took away is out of the tables, but PEs know. */
+    void (*on_sync)(void *opaque);
+    void *on_sync_opaque;
     uint64_t last_base;
     uint64_t last_top;
     uint64_t seed;              /* of ops.random */

@@ -51,6 +51,9 @@ typedef struct Machine {
     uint8_t contexts[RMM_MAX_RECS][MACHINE_CONTEXT];
     bool refuse_context;        /* neither give one nor take one */
     gint invalidations;
+    /* If set: collecting is about to wait for PEs */
+    void (*on_sync)(void *opaque);
+    void *on_sync_opaque;
     pthread_rwlock_t *in_realm; /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */
     /* If set, sees what the RMM drew. */

@@ -137,7 +137,25 @@ static void lock_stays(void)
 static void no_lock_is_held_when_a_call_ends(void)
 {
     assert_dies("/rmm/lock/subprocess/lock-stays",
-                "no lock is held when a call ends, but a granule's lock is");
+                "no lock is held when a call ends or waits for PEs, "
+                "but a granule's lock is");
+}
+
+static void waits_with_a_stream(void)
+{
+    FakeMachine *m = fake_machine_new(2);
+    RmmMutex stream;
+
+    rmm_mutex_init(&stream, LOCK_STREAM, 0);
+    rmm_mutex_lock(&stream);
+    rmm_tlb_sync(m->rmm);
+}
+
+static void nobody_waits_for_pes_with_a_lock(void)
+{
+    assert_dies("/rmm/lock/subprocess/waits-with-stream",
+                "no lock is held when a call ends or waits for PEs, "
+                "but MigStream.lock is");
 }
 
 static void stranger_unlocks(void)
@@ -195,6 +213,7 @@ int main(int argc, char **argv)
     WRONG("granules-descend", granules_descend);
     WRONG("walker-locks", walker_locks);
     WRONG("walker-waits", walker_waits);
+    WRONG("waits-with-stream", waits_with_a_stream);
     WRONG("lock-stays", lock_stays);
     WRONG("stranger-unlocks", stranger_unlocks);
     TEST(locks_are_taken_downwards_only);
@@ -202,6 +221,7 @@ int main(int argc, char **argv)
     TEST(a_walker_takes_no_lock);
     TEST(a_walker_never_waits);
     TEST(no_lock_is_held_when_a_call_ends);
+    TEST(nobody_waits_for_pes_with_a_lock);
     TEST(only_its_holder_lets_a_lock_go);
     TEST(each_thread_has_its_own_record);
     return g_test_run();

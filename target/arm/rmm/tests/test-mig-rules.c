@@ -198,6 +198,56 @@ static void test_a_part_of_the_map_looks_no_further_than_it_goes(void)
     g_assert_cmpuint(two, <, 2 * one + one / 10);
 }
 
+/* ---- PEs that have not given up their translations yet ---- */
+
+typedef struct Late {
+    Machine *src;
+    uint8_t *page;              /* where a PE writes without a walk */
+    GThread *sender;
+} Late;
+
+static gpointer send_first_page(gpointer opaque)
+{
+    Late *late = opaque;
+    const uint64_t ipa = 0;
+
+    return machine_send_pages(late->src, &ipa, 1, 1);
+}
+
+/* Its page is PENDING, and another thread wants it to leave. */
+static void write_late(void *opaque)
+{
+    Late *late = opaque;
+    MigSession *s = machine_session(late->src);
+
+    g_assert_cmpint(g_atomic_int_get(&s->collecting), ==, 1);
+    session_lock_all(s);        /* all streams are free */
+    session_unlock_all(s);
+    late->sender = g_thread_new("sender", send_first_page, late);
+    for (int i = 0; i < 1000; i++) {
+        g_thread_yield();       /* if it did not wait, it would read now */
+    }
+    late->page[0x123] ^= 0xff;
+}
+
+static void test_no_page_leaves_before_all_pes_know_that_it_is_clean(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    Late late = { .src = src, .page = machine_page(src, 0, true, NULL) };
+
+    step_connect(src, dst);
+    src->on_sync = write_late;
+    src->on_sync_opaque = &late;
+    g_array_unref(machine_collect(src));
+    src->on_sync = NULL;
+    g_assert_nonnull(late.sender);
+    step_take(dst, g_thread_join(late.sender));
+    same_page(src, dst, 0);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static void test_collecting_invalidates_once(void)
 {
     Machine *src = source_new(&machine_defaults, 40);
@@ -659,6 +709,7 @@ int main(int argc, char **argv)
     TEST(a_realm_with_blocks_makes_no_offer);
     TEST(commit_looks_at_each_entry_a_few_times);
     TEST(a_part_of_the_map_looks_no_further_than_it_goes);
+    TEST(no_page_leaves_before_all_pes_know_that_it_is_clean);
     TEST(collecting_invalidates_once);
     TEST(no_start_token_while_anything_is_missing);
     TEST(a_paused_realm_keeps_its_pages_and_recs);

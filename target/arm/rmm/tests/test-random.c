@@ -42,6 +42,7 @@ typedef struct TlbEntry {
     uint16_t vmid;
     RmmAccess access;
     uint64_t rd, ipa, pa;       /* rd 0: not in use */
+    bool invalid;
 } TlbEntry;
 
 static TlbEntry tlb[TLB_SIZE];
@@ -1335,13 +1336,26 @@ static void check_everything(Run *r)
 
 /* ---- runs ---- */
 
-static void drop_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
+static void invalidate(void *opaque, uint16_t vmid, uint64_t base,
+                       uint64_t top)
 {
     unsigned i;
 
     for (i = 0; i < TLB_SIZE; i++) {
         if (tlb[i].vmid == vmid && tlb[i].ipa < top &&
             tlb[i].ipa + RMM_GRANULE_SIZE > base) {
+            tlb[i].invalid = true;
+        }
+    }
+}
+
+/* Entries may live on until here. */
+static void complete(void *opaque)
+{
+    unsigned i;
+
+    for (i = 0; i < TLB_SIZE; i++) {
+        if (tlb[i].invalid) {
             tlb[i].rd = 0;
         }
     }
@@ -1373,7 +1387,8 @@ static void run_begin(Run *r, uint64_t seed, unsigned limit)
     r->limit = limit;
     r->random = mix(seed);
     r->m = fake_machine_prepare(GRANULES);
-    r->m->ops.tlb_invalidate = drop_tlb;
+    r->m->ops.tlb_invalidate = invalidate;
+    r->m->ops.tlb_sync = complete;
     choose_platform(r, &r->m->platform);
     fake_machine_start(r->m);
     r->t = twin_new(&r->m->platform, FAKE_POOL_BASE, GRANULES, FAKE_NS_BASE,

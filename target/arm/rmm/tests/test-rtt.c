@@ -655,6 +655,74 @@ static void tlbs_are_told_of_what_goes_away(Fixture *f, gconstpointer data)
     g_assert_cmphex(f->m->last_top, ==, 2 * MIB);
 }
 
+/* What another thread finds while a call waits for PEs. */
+typedef struct Window {
+    Fixture *f;
+    uint64_t pa;                /* on its way back to the host; 0: none */
+    unsigned seen;
+} Window;
+
+static gpointer use_window(gpointer opaque)
+{
+    Window *w = opaque;
+    RmmPe pe = { 0 };
+    uint64_t entry[] = { w->f->r.rd, 0, 1 };
+
+    if (w->pa) {
+        g_assert_cmphex(fake_call_pe(w->f->m, &pe, RMI_GRANULE_UNDELEGATE,
+                                     &w->pa, 1), ==, RMI_ERROR_INPUT);
+    }
+    /* Takes the Realm's lock, if the Realm is still there. */
+    g_assert_cmphex(fake_call_pe(w->f->m, &pe, RMI_RTT_READ_ENTRY, entry, 3),
+                    ==, w->pa == w->f->r.rd ? RMI_ERROR_INPUT : RMI_SUCCESS);
+    w->seen++;
+    return NULL;
+}
+
+static void at_sync(void *opaque)
+{
+    g_thread_join(g_thread_new("other", use_window, opaque));
+}
+
+#define WINDOW(w, gone, ...) \
+    do {                                                                \
+        (w)->pa = (gone);                                               \
+        (w)->seen = 0;                                                  \
+        g_assert_cmphex(CALL((w)->f, __VA_ARGS__), ==, RMI_SUCCESS);    \
+        g_assert_cmpuint((w)->seen, ==, 1);                             \
+    } while (0)
+
+static void nobody_gets_what_a_pe_still_reaches(Fixture *f,
+                                                gconstpointer data)
+{
+    Window w = { .f = f };
+    uint64_t attr = 6 << 2 | 3 << 6, l2, l3, page;
+
+    fake_ram(f->m, &f->r, 0, 0x1000);
+    page = fake_data_unknown(f->m, &f->r, 0, 1);
+    CALL(f, RMI_RTT_READ_ENTRY, 0, 1);
+    l2 = X(f, 3);
+    CALL(f, RMI_RTT_READ_ENTRY, 0, 2);
+    l3 = X(f, 3);
+    g_assert_cmphex(CALL(f, RMI_RTT_MAP_UNPROTECTED, UNPROTECTED, 1, attr),
+                    ==, RMI_SUCCESS);
+
+    f->m->on_sync = at_sync;
+    f->m->on_sync_opaque = &w;
+    WINDOW(&w, page, RMI_DATA_DESTROY, 0);
+    g_assert_cmpint(granule_state(f->m->rmm, page), ==, GRANULE_DELEGATED);
+    WINDOW(&w, l3, RMI_RTT_DESTROY, 0, 3);
+    g_assert_cmpint(granule_state(f->m->rmm, l3), ==, GRANULE_DELEGATED);
+    WINDOW(&w, 0, RMI_RTT_UNMAP_UNPROTECTED, UNPROTECTED, 1);
+    WINDOW(&w, l2, RMI_RTT_DESTROY, 0, 2);
+    g_assert_cmphex(CALL(f, RMI_RTT_CREATE, l2, 1ull << 30, 2), ==, 0);
+    WINDOW(&w, l2, RMI_RTT_FOLD, 1ull << 30, 2);
+    WINDOW(&w, f->r.rd, RMI_REALM_DESTROY, 0);
+    g_assert_cmpint(granule_state(f->m->rmm, f->r.rd), ==,
+                    GRANULE_DELEGATED);
+    f->m->on_sync = NULL;
+}
+
 static bool note_run(void *opaque, uint64_t ipa, uint64_t bytes,
                      RttHipas hipas, RttRipas ripas)
 {
@@ -739,6 +807,7 @@ int main(int argc, char **argv)
     TEST(ownership_follows_from_hipas_and_ripas);
     TEST(the_checker_sees_a_wrong_owner);
     TEST(tlbs_are_told_of_what_goes_away);
+    TEST(nobody_gets_what_a_pe_still_reaches);
     TEST(runs_of_ripas_are_as_long_as_they_can_be);
     TEST(an_import_sets_ripas_whatever_it_was);
     return g_test_run();

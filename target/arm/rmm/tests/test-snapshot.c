@@ -327,6 +327,7 @@ static void a_request_to_the_machine_is_noticed(Fixture *f,
     uint8_t byte;
 
     f->m->ops.tlb_invalidate(f->m, 1, 0, 0x1000);
+    f->m->ops.tlb_sync(f->m);
     assert_noticed(f, SNAPSHOT_MACHINE);
     f->m->invalidations--;
     f->m->ops.random(f->m, &byte, 1);
