@@ -116,8 +116,8 @@ static ContractOutcome carry_out(ContractAccess *access,
 
 static ContractOutcome refused(RmmFault fault)
 {
-    return fault == RMM_FAULT_SEA || fault == RMM_FAULT_ADDRESS_SIZE
-        ? CONTRACT_ABORT : CONTRACT_GONE;
+    return fault == RMM_FAULT_SEA || fault == RMM_FAULT_ADDRESS_SIZE ||
+           fault == RMM_FAULT_GPF ? CONTRACT_ABORT : CONTRACT_GONE;
 }
 
 static ContractOutcome access_memory(ContractAccess *access)

@@ -186,6 +186,10 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
                                      write ? RMM_ACCESS_WRITE
                                            : RMM_ACCESS_READ, &found);
 
+    if (fault == RMM_FAULT_GPF) {       /* EL1 takes it, and nobody else */
+        finish(vcpu->action, DOUBLE_ABORT);
+        return NULL;
+    }
     if (fault != RMM_FAULT_NONE) {
         take_abort(vcpu, ipa, found.level +
                    (fault == RMM_FAULT_PERMISSION ? FSC_PERMISSION

@@ -44,6 +44,7 @@
 #include "trace.h"
 
 #define FSC_TRANSLATION 0x04    /* the level is in bits 1:0 */
+#define FSC_GPF         0x28
 #define ISS_WNR         BIT(6)
 #define ISS_S1PTW       BIT(7)
 #define EC_SAME_EL      BIT(ARM_EL_EC_SHIFT)
@@ -75,7 +76,7 @@ static RmmSyndrome syndrome(const RealmAccess *a, int level)
     };
 }
 
-/* The Realm takes the abort that the RMM injected. */
+/* The Realm takes an abort: one that the RMM injected, or its PE's own. */
 static G_NORETURN void deliver(const RealmAccess *a, const RmmInject *inject)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
@@ -110,6 +111,29 @@ static bool refuse(const RealmAccess *a)
     if (a->walk) {
         a->walk->type = ARMFault_SyncExternalOnWalk;
         a->walk->ea = true;
+    }
+    return false;
+}
+
+/*
+ * A granule that was lent has been delegated since.  EL1 takes that: neither
+ * SCR_EL3.GPF nor HCR_EL2.GPF is set, as with TF-A and TF-RMM.  Arm's code
+ * makes a fault on a walk of it if stage 1 needs the access.
+ */
+static bool granule_protection_fault(const RealmAccess *a)
+{
+    bool fetch = a->type == MMU_INST_FETCH;
+    uint64_t ec = fetch ? EC_INSNABORT : EC_DATAABORT;
+    const RmmInject inject = {
+        .esr = ec << ARM_EL_EC_SHIFT | EC_SAME_EL | ARM_EL_IL | FSC_GPF |
+               (a->type == MMU_DATA_STORE ? ISS_WNR : 0),
+        .far = a->va,
+    };
+
+    if (a->walk) {
+        a->walk->type = ARMFault_GPCFOnOutput;
+    } else if (!a->probe) {
+        deliver(a, &inject);
     }
     return false;
 }
@@ -176,6 +200,9 @@ bool realm_stage2(const RealmAccess *a, CPUTLBEntryFull *out)
         }
         assert(fault != RMM_FAULT_PERMISSION);  /* mmu.c: read and write */
         trace_realm_stage2_fault(a->cs->cpu_index, a->va, a->ipa, fault);
+        if (fault == RMM_FAULT_GPF) {
+            return granule_protection_fault(a);
+        }
         again = a->probe && !host_may_help(fault)
                 ? refuse(a) : take_exception(a, found.level);
     } while (again);

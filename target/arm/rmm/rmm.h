@@ -267,6 +267,12 @@ typedef enum RmmFault {
     RMM_FAULT_UNASSIGNED,   /* RIPAS RAM, no granule: the host has to act */
     RMM_FAULT_DESTROYED,    /* RIPAS DESTROYED: exit to the host, always */
     RMM_FAULT_ADDRESS_SIZE, /* beyond the IPA width */
+    /*
+     * The host lent it, but has delegated the granule since: a granule
+     * protection fault.  The PE takes it to EL1 (HCR_EL2.GPF is 0, as with
+     * TF-RMM) and the library hears nothing of it.
+     */
+    RMM_FAULT_GPF,
 } RmmFault;
 
 typedef struct RmmTranslation {
@@ -274,7 +280,9 @@ typedef struct RmmTranslation {
     bool readable;
     bool writable;          /* false: a write must walk again (dirty state) */
     bool executable;        /* by stage 2 */
-    uint64_t bytes;         /* size of the block or page that was found */
+    uint64_t bytes;         /* size of the block or page that was found; of a
+                               block that is lent, other granules may be
+                               delegated */
     int level;              /* where the walk ended: -1 to 3 */
 } RmmTranslation;
 
@@ -284,7 +292,9 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec, RmmStage2 *s2);
 /*
  * Walk as hardware does for one access at @ipa: a write to a protected page
  * that is writable-clean makes it dirty before this returns.  After a fault
- * only @out->level is valid.
+ * only @out->level is valid.  No RmmOps function tells PEs of a granule that
+ * is delegated while it is lent: as EL3 does when it changes the granule
+ * protection table, the machine drops what they cached of it.
  */
 RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                          RmmAccess access, RmmTranslation *out);

@@ -5,7 +5,8 @@
  *
  * Invariants: when a write to a protected IPA is granted, the page is dirty
  * already.  A protected page is always readable and writable; an unprotected
- * one as the host mapped it, never for code, and without dirty state.
+ * one as the host mapped it, never for code, without dirty state, and only
+ * as long as the granule is the host's.
  *
  * Lock rule: none is taken.  Table granules stay tables while this thread is
  * counted as a walker (lock.h).  What is returned may be out of date at
@@ -13,6 +14,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "granule.h"
 #include "rmm-internal.h"
 #include "rtt-desc.h"
 
@@ -105,6 +107,9 @@ static RmmFault walk_unprotected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
         return RMM_FAULT_PERMISSION;
     }
     translate(out, desc_ns_pa(desc, s2->lpa2), ipa);
+    if (granule_state(rmm, out->pa) != GRANULE_NS) {
+        return RMM_FAULT_GPF;
+    }
     out->readable = desc & DESC_S2AP_R;
     out->writable = desc & DESC_S2AP_W;
     out->executable = false;

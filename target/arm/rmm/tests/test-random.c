@@ -172,6 +172,19 @@ static void compare(Run *r, bool was_running)
 
 typedef enum Entry { SMC, EXCEPTION, INTERRUPT } Entry;
 
+/* What EL3 does, which changes the granule protection table for this call. */
+static void drop_delegated(Run *r)
+{
+    uint32_t fid = (uint32_t)r->in[0] & ~SMCCC_SVE_HINT;
+    unsigned i;
+
+    for (i = 0; fid == RMI_GRANULE_DELEGATE && i < TLB_SIZE; i++) {
+        if (tlb[i].pa == r->in[1]) {
+            tlb[i].rd = 0;
+        }
+    }
+}
+
 static void step(Run *r, Entry entry, const RmmSyndrome *s)
 {
     RmmPe *pe = &r->pe[r->which];
@@ -187,6 +200,9 @@ static void step(Run *r, Entry entry, const RmmSyndrome *s)
     case SMC:
         rmm_call(r->m->rmm, pe);
         twin_call(r->t, twin);
+        if (!was_running) {
+            drop_delegated(r);
+        }
         break;
     case EXCEPTION:
         rmm_exception(r->m->rmm, pe, s);
@@ -698,6 +714,9 @@ static void host_unprotected(Run *r)
         x[3] += (any(r) & 0x3ffff) << 12;
     }
     x[3] = (x[3] & 0xfffffffff000) | (any(r) & 0xdc);
+    if (x[2] == 3 && chance(r, 40)) {           /* it may be delegated later */
+        x[3] = granule_in(r, TWIN_NS) | (x[3] & 0xdc);
+    }
     disturb(r, x, 4);
     call(r, chance(r, 60) ? RMI_RTT_MAP_UNPROTECTED
                           : RMI_RTT_UNMAP_UNPROTECTED, x[0], x[1], x[2], x[3],
@@ -900,7 +919,7 @@ static void realm_access(Run *r, const TwinRec *rec)
         return;
     }
     fault = rmm_stage2_walk(r->m->rmm, &s2, ipa, access, &a);
-    if (fault != twin_translate(rec->realm, ipa, access, &b) ||
+    if (fault != twin_translate(r->t, rec->realm, ipa, access, &b) ||
         a.level != b.level ||
         (fault == RMM_FAULT_NONE && memcmp(&a, &b, sizeof(a)))) {
         fail(r, "walk of %" PRIx64 ": fault %d at level %d, PA %" PRIx64
@@ -1291,7 +1310,7 @@ static void check_tlb(Run *r)
             continue;
         }
         if (!realm || realm->vmid != tlb[i].vmid ||
-            twin_translate(realm, tlb[i].ipa, tlb[i].access, &out) !=
+            twin_translate(r->t, realm, tlb[i].ipa, tlb[i].access, &out) !=
             RMM_FAULT_NONE || out.pa != tlb[i].pa) {
             fail(r, "a PE still has %" PRIx64 " of %" PRIx64, tlb[i].ipa,
                  tlb[i].rd);

@@ -175,6 +175,41 @@ static void a_walk_finds_the_part_of_a_block_of_the_host(Fixture *f,
     g_assert_cmphex(t.bytes, ==, 2 * MIB);
 }
 
+/* Each granule for itself, however large the host's mapping is. */
+static void lent_memory_that_was_delegated_is_not_reached(Fixture *f,
+                                                          gconstpointer data)
+{
+    uint64_t attr = 6 << 2 | 3 << 6, pa = fake_granule_ns(f->m);
+    uint64_t block = UNPROTECTED + 2 * MIB, i;
+    RmmTranslation t;
+
+    map(f, UNPROTECTED, 3, pa | attr);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
+                    RMM_FAULT_NONE);
+    g_assert_cmphex(t.pa, ==, pa);
+    g_assert_cmphex(fake_call(f->m, RMI_GRANULE_DELEGATE, pa), ==, 0);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_READ, &t), ==,
+                    RMM_FAULT_GPF);
+    g_assert_cmpint(t.level, ==, 3);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
+                    RMM_FAULT_GPF);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_FETCH, &t), ==,
+                    RMM_FAULT_SEA);
+    g_assert_cmphex(fake_call(f->m, RMI_GRANULE_UNDELEGATE, pa), ==, 0);
+    g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_READ, &t), ==,
+                    RMM_FAULT_NONE);
+
+    map(f, block, 2, FAKE_POOL_BASE | attr);
+    for (i = 0; i < RTT_ENTRIES; i++) {
+        GranuleState state = granule_state(f->m->rmm, FAKE_POOL_BASE +
+                                                      i * RMM_GRANULE_SIZE);
+
+        g_assert_cmpint(walk(f, block + i * RMM_GRANULE_SIZE,
+                             RMM_ACCESS_READ, &t), ==,
+                        state == GRANULE_NS ? RMM_FAULT_NONE : RMM_FAULT_GPF);
+    }
+}
+
 /* Collect and take everything. */
 static void make_clean(Fixture *f)
 {
@@ -647,6 +682,7 @@ int main(int argc, char **argv)
     TEST(stage_2_says_what_may_be_done);
     TEST(unprotected_memory_is_as_the_host_maps_it);
     TEST(a_walk_finds_the_part_of_a_block_of_the_host);
+    TEST(lent_memory_that_was_delegated_is_not_reached);
     TEST(unprotected_memory_has_no_dirty_state);
     TEST(an_address_of_52_bits_is_put_together);
     TEST(a_walk_chooses_among_concatenated_tables);

@@ -595,8 +595,9 @@ static RmmFault translate(const TwinWalk *w, uint64_t pa, uint64_t ipa,
 }
 
 /* S2AP is in bits 7 (write) and 6 (read); LPA2 has PA bits 51:50 in 9:8. */
-static RmmFault translate_unprotected(const TwinRealm *r, uint64_t ipa,
-                                      RmmAccess access, RmmTranslation *out)
+static RmmFault translate_unprotected(const Twin *t, const TwinRealm *r,
+                                      uint64_t ipa, RmmAccess access,
+                                      RmmTranslation *out)
 {
     TwinWalk w = twin_walk(r, ipa, 3);
     uint64_t desc = w.entry->pa, pa = desc & 0x0003fffffffff000ull;
@@ -614,11 +615,13 @@ static RmmFault translate_unprotected(const TwinRealm *r, uint64_t ipa,
     if (access == RMM_ACCESS_WRITE ? !out->writable : !out->readable) {
         return RMM_FAULT_PERMISSION;
     }
-    return translate(&w, pa + ((desc & 0x300) << 42), ipa, out);
+    translate(&w, pa + ((desc & 0x300) << 42), ipa, out);
+    return twin_granule(t, out->pa) < 0 || twin_granule_is(t, out->pa, TWIN_NS)
+           ? RMM_FAULT_NONE : RMM_FAULT_GPF;
 }
 
-RmmFault twin_translate(const TwinRealm *r, uint64_t ipa, RmmAccess access,
-                        RmmTranslation *out)
+RmmFault twin_translate(const Twin *t, const TwinRealm *r, uint64_t ipa,
+                        RmmAccess access, RmmTranslation *out)
 {
     TwinWalk w;
 
@@ -627,7 +630,7 @@ RmmFault twin_translate(const TwinRealm *r, uint64_t ipa, RmmAccess access,
         return RMM_FAULT_ADDRESS_SIZE;
     }
     if (ipa >= twin_protected_top(r)) {
-        return translate_unprotected(r, ipa, access, out);
+        return translate_unprotected(t, r, ipa, access, out);
     }
     w = twin_walk(r, ipa, 3);
     out->level = w.level;
@@ -671,7 +674,7 @@ uint8_t *twin_realm_memory(const Twin *t, const TwinRealm *r, uint64_t ipa,
                            bool *is_empty, int *level)
 {
     RmmTranslation out;
-    RmmFault fault = twin_translate(r, ipa, RMM_ACCESS_READ, &out);
+    RmmFault fault = twin_translate(t, r, ipa, RMM_ACCESS_READ, &out);
 
     *is_empty = fault == RMM_FAULT_SEA;
     *level = twin_walk(r, ipa, 3).level;

@@ -120,8 +120,8 @@ void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *syndrome);
 void twin_interrupt(Twin *t, TwinPe *pe);
 
 /* As rmm_stage2_walk, for memory that is always dirty. */
-RmmFault twin_translate(const TwinRealm *r, uint64_t ipa, RmmAccess access,
-                        RmmTranslation *out);
+RmmFault twin_translate(const Twin *t, const TwinRealm *r, uint64_t ipa,
+                        RmmAccess access, RmmTranslation *out);
 /* As rmm_realm_pages. */
 RmmPages twin_pages(const TwinRealm *r);
 
