@@ -14,7 +14,9 @@
  *                 external, recoverable   host, and Realm: external abort
  *                 external                host
  *   WFI, WFE      as the host asked at the entry
- *   ID register   read as zero: the machine traps hidden ones only
+ *   ICC_SGI*R, ICC_ASGI1R and ICC_DIR written     host
+ *   IMPLEMENTATION DEFINED register               Realm: undefined instruction
+ *   another register that the machine traps       zero, and ignores writes
  *   the rest      Realm: undefined instruction
  *
  * Invariant: the host sees of an address and of registers only what the text
@@ -48,10 +50,11 @@
 #define ISS_SET_UER     (0ull << 11)
 #define ISS_FNV         (1ull << 10)
 #define ISS_EA          (1ull << 9)
-#define ISS_S1PTW       (1ull << 7)
+#define ISS_CM          (1ull << 8)
 #define ISS_WNR         (1ull << 6)
 #define ISS_FSC_MASK    0x3full
-#define FSC_ADDRESS_SIZE_0 0x00ull
+#define FSC_ADDRESS_SIZE 0x00ull        /* the level is added */
+#define FSC_ADDRESS_SIZE_M1 0x29ull     /* level -1 */
 #define FSC_EXTERNAL    0x10ull         /* 0x13 to 0x17 are on a walk */
 #define FSC_IS_EXTERNAL(esr) (((esr) & 0x38) == 0x10)
 
@@ -61,18 +64,32 @@
 #define SHOWN_EMULATABLE (ESR_EC_MASK | ISS_ISV | ISS_SAS_MASK | ISS_SF | \
                           ISS_EA | ISS_WNR | ISS_FSC_MASK)
 
+/*
+ * What EL1 is told of a stage 2 abort that it takes: the rest of the syndrome
+ * is valid in ESR_EL2 only, or for stage 2 (Arm ARM, ESR_EL1: ISV is 0, and
+ * then SAS, SSE, SRT, SF and AR are RES0).
+ */
+#define TOLD_ABORT      (ESR_EC_MASK | ESR_IL | ISS_SET_MASK | ISS_FNV | \
+                         ISS_CM | ISS_WNR)
+
 /* ISS of WFI and WFE: TI, and where WFIT and WFET have the timeout. */
 #define ISS_WFX_TI      3ull
 #define ISS_WFX_WFE     1ull
 #define ISS_WFX_TIMEOUT 2ull
 #define ISS_WFX_RN(esr) ((esr) >> 5 & 31)
 
-/* ISS of a system register access: reads of Op0 3, Op1 0, CRn 0, CRm 1-7. */
+/* ISS of a system register access; a register is Op0, Op2, Op1, CRn, CRm. */
 #define ISS_SYSREG_READ 1ull
 #define ISS_SYSREG_RT(esr) ((esr) >> 5 & 31)
-#define ISS_SYSREG_CRM(esr) ((esr) >> 1 & 15)
-#define ISS_SYSREG_ID_MASK (3ull << 20 | 7ull << 14 | 15ull << 10)
-#define ISS_SYSREG_ID   (3ull << 20)
+#define ISS_SYSREG_CRN(esr) ((esr) >> 10 & 15)
+#define ISS_SYSREG_REG(op0, op1, crn, crm, op2) \
+    ((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+#define ISS_SYSREG_REG_MASK ISS_SYSREG_REG(3, 7, 15, 15, 7)
+#define ICC_DIR         ISS_SYSREG_REG(3, 0, 12, 11, 1)
+#define ICC_SGI1R       ISS_SYSREG_REG(3, 0, 12, 11, 5)
+#define ICC_ASGI1R      ISS_SYSREG_REG(3, 0, 12, 11, 6)
+#define ICC_SGI0R       ISS_SYSREG_REG(3, 0, 12, 11, 7)
+#define SHOWN_SYSREG    (ESR_EC_MASK | ESR_IL | 0x3fffffull)
 
 #define HPFAR_FIPA      0xffffffffff0ull
 #define HPFAR_IPA(hpfar) (((hpfar) & HPFAR_FIPA) << 8)
@@ -95,8 +112,7 @@ static void inject_undefined(RmmPe *pe)
 /* The abort @esr goes on to EL1, with another reason. */
 static void inject_abort(RmmPe *pe, uint64_t esr, uint64_t far, uint64_t fsc)
 {
-    esr &= ~(ISS_FSC_MASK | ISS_EA | ISS_S1PTW);
-    inject(pe, esr | EC_SAME_EL | fsc);
+    inject(pe, (esr & TOLD_ABORT) | EC_SAME_EL | fsc);
     pe->inject.abort = true;
     pe->inject.far = far;
 }
@@ -133,11 +149,13 @@ void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value)
     pe->x[ISS_SRT(esr)] = esr & ISS_SF ? value : (uint32_t)value;
 }
 
-/* The host may emulate it, or answer it with an external abort. */
+/*
+ * The host may emulate it, or answer it with an external abort.  Where in the
+ * page it is, only who emulates it has to know (A4.3.4.1).
+ */
 static void unprotected_data_abort(RmmPe *pe, const RmmSyndrome *s)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
-                        .far = s->far % RMM_GRANULE_SIZE,
                         .hpfar = s->hpfar & HPFAR_FIPA };
     RmmRec *rec = pe_rec(pe);
 
@@ -147,6 +165,7 @@ static void unprotected_data_abort(RmmPe *pe, const RmmSyndrome *s)
     rec->abort.far = s->far;
     if (rec->abort.kind == REC_ABORT_EMULATABLE) {
         exit.esr = s->esr & SHOWN_EMULATABLE;
+        exit.far = s->far % RMM_GRANULE_SIZE;
         if (s->esr & ISS_WNR) {
             exit.gprs[0] = low_bits(get_reg(pe, ISS_SRT(s->esr)),
                                     access_bits(s->esr));
@@ -221,7 +240,9 @@ static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
     if (FSC_IS_EXTERNAL(s->esr)) {
         external_abort(pe, s);
     } else if (ipa >= realm_ipa_top(realm)) {
-        inject_abort(pe, s->esr, s->far, FSC_ADDRESS_SIZE_0);
+        inject_abort(pe, s->esr, s->far, s->stage1_level < 0
+                     ? FSC_ADDRESS_SIZE_M1
+                     : FSC_ADDRESS_SIZE + s->stage1_level);
     } else if (ipa >= realm_protected_top(realm) && data) {
         unprotected_data_abort(pe, s);
     } else if (ipa >= realm_protected_top(realm) ||
@@ -250,19 +271,49 @@ static void handle_wfx(RmmPe *pe, uint64_t esr)
     rec_exit(pe, &exit);
 }
 
+/* Interrupts are the host's to make (A6.1): SGIs, and the end of one. */
+static bool is_hosts_register(uint64_t esr)
+{
+    switch (esr & ISS_SYSREG_REG_MASK) {
+    case ICC_DIR:
+    case ICC_SGI1R:
+    case ICC_ASGI1R:
+    case ICC_SGI0R:
+        return !(esr & ISS_SYSREG_READ);
+    default:
+        return false;
+    }
+}
+
+/* S3_<op1>_C11_* and S3_<op1>_C15_*, and instructions likewise (A2.1.2.4). */
+static bool is_impdef_register(uint64_t esr)
+{
+    unsigned crn = ISS_SYSREG_CRN(esr);
+
+    return crn == 11 || crn == 15;
+}
+
+/*
+ * Registers that a Realm has are not trapped; what is trapped is hidden
+ * (A4.3.4).  As in TF-RMM, it reads as zero and ignores writes.
+ */
 static void handle_sysreg(RmmPe *pe, uint64_t esr)
 {
-    unsigned rt = ISS_SYSREG_RT(esr), crm = ISS_SYSREG_CRM(esr);
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
+                        .esr = esr & SHOWN_SYSREG };
+    unsigned rt = ISS_SYSREG_RT(esr);
 
-    if (!(esr & ISS_SYSREG_READ) || crm < 1 || crm > 7 ||
-        (esr & ISS_SYSREG_ID_MASK) != ISS_SYSREG_ID) {
+    if (is_impdef_register(esr)) {
         inject_undefined(pe);
         return;
     }
-    if (rt < 31) {
+    pe->pc += 4;
+    if (is_hosts_register(esr)) {
+        exit.gprs[0] = get_reg(pe, rt);
+        rec_exit(pe, &exit);
+    } else if (esr & ISS_SYSREG_READ && rt < 31) {
         pe->x[rt] = 0;
     }
-    pe->pc += 4;
 }
 
 static void handle_sync(RmmPe *pe, const RmmSyndrome *s)

@@ -380,6 +380,18 @@ static bool gic_ok(const RmmPlatform *p, const RmiRecEnter *enter)
     return true;
 }
 
+/*
+ * A4.2.3; with INJECT_SEA, EMUL_MMIO is ignored.  TF-RMM refuses a useless
+ * INJECT_SEA; the text leaves it open.
+ */
+static bool abort_answer_ok(RecAbort kind, uint64_t flags)
+{
+    if (flags & RMI_ENTER_INJECT_SEA) {
+        return kind == REC_ABORT_EMULATABLE || kind == REC_ABORT_UNPROTECTED;
+    }
+    return !(flags & RMI_ENTER_EMUL_MMIO) || kind == REC_ABORT_EMULATABLE;
+}
+
 /* B4.3.14.2, in the order of the text. */
 static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
 {
@@ -397,15 +409,8 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
     if (!gic_ok(&rec->rmm->platform, enter)) {
         return RMI_ERROR_REC;
     }
-    /* TF-RMM refuses a useless INJECT_SEA; the text leaves it open. */
-    if (((enter->flags & RMI_ENTER_EMUL_MMIO) &&
-         rec->abort.kind != REC_ABORT_EMULATABLE) ||
-        ((enter->flags & RMI_ENTER_INJECT_SEA) &&
-         rec->abort.kind != REC_ABORT_EMULATABLE &&
-         rec->abort.kind != REC_ABORT_UNPROTECTED)) {
-        return RMI_ERROR_REC;
-    }
-    return RMI_SUCCESS;
+    return abort_answer_ok(rec->abort.kind, enter->flags) ? RMI_SUCCESS
+                                                          : RMI_ERROR_REC;
 }
 
 /* B5.3.5: how far the host went, and whether it meant to stop there. */

@@ -213,12 +213,17 @@ typedef enum RmmExceptionKind {
     RMM_EXCEPTION_SYNC, RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ
 } RmmExceptionKind;
 
-/* The registers are as in the Arm ARM, and matter for SYNC only. */
+/*
+ * The registers are as in the Arm ARM, and matter for SYNC only.  No register
+ * has the level of the stage 1 entry that an abort's IPA came from; it is 0
+ * if stage 1 is off.  An RMM walks stage 1 to find it, here the machine says.
+ */
 typedef struct RmmSyndrome {
     RmmExceptionKind kind;
     uint64_t esr;           /* ESR_EL2 */
     uint64_t far;           /* FAR_EL2 */
     uint64_t hpfar;         /* HPFAR_EL2 */
+    int stage1_level;       /* -1 to 3 */
 } RmmSyndrome;
 
 /*

@@ -946,7 +946,8 @@ static void realm_exception(Run *r, const TwinRealm *realm)
     static const unsigned classes[] = { 0x24, 0x24, 0x24, 0x20, 0x01, 0x18 };
     uint64_t ipa = chance(r, 50) ? realm_ipa(r, realm)
         : twin_protected_top(realm) + below(r, 1 << 20);
-    RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC, .far = any(r) };
+    RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC, .far = any(r),
+                      .stage1_level = (int)below(r, 5) - 1 };
 
     s.hpfar = (ipa >> 12 << 4) & 0xffffffffff0;
     s.esr = (any(r) & 0x3ffffff) |
@@ -956,6 +957,9 @@ static void realm_exception(Run *r, const TwinRealm *realm)
     }
     if (chance(r, 40) && s.esr >> 26 == 0x18) {
         s.esr = (s.esr & 0xfc0003ff) | 3ull << 20 | 1;  /* an ID register */
+    } else if (chance(r, 40) && s.esr >> 26 == 0x18) {
+        /* An ICC register that is written, or one beside it. */
+        s.esr = (s.esr & 0xfc0e03e0) | 3ull << 20 | 12 << 10 | 11 << 1;
     }
     if (chance(r, 4)) {
         s.esr ^= 1ull << below(r, 40);

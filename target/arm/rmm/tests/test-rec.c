@@ -119,6 +119,8 @@ static void entry_is_refused(Fixture *f, gconstpointer data)
     fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
     page->enter.flags = RMI_ENTER_INJECT_SEA;
     fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
+    page->enter.flags |= RMI_ENTER_EMUL_MMIO;
+    fake_refused(f->m, CALL(f, RMI_REC_ENTER, rec, run), RMI_ERROR_REC);
     page->enter.flags = 0;
     /* Not active. */
     fresh = fake_realm_new(f->m);
@@ -777,6 +779,183 @@ static void an_emulated_load_is_extended_as_it_says(Fixture *f,
     }
 }
 
+/* RMM 1.0, A4.2.3: with INJECT_SEA, EMUL_MMIO is ignored. */
+static void an_injected_abort_wins_over_emulation(Fixture *f,
+                                                  gconstpointer data)
+{
+    static const uint64_t aborts[] = { 0x92000007, LOAD_ABORT(2, 0, 3, 0) };
+    RmiRecRun *run = fake_run(f->m, 0);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(aborts); i++) {
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        f->pe.x[3] = 0x5555;
+        take_sync(f, aborts[i], UNPROTECTED_HPFAR);
+        assert_exited(f, RMI_EXIT_SYNC);
+        if (i == 0) {
+            run->enter.flags = RMI_ENTER_EMUL_MMIO;
+            fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0],
+                                    FAKE_NS_RUN(0)), RMI_ERROR_REC);
+        }
+        run->enter.flags = RMI_ENTER_EMUL_MMIO | RMI_ENTER_INJECT_SEA;
+        run->enter.gprs[0] = 0x9999;
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        run->enter.flags = 0;
+        g_assert_true(f->pe.inject.pending);
+        g_assert_cmphex(f->pe.inject.esr, ==, 0x96000210);
+        g_assert_cmphex(f->pe.x[3], ==, 0x5555);
+        g_assert_cmphex(f->pe.pc, ==, 0x1000);
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
+/* RMM 1.0, A4.3.4.3: FAR is one of the fields of the other kind. */
+static void an_abort_that_cannot_be_emulated_shows_no_far(Fixture *f,
+                                                          gconstpointer data)
+{
+    const RmiRecExit want = {
+        .exit_reason = RMI_EXIT_SYNC, .esr = 0x92000007,
+        .hpfar = UNPROTECTED_HPFAR
+    };
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    take_sync(f, 0x92000047, UNPROTECTED_HPFAR);
+    g_assert_cmpmem(&fake_run(f->m, 0)->exit, sizeof(want),
+                    &want, sizeof(want));
+}
+
+/* ISV and what it covers (24:14), VNCR and S1PTW are of ESR_EL2 only. */
+static void el1_is_told_nothing_that_is_for_stage_2(Fixture *f,
+                                                    gconstpointer data)
+{
+    static const struct {
+        uint64_t esr, want;
+    } aborts[] = {
+        { 0x93ffe0c7, 0x96000250 },     /* a store of any kind, in a walk */
+        { 0x93830007, 0x96000210 },
+        { 0x92000147, 0x96000350 },     /* cache maintenance */
+        { 0x92004007, 0x96000210 },     /* acquire, release */
+        { 0x82000087, 0x86000210 },     /* a fetch */
+        { 0xffffff92000007, 0x96000210 },    /* ISS2 */
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(aborts); i++) {
+        take_sync(f, aborts[i].esr, IPA_NO_RAM >> 8);
+        g_assert_true(f->pe.inject.abort);
+        g_assert_cmphex(f->pe.inject.esr, ==, aborts[i].want);
+        g_assert_cmphex(f->pe.inject.far, ==, 0xffff000000001234);
+    }
+}
+
+/* RMM 1.0, A5.2.8: the level of stage 1, which is off at level 0. */
+static void an_address_size_fault_has_the_level_of_stage_1(Fixture *f,
+                                                           gconstpointer data)
+{
+    static const uint64_t fsc[] = { 0x29, 0x00, 0x01, 0x02, 0x03 };
+    int level;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (level = -1; level <= 3; level++) {
+        const RmmSyndrome s = {
+            .kind = RMM_EXCEPTION_SYNC, .esr = 0x93830007, .far = 0x5678,
+            .hpfar = 1ull << 33 >> 8, .stage1_level = level
+        };
+
+        rmm_exception(f->m->rmm, &f->pe, &s);
+        assert_in_realm(f);
+        g_assert_cmphex(f->pe.inject.esr, ==, 0x96000000 | fsc[level + 1]);
+        g_assert_cmphex(f->pe.inject.far, ==, 0x5678);
+    }
+}
+
+#define SYSREG(op0, op1, crn, crm, op2, rt, read)                       \
+    (0x18ull << 26 | 1 << 25 | (op0) << 20 | (op2) << 17 | (op1) << 14 | \
+     (crn) << 10 | (rt) << 5 | (crm) << 1 | (read))
+
+/* RMM 1.0, A4.3.4: emulated, and back to the Realm. */
+static void a_hidden_register_is_zero_and_ignores_writes(Fixture *f,
+                                                         gconstpointer data)
+{
+    static const uint64_t registers[] = {
+        SYSREG(3, 0, 0, 4, 5, 0, 0),            /* ID_AA64SMFR0_EL1 */
+        SYSREG(3, 0, 9, 12, 0, 0, 0),           /* PMCR_EL0, less a bit */
+        SYSREG(3, 3, 13, 2, 0, 0, 0),           /* AMCR_EL0 */
+        SYSREG(2, 1, 0, 3, 4, 0, 0),            /* OSDLR_EL1's place */
+        SYSREG(3, 0, 12, 11, 3, 0, 0),          /* ICC_RPR_EL1 */
+    };
+    uint64_t pc;
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(registers); i++) {
+        pc = f->pe.pc;
+        f->pe.x[9] = 0x5555;
+        take_sync(f, registers[i] | 9 << 5, 0);         /* MSR */
+        g_assert_cmphex(f->pe.x[9], ==, 0x5555);
+        take_sync(f, registers[i] | 31 << 5 | 1, 0);    /* MRS XZR */
+        g_assert_cmphex(f->pe.x[9], ==, 0x5555);
+        take_sync(f, registers[i] | 9 << 5 | 1, 0);     /* MRS */
+        g_assert_cmphex(f->pe.x[9], ==, 0);
+        assert_in_realm(f);
+        g_assert_false(f->pe.inject.pending);
+        g_assert_cmphex(f->pe.pc, ==, pc + 12);
+    }
+}
+
+/* RMM 1.0, A2.1.2.4 */
+static void an_impdef_register_is_undefined(Fixture *f, gconstpointer data)
+{
+    static const uint64_t registers[] = {
+        SYSREG(3, 0, 11, 0, 0, 9, 1), SYSREG(3, 7, 15, 2, 3, 9, 0),
+        SYSREG(1, 0, 15, 0, 0, 9, 0),
+    };
+    size_t i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(registers); i++) {
+        f->pe.inject.pending = false;
+        take_sync(f, registers[i], 0);
+        assert_in_realm(f);
+        g_assert_true(f->pe.inject.pending);
+        g_assert_false(f->pe.inject.abort);
+        g_assert_cmphex(f->pe.inject.esr, ==, 0x2000000);
+        g_assert_cmphex(f->pe.pc, ==, 0x1000);
+    }
+}
+
+/* RMM 1.0, A6.1: the host makes and ends interrupts. */
+static void sgis_and_deactivation_are_the_hosts(Fixture *f,
+                                                gconstpointer data)
+{
+    static const unsigned op2[] = { 1, 5, 6, 7 };
+    RmiRecRun *run = fake_run(f->m, 0);
+    size_t i;
+
+    for (i = 0; i < G_N_ELEMENTS(op2); i++) {
+        uint64_t esr = SYSREG(3, 0, 12, 11, op2[i], i == 0 ? 31 : 9, 0);
+        RmiRecExit want = { .exit_reason = RMI_EXIT_SYNC, .esr = esr,
+                            .gprs = { i == 0 ? 0 : 0x5555 } };
+
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        f->pe.x[9] = 0x5555;
+        take_sync(f, esr, UNPROTECTED_HPFAR);
+        assert_exited(f, RMI_EXIT_SYNC);
+        g_assert_cmpmem(&run->exit, sizeof(want), &want, sizeof(want));
+        /* It is over: the host has no say. */
+        run->enter.flags = RMI_ENTER_EMUL_MMIO;
+        fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0],
+                                FAKE_NS_RUN(0)), RMI_ERROR_REC);
+        run->enter.flags = 0;
+        run->enter.gprs[0] = 0x9999;
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_cmphex(f->pe.pc, ==, 0x1004 + 4 * i);
+        g_assert_cmphex(f->pe.x[9], ==, 0x5555);
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
 static void an_external_abort_shows_the_host_no_address(Fixture *f,
                                                         gconstpointer data)
 {
@@ -841,7 +1020,7 @@ static void what_the_host_need_not_know_stays_in_the_realm(Fixture *f,
     take_sync(f, 0x7e00000, 0);                 /* WFI, not asked for */
     g_assert_cmphex(f->pe.pc, ==, pc + 4);
     g_assert_false(f->pe.inject.pending);
-    take_sync(f, 0x6232ec00, 0);                /* write of a register */
+    take_sync(f, 0x5a000000, 0);                /* HVC */
     g_assert_true(f->pe.inject.pending);
     g_assert_false(f->pe.inject.abort);
     g_assert_cmphex(f->pe.inject.esr, ==, 0x2000000);
@@ -1006,6 +1185,13 @@ int main(int argc, char **argv)
     TEST(frozen_realms_refuse_the_host);
     TEST(recs_of_one_realm_run_side_by_side);
     TEST(an_emulated_load_is_extended_as_it_says);
+    TEST(an_injected_abort_wins_over_emulation);
+    TEST(an_abort_that_cannot_be_emulated_shows_no_far);
+    TEST(el1_is_told_nothing_that_is_for_stage_2);
+    TEST(an_address_size_fault_has_the_level_of_stage_1);
+    TEST(a_hidden_register_is_zero_and_ignores_writes);
+    TEST(an_impdef_register_is_undefined);
+    TEST(sgis_and_deactivation_are_the_hosts);
     TEST(an_external_abort_shows_the_host_no_address);
     TEST(a_recoverable_external_abort_is_the_realms_as_well);
     TEST(what_the_host_need_not_know_stays_in_the_realm);

@@ -88,9 +88,13 @@ static uint64_t enter_refusal(const Twin *t, const TwinRec *rec,
         return RMI_ERROR_REALM + 256;
     }
     if (!rec->runnable || rec->pending == TWIN_PENDING_PSCI ||
-        !gic_ok(t, in) ||
-        (in->flags & RMI_ENTER_INJECT_SEA && !rec->abort_unprotected) ||
-        (in->flags & RMI_ENTER_EMUL_MMIO && !rec->abort_emulatable)) {
+        !gic_ok(t, in)) {
+        return RMI_ERROR_REC;
+    }
+    if (in->flags & RMI_ENTER_INJECT_SEA) {     /* EMUL_MMIO is ignored */
+        return rec->abort_unprotected ? RMI_SUCCESS : RMI_ERROR_REC;
+    }
+    if (in->flags & RMI_ENTER_EMUL_MMIO && !rec->abort_emulatable) {
         return RMI_ERROR_REC;
     }
     return RMI_SUCCESS;
@@ -133,7 +137,7 @@ static bool finish_host_call(Twin *t, TwinRec *rec, uint64_t run,
 
 static void inject_abort(RmmPe *pe, uint64_t esr, uint64_t far, unsigned fsc)
 {
-    esr -= esr & 0x2bf;                 /* FSC, S1PTW and EA are new */
+    esr &= 0xfe001d40;                  /* EC, IL, SET, FnV, CM and WnR */
     esr |= 1ull << 26;                  /* taken from EL1 */
     pe->inject = (RmmInject) {
         .pending = true, .abort = true, .esr = esr + fsc, .far = far
@@ -574,8 +578,7 @@ static void exit_abort(Twin *t, TwinPe *pe, uint64_t esr, uint64_t hpfar)
 static void exit_unprotected(Twin *t, TwinPe *pe, const RmmSyndrome *s)
 {
     RmiRecExit exit = {
-        .exit_reason = RMI_EXIT_SYNC, .far = s->far & 0xfff,
-        .hpfar = s->hpfar & 0xffffffffff0,
+        .exit_reason = RMI_EXIT_SYNC, .hpfar = s->hpfar & 0xffffffffff0,
     };
     bool isv = s->esr >> 24 & 1, is_write = s->esr >> 6 & 1;
     unsigned size = s->esr >> 22 & 3;
@@ -587,6 +590,7 @@ static void exit_unprotected(Twin *t, TwinPe *pe, const RmmSyndrome *s)
     if (isv) {
         /* EC, ISV, SAS, SF, EA, WnR and FSC. */
         exit.esr = s->esr & 0xfdc0827f;
+        exit.far = s->far & 0xfff;
         if (is_write) {
             exit.gprs[0] = reg(&pe->pe, s->esr >> 16 & 31);
             exit.gprs[0] &= size == 3 ? UINT64_MAX : (1ull << (8 << size)) - 1;
@@ -611,7 +615,8 @@ static void abort_taken(Twin *t, TwinPe *pe, const RmmSyndrome *s, bool data)
         }
         exit_abort(t, pe, s->esr, 0);
     } else if (ipa >= twin_ipa_top(r)) {
-        inject_abort(&pe->pe, s->esr, s->far, 0);
+        inject_abort(&pe->pe, s->esr, s->far,
+                     s->stage1_level == -1 ? 0x29 : s->stage1_level);
     } else if (ipa >= twin_protected_top(r)) {
         if (data) {
             exit_unprotected(t, pe, s);
@@ -643,21 +648,27 @@ static void wait_for(Twin *t, TwinPe *pe, uint64_t esr)
     }
 }
 
-/* Reads of ID registers that the machine traps are zero. */
-static void system_register(TwinPe *pe, uint64_t esr)
+/* What the machine traps is hidden; but interrupts are the host's to make. */
+static void system_register(Twin *t, TwinPe *pe, uint64_t esr)
 {
     unsigned op0 = esr >> 20 & 3, op1 = esr >> 14 & 7, crn = esr >> 10 & 15;
-    unsigned crm = esr >> 1 & 15, rt = esr >> 5 & 31;
+    unsigned crm = esr >> 1 & 15, op2 = esr >> 17 & 7, rt = esr >> 5 & 31;
+    bool is_icc = op0 == 3 && op1 == 0 && crn == 12 && crm == 11;
+    bool is_read = esr & 1;
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC,
+                        .esr = esr & 0xfe3fffff,
+                        .gprs = { reg(&pe->pe, rt) } };
 
-    if (!(esr & 1) || op0 != 3 || op1 != 0 || crn != 0 || crm < 1 ||
-        crm > 7) {
+    if (crn == 11 || crn == 15) {       /* IMPLEMENTATION DEFINED */
         undefined(&pe->pe);
         return;
     }
-    if (rt != 31) {
+    pe->pe.pc += 4;
+    if (is_icc && !is_read && (op2 == 1 || op2 >= 5)) {
+        leave(t, pe, &exit);
+    } else if (is_read && rt != 31) {
         pe->pe.x[rt] = 0;
     }
-    pe->pe.pc += 4;
 }
 
 static void exit_interrupt(Twin *t, TwinPe *pe, unsigned reason)
@@ -679,7 +690,7 @@ void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *s)
         wait_for(t, pe, s->esr);
         break;
     case 0x18:
-        system_register(pe, s->esr);
+        system_register(t, pe, s->esr);
         break;
     case 0x20:
         abort_taken(t, pe, s, false);
