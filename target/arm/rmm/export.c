@@ -587,7 +587,7 @@ static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
 }
 
 /* Returns the size of the body, or 0 with the reason in @result */
-static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
+static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *slot,
                             uint64_t *result)
 {
     RmmRec *rec = rec_find(c->realm, c->in[2]);
@@ -597,7 +597,7 @@ static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
         *result = RMI_ERROR_INPUT;
         return 0;
     }
-    if (c->s->recs[rec->index]) {
+    if (c->s->recs[rec->slot]) {
         *result = mig_refuse(MIG_CAUSE_REC_REPEATED);
         return 0;
     }
@@ -605,7 +605,7 @@ static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *index,
     if (!size) {
         *result = mig_refuse(MIG_CAUSE_CONTEXT);
     }
-    *index = rec->index;
+    *slot = rec->slot;
     return size;
 }
 
@@ -614,20 +614,20 @@ uint64_t mig_export_rec(MigCall *c)
     uint8_t *body = bundle_body(c->stream, 0);
     MigHeader h = { .type = MIG_TYPE_REC, .epoch = c->s->epoch };
     uint64_t result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
-    uint32_t index = 0;
+    uint32_t slot = 0;
     size_t len;
 
     if (result != RMI_SUCCESS) {
         return result;
     }
-    len = fill_rec_body(c, body, &index, &result);
+    len = fill_rec_body(c, body, &slot, &result);
     mig_unlock_realm(c);
     if (!len) {
         return result;
     }
     result = mig_send(c, &h, body, len, c->in[3], c->in[4]);
     if (result == RMI_SUCCESS) {
-        c->s->recs[index] = 1;
+        c->s->recs[slot] = 1;
         c->s->num_recs++;
     }
     return result;

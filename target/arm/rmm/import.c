@@ -343,12 +343,10 @@ static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
 static RmmRec *awaited_rec(MigCall *c, uint64_t mpidr)
 {
     uint32_t index;
+    RmmRec *rec = rec_mpidr_to_index(mpidr, &index)
+                  ? rec_find_index(c->realm, index) : NULL;
 
-    if (!rec_mpidr_to_index(mpidr, &index) ||
-        index >= c->realm->num_recs || c->s->recs[index]) {
-        return NULL;
-    }
-    return c->realm->recs[index];
+    return rec && !c->s->recs[rec->slot] ? rec : NULL;
 }
 
 static void take_rec(RmmRec *rec, const MigRec *in)
@@ -384,7 +382,7 @@ static uint64_t import_valid_rec(MigCall *c, const MigRec *in,
         result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
     } else {
         take_rec(rec, in);
-        c->s->recs[rec->index] = 1;
+        c->s->recs[rec->slot] = 1;
         c->s->num_recs++;
     }
     mig_unlock_realm(c);

@@ -34,7 +34,7 @@ static PsciFn psci_cpu_on, psci_affinity_info, psci_system_off;
  *      number call      inputs both  feature handler            log
  */
 #define PSCI_CALLS(ROW, ABSENT) \
-    ROW(0,  VERSION,        0, false, false, psci_version,       LOG_ALWAYS) \
+    ROW(0,  VERSION,        0, false, true,  psci_version,       LOG_ALWAYS) \
     ROW(1,  CPU_SUSPEND,    3, true,  true,  psci_cpu_suspend,   LOG_ERRORS) \
     ROW(2,  CPU_OFF,        0, false, true,  psci_cpu_off,       LOG_ALWAYS) \
     ROW(3,  CPU_ON,         3, true,  true,  psci_cpu_on,        LOG_ALWAYS) \
@@ -202,12 +202,38 @@ static uint64_t psci_cpu_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     return 0;
 }
 
-/* X0 to X3 stay in the REC for psci_complete. */
-static uint64_t exit_for_host(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
+/*
+ * X0 to X3 stay in the REC for psci_complete.  The target was there when we
+ * looked; it may be gone before the REC waits for it.
+ */
+static uint64_t exit_for_host(RmmPe *pe, RmmRec *rec, const uint64_t arg[4],
+                              uint32_t target)
 {
+    RmmRealm *realm = realm_ref(rec->realm);
+
     memcpy(pe->x, arg, 4 * sizeof(*arg));
     exit_psci(pe, arg, REC_PSCI);
+    rmm_mutex_lock(&realm->lock);
+    if (!rec_find_index(realm, target)) {
+        psci_target_gone(realm, target);
+    }
+    rmm_mutex_unlock(&realm->lock);
+    realm_unref(realm);
     return 0;
+}
+
+/*
+ * MPIDR and index in an argument: the affinity fields stand where MPIDR_EL1
+ * has them (PSCI 1.1, 5.1.4).  A Realm may pass what it reads there, and bit 31
+ * of that is one.
+ */
+static bool mpidr_to_index(uint64_t mpidr, uint32_t *index)
+{
+    const uint64_t aff3 = 0xffull << 32, res1 = 1ull << 31;
+
+    return !(mpidr & ~(aff3 | res1 | 0xffffff)) &&
+           rec_mpidr_to_index((mpidr & aff3) >> 8 | (mpidr & 0xffffff),
+                              index);
 }
 
 /* The REC's index, if the Realm has such a REC. */
@@ -217,7 +243,7 @@ static bool target_index(RmmRec *rec, uint64_t mpidr, uint32_t *index)
     bool ok;
 
     rmm_mutex_lock(&realm->lock);
-    ok = rec_mpidr_to_index(mpidr, index) && *index < realm->num_recs;
+    ok = mpidr_to_index(mpidr, index) && rec_find_index(realm, *index);
     rmm_mutex_unlock(&realm->lock);
     return ok;
 }
@@ -235,7 +261,7 @@ static uint64_t psci_cpu_on(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     if (index == rec->index) {
         return PSCI_ALREADY_ON;
     }
-    return exit_for_host(pe, rec, arg);
+    return exit_for_host(pe, rec, arg, index);
 }
 
 static uint64_t psci_affinity_info(RmmPe *pe, RmmRec *rec,
@@ -243,13 +269,13 @@ static uint64_t psci_affinity_info(RmmPe *pe, RmmRec *rec,
 {
     uint32_t index;
 
-    if (arg[2] != 0 || !target_index(rec, arg[1], &index)) {
+    if ((uint32_t)arg[2] != 0 || !target_index(rec, arg[1], &index)) {
         return PSCI_INVALID_PARAMETERS;
     }
     if (index == rec->index) {
         return PSCI_AFFINITY_ON;
     }
-    return exit_for_host(pe, rec, arg);
+    return exit_for_host(pe, rec, arg, index);
 }
 
 /* SYSTEM_RESET as well: a Realm does not start twice. */
@@ -303,6 +329,14 @@ static bool status_permitted(const RmmRec *calling, const RmmRec *target,
     return status == PSCI_SUCCESS;
 }
 
+/* The call that the REC waits for is over. */
+static void answer(RmmRec *rec, uint64_t x0)
+{
+    rec->x[0] = x0;
+    rec->x[1] = rec->x[2] = rec->x[3] = 0;
+    rec_set_state(rec, REC_READY);
+}
+
 /* B4.3.8.2; a refusal leaves the request pending. */
 static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
                                 uint64_t status)
@@ -311,7 +345,7 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     uint32_t index;
 
     if (!target || target == calling || calling->state != REC_PSCI ||
-        !rec_mpidr_to_index(calling->x[1], &index) ||
+        !mpidr_to_index(calling->x[1], &index) ||
         index != target->index ||
         !status_permitted(calling, target, status)) {
         return RMI_ERROR_INPUT;
@@ -319,10 +353,22 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     if (realm_is_frozen(calling->realm->state)) {
         return RMI_ERROR_REALM;
     }
-    calling->x[0] = finish_call(calling, target, status);
-    calling->x[1] = calling->x[2] = calling->x[3] = 0;
-    rec_set_state(calling, REC_READY);
+    answer(calling, finish_call(calling, target, status));
     return RMI_SUCCESS;
+}
+
+void psci_target_gone(RmmRealm *realm, uint32_t gone)
+{
+    uint32_t i, index;
+
+    for (i = 0; i < RMM_MAX_RECS; i++) {
+        RmmRec *rec = realm->recs[i];
+
+        if (rec && rec->state == REC_PSCI &&
+            mpidr_to_index(rec->x[1], &index) && index == gone) {
+            answer(rec, PSCI_INVALID_PARAMETERS);
+        }
+    }
 }
 
 uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,

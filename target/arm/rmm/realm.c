@@ -329,7 +329,7 @@ uint64_t realm_destroy(Rmm *rmm, uint64_t rd)
     if (!realm) {
         return RMI_ERROR_INPUT;
     }
-    if (realm->live_recs || rtt_start_is_live(realm)) {
+    if (realm->num_recs || rtt_start_is_live(realm)) {
         realm_unlock(realm);
         return RMI_ERROR_REALM;
     }

@@ -67,9 +67,9 @@ typedef struct RmmRealm {
     RmmMutex lock;
     RealmState state;           /* changed by realm_set_state only */
     bool destroyed;             /* lost a race with REALM_DESTROY */
-    uint32_t num_recs;
-    struct RmmRec *recs[RMM_MAX_RECS];  /* by index; NULL if destroyed */
-    uint32_t live_recs;         /* RECs that exist */
+    uint32_t next_index;        /* of the next REC; counts up for ever */
+    uint32_t num_recs;          /* RECs that exist */
+    struct RmmRec *recs[RMM_MAX_RECS];  /* those, with NULL between them */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
     uint8_t rim_base[MEASUREMENT_BYTES];        /* from ACTIVE on */
     MigPolicy policy;           /* version 0: none; changes in NEW only */

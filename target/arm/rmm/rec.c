@@ -113,8 +113,20 @@ RmmRec *rec_find(const RmmRealm *realm, uint64_t pa)
 {
     uint32_t i;
 
-    for (i = 0; i < realm->num_recs; i++) {
+    for (i = 0; i < RMM_MAX_RECS; i++) {
         if (realm->recs[i] && realm->recs[i]->pa == pa) {
+            return realm->recs[i];
+        }
+    }
+    return NULL;
+}
+
+RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index)
+{
+    uint32_t i;
+
+    for (i = 0; i < RMM_MAX_RECS; i++) {
+        if (realm->recs[i] && realm->recs[i]->index == index) {
             return realm->recs[i];
         }
     }
@@ -125,7 +137,7 @@ bool realm_has_running_rec(const RmmRealm *realm)
 {
     uint32_t i;
 
-    for (i = 0; i < realm->num_recs; i++) {
+    for (i = 0; i < RMM_MAX_RECS; i++) {
         if (realm->recs[i] && realm->recs[i]->state == REC_RUNNING) {
             return true;
         }
@@ -142,7 +154,7 @@ static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
     rec->refs = 1;
     rec->realm = realm_ref(realm);
     rec->pa = pa;
-    rec->index = realm->num_recs;
+    rec->index = realm->next_index;
     rec->mpidr = params->mpidr;
     rec->state = params->flags & RMI_REC_RUNNABLE ? REC_READY : REC_OFF;
     memcpy(rec->x, params->gprs, sizeof(params->gprs));
@@ -159,7 +171,7 @@ static uint64_t create_check(const RmmRealm *realm, const RmiRecParams *params)
         return RMI_ERROR_REALM;
     }
     if (!rec_mpidr_to_index(params->mpidr, &index) ||
-        index != realm->num_recs ||
+        index != realm->next_index ||
         params->num_aux != realm->rmm->platform.num_aux) {
         return RMI_ERROR_INPUT;
     }
@@ -228,6 +240,17 @@ static void take_granules(RmmRec *rec, const RecGranules *g)
     }
 }
 
+/* create_check has seen that there is a free place. */
+static void realm_add_rec(RmmRealm *realm, RmmRec *rec)
+{
+    while (realm->recs[rec->slot]) {
+        rec->slot++;
+    }
+    realm->recs[rec->slot] = rec;
+    realm->num_recs++;
+    realm->next_index++;
+}
+
 static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
                               const RmiRecParams *params)
 {
@@ -249,8 +272,7 @@ static uint64_t create_locked(RmmRealm *realm, uint64_t pa,
     if (rec->state == REC_READY && realm_may_measure(realm->state)) {
         measurement_rec(realm, params);
     }
-    realm->recs[realm->num_recs++] = rec;
-    realm->live_recs++;
+    realm_add_rec(realm, rec);
     rmm_mutex_lock(&rmm->lock);
     g_hash_table_insert(rmm->recs, &rec->pa, rec);
     rmm_mutex_unlock(&rmm->lock);
@@ -308,8 +330,9 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
     result = destroy_check(rec);
     if (result == RMI_SUCCESS) {
         rec_set_state(rec, REC_DESTROYED);
-        rec->realm->recs[rec->index] = NULL;
-        rec->realm->live_recs--;
+        rec->realm->recs[rec->slot] = NULL;
+        rec->realm->num_recs--;
+        psci_target_gone(rec->realm, rec->index);
         rmm_mutex_lock(&rmm->lock);
         g_hash_table_remove(rmm->recs, &rec->pa);
         rmm_mutex_unlock(&rmm->lock);

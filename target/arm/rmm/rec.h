@@ -13,7 +13,7 @@
  *             --> PSCI           exit by CPU_ON or AFFINITY_INFO
  *             --> RIPAS          exit by RSI_IPA_STATE_SET
  *             --> HOST_CALL      exit by RSI_HOST_CALL
- *   PSCI      --> READY          PSCI_COMPLETE
+ *   PSCI      --> READY          PSCI_COMPLETE, REC_DESTROY of the target
  *   RIPAS     --> RUNNING        REC_ENTER
  *   HOST_CALL --> RUNNING        REC_ENTER
  *
@@ -59,7 +59,8 @@ typedef struct RmmRec {
     gint refs;                  /* atomic; Rmm.recs and a running PE hold one */
     RmmRealm *realm;            /* referenced */
     uint64_t pa;                /* of the REC granule */
-    uint32_t index;
+    uint32_t index;             /* never that of another REC of the Realm */
+    uint32_t slot;              /* in RmmRealm.recs */
     uint64_t mpidr;
     RecState state;             /* changed by rec_set_state only */
     uint64_t aux[16];           /* PAs, in ascending order */
@@ -103,8 +104,9 @@ RmmRec *rec_lock(Rmm *rmm, uint64_t pa);
 void rec_unlock(RmmRec *rec);
 void rec_unref(RmmRec *rec);
 
-/* The REC of @realm at @pa, or NULL; the Realm's lock is held. */
+/* The REC of @realm at @pa or with @index, or NULL; its lock is held. */
 RmmRec *rec_find(const RmmRealm *realm, uint64_t pa);
+RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index);
 
 /* True if any REC of @realm is running; its lock is held. */
 bool realm_has_running_rec(const RmmRealm *realm);

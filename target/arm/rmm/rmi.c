@@ -147,11 +147,6 @@ static uint64_t rmi_version(RmiCall *c)
     return c->in[1] == RMM_ABI_VERSION_1_0 ? RMI_SUCCESS : RMI_ERROR_INPUT;
 }
 
-static unsigned log2_of(unsigned n)
-{
-    return g_bit_storage(n) - 1;
-}
-
 static uint64_t rmi_features(RmiCall *c)
 {
     const RmmPlatform *p = &c->rmm->platform;
@@ -166,8 +161,8 @@ static uint64_t rmi_features(RmiCall *c)
                 RMI_FEATURE0_SHA_256 |
                 (p->sha512 ? RMI_FEATURE0_SHA_512 : 0) |
                 (uint64_t)p->num_lrs << RMI_FEATURE0_NUM_LRS_SHIFT |
-                (uint64_t)log2_of(RMM_MAX_RECS)
-                << RMI_FEATURE0_MAX_RECS_SHIFT |
+                (uint64_t)RMM_MAX_RECS_ORDER
+                << RMI_FEATURE0_MAX_RECS_ORDER_SHIFT |
                 (p->migration ? RMI_FEATURE0_MIGRATION : 0) |
                 (p->mte ? RMI_FEATURE0_MTE : 0);
     if (p->sve) {

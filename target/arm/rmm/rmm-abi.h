@@ -136,7 +136,7 @@
 #define RMI_FEATURE0_SHA_256            (1ull << 32)
 #define RMI_FEATURE0_SHA_512            (1ull << 33)
 #define RMI_FEATURE0_NUM_LRS_SHIFT      34
-#define RMI_FEATURE0_MAX_RECS_SHIFT     38
+#define RMI_FEATURE0_MAX_RECS_ORDER_SHIFT 38
 #define RMI_FEATURE0_MIGRATION          (1ull << 62)
 #define RMI_FEATURE0_MTE                (1ull << 63)
 

@@ -104,6 +104,16 @@ void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value);
 /* Whether rmm_exception can have left this in a REC (RmmRec.abort). */
 bool exception_abort_ok(RecAbort kind, uint64_t esr, uint64_t far);
 
+/* What the Realm finds in @x (X0 to X30) after an RSI call, with @num outputs. */
+void rsi_answer(uint64_t x[31], uint64_t x0, const uint64_t *out,
+                unsigned num);
+
+/*
+ * The REC with @index was destroyed: calls that name it, and that nobody could
+ * complete any more, are answered.  The Realm's lock is held.
+ */
+void psci_target_gone(RmmRealm *realm, uint32_t index);
+
 /* RMI_PSCI_COMPLETE. */
 uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
                        uint64_t status);

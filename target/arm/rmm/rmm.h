@@ -31,7 +31,8 @@
 #define RMM_GRANULE_SHIFT 12
 /* Two 4-bit tags a byte, low nibble first; one tag for 16 bytes (FEAT_MTE2) */
 #define RMM_TAG_BYTES (RMM_GRANULE_SIZE / 32)
-#define RMM_MAX_RECS 1024
+#define RMM_MAX_RECS_ORDER 10
+#define RMM_MAX_RECS ((1 << RMM_MAX_RECS_ORDER) - 1)    /* RMM 1.0, B4.3.12.2 */
 /* Largest processor context (RmmOps.context_save), in bytes */
 #define RMM_MAX_CONTEXT (256 * 1024)
 /* Largest private key (RmmOps.key), in bytes */

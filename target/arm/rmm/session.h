@@ -102,7 +102,7 @@ typedef struct MigSession {
     uint32_t epoch;             /* from 1 on */
     gint epoch_used;            /* atomic; source: pages left in this epoch */
 
-    /* Realm state: how far the map came; RECs that went or came, by index */
+    /* Realm state: how far the map came; RECs that went or came, by slot */
     uint64_t next_base;
     uint8_t recs[RMM_MAX_RECS];
     uint32_t num_recs;

@@ -180,6 +180,8 @@ static const NegativeRow affinity_info_rows[] = {
     /* No REC has this MPIDR; TF-RMM drops Aff0 bits 7:4 and finds REC 1. */
     ROW("+target_match", PSCI_INVALID_PARAMETERS, SET(1, 0x11)),
     ROW("+target_match", PSCI_INVALID_PARAMETERS, SET(1, 1ull << 32 | 1)),
+    ROW("+target_match", PSCI_INVALID_PARAMETERS, SET(1, 1ull << 31 | 3)),
+    ROW("+target_match", PSCI_INVALID_PARAMETERS, SET(1, 1ull << 40 | 1)),
     ROW("+target_match", PSCI_INVALID_PARAMETERS, SET(1, UINT64_MAX)),
 };
 

@@ -269,6 +269,7 @@ SIDE(complete, RMI_PSCI_COMPLETE, w->r.rec[0], w->r.rec[2], PSCI_SUCCESS)
 SIDE(deny, RMI_PSCI_COMPLETE, w->r.rec[0], w->r.rec[2],
      (uint64_t)PSCI_DENIED)
 SIDE(realm_off, PSCI_FID_32(8), 0)
+SIDE(cpu_on_2, PSCI_FID_CPU_ON, rec_index_to_mpidr(2), 0x1000, 7)
 SIDE(config_to_0, RSI_REALM_CONFIG, 0)
 SIDE(read_entry_0, RMI_RTT_READ_ENTRY, w->r.rd, 0, 3)
 
@@ -378,6 +379,7 @@ static const struct {
     { "complete-and-enter-caller", ask_for_cpu_on, { complete, enter_0 } },
     { "complete-and-destroy-target", ask_for_cpu_on,
       { complete, destroy_rec_2 } },
+    { "cpu-on-and-destroy-target", run_rec_0, { cpu_on_2, destroy_rec_2 } },
     { "pause-and-enter", begin_export, { mig_pause, enter_0 } },
     { "pause-and-data", begin_export, { mig_pause, data_0_at_2 } },
     { "pause-and-abort", begin_export, { mig_pause, mig_abort } },
@@ -457,9 +459,9 @@ static uint64_t mix_realm(uint64_t sum, const RmmRealm *realm)
     sum = MIX(sum, realm->rd);
     sum = MIX(sum, realm->state);
     sum = MIX(sum, realm->num_recs);
-    sum = MIX(sum, realm->live_recs);
+    sum = MIX(sum, realm->next_index);
     sum = MIX(sum, realm->measurement);
-    for (i = 0; i < realm->num_recs; i++) {
+    for (i = 0; i < RMM_MAX_RECS; i++) {
         sum = realm->recs[i] ? mix_rec(sum, realm->recs[i]) : sum + 1;
     }
     return mix_session(sum, realm->session);

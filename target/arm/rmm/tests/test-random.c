@@ -597,7 +597,7 @@ static void host_complete(Run *r)
 
         if (rec->pending == TWIN_PENDING_PSCI) {
             calling = rec;
-            if (twin_mpidr(rec->psci[1], &index) && !chance(r, 5)) {
+            if (twin_psci_mpidr(rec->psci[1], &index) && !chance(r, 5)) {
                 target = realm->recs->pdata[index];
             }
         }
@@ -856,6 +856,9 @@ static void realm_psci(Run *r, const TwinRealm *realm)
         x[0] = SMCCC_FID_VERSION + below(r, 3);
     }
     x[1] = (index & 15) | (uint64_t)(index >> 4) << 8;
+    if (chance(r, 20)) {
+        x[1] |= 1u << 31;               /* as MPIDR_EL1 reads */
+    }
     x[2] = (x[0] & 0xff) == 4 ? 0 : realm_ipa(r, realm);
     x[3] = any(r);
     if (x[0] == PSCI_FID_FEATURES || x[0] == SMCCC_FID_ARCH_FEATURES) {

@@ -177,6 +177,40 @@ static void rec_creation_is_refused(Fixture *f, gconstpointer data)
     fake_refused(f->m, CALL(f, RMI_REC_AUX_COUNT, pa), RMI_ERROR_INPUT);
 }
 
+/* RMM 1.0, B4.3.12.2: as many as exist at a time, and no index twice. */
+static void a_realm_has_1023_recs_at_most(Fixture *f, gconstpointer data)
+{
+    FakeMachine *m = fake_machine_new(1200);
+    RmiRecParams *params = fake_ns(m, FAKE_NS_PARAMS);
+    FakeRealm r = fake_realm_new(m);
+    uint64_t first = 0, spare;
+    unsigned i;
+
+    memset(params, 0, sizeof(*params));
+    for (i = 0; i < 1023; i++) {
+        uint64_t pa = fake_granule(m);
+
+        params->mpidr = rec_index_to_mpidr(i);
+        g_assert_cmphex(fake_call(m, RMI_REC_CREATE, r.rd, pa,
+                                  FAKE_NS_PARAMS), ==, RMI_SUCCESS);
+        first = first ?: pa;
+    }
+    spare = fake_granule(m);
+    params->mpidr = rec_index_to_mpidr(1023);
+    fake_refused(m, fake_call(m, RMI_REC_CREATE, r.rd, spare,
+                              FAKE_NS_PARAMS), RMI_ERROR_REALM);
+    g_assert_cmphex(fake_call(m, RMI_REC_DESTROY, first), ==, RMI_SUCCESS);
+    params->mpidr = 0;
+    fake_refused(m, fake_call(m, RMI_REC_CREATE, r.rd, spare,
+                              FAKE_NS_PARAMS), RMI_ERROR_INPUT);
+    params->mpidr = rec_index_to_mpidr(1023);
+    g_assert_cmphex(fake_call(m, RMI_REC_CREATE, r.rd, spare,
+                              FAKE_NS_PARAMS), ==, RMI_SUCCESS);
+    fake_refused(m, fake_call(m, RMI_REC_CREATE, r.rd, first,
+                              FAKE_NS_PARAMS), RMI_ERROR_REALM);
+    fake_machine_free(m);
+}
+
 static void mpidr_and_index_are_inverse(Fixture *f, gconstpointer data)
 {
     uint32_t i, index;
@@ -507,7 +541,7 @@ static void a_destroyed_page_comes_back_only_if_the_realm_says_so(
 static void psci_is_1_1_over_smccc_1_2(Fixture *f, gconstpointer data)
 {
     static const uint64_t known[] = {
-        SMCCC_FID_VERSION, PSCI_FID_CPU_ON, PSCI_FID_32(3),
+        SMCCC_FID_VERSION, PSCI_FID_VERSION, PSCI_FID_CPU_ON, PSCI_FID_32(3),
         PSCI_FID_CPU_SUSPEND, PSCI_FID_CPU_OFF, PSCI_FID_AFFINITY_INFO,
         PSCI_FID_SYSTEM_OFF, PSCI_FID_SYSTEM_RESET, PSCI_FID_FEATURES,
     };
@@ -608,6 +642,87 @@ static void cpu_on_checks_its_arguments(Fixture *f, gconstpointer data)
     g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 0, 0), ==,
                     PSCI_AFFINITY_ON);
     assert_in_realm(f);
+}
+
+/* MPIDR_EL1 has bit 31 set; lowest_affinity_level is 32 bits wide. */
+static void a_target_is_named_as_mpidr_el1_reads(Fixture *f,
+                                                 gconstpointer data)
+{
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 1ull << 31, 0x1000, 0), ==,
+                    PSCI_ALREADY_ON);
+    g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 1ull << 31, 1ull << 32),
+                    ==, PSCI_AFFINITY_ON);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 1ull << 40, 0x1000, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    CALL(f, PSCI_FID_CPU_ON, 1ull << 31 | 1, 0x8000, 0);
+    assert_exited(f, RMI_EXIT_PSCI);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1],
+                         PSCI_SUCCESS), ==, RMI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_SUCCESS);
+}
+
+/* Bits 39:32 of MPIDR_EL1, 31:24 of RmiRecMpidr. */
+static void aff3_stands_where_each_interface_has_it(Fixture *f,
+                                                    gconstpointer data)
+{
+    RmiRecParams *params = fake_ns(f->m, FAKE_NS_PARAMS);
+    FakeRealm r = fake_realm_new(f->m);
+    RmmPe pe = { 0 };
+
+    fake_ram(f->m, &r, 0, 0x1000);
+    fake_rec(f->m, &r, RMI_REC_RUNNABLE, 0);
+    fake_realm_object(f->m, &r)->next_index = 1 << 20;
+    r.rec[1] = fake_granule(f->m);
+    memset(params, 0, sizeof(*params));
+    params->mpidr = 1 << 24;
+    g_assert_cmphex(CALL(f, RMI_REC_CREATE, r.rd, r.rec[1], FAKE_NS_PARAMS),
+                    ==, RMI_SUCCESS);
+    g_assert_cmphex(CALL(f, RMI_REALM_ACTIVATE, r.rd), ==, RMI_SUCCESS);
+    fake_enter(f->m, &pe, &r, 0);
+    g_assert_cmphex(fake_call_pe(f->m, &pe, PSCI_FID_CPU_ON,
+                                 (uint64_t[]) { 1 << 24, 0x1000, 0 }, 3),
+                    ==, PSCI_INVALID_PARAMETERS);
+    fake_call_pe(f->m, &pe, PSCI_FID_CPU_ON,
+                 (uint64_t[]) { 1ull << 32, 0x1000, 0 }, 3);
+    g_assert_cmpint(pe.world, ==, RMM_WORLD_HOST);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, r.rec[0], r.rec[1],
+                         PSCI_SUCCESS), ==, RMI_SUCCESS);
+}
+
+static void a_rec_that_was_destroyed_is_no_target(Fixture *f,
+                                                  gconstpointer data)
+{
+    g_assert_cmphex(CALL(f, RMI_REC_DESTROY, f->r.rec[1]), ==, RMI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(CALL(f, PSCI_FID_CPU_ON, 1, 0x1000, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(CALL(f, PSCI_FID_AFFINITY_INFO, 1, 0), ==,
+                    PSCI_INVALID_PARAMETERS);
+    assert_in_realm(f);
+}
+
+/* Nobody could complete the call any more. */
+static void who_waits_for_a_rec_that_is_destroyed_gets_an_answer(
+    Fixture *f, gconstpointer data)
+{
+    uint64_t fid = GPOINTER_TO_UINT(data);
+    RmmRec *calling;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, fid, 1ull << 31 | 1, 0, 0x77);
+    assert_exited(f, RMI_EXIT_PSCI);
+    calling = fake_realm_object(f->m, &f->r)->recs[0];
+    g_assert_cmpint(calling->state, ==, REC_PSCI);
+    g_assert_cmphex(CALL(f, RMI_REC_DESTROY, f->r.rec[1]), ==, RMI_SUCCESS);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1],
+                            PSCI_SUCCESS), RMI_ERROR_INPUT);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_INVALID_PARAMETERS);
+    g_assert_cmphex(f->pe.x[1], ==, 0);
+    g_assert_cmphex(f->pe.x[3], ==, 0);
+    g_assert_cmphex(f->pe.pc, ==, 0x1004);
 }
 
 static void affinity_info_tells_who_is_off(Fixture *f, gconstpointer data)
@@ -1156,6 +1271,7 @@ int main(int argc, char **argv)
     TEST(entry_is_refused);
     TEST(a_running_rec_is_not_touched);
     TEST(rec_creation_is_refused);
+    TEST(a_realm_has_1023_recs_at_most);
     TEST(mpidr_and_index_are_inverse);
     TEST(an_unknown_smc_answers_not_supported);
     TEST(rsi_version_and_features_are_as_linux_expects);
@@ -1175,6 +1291,15 @@ int main(int argc, char **argv)
     TEST(cpu_on_starts_the_target_when_the_host_agrees);
     TEST(the_host_may_deny_what_is_off_only);
     TEST(cpu_on_checks_its_arguments);
+    TEST(a_target_is_named_as_mpidr_el1_reads);
+    TEST(aff3_stands_where_each_interface_has_it);
+    TEST(a_rec_that_was_destroyed_is_no_target);
+    TEST_WITH(cpu_on_of_a_rec_that_is_destroyed_gets_an_answer,
+              who_waits_for_a_rec_that_is_destroyed_gets_an_answer,
+              PSCI_FID_CPU_ON);
+    TEST_WITH(affinity_info_of_a_rec_that_is_destroyed_gets_an_answer,
+              who_waits_for_a_rec_that_is_destroyed_gets_an_answer,
+              PSCI_FID_AFFINITY_INFO);
     TEST(affinity_info_tells_who_is_off);
     TEST(cpu_off_needs_cpu_on_again);
     TEST(cpu_suspend_comes_back_with_success);

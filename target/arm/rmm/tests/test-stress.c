@@ -578,7 +578,7 @@ static void assert_in_order(Stress *s)
     g_assert_cmpuint(count[GRANULE_DATA], ==, assigned);
     g_assert_cmpuint(count[GRANULE_RD], ==, 1);
     g_assert_cmpuint(count[GRANULE_REC], ==, 2);
-    g_assert_cmpuint(realm->live_recs, ==, 2);
+    g_assert_cmpuint(realm->num_recs, ==, 2);
     g_assert_cmpint(realm->state, ==, REALM_ACTIVE);
     g_assert_cmpuint(g_hash_table_size(s->m->rmm->realms), ==, 1);
     g_assert_cmpuint(g_hash_table_size(s->m->rmm->recs), ==, 2);

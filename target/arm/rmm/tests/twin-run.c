@@ -413,6 +413,22 @@ static uint64_t ask_host(Twin *t, TwinPe *pe, uint64_t fid, unsigned num_args,
     return 0;
 }
 
+/* As MPIDR_EL1 reads: bit 31 is one there, Aff3 is above it. */
+bool twin_psci_mpidr(uint64_t mpidr, uint64_t *index)
+{
+    uint64_t aff3 = mpidr >> 32, rest = mpidr & 0x7fffffff;
+
+    return aff3 < 256 && rest < 1 << 24 &&
+           twin_mpidr(rest + (aff3 << 24), index);
+}
+
+/* The Realm has a REC of that name. */
+static bool target(const TwinRealm *r, uint64_t mpidr, uint64_t *index)
+{
+    return twin_psci_mpidr(mpidr, index) && *index < r->recs->len &&
+           ((TwinRec *)r->recs->pdata[*index])->exists;
+}
+
 static uint64_t cpu_on(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *arg)
 {
     TwinRealm *r = pe->rec->realm;
@@ -421,7 +437,7 @@ static uint64_t cpu_on(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *arg)
     if (arg[2] >= twin_protected_top(r)) {
         return PSCI_INVALID_ADDRESS;
     }
-    if (!twin_mpidr(arg[1], &index) || index >= r->recs->len) {
+    if (!target(r, arg[1], &index)) {
         return PSCI_INVALID_PARAMETERS;
     }
     return index == pe->rec->index ? PSCI_ALREADY_ON
@@ -434,7 +450,7 @@ static uint64_t affinity_info(Twin *t, TwinPe *pe, uint64_t fid,
     TwinRealm *r = pe->rec->realm;
     uint64_t index;
 
-    if (arg[2] || !twin_mpidr(arg[1], &index) || index >= r->recs->len) {
+    if (arg[2] & 0xffffffff || !target(r, arg[1], &index)) {
         return PSCI_INVALID_PARAMETERS;
     }
     return index == pe->rec->index ? PSCI_AFFINITY_ON
@@ -444,9 +460,9 @@ static uint64_t affinity_info(Twin *t, TwinPe *pe, uint64_t fid,
 static uint64_t psci_features(uint64_t fid)
 {
     static const uint64_t known[] = {
-        0x80000000, 0x84000001, 0xc4000001, 0x84000002, 0x84000003,
-        0xc4000003, 0x84000004, 0xc4000004, 0x84000008, 0x84000009,
-        0x8400000a,
+        0x80000000, 0x84000000, 0x84000001, 0xc4000001, 0x84000002,
+        0x84000003, 0xc4000003, 0x84000004, 0xc4000004, 0x84000008,
+        0x84000009, 0x8400000a,
     };
     unsigned i;
 
@@ -526,7 +542,7 @@ uint64_t twin_psci_complete(Twin *t, uint64_t calling_pa, uint64_t target_pa,
     if (!calling || !target || calling == target ||
         calling->pending != TWIN_PENDING_PSCI ||
         calling->realm != target->realm ||
-        !twin_mpidr(calling->psci[1], &index) || index != target->index) {
+        !twin_psci_mpidr(calling->psci[1], &index) || index != target->index) {
         return RMI_ERROR_INPUT;
     }
     on = (calling->psci[0] & 0xff) == 3;
@@ -551,6 +567,23 @@ uint64_t twin_psci_complete(Twin *t, uint64_t calling_pa, uint64_t target_pa,
     calling->x[1] = calling->x[2] = calling->x[3] = 0;
     calling->pending = TWIN_PENDING_NONE;
     return RMI_SUCCESS;
+}
+
+void twin_answer_who_waits(const TwinRec *gone)
+{
+    uint64_t index;
+    unsigned i;
+
+    for (i = 0; i < gone->realm->recs->len; i++) {
+        TwinRec *rec = gone->realm->recs->pdata[i];
+
+        if (rec->exists && rec->pending == TWIN_PENDING_PSCI &&
+            twin_psci_mpidr(rec->psci[1], &index) && index == gone->index) {
+            memset(rec->x, 0, 4 * sizeof(rec->x[0]));
+            rec->x[0] = PSCI_INVALID_PARAMETERS;
+            rec->pending = TWIN_PENDING_NONE;
+        }
+    }
 }
 
 /* ---- exceptions (A4.3.4, A5.2.3) ---- */

@@ -408,6 +408,16 @@ static void rec_new(Twin *t, TwinRealm *r, uint64_t pa, const RmiRecParams *in)
     g_free(measured);
 }
 
+static unsigned count_recs(const TwinRealm *r)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < r->recs->len; i++) {
+        n += ((TwinRec *)r->recs->pdata[i])->exists;
+    }
+    return n;
+}
+
 static uint64_t rec_create(Twin *t, uint64_t rd, uint64_t pa, uint64_t params)
 {
     const RmiRecParams *in = ns_page(t, params);
@@ -417,7 +427,7 @@ static uint64_t rec_create(Twin *t, uint64_t rd, uint64_t pa, uint64_t params)
     if (!in || in->num_aux > 16 || !rec_granules_ok(t, pa, in) || !r) {
         return IN_ERR;
     }
-    if (r->recs->len == RMM_MAX_RECS || r->state != TWIN_NEW) {
+    if (count_recs(r) == 1023 || r->state != TWIN_NEW) {
         return RMI_ERROR_REALM;
     }
     if (!twin_mpidr(in->mpidr, &index) || index != r->recs->len ||
@@ -440,6 +450,7 @@ static uint64_t rec_destroy(Twin *t, uint64_t pa)
         return RMI_ERROR_REC;
     }
     rec->exists = false;
+    twin_answer_who_waits(rec);
     twin_set_granule(t, pa, TWIN_DELEGATED);
     for (i = 0; i < rec->num_aux; i++) {
         twin_set_granule(t, rec->aux[i], TWIN_DELEGATED);
@@ -467,7 +478,7 @@ static uint64_t feature_register_0(const RmmPlatform *p)
     value += 1ull << 32;
     value += (uint64_t)p->sha512 << 33;
     value += (uint64_t)p->num_lrs << 34;
-    value += 10ull << 38;               /* 1024 RECs */
+    value += 10ull << 38;               /* 2^10 - 1 RECs */
     value += (uint64_t)p->migration << 62;
     value += (uint64_t)p->mte << 63;
     return value;

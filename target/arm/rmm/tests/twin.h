@@ -170,8 +170,11 @@ void twin_hash(const TwinRealm *r, const void *data, size_t len,
 uint64_t twin_rec_enter(Twin *t, TwinPe *pe, uint64_t rec, uint64_t run);
 uint64_t twin_psci_complete(Twin *t, uint64_t calling, uint64_t target,
                             uint64_t status);
+/* @gone was destroyed: calls that name it are answered. */
+void twin_answer_who_waits(const TwinRec *gone);
 /* An SMC from the Realm. */
 void twin_rsi_or_psci(Twin *t, TwinPe *pe, uint64_t fid);
-bool twin_mpidr(uint64_t mpidr, uint64_t *index);
+bool twin_mpidr(uint64_t mpidr, uint64_t *index);       /* RmiRecMpidr */
+bool twin_psci_mpidr(uint64_t mpidr, uint64_t *index);  /* as MPIDR_EL1 */
 
 #endif
