@@ -326,6 +326,7 @@ void mig_handle(Rmm *rmm, RmmPe *pe)
     row = &rows[n];
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
     pe->x[0] = row->locks == NO_REALM ? row->handler(&c) : run_call(&c, row);
-    memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
+    memcpy(&pe->x[1], &c.out[1],
+           MAX(row->outputs, HOST_ZEROED) * sizeof(c.out[0]));
     log_call(rmm, row, &c, pe->x[0]);
 }

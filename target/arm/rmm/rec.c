@@ -443,13 +443,18 @@ static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
                     rec->ripas.addr != rec->ripas.top &&
                     (enter->flags & RMI_ENTER_RIPAS_REJECT);
 
-    rec->x[0] = RSI_SUCCESS;
-    rec->x[1] = rec->ripas.addr;
-    rec->x[2] = rejected ? RSI_REJECT : RSI_ACCEPT;
+    rsi_answer(rec->x, RSI_SUCCESS,
+               (const uint64_t[]) { rec->ripas.addr,
+                                    rejected ? RSI_REJECT : RSI_ACCEPT }, 2);
     memset(&rec->ripas, 0, sizeof(rec->ripas));
 }
 
-/* False, with the abort in @exit, if the host took the buffer away. */
+/*
+ * False, with the abort in @exit, if the host took the buffer away.  If the
+ * Realm made it EMPTY meanwhile, there is nothing for the host to resolve, and
+ * no such exit (A5.2.9): as TF-RMM means to, the Realm goes on without what
+ * the host answered, and takes an external abort where it looks for it.
+ */
 static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
                              RmiRecExit *exit)
 {
@@ -457,14 +462,18 @@ static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
     void *p;
     int level;
 
-    if (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)
-        != RTT_ACCESS_OK) {
+    switch (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)) {
+    case RTT_ACCESS_OK:
+        call = p;
+        memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
+        break;
+    case RTT_ACCESS_EMPTY:
+        break;
+    case RTT_ACCESS_FAULT:
         rec_abort_record(exit, rec->host_call_ipa, level);
         return false;
     }
-    call = p;
-    memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
-    rec->x[0] = RSI_SUCCESS;
+    rsi_answer(rec->x, RSI_SUCCESS, NULL, 0);
     return true;
 }
 

@@ -5,8 +5,8 @@
  * arguments and pass them on.
  *
  * Invariants: a handler checks everything before it changes anything, so a
- * call that fails has changed nothing.  Registers behind the outputs that a
- * row lists keep their values.
+ * call that fails has changed nothing.  X1 to X3 are zero where a row lists no
+ * output (HOST_ZEROED), and those from X4 on keep their values.
  *
  * Lock rule: handlers of calls on tables take the Realm's lock; the others
  * leave that to the file that does the work.
@@ -136,7 +136,8 @@ void rmi_handle(Rmm *rmm, RmmPe *pe)
     x0 = row->fn(&c);
     if (pe->world == RMM_WORLD_HOST) {  /* else X0 to X30 are a REC's */
         pe->x[0] = x0;
-        memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
+        memcpy(&pe->x[1], &c.out[1],
+               MAX(row->outputs, HOST_ZEROED) * sizeof(c.out[0]));
     }
     log_call(rmm, row, &c, pe);
 }

@@ -237,7 +237,7 @@ typedef struct RmiRecExit {
     uint64_t ripas_top;             /* 0x508 */
     uint64_t ripas_value;           /* 0x510, 8 bits */
     uint8_t res_518[0x600 - 0x518];
-    uint64_t imm;                   /* 0x600, 32 bits */
+    uint64_t imm;                   /* 0x600, 16 bits */
     uint8_t res_608[0x700 - 0x608];
     uint64_t pmu_ovf_status;        /* 0x700, 8 bits */
     uint8_t res_708[0x800 - 0x708];
@@ -257,7 +257,7 @@ typedef struct RsiRealmConfig {
 } RsiRealmConfig;
 
 typedef struct RsiHostCall {
-    uint64_t imm;                   /* 0x00, 32 bits */
+    uint64_t imm;                   /* 0x00, 16 bits */
     uint64_t gprs[31];              /* 0x08 */
 } RsiHostCall;
 

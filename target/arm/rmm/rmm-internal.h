@@ -86,6 +86,14 @@ typedef enum RmmLogPolicy {
 void rmm_log(Rmm *rmm, RmmLogPolicy policy, bool failed,
              const RmmLog *entry);
 
+/*
+ * X1 to X3 that are no outputs of a call from the host are zero.  RMM 1.0, B1.2
+ * says so of X4 to X16 as well.  They keep their values, as with TF-RMM: SMCCC
+ * 1.1 promises that, and hosts of today are compiled for it (the calls of
+ * Linux's arm_smccc_1_1_invoke have X4 and up in use).
+ */
+#define HOST_ZEROED 3
+
 /* There is no call with the number in X0. */
 void rmm_refuse_unknown(Rmm *rmm, RmmPe *pe, const char *interface);
 

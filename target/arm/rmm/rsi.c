@@ -4,9 +4,8 @@
  * Purpose: one row for each call of RSI 1.0, and the handlers.
  *
  * Invariants: a handler either leaves results in X0 and up and the PE in the
- * Realm world, or makes the REC exit.  Registers behind the outputs that a
- * row lists keep their values.  Memory that the Realm names is reached
- * through its own tables only.
+ * Realm world, or makes the REC exit.  X1 to X16 are zero where a row lists no
+ * output.  Memory that the Realm names is reached through its own tables only.
  *
  * Lock rule: a handler holds the Realm's lock while it touches the Realm's
  * memory, state or measurements, and not when the REC exits.
@@ -21,6 +20,7 @@
 
 #define RSI_INPUTS  10
 #define RSI_OUTPUTS 8
+#define RSI_ZEROED  16          /* X1 to X16 that are no outputs: B1.2 */
 
 /*
  * @in and @out are numbered like registers: [1] is X1.  Returns X0, which
@@ -106,10 +106,18 @@ void rsi_handle(Rmm *rmm, RmmPe *pe)
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
     x0 = row->fn(&c);
     if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
-        pe->x[0] = x0;
-        memcpy(&pe->x[1], &c.out[1], row->outputs * sizeof(c.out[0]));
+        rsi_answer(pe->x, x0, &c.out[1], row->outputs);
     }
     log_call(rmm, row, pe);
+}
+
+void rsi_answer(uint64_t x[31], uint64_t x0, const uint64_t *out, unsigned num)
+{
+    x[0] = x0;
+    memset(&x[1], 0, RSI_ZEROED * sizeof(x[0]));
+    if (num) {
+        memcpy(&x[1], out, num * sizeof(x[0]));
+    }
 }
 
 static uint64_t rsi_version(RsiCall *c)
@@ -197,8 +205,7 @@ static void exit_interrupted(RmmPe *pe)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
 
-    pe->x[0] = RSI_INCOMPLETE;
-    pe->x[1] = 0;
+    rsi_answer(pe->x, RSI_INCOMPLETE, NULL, 0);
     rec_exit(pe, &exit);
 }
 
@@ -246,10 +253,11 @@ static uint64_t rsi_realm_config(RsiCall *c)
                       sizeof(config));
 }
 
-/* B5.3.5 */
+/* B5.3.5; RsiRipas has eight bits, and what stands beside it is ignored. */
 static uint64_t rsi_ipa_state_set(RsiCall *c)
 {
-    uint64_t base = c->in[1], top = c->in[2], ripas = c->in[3];
+    uint64_t base = c->in[1], top = c->in[2];
+    uint8_t ripas = c->in[3];
     RmiRecExit exit = { .exit_reason = RMI_EXIT_RIPAS_CHANGE,
                         .ripas_base = base, .ripas_top = top,
                         .ripas_value = ripas };
@@ -301,7 +309,7 @@ static uint64_t rsi_host_call(RsiCall *c)
     if (result != RSI_SUCCESS || c->pe->world == RMM_WORLD_HOST) {
         return result;
     }
-    exit.imm = (uint32_t)call.imm;      /* the slot, not the 16 bits in use */
+    exit.imm = (uint16_t)call.imm;
     memcpy(exit.gprs, call.gprs, sizeof(exit.gprs));
     rec->host_call_ipa = ipa;
     rec_exit_to(c->pe, &exit, REC_HOST_CALL);

@@ -62,7 +62,7 @@ static const NegativeRow ipa_state_set_rows[] = {
     ROW("+size_valid", IN, SET(1, UINT64_MAX & ~0xfffull), SET(2, 0)),
     ROW("ripas_valid", IN, SET(3, RMI_RIPAS_DESTROYED)),
     ROW("+ripas_valid", IN, SET(3, 3)),
-    ROW("+ripas_valid", IN, SET(3, 1ull << 32)),
+    ROW("+ripas_valid", IN, SET(3, 1ull << 32 | RMI_RIPAS_DESTROYED)),
     ROW("+ripas_valid", IN, SET(3, UINT64_MAX)),
 };
 

@@ -151,34 +151,107 @@ static void unknown_calls_are_logged_and_change_no_register(
     }
 }
 
-/* A call with one output changes X0 and X1, whatever the handler did. */
-static void registers_behind_the_outputs_keep_their_values(
+#define BAD 0xbad000000000001ull        /* never a right argument */
+
+/* Of X1 and up, @outputs are the call's, up to @zero are zero. */
+static void check_registers(Fixture *f, uint64_t fid, unsigned outputs,
+                            unsigned zero)
+{
+    RmmWorld world = f->pe.world;
+    unsigned n;
+
+    for (n = 1; n < 31; n++) {
+        f->pe.x[n] = BAD + n;
+    }
+    CALL(f, fid, BAD + 1);
+    g_assert_cmpint(f->pe.world, ==, world);
+    for (n = outputs + 1; n < 31; n++) {
+        g_assert_cmphex(f->pe.x[n], ==, n <= zero ? 0 : BAD + n);
+    }
+}
+
+/* RMM 1.0, B1.2; PSCI and SMCCC have no such rule. */
+static void registers_of_the_realm_that_are_no_outputs_are_zero(
+    Fixture *f, gconstpointer data)
+{
+    static const struct {
+        uint64_t fid;
+        unsigned outputs, zero;
+    } rows[] = {
+        { RSI_VERSION, 2, 16 }, { RSI_FEATURES, 1, 16 },
+        { RSI_MEASUREMENT_READ, 8, 16 }, { RSI_MEASUREMENT_EXTEND, 0, 16 },
+        { RSI_ATTESTATION_TOKEN_INIT, 1, 16 },
+        { RSI_ATTESTATION_TOKEN_CONTINUE, 1, 16 },
+        { RSI_REALM_CONFIG, 0, 16 }, { RSI_IPA_STATE_SET, 2, 16 },
+        { RSI_IPA_STATE_GET, 2, 16 }, { RSI_HOST_CALL, 0, 16 },
+        { PSCI_FID_VERSION, 0, 0 }, { PSCI_FID_FEATURES, 0, 0 },
+        { SMCCC_FID_VERSION, 0, 0 }, { SMCCC_FID_ARCH_FEATURES, 0, 0 },
+    };
+    unsigned i;
+
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        check_registers(f, rows[i].fid, rows[i].outputs, rows[i].zero);
+    }
+}
+
+/* The same for calls that are over with the next entry. */
+static void registers_are_zero_after_an_exit_as_well(Fixture *f,
+                                                     gconstpointer data)
+{
+    static const struct {
+        uint64_t fid, x1, x2;
+        unsigned outputs;
+    } rows[] = {
+        { RSI_IPA_STATE_SET, 0x4000, 0x5000, 2 },
+        { RSI_HOST_CALL, 0x4000, 0, 0 },
+    };
+    unsigned i, n;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        for (n = 1; n < 31; n++) {
+            f->pe.x[n] = n == 3 ? RMI_RIPAS_EMPTY : BAD + n;
+        }
+        CALL(f, rows[i].fid, rows[i].x1, rows[i].x2);
+        g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
+        for (n = rows[i].outputs + 1; n < 31; n++) {
+            g_assert_cmphex(f->pe.x[n], ==, n <= 16 ? 0 : BAD + n);
+        }
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
+/*
+ * RMM 1.0, B1.2, as far as hosts let us: SMCCC 1.1 promises to keep X4 and up,
+ * and callers of today take it at its word.
+ */
+static void registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3(
     Fixture *f, gconstpointer data)
 {
     static const struct {
         uint64_t fid;
         unsigned outputs;
     } rows[] = {
-        { RSI_VERSION, 2 }, { RSI_FEATURES, 1 }, { RSI_MEASUREMENT_READ, 8 },
-        { RSI_MEASUREMENT_EXTEND, 0 }, { RSI_ATTESTATION_TOKEN_INIT, 1 },
-        { RSI_ATTESTATION_TOKEN_CONTINUE, 1 }, { RSI_REALM_CONFIG, 0 },
-        { RSI_IPA_STATE_SET, 2 }, { RSI_IPA_STATE_GET, 2 },
-        { RSI_HOST_CALL, 0 }, { PSCI_FID_VERSION, 0 },
-        { SMCCC_FID_VERSION, 0 },
+        { RMI_VERSION, 2 }, { RMI_GRANULE_DELEGATE, 0 },
+        { RMI_GRANULE_UNDELEGATE, 0 }, { RMI_DATA_CREATE, 0 },
+        { RMI_DATA_CREATE_UNKNOWN, 0 }, { RMI_DATA_DESTROY, 2 },
+        { RMI_REALM_ACTIVATE, 0 }, { RMI_REALM_CREATE, 0 },
+        { RMI_REALM_DESTROY, 0 }, { RMI_REC_CREATE, 0 },
+        { RMI_REC_DESTROY, 0 }, { RMI_REC_ENTER, 0 }, { RMI_RTT_CREATE, 0 },
+        { RMI_RTT_DESTROY, 2 }, { RMI_RTT_MAP_UNPROTECTED, 0 },
+        { RMI_RTT_READ_ENTRY, 4 }, { RMI_RTT_UNMAP_UNPROTECTED, 1 },
+        { RMI_PSCI_COMPLETE, 0 }, { RMI_FEATURES, 1 }, { RMI_RTT_FOLD, 1 },
+        { RMI_REC_AUX_COUNT, 1 }, { RMI_RTT_INIT_RIPAS, 1 },
+        { RMI_RTT_SET_RIPAS, 1 }, { MIG_FID_BASE + MIG_FEATURES, 4 },
+        { MIG_FID_BASE + MIG_OFFER, 1 },
     };
-    unsigned i, n;
+    unsigned i;
 
-    fake_enter(f->m, &f->pe, &f->r, 0);
     for (i = 0; i < G_N_ELEMENTS(rows); i++) {
-        for (n = 1; n < 31; n++) {
-            f->pe.x[n] = 0xbad000000000001ull + n;  /* never a right argument */
-        }
-        CALL(f, rows[i].fid, 0xbad000000000001ull);
-        g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
-        for (n = rows[i].outputs + 1; n < 31; n++) {
-            g_assert_cmphex(f->pe.x[n], ==, 0xbad000000000001ull +
-                                            (n == 1 ? 0 : n));
-        }
+        check_registers(f, rows[i].fid, rows[i].outputs, 3);
     }
 }
 
@@ -228,7 +301,9 @@ int main(int argc, char **argv)
     ADD(asking_for_a_feature_is_not_logged);
     ADD(a_call_that_exits_has_no_result_in_the_log);
     ADD(unknown_calls_are_logged_and_change_no_register);
-    ADD(registers_behind_the_outputs_keep_their_values);
+    ADD(registers_of_the_realm_that_are_no_outputs_are_zero);
+    ADD(registers_are_zero_after_an_exit_as_well);
+    ADD(registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3);
     ADD(calls_of_a_migration_are_logged_as_well);
     ADD(calls_work_without_a_log);
     return g_test_run();

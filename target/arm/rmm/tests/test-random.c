@@ -937,7 +937,6 @@ static void realm_access(Run *r, const TwinRec *rec)
         rec->realm->vmid, access, rec->realm->rd, ipa & ~0xfffull, a.pa
     };
     if (access == RMM_ACCESS_WRITE && is_protected(rec->realm, ipa)) {
-        word &= 0xffffffff;             /* as imm of a host call, 32 bits */
         memcpy((uint8_t *)fake_host(r->m, a.pa) + ipa % 4096 / 8 * 8, &word,
                8);
         memcpy(twin_memory(r->t, a.pa) + ipa % 4096 / 8 * 8, &word, 8);

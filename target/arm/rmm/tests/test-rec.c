@@ -330,11 +330,11 @@ static void a_host_call_goes_out_and_comes_back(Fixture *f,
     fake_enter(f->m, &f->pe, &f->r, 0);
     CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x100);
     assert_exited(f, RMI_EXIT_HOST_CALL);
-    g_assert_cmphex(run->exit.imm, ==, 0x31234);
+    g_assert_cmphex(run->exit.imm, ==, 0x1234);         /* 16 bits */
     g_assert_cmphex(run->exit.gprs[30], ==, 1030);
     fake_enter(f->m, &f->pe, &f->r, 0);
     g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
-    g_assert_cmphex(f->pe.x[1], ==, IPA_BUFFER + 0x100);
+    g_assert_cmphex(f->pe.x[1], ==, 0);                 /* no output */
     g_assert_cmphex(call->gprs[0], ==, 2000);
     g_assert_cmphex(call->gprs[30], ==, 2030);
     g_assert_cmphex(call->imm, ==, 0x500031234);
@@ -353,6 +353,35 @@ static void a_host_call_buffer_taken_away_exits_again(Fixture *f,
     g_assert_cmphex(CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)), ==,
                     RMI_SUCCESS);
     assert_exited(f, RMI_EXIT_SYNC);
+}
+
+/* RMM 1.0, A5.2.9: no exit because of memory that is EMPTY. */
+static void a_host_call_buffer_made_empty_does_not_stop_the_realm(
+    Fixture *f, gconstpointer data)
+{
+    const uint64_t *buffer = realm_page(f, IPA_BUFFER);
+    RmmPe other = { 0 };
+
+    CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0));
+    CALL(f, PSCI_FID_CPU_ON, 1, 0x8000, 0);
+    CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], PSCI_SUCCESS);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_HOST_CALL, IPA_BUFFER);
+    assert_exited(f, RMI_EXIT_HOST_CALL);
+
+    fake_enter(f->m, &other, &f->r, 1);
+    fake_call_pe(f->m, &other, RSI_IPA_STATE_SET,
+                 (uint64_t[]) { IPA_BUFFER, IPA_BUFFER + 0x1000 }, 2);
+    g_assert_cmphex(CALL(f, RMI_RTT_SET_RIPAS, f->r.rd, f->r.rec[1],
+                         IPA_BUFFER, IPA_BUFFER + 0x1000), ==, RMI_SUCCESS);
+
+    memset(fake_run(f->m, 0)->enter.gprs, 0x99,
+           sizeof(fake_run(f->m, 0)->enter.gprs));
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, RSI_SUCCESS);
+    g_assert_cmphex(f->pe.pc, ==, 0x1008);
+    g_assert_false(f->pe.inject.pending);
+    g_assert_cmphex(buffer[1], ==, 0x1111111111111111);
 }
 
 /* RMM 1.0, A5.4: ask, let the host do a part, see how far it got. */
@@ -506,9 +535,11 @@ static void ipa_state_calls_check_their_range(Fixture *f, gconstpointer data)
     }
     fake_refused(f->m, CALL(f, RSI_IPA_STATE_SET, 0, 0x1000,
                             RMI_RIPAS_DESTROYED, 0), RSI_ERROR_INPUT);
-    fake_refused(f->m, CALL(f, RSI_IPA_STATE_SET, 0, 0x1000, 256, 0),
-                 RSI_ERROR_INPUT);
     assert_in_realm(f);
+    /* RsiRipas is eight bits wide. */
+    CALL(f, RSI_IPA_STATE_SET, 0, 0x1000, ~0xffull | RMI_RIPAS_RAM, 0);
+    assert_exited(f, RMI_EXIT_RIPAS_CHANGE);
+    g_assert_cmphex(fake_run(f->m, 0)->exit.ripas_value, ==, RMI_RIPAS_RAM);
 }
 
 static void a_destroyed_page_comes_back_only_if_the_realm_says_so(
@@ -1280,6 +1311,7 @@ int main(int argc, char **argv)
     TEST(a_buffer_without_a_page_exits_and_retries);
     TEST(a_host_call_goes_out_and_comes_back);
     TEST(a_host_call_buffer_taken_away_exits_again);
+    TEST(a_host_call_buffer_made_empty_does_not_stop_the_realm);
     TEST(a_ripas_change_goes_as_far_as_the_host_does);
     TEST(a_ripas_change_stops_at_an_entry_that_does_not_fit);
     TEST(a_run_of_ipa_state_get_is_all_of_one_ripas);

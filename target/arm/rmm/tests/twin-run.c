@@ -100,10 +100,19 @@ static uint64_t enter_refusal(const Twin *t, const TwinRec *rec,
     return RMI_SUCCESS;
 }
 
+/* X@first to X16 are no outputs of an RSI call. */
+static void clear_rest(uint64_t *x, unsigned first)
+{
+    while (first <= 16) {
+        x[first++] = 0;
+    }
+}
+
 static void finish_ripas(TwinRec *rec, const RmiRecEnter *in)
 {
     bool reject = in->flags & RMI_ENTER_RIPAS_REJECT;
 
+    clear_rest(rec->x, 3);
     rec->x[0] = RSI_SUCCESS;
     rec->x[1] = rec->ripas_addr;
     rec->x[2] = RSI_ACCEPT;
@@ -124,12 +133,15 @@ static bool finish_host_call(Twin *t, TwinRec *rec, uint64_t run,
     int level;
 
     p = twin_realm_memory(t, rec->realm, rec->host_call, &is_empty, &level);
-    if (!p) {
+    if (!p && !is_empty) {
         exit = fault_record(rec->host_call, level);
         write_exit(t, run, &exit);
         return false;
     }
-    memcpy(p + 8, in->gprs, sizeof(in->gprs));
+    if (p) {
+        memcpy(p + 8, in->gprs, sizeof(in->gprs));
+    }
+    clear_rest(rec->x, 1);
     rec->x[0] = RSI_SUCCESS;
     rec->pending = TWIN_PENDING_NONE;
     return true;
@@ -264,7 +276,7 @@ static uint64_t host_call(Twin *t, TwinPe *pe)
     if (!p) {
         return x0;
     }
-    memcpy(&exit.imm, p, 4);
+    memcpy(&exit.imm, p, 2);
     memcpy(exit.gprs, p + 8, sizeof(exit.gprs));
     pe->rec->pending = TWIN_PENDING_HOST_CALL;
     pe->rec->host_call = ipa;
@@ -283,14 +295,15 @@ static uint64_t ipa_state_set(Twin *t, TwinPe *pe)
     TwinRec *rec = pe->rec;
     const uint64_t *x = pe->pe.x;
     RmiRecExit exit = { .exit_reason = RMI_EXIT_RIPAS_CHANGE };
+    unsigned ripas = x[3] % 256;
 
     if (!range_ok(rec->realm, x[1], x[2]) ||
-        (x[3] != RMI_RIPAS_EMPTY && x[3] != RMI_RIPAS_RAM)) {
+        (ripas != RMI_RIPAS_EMPTY && ripas != RMI_RIPAS_RAM)) {
         return RSI_ERROR_INPUT;
     }
     rec->ripas_addr = exit.ripas_base = x[1];
     rec->ripas_top = exit.ripas_top = x[2];
-    rec->ripas = exit.ripas_value = x[3];
+    rec->ripas = exit.ripas_value = ripas;
     rec->change_destroyed = x[4] & 1;
     rec->pending = TWIN_PENDING_RIPAS;
     leave(t, pe, &exit);
@@ -380,12 +393,13 @@ static uint64_t rsi(Twin *t, TwinPe *pe, uint64_t fid)
     }
 }
 
-/* Outputs of a call that is refused are zero; X0 says what it is. */
-static void clear_outputs(TwinPe *pe, uint64_t fid)
+/* Outputs of a call that is refused are zero, as is what is no output. */
+static void clear_registers(TwinPe *pe, uint64_t fid, uint64_t x0)
 {
     static const unsigned outputs[] = { 2, 1, 8, 0, 1, 1, 0, 2, 2, 0 };
+    bool has_outputs = x0 == RSI_SUCCESS || fid == RSI_VERSION;
 
-    memset(&pe->pe.x[1], 0, outputs[fid - RSI_VERSION] * sizeof(uint64_t));
+    clear_rest(pe->pe.x, has_outputs ? outputs[fid - RSI_VERSION] + 1 : 1);
 }
 
 /* ---- PSCI ---- */
@@ -524,8 +538,8 @@ void twin_rsi_or_psci(Twin *t, TwinPe *pe, uint64_t fid)
 
     if (pe->pe.world == RMM_WORLD_REALM) {
         pe->pe.x[0] = x0;
-        if (is_rsi && x0 != RSI_SUCCESS && fid != RSI_VERSION) {
-            clear_outputs(pe, fid);
+        if (is_rsi) {
+            clear_registers(pe, fid, x0);
         }
     }
 }

@@ -546,7 +546,7 @@ void twin_call(Twin *t, TwinPe *pe)
 {
     uint64_t fid = pe->pe.x[0] & 0xfffeffff;    /* W0, less the hint */
     uint64_t in[6], out[5] = { 0 }, x0;
-    unsigned num;
+    unsigned num, i;
 
     if (pe->pe.world == RMM_WORLD_REALM) {
         twin_rsi_or_psci(t, pe, fid);
@@ -556,6 +556,12 @@ void twin_call(Twin *t, TwinPe *pe)
     x0 = run(t, pe, fid, in, out, &num);
     if (pe->pe.world == RMM_WORLD_HOST) {
         pe->pe.x[0] = x0;
-        memcpy(&pe->pe.x[1], &out[1], num * sizeof(out[0]));
+        for (i = 1; i <= 4; i++) {
+            if (i <= num) {
+                pe->pe.x[i] = out[i];
+            } else if (i <= 3 && x0 != SMCCC_NOT_SUPPORTED) {
+                pe->pe.x[i] = 0;
+            }
+        }
     }
 }
