@@ -81,8 +81,10 @@ char *snapshot(Machine *m)
 
     checksum(sum, &realm->state, sizeof(realm->state));
     checksum(sum, realm->measurement, sizeof(realm->measurement));
-    for (uint32_t i = 0; i < realm->num_recs; i++) {
-        checksum(sum, realm->recs[i], sizeof(RmmRec));
+    for (uint32_t i = 0; i < RMM_MAX_RECS; i++) {
+        if (realm->recs[i]) {
+            checksum(sum, realm->recs[i], sizeof(RmmRec));
+        }
     }
     checksum(sum, realm->rim_base, sizeof(realm->rim_base));
     checksum(sum, &realm->policy, sizeof(realm->policy));

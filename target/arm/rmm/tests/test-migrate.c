@@ -590,6 +590,23 @@ static void test_pending_calls_of_a_rec_arrive(void)
     machine_free(dst);
 }
 
+/* Only RECs that exist count; the destination need not have had the other. */
+static void test_a_realm_that_lost_a_rec_arrives(void)
+{
+    MachineParams fewer = machine_defaults;
+    Machine *src = source_new(&machine_defaults, 4), *dst;
+
+    OK(SMC(src, RMI_REC_DESTROY, src->recs[MACHINE_RECS - 1]));
+    src->params.num_recs = fewer.num_recs = MACHINE_RECS - 1;
+    dst = machine_new(&fewer);
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(dst);
+}
+
 /* ---- an abort between exit and entry ---- */
 
 #define LOAD_X3 0x93c38007ull           /* 64 bits, emulatable */
@@ -784,6 +801,7 @@ int main(int argc, char **argv)
     TEST(the_ripas_map_arrives_in_one_part);
     TEST(the_ripas_map_arrives_in_many_parts);
     TEST(pending_calls_of_a_rec_arrive);
+    TEST(a_realm_that_lost_a_rec_arrives);
     TEST(a_load_is_emulated_by_the_host_it_moved_to);
     TEST(an_abort_is_injected_by_the_host_it_moved_to);
     TEST(a_realm_takes_its_external_abort_where_it_moved_to);
