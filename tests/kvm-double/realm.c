@@ -21,8 +21,8 @@ static int start_level(unsigned ipa_bits)
 
 static void fill_params(DoubleVm *vm, RmiRealmParams *params)
 {
-    params->flags = (vm->migratable ? RMI_REALM_MIGRATION : 0) |
-                    (vm->mte ? RMI_REALM_MTE : 0);
+    params->ext_flags = (vm->migratable ? RMI_REALM_EXT_MIGRATION : 0) |
+                        (vm->mte ? RMI_REALM_EXT_MTE : 0);
     params->s2sz = vm->ipa_bits;
     params->num_bps = 5;
     params->num_wps = 3;

@@ -99,8 +99,8 @@ static bool create_realm(const RealmConfig *config, Error **errp)
                         realm_memory_window(0, params, sizeof(*params)) } };
 
     realm_memory_protect();
-    params->flags = (config->migration ? RMI_REALM_MIGRATION : 0) |
-                    (config->mte ? RMI_REALM_MTE : 0);
+    params->ext_flags = (config->migration ? RMI_REALM_EXT_MIGRATION : 0) |
+                        (config->mte ? RMI_REALM_EXT_MTE : 0);
     params->s2sz = config->ipa_bits;
     params->num_bps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, BRPS);
     params->num_wps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, WRPS);

@@ -56,7 +56,7 @@ static uint64_t accept_possible(MigCall *c)
     uint64_t result = mig_lock_realm(c, REALM_ACTIVE);
 
     if (result == RMI_SUCCESS) {
-        if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
+        if (!realm_may_migrate(c->realm)) {
             result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
         }
         mig_unlock_realm(c);
@@ -172,7 +172,7 @@ static void fill_immutable(const MigCall *c, MigImmutable *im)
     const RmmRealm *realm = c->realm;
 
     *im = (MigImmutable) {
-        .flags = realm->flags,
+        .flags = mig_realm_flags(realm),
         .ipa_bits = realm->ipa_bits,
         .start_level = realm->rtt_level_start,
         .hash_algo = realm->hash_algo,

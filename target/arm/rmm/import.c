@@ -55,7 +55,7 @@ uint64_t mig_offer(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
+    if (!realm_may_migrate(c->realm)) {
         result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
         goto out;
     }
@@ -87,7 +87,7 @@ out:
 /* A cause that says how @im differs from @realm, or 0 */
 static MigCause difference(const RmmRealm *realm, const MigImmutable *im)
 {
-    const uint64_t flags = im->flags ^ realm->flags;
+    const uint64_t flags = im->flags ^ mig_realm_flags(realm);
 
     return im->ipa_bits != realm->ipa_bits ? MIG_CAUSE_DIFFERENT_IPA_WIDTH :
            im->start_level != realm->rtt_level_start ?
@@ -96,7 +96,7 @@ static MigCause difference(const RmmRealm *realm, const MigImmutable *im)
                MIG_CAUSE_DIFFERENT_HASH_ALGORITHM :
            memcmp(im->rpv, realm->rpv, sizeof(im->rpv)) != 0 ?
                MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE :
-           flags & RMI_REALM_MTE ? MIG_CAUSE_DIFFERENT_MTE :
+           flags & MIG_FLAG_MTE ? MIG_CAUSE_DIFFERENT_MTE :
            flags & (RMI_REALM_PMU) ? MIG_CAUSE_DIFFERENT_PMU :
            flags & (RMI_REALM_SVE) ? MIG_CAUSE_DIFFERENT_SVE :
            flags ? MIG_CAUSE_DIFFERENT_FLAGS :

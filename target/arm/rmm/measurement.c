@@ -84,6 +84,7 @@ void measurement_init(RmmRealm *realm, const RmiRealmParams *params)
     measured->num_wps = params->num_wps & 0xff;
     measured->pmu_num_ctrs = params->pmu_num_ctrs & 0xff;
     measured->hash_algo = params->hash_algo & 0xff;
+    measured->ext_flags = params->ext_flags;
     hash(realm, measured, sizeof(*measured), realm->measurement[0]);
     g_free(measured);
 }

@@ -248,9 +248,13 @@ typedef struct MigHeader {
 #define MIG_MAX_BUNDLE \
     (sizeof(MigHeader) + MIG_MAX_PAGES * (8 + MIG_PAGE_BYTES) + MIG_SEAL_SIZE)
 
+/* MigImmutable.flags: RmiRealmFlags, and what the Realm has beyond RMM 1.0 */
+#define MIG_FLAG_MIGRATION (1ull << 62)
+#define MIG_FLAG_MTE       (1ull << 63)
+
 /* Immutable Realm state: what must be equal, then what is taken over */
 typedef struct MigImmutable {
-    uint64_t flags;             /* 0x00: RMI_REALM_* (rmm-abi.h) */
+    uint64_t flags;             /* 0x00: RMI_REALM_* (rmm-abi.h), MIG_FLAG_* */
     uint8_t ipa_bits;           /* 0x08 */
     int8_t start_level;         /* 0x09 */
     uint8_t hash_algo;          /* 0x0a: as RmiRealmParams */

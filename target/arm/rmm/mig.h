@@ -36,6 +36,14 @@ static inline uint64_t mig_refuse(MigCause cause)
     return RMI_RESULT(RMI_ERROR_REALM, cause);
 }
 
+/* What a Realm is made with, as MigImmutable.flags has it */
+static inline uint64_t mig_realm_flags(const RmmRealm *realm)
+{
+    return (realm->flags & ~(MIG_FLAG_MIGRATION | MIG_FLAG_MTE)) |
+           (realm_may_migrate(realm) ? MIG_FLAG_MIGRATION : 0) |
+           (realm_has_mte(realm) ? MIG_FLAG_MTE : 0);
+}
+
 /*
  * Lock the Realm if it still exists and is in @state.  Anything but
  * RMI_SUCCESS is the result of the call, and nothing is locked.

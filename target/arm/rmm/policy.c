@@ -140,7 +140,7 @@ uint64_t mig_set_policy(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    if (!(c->realm->flags & RMI_REALM_MIGRATION)) {
+    if (!realm_may_migrate(c->realm)) {
         result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
     } else if (c->realm->policy.version) {
         result = mig_refuse(MIG_CAUSE_POLICY_SET);

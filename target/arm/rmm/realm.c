@@ -97,7 +97,7 @@ bool realm_range_is_protected(const RmmRealm *realm,
 static bool params_supported(const RmmPlatform *p,
                              const RmiRealmParams *params)
 {
-    uint64_t flags = params->flags;
+    uint64_t flags = params->flags, ext_flags = params->ext_flags;
     uint8_t s2sz = params->s2sz;
     uint8_t ctrs = params->pmu_num_ctrs;
     uint8_t hash = params->hash_algo;
@@ -109,8 +109,9 @@ static bool params_supported(const RmmPlatform *p,
         ((flags & RMI_REALM_SVE) && (!p->sve || sve_vl > p->sve_vl))) {
         return false;
     }
-    if (((flags & RMI_REALM_MTE) && !p->mte) ||
-        ((flags & RMI_REALM_MIGRATION) && !p->migration)) {
+    if ((ext_flags & ~RMI_REALM_EXT_KNOWN) ||
+        ((ext_flags & RMI_REALM_EXT_MTE) && !p->mte) ||
+        ((ext_flags & RMI_REALM_EXT_MIGRATION) && !p->migration)) {
         return false;
     }
     if ((flags & RMI_REALM_PMU) &&
@@ -227,6 +228,7 @@ static RmmRealm *realm_new(Rmm *rmm, uint64_t rd, const RmiRealmParams *params)
     realm->refs = 1;
     realm->rd = rd;
     realm->flags = params->flags;
+    realm->ext_flags = params->ext_flags;
     realm->rtt_base = params->rtt_base;
     realm->rtt_num_start = params->rtt_num_start;
     realm->rtt_level_start = params->rtt_level_start;

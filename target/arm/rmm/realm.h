@@ -52,6 +52,7 @@ typedef struct RmmRealm {
     gint refs;                  /* atomic; Rmm.realms holds one */
     uint64_t rd;                /* PA of the RD granule */
     uint64_t flags;             /* RMI_REALM_*, as measured */
+    uint64_t ext_flags;         /* RMI_REALM_EXT_* */
     uint64_t rtt_base;
     uint32_t rtt_num_start;
     int8_t rtt_level_start;
@@ -145,7 +146,12 @@ static inline bool realm_has_lpa2(const RmmRealm *realm)
 
 static inline bool realm_has_mte(const RmmRealm *realm)
 {
-    return realm->flags & RMI_REALM_MTE;
+    return realm->ext_flags & RMI_REALM_EXT_MTE;
+}
+
+static inline bool realm_may_migrate(const RmmRealm *realm)
+{
+    return realm->ext_flags & RMI_REALM_EXT_MIGRATION;
 }
 
 static inline uint64_t realm_ipa_top(const RmmRealm *realm)

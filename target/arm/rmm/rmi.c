@@ -152,6 +152,11 @@ static uint64_t rmi_features(RmiCall *c)
 {
     const RmmPlatform *p = &c->rmm->platform;
 
+    if (c->in[1] == RMI_FEATURES_EXT) {
+        c->out[1] = (p->migration ? RMI_FEATURE_EXT_MIGRATION : 0) |
+                    (p->mte ? RMI_FEATURE_EXT_MTE : 0);
+        return RMI_SUCCESS;
+    }
     if (c->in[1] != 0) {                /* the other registers are zero */
         return RMI_SUCCESS;
     }
@@ -163,9 +168,7 @@ static uint64_t rmi_features(RmiCall *c)
                 (p->sha512 ? RMI_FEATURE0_SHA_512 : 0) |
                 (uint64_t)p->num_lrs << RMI_FEATURE0_NUM_LRS_SHIFT |
                 (uint64_t)RMM_MAX_RECS_ORDER
-                << RMI_FEATURE0_MAX_RECS_ORDER_SHIFT |
-                (p->migration ? RMI_FEATURE0_MIGRATION : 0) |
-                (p->mte ? RMI_FEATURE0_MTE : 0);
+                << RMI_FEATURE0_MAX_RECS_ORDER_SHIFT;
     if (p->sve) {
         c->out[1] |= RMI_FEATURE0_SVE_EN |
                      (uint64_t)p->sve_vl << RMI_FEATURE0_SVE_VL_SHIFT;

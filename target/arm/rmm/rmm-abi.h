@@ -121,10 +121,7 @@
 #define RMI_HASH_SHA_512            1u
 #define RMI_DATA_MEASURE            1u      /* flag of DATA_CREATE */
 
-/*
- * RmiFeatureRegister0 (RMM 1.0, B4.4.4).  Bits 62 and 63 are ours: reserved,
- * so zero, in RMM 1.0.
- */
+/* RmiFeatureRegister0 (RMM 1.0, B4.4.4). */
 #define RMI_FEATURE0_S2SZ_SHIFT         0
 #define RMI_FEATURE0_LPA2               (1ull << 8)
 #define RMI_FEATURE0_SVE_EN             (1ull << 9)
@@ -137,18 +134,31 @@
 #define RMI_FEATURE0_SHA_512            (1ull << 33)
 #define RMI_FEATURE0_NUM_LRS_SHIFT      34
 #define RMI_FEATURE0_MAX_RECS_ORDER_SHIFT 38
-#define RMI_FEATURE0_MIGRATION          (1ull << 62)
-#define RMI_FEATURE0_MTE                (1ull << 63)
 
 /*
- * RmiRealmFlags.  Bits 62 and 63 are ours; the word is measured as a whole,
- * so what they ask for is visible in the RIM.
+ * What this RMM has beyond RMM 1.0: a feature register of its own.  1.0 knows
+ * no register but 0, and answers every other index with zero, so a host may
+ * ask any RMM.  Later versions count up from 1; this index is the number of
+ * the first call of the migration extension.
  */
+#define RMI_FEATURES_EXT                0xC3000100u
+#define RMI_FEATURE_EXT_MIGRATION       (1ull << 0)
+#define RMI_FEATURE_EXT_MTE             (1ull << 1)
+
+/* RmiRealmFlags */
 #define RMI_REALM_LPA2              (1ull << 0)
 #define RMI_REALM_SVE               (1ull << 1)
 #define RMI_REALM_PMU               (1ull << 2)
-#define RMI_REALM_MIGRATION         (1ull << 62)
-#define RMI_REALM_MTE               (1ull << 63)
+
+/*
+ * RmiRealmParams.ext_flags: the same bits as of the feature register, and no
+ * others.  The word is measured, at its place in the page, so what a Realm has
+ * beyond 1.0 is visible in the RIM; without any, the RIM is 1.0's.
+ */
+#define RMI_REALM_EXT_MIGRATION     (1ull << 0)
+#define RMI_REALM_EXT_MTE           (1ull << 1)
+#define RMI_REALM_EXT_KNOWN         (RMI_REALM_EXT_MIGRATION | \
+                                     RMI_REALM_EXT_MTE)
 
 #define RMI_REC_RUNNABLE            (1ull << 0)
 
@@ -164,7 +174,8 @@ typedef struct RmiRealmParams {
     uint64_t num_wps;               /* 0x020, minus one */
     uint64_t pmu_num_ctrs;          /* 0x028 */
     uint64_t hash_algo;             /* 0x030, 8 bits */
-    uint8_t res_038[0x400 - 0x038];
+    uint8_t res_038[0x3f8 - 0x038];
+    uint64_t ext_flags;             /* 0x3f8, ours: SBZ in RMM 1.0 */
     uint8_t rpv[64];                /* 0x400 */
     uint8_t res_440[0x800 - 0x440];
     uint64_t vmid;                  /* 0x800, 16 bits */
@@ -267,6 +278,7 @@ typedef struct RsiHostCall {
     _Static_assert(sizeof(type) == (size), #type)
 
 ABI_AT(RmiRealmParams, hash_algo, 0x030);
+ABI_AT(RmiRealmParams, ext_flags, 0x3f8);
 ABI_AT(RmiRealmParams, rpv, 0x400);
 ABI_AT(RmiRealmParams, vmid, 0x800);
 ABI_AT(RmiRealmParams, rtt_num_start, 0x818);

@@ -101,19 +101,21 @@ static void machine_begin(Fuzz *f, bool lpa2, bool keys)
 /* ---- states to begin with ---- */
 
 static FakeRealm new_realm(Fuzz *f, unsigned ipa_bits, int level,
-                           uint64_t flags)
+                           uint64_t flags, uint64_t ext_flags)
 {
     FakeRealm r;
+    RmiRealmParams *params = fake_realm_params(f->m, &r, ipa_bits, level);
 
-    fake_realm_params(f->m, &r, ipa_bits, level)->flags = flags;
+    params->flags = flags;
+    params->ext_flags = ext_flags;
     g_assert_cmphex(fake_realm_try(f->m, &r), ==, RMI_SUCCESS);
     return r;
 }
 
 static FakeRealm active_realm(Fuzz *f, unsigned ipa_bits, int level,
-                              uint64_t flags)
+                              uint64_t flags, uint64_t ext_flags)
 {
-    FakeRealm r = new_realm(f, ipa_bits, level, flags);
+    FakeRealm r = new_realm(f, ipa_bits, level, flags, ext_flags);
 
     fake_ram(f->m, &r, 0, 0x10000);
     fake_data(f->m, &r, 0, 4, 0x11);
@@ -131,11 +133,11 @@ static FakeRealm active_realm(Fuzz *f, unsigned ipa_bits, int level,
 /* Realm 0 leaves and Realm 1 arrives, on the same machine. */
 static void begin_migration(Fuzz *f, bool import)
 {
-    const uint64_t flags = RMI_REALM_MIGRATION | RMI_REALM_MTE;
+    const uint64_t flags = RMI_REALM_EXT_MIGRATION | RMI_REALM_EXT_MTE;
 
     f->m->rmm->ops.key = test_key;      /* the exchange needs one */
-    f->realm[0] = active_realm(f, 33, 1, flags);
-    f->realm[1] = new_realm(f, 33, 1, flags);
+    f->realm[0] = active_realm(f, 33, 1, 0, flags);
+    f->realm[1] = new_realm(f, 33, 1, 0, flags);
     fake_rec(f->m, &f->realm[1], RMI_REC_RUNNABLE, 0);
     fake_rec(f->m, &f->realm[1], 0, 0);
     fake_tables(f->m, &f->realm[1], 0);
@@ -157,13 +159,13 @@ static void begin_state(Fuzz *f, uint8_t state)
     case 0:
         break;
     case 1:
-        f->realm[0] = new_realm(f, 33, 1, 0);
+        f->realm[0] = new_realm(f, 33, 1, 0, 0);
         break;
     case 2:
-        f->realm[0] = active_realm(f, 33, 1, RMI_REALM_MTE);
+        f->realm[0] = active_realm(f, 33, 1, 0, RMI_REALM_EXT_MTE);
         break;
     case 3:
-        f->realm[0] = active_realm(f, 34, 2, 0);
+        f->realm[0] = active_realm(f, 34, 2, 0, 0);
         fake_enter(f->m, &f->pe[0], &f->realm[0], 0);
         break;
     case 4:
@@ -173,11 +175,11 @@ static void begin_state(Fuzz *f, uint8_t state)
         begin_migration(f, true);
         break;
     case 6:
-        f->realm[0] = active_realm(f, 52, -1, RMI_REALM_LPA2);
+        f->realm[0] = active_realm(f, 52, -1, RMI_REALM_LPA2, 0);
         fake_enter(f->m, &f->pe[0], &f->realm[0], 0);
         break;
     case 7:
-        f->realm[0] = new_realm(f, 49, -1, RMI_REALM_LPA2);
+        f->realm[0] = new_realm(f, 49, -1, RMI_REALM_LPA2, 0);
         break;
     }
 }

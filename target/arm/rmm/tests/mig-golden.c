@@ -9,7 +9,7 @@
 
 /* Not those of other tests, which may change */
 #define PARAMS \
-    .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE, \
+    .ext_flags = RMI_REALM_EXT_MIGRATION | RMI_REALM_EXT_MTE, \
     .ipa_bits = MACHINE_IPA_BITS, .hash_algo = RMI_HASH_SHA_256, \
     .num_bps = 3, .num_wps = 3, .rpv0 = 0x60, .num_recs = GOLDEN_RECS, \
     .granules = 60, .seed = 1, .start_level = 1

@@ -16,7 +16,7 @@
 #include "test-keys.h"
 
 const MachineParams machine_defaults = {
-    .flags = RMI_REALM_MIGRATION | RMI_REALM_MTE,
+    .ext_flags = RMI_REALM_EXT_MIGRATION | RMI_REALM_EXT_MTE,
     .ipa_bits = MACHINE_IPA_BITS,
     .hash_algo = RMI_HASH_SHA_256,
     .num_bps = 3,
@@ -230,6 +230,7 @@ static void create_realm(Machine *m)
 
     memset(p, 0, sizeof(*p));
     p->flags = m->params.flags;
+    p->ext_flags = m->params.ext_flags;
     p->s2sz = m->params.ipa_bits;
     p->num_bps = m->params.num_bps;
     p->num_wps = m->params.num_wps;

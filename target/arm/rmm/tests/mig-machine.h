@@ -29,6 +29,7 @@
 
 typedef struct MachineParams {
     uint64_t flags;             /* RMI_REALM_* */
+    uint64_t ext_flags;         /* RMI_REALM_EXT_* */
     uint8_t ipa_bits, hash_algo, num_bps, num_wps, rpv0;
     uint8_t start_level, sve_vl, pmu_num_ctrs;
     unsigned num_recs;

@@ -130,7 +130,7 @@ void same_page(Machine *a, Machine *b, uint64_t ipa)
     g_assert_nonnull(pa);
     g_assert_nonnull(pb);
     g_assert_cmpmem(pa, RMM_GRANULE_SIZE, pb, RMM_GRANULE_SIZE);
-    if (a->params.flags & RMI_REALM_MTE) {
+    if (a->params.ext_flags & RMI_REALM_EXT_MTE) {
         g_assert_cmpmem(ta, RMM_TAG_BYTES, tb, RMM_TAG_BYTES);
     }
 }

@@ -69,7 +69,7 @@ static World *world_new(void)
     w->m->ops.granule = jittery_granule;
     fake_machine_start(w->m);
     params = fake_realm_params(w->m, &w->r, 33, 1);
-    params->flags = RMI_REALM_MIGRATION;
+    params->ext_flags = RMI_REALM_EXT_MIGRATION;
     params->vmid = 1;           /* the same each time */
     g_assert_cmphex(fake_realm_try(w->m, &w->r), ==, RMI_SUCCESS);
     for (i = 0; i < G_N_ELEMENTS(w->spare); i++) {
@@ -178,7 +178,7 @@ static void begin_export(World *w)
 
     activate(w);
     fake_realm_params(w->m, &other, 33, 1);
-    params->flags = RMI_REALM_MIGRATION;
+    params->ext_flags = RMI_REALM_EXT_MIGRATION;
     params->vmid = 2;
     g_assert_cmphex(fake_realm_try(w->m, &other), ==, RMI_SUCCESS);
     MIG(w, MIG_OFFER, other.rd, BUFFER(0), BUFFER_BYTES);

@@ -62,7 +62,7 @@ static void test_a_realm_without_mte_arrives(void)
 {
     MachineParams params = machine_defaults;
 
-    params.flags &= ~RMI_REALM_MTE;
+    params.ext_flags &= ~RMI_REALM_EXT_MTE;
     params.hash_algo = RMI_HASH_SHA_512;
     migrate(&params, 1);
 }
@@ -343,7 +343,7 @@ static void test_a_realm_made_without_the_flag_does_not_migrate(void)
     Machine *src, *dst, *good = machine_new(&machine_defaults);
     Record *offer;
 
-    params.flags &= ~RMI_REALM_MIGRATION;
+    params.ext_flags &= ~RMI_REALM_EXT_MIGRATION;
     src = source_new(&params, 4);
     dst = machine_new(&params);
     REFUSES(dst, MIG(dst, MIG_OFFER, NS_BLOB(0), 4096),
@@ -393,7 +393,7 @@ static void test_a_destination_with_other_parameters_is_told_which(void)
     p.rpv0++;
     refuse_different(p, MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE);
     p = machine_defaults;
-    p.flags &= ~RMI_REALM_MTE;
+    p.ext_flags &= ~RMI_REALM_EXT_MTE;
     refuse_different(p, MIG_CAUSE_DIFFERENT_MTE);
     p = machine_defaults;
     p.num_bps++;

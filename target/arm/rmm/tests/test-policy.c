@@ -248,7 +248,7 @@ static void test_a_policy_is_set_once_and_before_the_start(void)
             REFUSED(MIG_CAUSE_STATE));
     machine_free(other);
     g_byte_array_unref(offer);
-    params.flags &= ~RMI_REALM_MIGRATION;
+    params.ext_flags &= ~RMI_REALM_EXT_MIGRATION;
     other = machine_new(&params);
     REFUSES(other, machine_set_policy(other, &policy),
             REFUSED(MIG_CAUSE_NOT_MIGRATABLE));

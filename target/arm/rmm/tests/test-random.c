@@ -462,7 +462,8 @@ static void realm_params(Run *r, RmiRealmParams *p, bool disturbed)
     if (disturbed) {
         uint64_t *fields[] = {
             &p->flags, &p->s2sz, &p->sve_vl, &p->num_bps, &p->num_wps,
-            &p->pmu_num_ctrs, &p->hash_algo, &p->vmid, &p->rtt_base,
+            &p->pmu_num_ctrs, &p->hash_algo, &p->ext_flags, &p->vmid,
+            &p->rtt_base,
             (uint64_t *)&p->rtt_level_start,
         };
         uint64_t *field = fields[below(r, G_N_ELEMENTS(fields))];
@@ -774,7 +775,8 @@ static void host_realm(Run *r)
         call(r, RMI_REC_AUX_COUNT, pick_rd(r, realm), any(r), 0, 0, 0);
         break;
     case 6:
-        call(r, RMI_FEATURES, below(r, 3), any(r), 0, 0, 0);
+        call(r, RMI_FEATURES, chance(r, 50) ? RMI_FEATURES_EXT : below(r, 3),
+             any(r), 0, 0, 0);
         break;
     case 7:
         call(r, RMI_VERSION, chance(r, 50) ? 0x10000 : any(r), 0, 0, 0, 0);

@@ -237,27 +237,56 @@ static void a_vmid_is_as_wide_as_the_platform_says(void)
 
 static void extensions_need_the_platform(void)
 {
-    static const uint64_t flags[] = { RMI_REALM_MTE, RMI_REALM_MIGRATION };
+    static const struct {
+        uint64_t feature, flag;
+    } rows[] = {
+        { RMI_FEATURE_EXT_MIGRATION, RMI_REALM_EXT_MIGRATION },
+        { RMI_FEATURE_EXT_MTE, RMI_REALM_EXT_MTE },
+    };
     size_t i, offered;
 
-    for (i = 0; i < G_N_ELEMENTS(flags); i++) {
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
         for (offered = 0; offered < 2; offered++) {
             FakeMachine *m = fake_machine_prepare(16);
-            RmiRealmParams *params;
             FakeRealm r;
 
-            m->platform.mte = offered && flags[i] == RMI_REALM_MTE;
-            m->platform.migration = offered && !m->platform.mte;
+            m->platform.migration = offered && i == 0;
+            m->platform.mte = offered && i == 1;
             fake_machine_start(m);
-            params = fake_realm_params(m, &r, 33, 1);
-            params->flags = flags[i];
+            fake_realm_params(m, &r, 33, 1)->ext_flags = rows[i].flag;
             g_assert_cmphex(fake_realm_try(m, &r), ==,
                             offered ? RMI_SUCCESS : RMI_ERROR_INPUT);
-            fake_call(m, RMI_FEATURES, 0);
-            g_assert_cmpint(!!(m->pe.x[1] & flags[i]), ==, offered);
+            g_assert_cmphex(fake_call(m, RMI_FEATURES, RMI_FEATURES_EXT), ==,
+                            RMI_SUCCESS);
+            g_assert_cmphex(m->pe.x[1], ==, offered ? rows[i].feature : 0);
             fake_machine_free(m);
         }
     }
+}
+
+/* As RMM 1.0 has them: RmiFeatureRegister0 ends at bit 41, RealmFlags at 2. */
+static void extensions_take_nothing_that_rmm_1_0_reserves_in_its_words(void)
+{
+    FakeMachine *m = fake_machine_new(64);
+    FakeRealm plain, r;
+    unsigned i;
+
+    g_assert_true(m->platform.mte && m->platform.migration);
+    fake_call(m, RMI_FEATURES, 0);
+    g_assert_cmphex(m->pe.x[1] >> 42, ==, 0);
+    for (i = 1; i < 64; i++) {
+        fake_call(m, RMI_FEATURES, i);
+        g_assert_cmphex(m->pe.x[1], ==, 0);
+    }
+    fake_realm_params(m, &plain, 33, 1)->flags = 3ull << 62;
+    g_assert_cmphex(fake_realm_try(m, &plain), ==, RMI_SUCCESS);
+    g_assert_false(realm_has_mte(fake_realm_object(m, &plain)));
+    g_assert_false(realm_may_migrate(fake_realm_object(m, &plain)));
+    fake_realm_params(m, &r, 33, 1)->ext_flags = RMI_REALM_EXT_KNOWN;
+    g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
+    g_assert_true(realm_has_mte(fake_realm_object(m, &r)));
+    g_assert_true(realm_may_migrate(fake_realm_object(m, &r)));
+    fake_machine_free(m);
 }
 
 /* RMM 1.0, A5.2.6 */
@@ -349,6 +378,7 @@ int main(int argc, char **argv)
     TEST(extensions_need_the_platform);
     TEST(start_tables_are_counted_as_the_architecture_says);
     TEST(the_halves_of_the_ipa_space_begin_as_they_should);
+    TEST(extensions_take_nothing_that_rmm_1_0_reserves_in_its_words);
     TEST(versions_and_features_are_reported);
     TEST(an_unknown_call_changes_x0_only);
     return g_test_run();

@@ -233,7 +233,7 @@ static void write_params(Actor *a, uint64_t table, uint16_t vmid)
     RmiRealmParams *params = fake_ns(a->s->m, a->ns);
 
     memset(params, 0, sizeof(*params));
-    params->flags = RMI_REALM_MIGRATION;
+    params->ext_flags = RMI_REALM_EXT_MIGRATION;
     params->s2sz = 33;
     params->num_bps = params->num_wps = 1;
     params->vmid = vmid;
@@ -437,7 +437,7 @@ static Stress *stress_new(void)
     s->m->ops.granule = yielding_granule;
     fake_machine_start(s->m);
     params = fake_realm_params(s->m, &s->r, 33, 1);
-    params->flags = RMI_REALM_MIGRATION;
+    params->ext_flags = RMI_REALM_EXT_MIGRATION;
     must(fake_realm_try(s->m, &s->r));
     fake_ram(s->m, &s->r, 0, IPA_TOP);
     make_block(s);

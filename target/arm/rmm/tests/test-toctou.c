@@ -98,6 +98,7 @@ static void prepare_realm(World *w)
     RmiRealmParams *p = fake_realm_params(w->m, &w->r, 33, 1);
 
     p->flags = RMI_REALM_PMU;
+    p->ext_flags = RMI_REALM_EXT_MIGRATION;
     p->pmu_num_ctrs = 3;
     p->hash_algo = RMI_HASH_SHA_512;
 }
@@ -194,6 +195,7 @@ static void add_realm(GChecksum *sum, const RmmRealm *realm)
 
     ADD(sum, realm->rd);
     ADD(sum, realm->flags);
+    ADD(sum, realm->ext_flags);
     ADD(sum, realm->rtt_base);
     ADD(sum, realm->ipa_bits);
     ADD(sum, realm->vmid);

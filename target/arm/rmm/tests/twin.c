@@ -195,8 +195,8 @@ static bool features_ok(const RmmPlatform *p, const RmiRealmParams *in)
             return false;
         }
     }
-    if ((in->flags & RMI_REALM_MTE && !p->mte) ||
-        (in->flags & RMI_REALM_MIGRATION && !p->migration)) {
+    if (in->ext_flags > 3 || (in->ext_flags & 1 && !p->migration) ||
+        (in->ext_flags & 2 && !p->mte)) {
         return false;
     }
     switch (in->hash_algo & 0xff) {
@@ -276,6 +276,7 @@ static uint64_t realm_create(Twin *t, uint64_t rd, uint64_t params)
     measured->num_wps = in->num_wps & 0xff;
     measured->pmu_num_ctrs = in->pmu_num_ctrs & 0xff;
     measured->hash_algo = in->hash_algo & 0xff;
+    measured->ext_flags = in->ext_flags;
     twin_hash(r, measured, sizeof(*measured), r->measurement[0]);
     g_free(measured);
     twin_set_granule(t, rd, TWIN_RD);
@@ -479,8 +480,6 @@ static uint64_t feature_register_0(const RmmPlatform *p)
     value += (uint64_t)p->sha512 << 33;
     value += (uint64_t)p->num_lrs << 34;
     value += 10ull << 38;               /* 2^10 - 1 RECs */
-    value += (uint64_t)p->migration << 62;
-    value += (uint64_t)p->mte << 63;
     return value;
 }
 
@@ -496,7 +495,9 @@ static uint64_t run(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *in,
         return in[1] == RMM_ABI_VERSION_1_0 ? RMI_SUCCESS : IN_ERR;
     case RMI_FEATURES:
         *num = 1;
-        out[1] = in[1] ? 0 : feature_register_0(&t->platform);
+        out[1] = in[1] == 0 ? feature_register_0(&t->platform) :
+                 in[1] == 0xc3000100 ? t->platform.migration +
+                                       2 * t->platform.mte : 0;
         return RMI_SUCCESS;
     case RMI_GRANULE_DELEGATE:
         return delegate(t, in[1]);
