@@ -1,7 +1,8 @@
 /*
  * A Realm without an operating system, which tries what Linux never does.
  *
- * Loaded by -kernel as a flat image, two vCPUs, MMU off: an address is an IPA.
+ * Loaded by -kernel as a flat image, two vCPUs, MMU off but for one check: an
+ * address is an IPA.
  * Each check prints "ok WHAT" or "FAIL WHAT".  "stage NAME" means that it
  * waits for a character on the console, so that the test can look at QEMU or
  * migrate the Realm; the last line is "end".
@@ -326,6 +327,74 @@ static void check_outside(unsigned ipa_bits)
           "fetching beyond the IPA width is an address size fault");
 }
 
+/* ---- Stage 1, for a moment ---- */
+
+#define TABLE_ENTRY 3ul
+#define BLOCK_ENTRY (1ul | 3ul << 8 | 1ul << 10)        /* SH, AF */
+#define PAGE_ENTRY  (BLOCK_ENTRY | 2)
+#define GIB         0x40000000ul
+
+static uint64_t tables[3][512] __attribute__((aligned(4096)));
+
+/* 39 bits of VA by 4 KiB granules, 48 bits of IPA, all of it Normal memory. */
+static void mmu_on(void)
+{
+    const uint64_t tcr = 25 | 1ul << 8 | 1ul << 10 | 3ul << 12 | 1ul << 23 |
+                         5ul << 32;
+    uint64_t sctlr = 0;
+
+    asm volatile("msr mair_el1, %1\n"
+                 "msr tcr_el1, %2\n"
+                 "msr ttbr0_el1, %3\n"
+                 "isb\n"
+                 "tlbi vmalle1\n"
+                 "dsb sy\n"
+                 "isb\n"
+                 "mrs %0, sctlr_el1\n"
+                 "orr %0, %0, #1\n"
+                 "msr sctlr_el1, %0\n"
+                 "isb\n"
+                 : "+r"(sctlr) : "r"(0xfful), "r"(tcr), "r"(tables[0])
+                 : "memory");
+}
+
+static void mmu_off(void)
+{
+    uint64_t sctlr = 0;
+
+    asm volatile("mrs %0, sctlr_el1\n"
+                 "bic %0, %0, #1\n"
+                 "msr sctlr_el1, %0\n"
+                 "isb\n"
+                 "tlbi vmalle1\n"
+                 "dsb sy\n"
+                 "isb\n"
+                 : "+r"(sctlr) : : "memory");
+}
+
+/* The status code is that of an address size fault, plus the level. */
+static void check_outside_of_stage_1(unsigned ipa_bits)
+{
+    const uint64_t outside = 1ul << ipa_bits;
+    bool level_1, level_2, level_3, fetch;
+
+    tables[0][1] = RAM | BLOCK_ENTRY;
+    tables[0][2] = outside | BLOCK_ENTRY;
+    tables[0][3] = (uint64_t)tables[1] | TABLE_ENTRY;
+    tables[1][0] = outside | BLOCK_ENTRY;
+    tables[1][1] = (uint64_t)tables[2] | TABLE_ENTRY;
+    tables[2][0] = outside | PAGE_ENTRY;
+    mmu_on();
+    level_1 = read_aborts(2 * GIB, DATA_ABORT | 1);
+    fetch = fetch_aborts(2 * GIB, FETCH_ABORT | 1);
+    level_2 = write_aborts(3 * GIB + 8, DATA_ABORT | 2);
+    level_3 = read_aborts(3 * GIB + BLOCK, DATA_ABORT | 3);
+    mmu_off();
+    check(level_1 && fetch, "an address size fault has the level of a block");
+    check(level_2, "of a smaller block");
+    check(level_3, "and of a page");
+}
+
 static void check_shared(void)
 {
     volatile uint64_t *private = (volatile uint64_t *)SHARED;
@@ -400,6 +469,7 @@ void run(void)
     check_ripas_of_a_part();
     check_ripas_of_a_block();
     check_outside(ipa_bits);
+    check_outside_of_stage_1(ipa_bits);
     check_shared();
     check_host_call();
     check_psci();

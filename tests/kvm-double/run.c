@@ -376,7 +376,7 @@ static int handle_psci(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
     DoubleVm *vm = vcpu->vm;
-    unsigned target = exit->gprs[1];
+    unsigned target = exit->gprs[1] & 0xff; /* an MPIDR, as MPIDR_EL1 reads */
     struct kvm_run *run = vcpu->kvm_run;
 
     if (exit->gprs[0] == PSCI_FID_CPU_ON) {

@@ -90,7 +90,7 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
                            int size, bool probe, uintptr_t ra)
 {
     RealmAccess access = { .cs = cs, .va = addr, .type = type,
-                           .probe = probe, .ra = ra,
+                           .mmu_idx = mmu_idx, .probe = probe, .ra = ra,
                            .walk = ARM_CPU(cs)->env.tlb_fi };
 
     if (!arm_ops->tlb_fill_align(cs, out, addr, type, mmu_idx, memop, size,
@@ -98,6 +98,7 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
         return false;
     }
     access.ipa = out->phys_addr & TARGET_PAGE_MASK;
+    access.lg_page_size = out->lg_page_size;
     return realm_stage2(&access, out);
 }
 

@@ -351,21 +351,27 @@ static void enter_or_stop(CPUState *cs)
     }
 }
 
+/* The REC that the Realm named as MPIDR_EL1 reads: bit 31 is one there. */
+static CPUState *psci_target(const RmiRecExit *exit)
+{
+    return realm_cpu_by_mpidr(exit->gprs[1] & ~BIT_ULL(31));
+}
+
 static void cpu_on(RealmVcpu *calling, const RmiRecExit *exit)
 {
-    CPUState *cs = realm_cpu_by_mpidr(exit->gprs[1]);
+    CPUState *cs = psci_target(exit);
 
     if (!cs || complete_psci(calling, &realm_tcg.vcpus[cs->cpu_index]) ||
         realm_host_entered(cs)) {
         return;
     }
-    arm_set_cpu_on(exit->gprs[1], exit->gprs[2], exit->gprs[3], 1, true);
+    arm_set_cpu_on(realm_cpu_mpidr(cs), exit->gprs[2], exit->gprs[3], 1, true);
     enter_or_stop(cs);
 }
 
 static void affinity_info(RealmVcpu *calling, const RmiRecExit *exit)
 {
-    CPUState *cs = realm_cpu_by_mpidr(exit->gprs[1]);
+    CPUState *cs = psci_target(exit);
 
     if (cs) {
         complete_psci(calling, &realm_tcg.vcpus[cs->cpu_index]);

@@ -166,6 +166,8 @@ typedef struct RealmAccess {
     vaddr va;
     uint64_t ipa;               /* of the page */
     MMUAccessType type;
+    int mmu_idx;
+    uint8_t lg_page_size;       /* of what stage 1 found */
     bool probe;                 /* only tried: nothing may happen to the CPU */
     uintptr_t ra;
     struct ARMMMUFaultInfo *walk; /* of stage 1, if that needs this access */

@@ -56,6 +56,25 @@ static RmmAccess rmm_access(MMUAccessType type)
 }
 
 /*
+ * The level of the entry that stage 1 got the address from, by the size of
+ * what it maps; 0 if stage 1 is off.
+ */
+static int stage1_level(const RealmAccess *a)
+{
+    CPUARMState *env = &ARM_CPU(a->cs)->env;
+    ARMVAParameters p;
+    int bits;
+
+    if (!(env->cp15.sctlr_el[1] & SCTLR_M)) {
+        return 0;
+    }
+    p = aa64_va_parameters(env, a->va, core_to_arm_mmu_idx(env, a->mmu_idx),
+                           a->type != MMU_INST_FETCH, false);
+    bits = arm_granule_bits(p.gran);
+    return 3 - (a->lg_page_size - bits) / (bits - 3);
+}
+
+/*
  * ESR_EL2, FAR_EL2 and HPFAR_EL2 of a fault that the walk met at @level.
  * Without ISV, since a device is not reached in this way.  In a walk of stage
  * 1, FAR_EL2 is no virtual address; the RMM uses it for aborts that it
@@ -73,6 +92,7 @@ static RmmSyndrome syndrome(const RealmAccess *a, int level)
                (a->walk ? ISS_S1PTW : 0),
         .far = a->va,
         .hpfar = a->ipa >> TARGET_PAGE_BITS << 4,
+        .stage1_level = stage1_level(a),
     };
 }
 
@@ -104,11 +124,14 @@ static G_NORETURN void leave(const RealmAccess *a)
 
 /*
  * Nobody is told of an access that is only tried.  A walk of stage 1 is one:
- * if the access that needs it is real, Arm's code reports the abort.
+ * if the access that needs it is real, Arm's code reports the abort, with the
+ * level at which the walk was.
  */
-static bool refuse(const RealmAccess *a)
+static bool refuse(const RealmAccess *a, RmmFault fault)
 {
-    if (a->walk) {
+    if (a->walk && fault == RMM_FAULT_ADDRESS_SIZE) {
+        a->walk->type = ARMFault_AddressSize;
+    } else if (a->walk) {
         a->walk->type = ARMFault_SyncExternalOnWalk;
         a->walk->ea = true;
     }
@@ -139,7 +162,7 @@ static bool granule_protection_fault(const RealmAccess *a)
 }
 
 /* True: walk again.  False: an access that was only tried has failed. */
-static bool take_exception(const RealmAccess *a, int level)
+static bool take_exception(const RealmAccess *a, RmmFault fault, int level)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
     RmmSyndrome s = syndrome(a, level);
@@ -156,7 +179,7 @@ static bool take_exception(const RealmAccess *a, int level)
         return true;
     }
     if (a->probe) {
-        return refuse(a);
+        return refuse(a, fault);
     }
     if (pe.inject.pending) {
         deliver(a, &pe.inject);
@@ -204,7 +227,7 @@ bool realm_stage2(const RealmAccess *a, CPUTLBEntryFull *out)
             return granule_protection_fault(a);
         }
         again = a->probe && !host_may_help(fault)
-                ? refuse(a) : take_exception(a, found.level);
+                ? refuse(a, fault) : take_exception(a, fault, found.level);
     } while (again);
     return false;
 }
