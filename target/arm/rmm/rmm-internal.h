@@ -112,7 +112,7 @@ void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value);
 /* Whether rmm_exception can have left this in a REC (RmmRec.abort). */
 bool exception_abort_ok(RecAbort kind, uint64_t esr, uint64_t far);
 
-/* What the Realm finds in @x (X0 to X30) after an RSI call, with @num outputs. */
+/* What the Realm finds in @x, X0 to X30, after an RSI call with @num outputs. */
 void rsi_answer(uint64_t x[31], uint64_t x0, const uint64_t *out,
                 unsigned num);
 
