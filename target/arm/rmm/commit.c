@@ -8,8 +8,9 @@
  * Invariants: everything is checked before the first change; what the host
  * has to put right (a missing table) is reported with its IPA, and the call
  * may be made again.  The map is gone through once to check and once to
- * change, and with it the tables: a guest has a say in how long that takes.  With the commit goes the abort secret: whoever can run
- * the Realm cannot give it back.
+ * change, and with it the tables: a guest has a say in how long that takes.
+ * With the commit goes the abort secret: whoever can run the Realm cannot
+ * give it back.
  *
  * Lock rule: session.h; all streams, and the Realm's lock from the first
  * check to the change of state, so that nobody sees half of it.

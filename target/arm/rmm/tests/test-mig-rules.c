@@ -118,7 +118,7 @@ static Machine *scattered_new(unsigned tables)
 {
     MachineParams params = machine_defaults;
 
-    params.flags &= ~(uint64_t)RMI_REALM_MTE;
+    params.ext_flags &= ~RMI_REALM_EXT_MTE;
     params.granules = (PAGES_A_TABLE + 2) * tables + 100;
     return machine_new(&params);
 }
