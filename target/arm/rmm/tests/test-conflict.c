@@ -43,9 +43,10 @@ typedef uint64_t Side(World *w, RmmPe *pe);
 /* ---- the machine ---- */
 
 static void *(*plain_granule)(void *opaque, uint64_t pa);
+static void *(*plain_ns)(void *opaque, uint64_t pa, size_t len);
 static _Thread_local uint32_t jitter;           /* 0: none */
 
-static void *jittery_granule(void *opaque, uint64_t pa)
+static void maybe_yield(void)
 {
     if (jitter) {
         jitter = jitter * 1664525 + 1013904223;
@@ -53,7 +54,18 @@ static void *jittery_granule(void *opaque, uint64_t pa)
             g_thread_yield();
         }
     }
+}
+
+static void *jittery_granule(void *opaque, uint64_t pa)
+{
+    maybe_yield();
     return plain_granule(opaque, pa);
+}
+
+static void *jittery_ns(void *opaque, uint64_t pa, size_t len)
+{
+    maybe_yield();
+    return plain_ns(opaque, pa, len);
 }
 
 /* A Realm in NEW; page 0 and 1 assigned, RIPAS RAM up to page 8. */
@@ -67,6 +79,8 @@ static World *world_new(void)
     w->m->ops.key = test_key;
     plain_granule = w->m->ops.granule;
     w->m->ops.granule = jittery_granule;
+    plain_ns = w->m->ops.ns;
+    w->m->ops.ns = jittery_ns;
     fake_machine_start(w->m);
     params = fake_realm_params(w->m, &w->r, 33, 1);
     params->ext_flags = RMI_REALM_EXT_MIGRATION;
