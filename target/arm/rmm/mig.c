@@ -199,8 +199,13 @@ static bool find_stream(MigCall *c, MigLocks locks)
         }
         index = c->in[6];
     } else if (locks == STREAM_IN_BUNDLE) {
-        /* A wrong index leads to a stream whose seal does not match */
-        if (!rmm_read_ns(c->rmm, &index,
+        /*
+         * A wrong index leads to a stream whose seal does not match.  What is
+         * too short to have one is refused whatever stream it is, and what
+         * follows the buffer is not looked at.
+         */
+        if (c->in[3] >= sizeof(MigHeader) &&
+            !rmm_read_ns(c->rmm, &index,
                          c->in[2] + offsetof(MigHeader, stream),
                          sizeof(index))) {
             return false;

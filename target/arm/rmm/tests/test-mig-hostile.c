@@ -631,6 +631,21 @@ static void test_a_record_with_a_wrong_head_is_refused(void)
     }
 }
 
+/* At the end of Non-secure memory, so that nothing behind it can be read */
+static void test_a_memory_record_without_a_whole_head_is_refused(void)
+{
+    for (size_t len = 0; len < sizeof(MigHeader); len++) {
+        const uint64_t end = NS_BLOB(MIG_MAX_STREAMS + 1);
+        Lie l = lie_new();
+
+        g_assert_cmphex(MIG(l.dst, MIG_IMPORT_MEMORY, end - len, len,
+                            NS_LIST(0), 1), ==, REFUSED(MIG_CAUSE_FORMAT));
+        g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
+        machine_free(l.src);
+        machine_free(l.dst);
+    }
+}
+
 static void test_the_epochs_end_before_they_wrap(void)
 {
     const MigHeader h = { .type = MIG_TYPE_EPOCH, .total = 2 };
@@ -687,6 +702,7 @@ int main(int argc, char **argv)
     TEST(a_rec_with_impossible_contents_is_refused);
     TEST(a_map_that_is_none_is_refused);
     TEST(a_record_with_a_wrong_head_is_refused);
+    TEST(a_memory_record_without_a_whole_head_is_refused);
     TEST(the_epochs_end_before_they_wrap);
     TEST(tags_whose_length_tells_something_are_refused);
     g_test_add_func("/mig-hostile/no_iv_is_used_twice", oracle_check);
