@@ -33,6 +33,7 @@ int contract_main(int argc, char **argv, const ContractHarness *harness,
     const char *path = getenv("CONTRACT_TRANSCRIPT");
     int status;
 
+    signal(SIGPIPE, SIG_IGN);           /* machine.c tells who died */
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     machine_init(harness);
