@@ -10,22 +10,23 @@ import functools
 import random
 import struct
 
+from causes import HEADER, HELLO, SEAL, of_begin, of_offer, of_records
 from items import frame, start_section
 from lab import Cut
 
 BUNDLES = ('immutable', 'memory', 'epoch', 'mutable', 'rec', 'start')
 RECORDS = ('session', *BUNDLES)
-HEADER, HELLO, SEAL = 0x30, 0xa0, 16            # target/arm/rmm/mig-abi.h
 PAGE, PAGE_AND_TAGS = 4096, 4096 + 129
 # Fields of a bundle's header: offset, format
 FIELDS = {'size': (8, '<I'), 'counter': (0x10, '<Q'), 'iv': (0x18, '<Q'),
           'epoch': (0x20, '<I'), 'count': (0x24, '<I'), 'total': (0x28, '<Q')}
-PART, END = 2, 3                                # kinds of section of QEMU
+START, PART, END = 1, 2, 3                      # kinds of section of QEMU
 EOF = b'\0'
 
 
 class Attack:
-    """Passes Items on, and changes some.  .done: it has."""
+    """Passes Items on, and changes some.  .done: it has.  .cause: what the
+    refusal then has to tell, a name in causes.py."""
 
     harmless = False            # nothing that anybody relies on is changed
 
@@ -35,6 +36,7 @@ class Attack:
         self.forge = options.get('forge', False)        # see lab.Relay
         self.exit_on_error = options.get('exit_on_error', False)
         self.harmless = options.get('harmless', False)
+        self.cause = options.get('cause')
         self.done = False
         self.library = {}       # records of other sessions: (kind, bytes)
         self.history = []       # of this one
@@ -55,15 +57,25 @@ class Attack:
         return None
 
 
-def encode(item, kind, records):
-    """An Item of records, with others instead; those without a kind have
-    that of the record that was changed."""
-    records = [(own or kind, data) for own, data in records]
+def encode(item, records):
+    """An Item of records, with others instead."""
     if item.name == 'start':
         return [start_section(item, data) for _, data in records]
     if item.records[0][0] == 'session':
         return [frame(records)] if records else []
     return [frame([record]) for record in records]
+
+
+def of_change(item, at, records, history):
+    """The cause that others have to meet in the place of one record."""
+    kind, old = item.records[at]
+    if item.records[0][0] != 'session':
+        return of_records(kind, old, records, history)
+    whole = item.records[:at] + records + item.records[at + 1:]
+    if whole and whole[0][0] == 'memory':       # in a frame for such
+        return 'STATE'
+    return of_begin(*(b''.join(data for _, data in each)
+                      for each in (item.records, whole)))
 
 
 class OnOffer(Attack):
@@ -73,7 +85,9 @@ class OnOffer(Attack):
 
     def offer(self, offer):
         self.done = True
-        return self.function(self, offer)
+        changed = self.function(self, offer)
+        self.cause = self.cause or of_offer(offer, changed)
+        return changed
 
 
 class OnRecord(Attack):
@@ -96,7 +110,9 @@ class OnRecord(Attack):
         if [data for _, data in records] == [item.records[at][1]]:
             raise ValueError(f'{self.name} changes nothing')
         self.done = True
-        return encode(item, self.kind, item.records[:at] + records
+        records = [(own or self.kind, data) for own, data in records]
+        self.cause = of_change(item, at, records, self.history)
+        return encode(item, item.records[:at] + records
                       + item.records[at + 1:])
 
 
@@ -131,13 +147,13 @@ class Reorder(Attack):
         kinds = [kind for kind, _ in item.records]
         if self.kind in kinds and len(kinds) == 2:
             self.done = True
-            return encode(item, '', item.records[::-1])
+            return encode(item, item.records[::-1])
         if self.kind in kinds and not self.held:
             self.held = item.records
             return []
         if self.held and kinds:
             self.done = True
-            return encode(item, '', item.records + self.held)
+            return encode(item, item.records + self.held)
         return None
 
 
@@ -353,10 +369,11 @@ def plan_offer(plan):
                  cut_off(lambda _, length, less=less: length - less, False))
     plan.add(OnOffer, 'offer: longer', lengthen(1))
     plan.add(OnOffer, 'offer: of another destination, which has gone',
-             lambda attack, data: attack.library['offer'])
+             lambda attack, data: attack.library['offer'],
+             cause='OTHER_OFFER')
     plan.add(OnOffer, 'offer: head with the token of another one',
              lambda attack, data: data[:HELLO]
-             + attack.library['offer'][HELLO:])
+             + attack.library['offer'][HELLO:], cause='PEER_CHALLENGE')
     plan.add(OnOffer, 'offer: token with the head of another one',
              lambda attack, data: attack.library['offer'][:HELLO]
              + data[HELLO:])
@@ -434,11 +451,13 @@ def plan_order(plan):
     plan.add(OnRecord, 'memory of epoch 2: dropped', 'memory', lambda *_: [],
              second=True)
     for kind in RECORDS[:-1]:
-        plan.add(Reorder, f'{kind}: after the next one', kind)
+        plan.add(Reorder, f'{kind}: after the next one', kind, cause='FORMAT'
+                 if kind in ('session', 'immutable') else 'ORDER')
     for first, last in (('memory', 'mutable'), ('memory', 'rec'),
                         ('epoch', 'mutable'), ('epoch', 'rec'),
                         ('mutable', 'rec')):
-        plan.add(Hold, f'{first} and what follows: after {last}', first, last)
+        plan.add(Hold, f'{first} and what follows: after {last}', first, last,
+                 cause='ORDER')
     for kind in RECORDS:
         for other in RECORDS[:-1]:
             for place in ('before', 'after', 'instead'):
@@ -481,6 +500,39 @@ def plan_pages(plan):
                         crossed(origin, *parts))
 
 
+def of_frame(kind, offset, mask):
+    """Of a bit of a frame's header: type, zero, size, each big endian.  One
+    more bit of the third byte of a size goes beyond what the source sends,
+    and of the second beyond the first records."""
+    if offset <= 4:
+        return 'FRAME'
+    if offset == 5 and (mask == 0x10 or kind in ('mutable', 'rec')):
+        return 'SHORT'
+    return 'FORMAT'
+
+
+def of_section(name, of_length, body):
+    """Of a bit of each byte of a whole section: kind, number, length of its
+    name, name, instance, version; body; footer, with the number again."""
+    return ['SECTION', *['FOOTER'] * 4, of_length, *['SECTION'] * len(name),
+            *['SECTION'] * 4, *['SECTION_VERSION'] * 4, *body,
+            *['FOOTER'] * 5]
+
+
+# A name that is too long ends with the stream, or behind the zeros that end
+# it, and its version is what follows then.
+READY = of_section('realm-ready', 'SHORT', [])
+REALM_CONFIG = of_section('realm-config', 'SECTION_VERSION', ['CONFIG'] * 79)
+# The size, big endian; the token and what follows it.
+REALM_START = of_section('realm-start', 'SECTION_VERSION', [
+    *['START_SIZE'] * 3, 'FORMAT', *[None] * 64, *['START_REST'] * 192])
+# Without footer; for two bits of each byte.
+FIRST_PART = [(cause, cause) for cause in of_section('realm', None, [])[:-5]]
+FIRST_PART[0] = ('NO_START', 'SECTION')         # it is QEMU's end of stream
+FIRST_PART[5] = ('SECTION', 'SECTION_VERSION')
+OTHER_PART = [(None, 'SECTION')] + [('SECTION', 'SECTION')] * 4
+
+
 def plan_frames(plan):
     for kind in RECORDS[:-1]:
         if kind == 'immutable':
@@ -488,49 +540,58 @@ def plan_frames(plan):
         for offset in range(8):
             for mask in (1, 0x10):
                 plan.add(OnBytes, f'frame of {kind}: flip 0x{offset:x} mask '
-                         f'0x{mask:x}', 'frame', flip(offset, mask), kind)
+                         f'0x{mask:x}', 'frame', flip(offset, mask), kind,
+                         cause=of_frame(kind, offset, mask))
     for offset in range(8):
         for mask in (1, 0x40):
             plan.add(OnBytes, f'last frame of a part: flip 0x{offset:x} mask '
-                     f'0x{mask:x}', 'end', flip(offset, mask))
-    for name, size in (('foot', 5), ('ready', 30), ('config', 110)):
-        for offset in range(size):
+                     f'0x{mask:x}', 'end', flip(offset, mask), cause='FRAME')
+    for name, causes in (('foot', ['FOOTER'] * 5), ('ready', READY),
+                         ('config', REALM_CONFIG)):
+        for offset, cause in enumerate(causes):
             mask = 1 << offset % 8
             plan.add(OnBytes, f'{name}: flip 0x{offset:x} mask 0x{mask:x}',
-                     name, flip(offset, mask))
-    for what, kind, size in (('first', 1, 19), ('next', PART, 5),
-                             ('last', END, 5)):
-        for offset in range(size):
-            for mask in (1, 0x20):
+                     name, flip(offset, mask), cause=cause)
+    for what, kind, causes in (('first', START, FIRST_PART),
+                               ('next', PART, OTHER_PART),
+                               ('last', END, OTHER_PART)):
+        for offset, both in enumerate(causes):
+            for mask, cause in zip((1, 0x20), both):
                 # A part and the last one are the same to a destination.
-                same = kind in (PART, END) and offset == 0 and mask == 1
                 plan.add(OnBytes, f'{what} part: flip 0x{offset:x} mask '
                          f'0x{mask:x}', 'part', flip(offset, mask), kind,
-                         harmless=same)
-    # realm-start: kind, number, name, instance, version, size; token; footer
+                         cause=cause, harmless=cause is None)
     for offset in [*range(29), *range(98, 290, 8), *range(285, 290)]:
         name = f'realm-start: flip 0x{offset:x}'
         if name not in plan.attacks:
-            plan.add(OnBytes, name, 'start', flip(offset, 1 << offset % 8))
+            plan.add(OnBytes, name, 'start', flip(offset, 1 << offset % 8),
+                     cause=REALM_START[offset])
 
 
 def plan_sections(plan):
-    for name in ('part', 'frame', 'end', 'foot'):
-        plan.add(OnBytes, f'{name}: dropped', name, lambda *_: b'')
-        plan.add(OnBytes, f'{name}: twice', name, lambda _, data: data * 2)
+    for name, dropped, twice in (('part', 'NO_START', 'FRAME'),
+                                 ('frame', 'STATE', 'FORMAT'),
+                                 ('end', 'FRAME', 'FOOTER'),
+                                 ('foot', 'FOOTER', 'SECTION')):
+        plan.add(OnBytes, f'{name}: dropped', name, lambda *_: b'',
+                 cause=dropped)
+        plan.add(OnBytes, f'{name}: twice', name, lambda _, data: data * 2,
+                 cause=twice)
     for name in ('config', 'ready'):
         plan.add(OnBytes, f'{name}: dropped', name, lambda *_: b'',
                  harmless=True, forge=name == 'ready')
         plan.add(OnBytes, f'{name}: twice', name, lambda _, data: data * 2,
                  harmless=True)
-    for name, kind in (('config', None), ('part', 1), ('part', PART),
+    for name, kind in (('config', None), ('part', START), ('part', PART),
                        ('part', END), ('ready', None), ('start', None)):
         which = f'{name} {kind}' if kind else name
         plan.add(OnBytes, f'{which}: QEMU\'s end of stream before it', name,
-                 lambda _, data: EOF + data, kind)
+                 lambda _, data: EOF + data, kind, cause='NO_START')
         plan.add(OnBytes, f'{which}: QEMU\'s end of stream instead', name,
-                 lambda _, data: EOF, kind, forge=name != 'config')
-    plan.add(OnBytes, 'realm-start: dropped', 'start', lambda *_: b'')
+                 lambda _, data: EOF, kind, forge=name != 'config',
+                 cause='NO_START')
+    plan.add(OnBytes, 'realm-start: dropped', 'start', lambda *_: b'',
+             cause='NO_START')
 
 
 def plan_forged(plan):
