@@ -1,0 +1,76 @@
+# Tests of tests/guest/init, the guest's first program: which modules it loads
+# and what it says of a Realm, with the sysfs of kernels that are given here.
+# Linux 7.4 and newer: the series "firmware: smccc: Add an Arm SMCCC bus", v7,
+# of June 2026.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+INIT = Path(__file__).resolve().with_name('init')
+RSI = '[    0.000000] RME: Using RSI version 1.0'
+VIRTIO = {'bus/virtio/devices/virtio0/modalias': 'virtio:d00000001v00001AF4'}
+OLD = {'bus/platform/devices/arm-cca-dev/modalias': 'platform:arm-cca-dev'}
+NEW = {'bus/arm_smccc/devices/arm-smccc-trng-1/modalias':
+           'arm_smccc:arm-smccc-trng',
+       'bus/arm_smccc/devices/arm-rsi-dev-2/modalias': 'arm_smccc:arm-rsi-dev'}
+
+
+class Init(unittest.TestCase):
+    def run_init(self, function, sysfs, log=''):
+        """Runs one function of it; returns what that said and loaded."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in sysfs.items():
+                path = Path(folder, 'sys', name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + '\n')
+            functions = INIT.read_text().split('\nmount_all\n')[0]
+            script = (functions.replace('/sys/', f'{folder}/sys/')
+                      + '\nPATH=/usr/bin:/bin\n'
+                      'modprobe() { echo "load $2"; }\n'
+                      f"dmesg() {{ echo '{log}'; }}\n"
+                      f'mount() {{ :; }}\n{function}\n')
+            return subprocess.run(['sh', '-c', script], text=True, check=False,
+                                  stdout=subprocess.PIPE).stdout.splitlines()
+
+    def loaded(self, sysfs):
+        return self.run_init('load_drivers', sysfs)
+
+    def realm(self, sysfs, log=''):
+        """The first words of its line, and the one about the RSI."""
+        words = self.run_init('say_facts', sysfs, log)[0].split()
+        return words[1], words[4]
+
+    def test_drivers_of_a_realm(self):
+        self.assertEqual(self.loaded(VIRTIO | OLD),
+                         ['load virtio:d00000001v00001AF4',
+                          'load platform:arm-cca-dev'])
+
+    def test_drivers_of_a_realm_from_7_4_on(self):
+        self.assertEqual(self.loaded(VIRTIO | NEW),
+                         ['load virtio:d00000001v00001AF4',
+                          'load arm_smccc:arm-rsi-dev',
+                          'load arm_smccc:arm-smccc-trng'])
+
+    def test_drivers_of_an_ordinary_guest(self):
+        self.assertEqual(self.loaded(VIRTIO),
+                         ['load virtio:d00000001v00001AF4'])
+
+    def test_a_realm_is_known_by_its_log(self):
+        self.assertEqual(self.realm(OLD, RSI), ('realm=yes', 'rsi=1.0'))
+        self.assertEqual(self.realm({}), ('realm=no', 'rsi=none'))
+
+    def test_a_realm_is_known_by_sysfs_from_7_4_on(self):
+        for value, log, realm in (('1', RSI, ('realm=yes', 'rsi=1.0')),
+                                  ('1', '', ('realm=yes', 'rsi=none')),
+                                  ('0', '', ('realm=no', 'rsi=none'))):
+            self.assertEqual(
+                self.realm(NEW | {'firmware/cca/realm_guest': value}, log),
+                realm)
+
+
+if __name__ == '__main__':
+    unittest.main()
