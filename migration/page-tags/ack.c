@@ -64,7 +64,8 @@ bool page_tags_pong(uint32_t value)
 {
     Error *err = NULL;
 
-    if (!page_tags.sending || (value & 0xffff0000u) != ACK_MAGIC) {
+    if (!qatomic_read(&page_tags.sending) ||
+        (value & 0xffff0000u) != ACK_MAGIC) {
         return false;
     }
     if (!(value & ACK_OK)) {

@@ -71,7 +71,7 @@ int page_tags_fail(Error *err)
 /* Called also when a display looks for what to draw; then it costs little. */
 static void log_sync(MemoryListener *listener, bool last_stage)
 {
-    if (page_tags.sending) {
+    if (qatomic_read(&page_tags.sending)) {
         page_tags_source_sync();
     }
 }

@@ -8,7 +8,9 @@
  * tag is written.  Tags of a page are written in the order in which they
  * came: a page that comes again ends the batch that has it.  With multifd the
  * main channel has only zero pages, which are written at once: a later
- * packet of another channel may have the same page.
+ * packet of another channel may have the same page.  The bit of a page that
+ * may have tags is set before they are written, and cleared after they are
+ * gone.
  *
  * Lock rule: the main channel's batch: the thread that loads it.  Bits are
  * atomic, since pages of one word may be on several channels; a page is on
@@ -33,14 +35,33 @@
 static PageTagsBatch *main_batch;
 static bool has_run;            /* so the guest may have made any tag */
 
+/* The pages of @batch whose tags are zero now need no more of these. */
+static void forget_tagged(const PageTagsBatch *batch, unsigned pages)
+{
+    unsigned long first = batch->offset >> qemu_target_page_bits();
+    size_t size = page_tags.ops->tag_bytes;
+
+    for (unsigned i = 0; i < pages; i++) {
+        if (buffer_is_zero(batch->tags + i * size, size)) {
+            clear_bit_atomic(first + i, batch->where->tagged);
+        }
+    }
+}
+
 bool page_tags_batch_flush(PageTagsBatch *batch, Error **errp)
 {
     unsigned pages = batch->pages;
 
     batch->pages = 0;
-    return !pages ||
-           page_tags.ops->write(batch->where->block, batch->offset, pages,
-                                batch->tags, errp);
+    if (!pages) {
+        return true;
+    }
+    if (!page_tags.ops->write(batch->where->block, batch->offset, pages,
+                              batch->tags, errp)) {
+        return false;
+    }
+    forget_tagged(batch, pages);
+    return true;
 }
 
 static bool continues(const PageTagsBatch *batch, const PageTagsBlock *where,
@@ -51,20 +72,15 @@ static bool continues(const PageTagsBatch *batch, const PageTagsBlock *where,
                                       << qemu_target_page_bits());
 }
 
-/* The page's bit becomes @tagged; whether its tags need to be written. */
+/* Whether the page's tags, which become @tagged, need to be written. */
 static bool needs_write(PageTagsBlock *where, ram_addr_t offset, bool tagged)
 {
     unsigned long page = offset >> qemu_target_page_bits();
 
     if (tagged) {
         set_bit_atomic(page, where->tagged);
-        return true;
     }
-    if (!test_bit(page, where->tagged)) {
-        return false;
-    }
-    clear_bit_atomic(page, where->tagged);
-    return true;
+    return test_bit(page, where->tagged);
 }
 
 bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
@@ -160,13 +176,15 @@ static bool get_record(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
 
 static bool check_announced(Error **errp)
 {
-    if (!page_tags.announced) {
+    if (page_tags.loaded == PAGE_TAGS_NOTHING) {
         error_setg(errp, "the source sends RAM without tags, and this machine "
                    "has %s %u; give both sides the same machine and CPU "
                    "options, and the same page-tags property",
                    page_tags.ops->level_name, page_tags.ops->level());
+    } else if (page_tags.loaded == PAGE_TAGS_END) {
+        error_setg(errp, "the source sends RAM behind the end of its tags");
     }
-    return page_tags.announced;
+    return page_tags.loaded == PAGE_TAGS_ANNOUNCEMENT;
 }
 
 /* @f: NULL for a page of zeros, which has no record. */
@@ -224,6 +242,8 @@ void page_tags_destination_begin(void)
             bitmap_fill(b->tagged, pages);
         }
     }
+    /* There may be one of a migration that ended in its setup. */
+    page_tags_destination_end();
     main_batch = g_new0(PageTagsBatch, 1);
 }
 

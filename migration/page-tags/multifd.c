@@ -73,7 +73,8 @@ void page_tags_multifd_setup(MultiFDSendParams *p)
 
 static bool is_ours(MultiFDSendParams *p)
 {
-    return page_tags.sending && !multifd_payload_device_state(p->data) &&
+    return qatomic_read(&page_tags.sending) &&
+           !multifd_payload_device_state(p->data) &&
            page_tags_find(p->data->u.ram.block);
 }
 

@@ -9,7 +9,9 @@
  *     multifd.c      records at the end of a packet
  *
  * Lock rule: `ops` and `blocks` are written once, at registration; `sending`
- * under the BQL, before the first page is sent; the counters are atomic.
+ * under the BQL, before the first page is sent, and is atomic, as the counters
+ * are: channels and the return path read it; `loaded` is the thread's that
+ * loads the main channel, until it has come to the end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,12 +34,19 @@ typedef struct PageTagsBlock {
     unsigned long *tagged;
 } PageTagsBlock;
 
+/* How far the section was loaded. */
+typedef enum PageTagsLoaded {
+    PAGE_TAGS_NOTHING,
+    PAGE_TAGS_ANNOUNCEMENT,
+    PAGE_TAGS_END,
+} PageTagsLoaded;
+
 typedef struct PageTags {
     const PageTagsOps *ops;     /* NULL: this machine has no tags */
     PageTagsBlock blocks[PAGE_TAGS_MAX_BLOCKS];
     unsigned num_blocks;
-    bool sending;               /* the section was announced */
-    bool announced;             /* its announcement was loaded */
+    bool sending;               /* the section was announced; atomic */
+    PageTagsLoaded loaded;
     Stat64 records;             /* so many were sent, or loaded */
 } PageTags;
 

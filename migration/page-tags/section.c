@@ -13,18 +13,21 @@
  * Invariants: all is checked before a page is loaded: level, sizes, and that
  * both sides have tags for the same blocks.  A stream whose records were
  * lost does not load.  The end is loaded after all pages of the main
- * channel; then the last batch of tags is written.
+ * channel; then the last batch of tags is written.  A stream without the end
+ * does not load.
  *
- * Lock rule: BQL.
+ * Lock rule: BQL, but for check_end().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/register.h"
@@ -142,7 +145,7 @@ static int save_setup(QEMUFile *f, void *opaque, Error **errp)
     page_tags_source_begin();
     page_tags_ack_begin();
     stat64_set(&page_tags.records, 0);
-    page_tags.sending = true;
+    qatomic_set(&page_tags.sending, true);
     put_announcement(f);
     trace_page_tags_announce(page_tags.ops->section, page_tags.ops->level());
     if (!page_tags_multifd_sync_send(errp) || !page_tags_ack_wait(f, errp)) {
@@ -163,8 +166,32 @@ static int save_complete(QEMUFile *f, void *opaque)
 
 static void save_cleanup(void *opaque)
 {
-    page_tags.sending = false;
+    qatomic_set(&page_tags.sending, false);
     page_tags_source_end();
+}
+
+/*
+ * A thread of QEMU's that helps to load.  QEMU takes a stream that ends early
+ * for a whole one and has no handler there, but waits for such threads.
+ */
+static bool check_end(void *opaque, bool *should_quit, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    qemu_event_wait(&mis->main_thread_load_event);
+    if (qatomic_read(should_quit) || qemu_file_get_error(mis->from_src_file) ||
+        migrate_has_error(migrate_get_current()) ||
+        page_tags.loaded == PAGE_TAGS_END) {
+        return true;
+    }
+    error_setg(errp, "%s: the stream ends without the %s",
+               page_tags.ops->section,
+               page_tags.loaded == PAGE_TAGS_NOTHING ? "section"
+                                                     : "section's end");
+    error_report_err(error_copy(*errp));
+    /* QEMU tells the source at its end that loading went wrong. */
+    qemu_file_set_error(mis->from_src_file, -EINVAL);
+    return false;
 }
 
 static int load_setup(QEMUFile *f, void *opaque, Error **errp)
@@ -172,16 +199,18 @@ static int load_setup(QEMUFile *f, void *opaque, Error **errp)
     if (prepare(opaque, errp)) {
         return -EINVAL;
     }
-    page_tags.announced = false;
+    page_tags.loaded = PAGE_TAGS_NOTHING;
     stat64_set(&page_tags.records, 0);
     page_tags_destination_begin();
+    qemu_loadvm_start_load_thread(check_end, NULL);
     return 0;
 }
 
 static int load_cleanup(void *opaque)
 {
-    page_tags.announced = false;
     page_tags_destination_end();
+    /* The thread may wait still, if QEMU gave up before its main loop. */
+    qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
     return 0;
 }
 
@@ -259,8 +288,8 @@ static bool load_start(QEMUFile *f, Error **errp)
 {
     bool ok = check_announcement(f, errp);
 
-    page_tags.announced = ok;
     if (ok) {
+        page_tags.loaded = PAGE_TAGS_ANNOUNCEMENT;
         page_tags_multifd_sync_recv();
     }
     page_tags_ack_send(page_tags.ops->level(), ok);
@@ -277,7 +306,24 @@ static bool load_end(QEMUFile *f, Error **errp)
                    PRIu64 " arrived", sent, loaded);
         return false;
     }
-    return page_tags_destination_flush(errp);
+    if (!page_tags_destination_flush(errp)) {
+        return false;
+    }
+    page_tags.loaded = PAGE_TAGS_END;
+    return true;
+}
+
+static bool load_next(QEMUFile *f, Error **errp)
+{
+    switch (page_tags.loaded) {
+    case PAGE_TAGS_NOTHING:
+        return load_start(f, errp);
+    case PAGE_TAGS_ANNOUNCEMENT:
+        return load_end(f, errp);
+    default:
+        error_setg(errp, "the section comes again behind its end");
+        return false;
+    }
 }
 
 static int load_state(QEMUFile *f, void *opaque, int version_id)
@@ -287,8 +333,7 @@ static int load_state(QEMUFile *f, void *opaque, int version_id)
     if (version_id != PAGE_TAGS_VERSION) {
         error_setg(&err, "the section has version %d, and version %d can be "
                    "loaded", version_id, PAGE_TAGS_VERSION);
-    } else if (!page_tags.announced ? load_start(f, &err)
-                                    : load_end(f, &err)) {
+    } else if (load_next(f, &err)) {
         return 0;
     }
     return page_tags_fail(err);

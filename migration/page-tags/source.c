@@ -116,7 +116,7 @@ bool page_tags_present(RAMBlock *block, ram_addr_t offset)
 {
     const uint8_t *tags;
 
-    if (!page_tags.sending || !page_tags_find(block)) {
+    if (!qatomic_read(&page_tags.sending) || !page_tags_find(block)) {
         return false;
     }
     tags = tags_of(block, offset, NULL);
@@ -140,7 +140,7 @@ bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
     Error *err = NULL;
     size_t size = 1;
 
-    if (!page_tags.sending || !page_tags_find(block)) {
+    if (!qatomic_read(&page_tags.sending) || !page_tags_find(block)) {
         return true;
     }
     tags = tags_of(block, offset, &err);

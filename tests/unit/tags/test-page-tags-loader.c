@@ -3,7 +3,8 @@
  *
  * Purpose: a good stream is loaded, with as few writes as possible; one that
  * is cut, hostile or of another machine is refused with a reason, and no tag
- * is written for it.
+ * is written for it.  What QEMU does between a load's begin and its end is in
+ * begin() and end_of_stream().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,6 +18,7 @@
 #include "exec/target_page.h"
 #include "io/channel-buffer.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/page-tags/hooks.h"
 #include "migration/page-tags/page-tags.h"
@@ -34,6 +36,9 @@
 
 AddressSpace address_space_memory;
 static MigrationState the_migration;
+static MigrationIncomingState incoming;
+static MigrationLoadThread load_thread;
+static bool load_threads_abort;
 static const SaveVMHandlers *handlers;
 static VMChangeStateHandler *vm_changed;
 static char *error;
@@ -44,6 +49,21 @@ static unsigned syncs;
 MigrationState *migrate_get_current(void)
 {
     return &the_migration;
+}
+
+MigrationIncomingState *migration_incoming_get_current(void)
+{
+    return &incoming;
+}
+
+void qemu_loadvm_start_load_thread(MigrationLoadThread function, void *opaque)
+{
+    load_thread = function;
+}
+
+bool migrate_has_error(MigrationState *s)
+{
+    return error;
 }
 
 void migrate_set_error(MigrationState *s, const Error *err)
@@ -251,29 +271,54 @@ static int get_tag(unsigned page, unsigned tag)
     return get(record, tag ? 2 : 1, page);
 }
 
-static void begin(bool announce)
+static int announce(void)
 {
-    Error *err = NULL;
+    g_autoptr(GByteArray) bytes = announcement(&good);
 
+    acks = -1;
+    return load(bytes->data, bytes->len, PAGE_TAGS_VERSION);
+}
+
+static void setup(void)
+{
+    qemu_event_reset(&incoming.main_thread_load_event);
+    g_assert_cmpint(handlers->load_setup(NULL, NULL, &error_abort), ==, 0);
+}
+
+static void begin(bool announced)
+{
     memset(guest, 0, sizeof(guest));
     writes = pages_written = 0;
     broken = multifd = false;
     acks = -1;
     syncs = 0;
-    g_assert_cmpint(handlers->load_setup(NULL, NULL, &err), ==, 0);
-    if (announce) {
-        g_autoptr(GByteArray) bytes = announcement(&good);
-
-        g_assert_cmpint(load(bytes->data, bytes->len, 1), ==, 0);
+    incoming.from_src_file = stream("", 0);
+    setup();
+    if (announced) {
+        g_assert_cmpint(announce(), ==, 0);
         g_assert_cmpint(acks, ==, 1);
         g_assert_cmpuint(syncs, ==, 1);
     }
+}
+
+/* QEMU has met the end, and waits for its threads; what they say to it. */
+static int end_of_stream(void)
+{
+    Error *err = NULL;
+
+    qemu_event_set(&incoming.main_thread_load_event);
+    if (!load_thread(NULL, &load_threads_abort, &err)) {
+        migrate_set_error(&the_migration, err);
+        error_free(err);
+    }
+    return qemu_file_get_error(incoming.from_src_file);
 }
 
 static void end(void)
 {
     g_assert_null(error);
     handlers->load_cleanup(NULL);
+    qemu_fclose(incoming.from_src_file);
     memset(page_tags.blocks[0].tagged, 0, PAGES / 8);
 }
 
@@ -479,6 +524,104 @@ static void test_write_fails(void)
     end();
 }
 
+/* QEMU loads once more into the same guest, whose page 5 has tags still. */
+static void check_zero_tags_replace_those_of_page_5(void)
+{
+    g_clear_pointer(&error, g_free);
+    handlers->load_cleanup(NULL);
+    assert_tag(5, 9);
+    broken = false;
+    setup();
+    g_assert_cmpint(announce(), ==, 0);
+    g_assert_cmpint(page_tags_get_zero(&block, 5 * PAGE), ==, 0);
+    g_assert_cmpint(load_end(0), ==, 0);
+    assert_tag(5, 0);
+    end();
+}
+
+static void test_zero_tags_that_were_not_written(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(5, 9), ==, 0);
+    g_assert_cmpint(get_tag(7, 9), ==, 0);
+    broken = true;                          /* for page 7, before page 5 */
+    g_assert_cmpint(page_tags_get_zero(&block, 5 * PAGE), <, 0);
+    check_zero_tags_replace_those_of_page_5();
+
+    begin(true);
+    g_assert_cmpint(get_tag(5, 9), ==, 0);
+    g_assert_cmpint(get_tag(5, 0), ==, 0);
+    broken = true;                          /* for page 5 */
+    g_assert_cmpint(load_end(2), <, 0);
+    check_zero_tags_replace_those_of_page_5();
+}
+
+static void test_whole_stream(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(1, 1), ==, 0);
+    g_assert_cmpint(load_end(1), ==, 0);
+    g_assert_cmpint(end_of_stream(), ==, 0);
+    assert_tag(1, 1);
+    end();
+}
+
+/* QEMU calls this a success; the tags of page 1 would be lost. */
+static void test_stream_without_the_end(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(1, 1), ==, 0);
+    assert_failed(end_of_stream(), "the stream ends without the section's end");
+    end();
+}
+
+static void test_stream_without_the_section(void)
+{
+    begin(false);
+    assert_failed(end_of_stream(), "the stream ends without the section");
+    end();
+}
+
+/* Then QEMU knows, and nobody hears of anything else. */
+static void test_stream_that_failed(void)
+{
+    begin(true);
+    qemu_file_set_error(incoming.from_src_file, -EIO);
+    g_assert_cmpint(end_of_stream(), ==, -EIO);
+    end();
+    begin(true);
+    load_threads_abort = true;
+    g_assert_cmpint(end_of_stream(), ==, 0);
+    load_threads_abort = false;
+    end();
+}
+
+static void test_behind_the_end(void)
+{
+    begin(true);
+    g_assert_cmpint(load_end(0), ==, 0);
+    assert_failed(get_tag(1, 1), "behind the end of its tags");
+    assert_failed(page_tags_get_zero(&block, 0), "behind the end of its tags");
+    assert_failed(load_end(0), "the section comes again behind its end");
+    g_assert_cmpint(end_of_stream(), ==, 0);
+    g_assert_cmpuint(writes, ==, 0);
+    end();
+}
+
+/* Another section's setup failed; LeakSanitizer looks what is left. */
+static void test_setup_again(void)
+{
+    begin(true);
+    g_assert_cmpint(get_tag(1, 1), ==, 0);
+    setup();
+    g_assert_cmpint(announce(), ==, 0);
+    g_assert_cmpint(get_tag(2, 1), ==, 0);
+    g_assert_cmpint(load_end(1), ==, 0);
+    assert_tag(1, 0);
+    assert_tag(2, 1);
+    end();
+}
+
 /* A packet of @n pages with data, from page 2 on, and a zero page: page 1. */
 static int receive(uint32_t claim, const uint8_t *bytes, size_t size,
                    unsigned n, Error **errp)
@@ -619,6 +762,8 @@ static const struct {
     { "runs-are-written-at-once", test_runs_are_written_at_once },
     { "zero-tags-cost-nothing", test_zero_tags_cost_nothing },
     { "zero-tags-replace-others", test_zero_tags_replace_others },
+    { "zero-tags-that-were-not-written-come-again",
+      test_zero_tags_that_were_not_written },
     { "a-page-that-comes-again-wins", test_a_page_that_comes_again_wins },
     { "other-ram-has-no-records", test_other_ram_has_no_records },
     { "announcements-of-others-are-refused", test_announcements_of_others },
@@ -629,6 +774,13 @@ static const struct {
     { "hostile-records-are-refused", test_records_are_hostile },
     { "lost-records-are-noticed", test_records_were_lost },
     { "a-failed-write-fails-the-migration", test_write_fails },
+    { "a-whole-stream-is-loaded", test_whole_stream },
+    { "a-stream-without-the-end-is-refused", test_stream_without_the_end },
+    { "a-stream-without-the-section-is-refused",
+      test_stream_without_the_section },
+    { "a-stream-that-failed-has-one-error", test_stream_that_failed },
+    { "nothing-is-loaded-behind-the-end", test_behind_the_end },
+    { "setup-again-leaves-nothing", test_setup_again },
     { "packet", test_packet },
     { "hostile-packets-are-refused", test_packets_are_hostile },
     { "capabilities", test_capabilities },
@@ -644,6 +796,7 @@ int main(int argc, char **argv)
 
     module_call_init(MODULE_INIT_QOM);
     g_test_init(&argc, &argv, NULL);
+    qemu_event_init(&incoming.main_thread_load_event, false);
     page_tags_register(&ops, blocks, 1);
     for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *path = g_strdup_printf("/page-tags/loader/%s",
