@@ -7,7 +7,6 @@ SPDX-License-Identifier: GPL-2.0-or-later
 
 import atexit
 import base64
-import collections
 import os
 import re
 import signal
@@ -169,7 +168,9 @@ class Vm:
     def __init__(self, name, arguments, folder, log=None):
         self.name = name
         self.qmp_path = os.path.join(folder, f'{name}.qmp')
-        self._errors = collections.deque(maxlen=50)
+        # What QEMU has said is here before it answers; a pipe's end is not.
+        self._stderr = tempfile.TemporaryFile()
+        self._said = None           # once it has ended
         command = [program(), *arguments, '-name', name, '-display', 'none',
                    '-monitor', 'none', '-serial', 'stdio', '-no-reboot',
                    '-qmp', f'unix:{self.qmp_path},server=on,wait=off']
@@ -179,18 +180,13 @@ class Vm:
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, start_new_session=True)
+                stderr=self._stderr, start_new_session=True)
         except OSError as err:
             raise VmError(f'starting {command[0]}: {err.strerror}; build it, '
                           'or set QEMU_PROGRAM') from err
         Vm.running.add(self)
-        threading.Thread(target=self._read_errors, daemon=True).start()
         self.console = Console(self, self.process.stdout, self.process.stdin)
         self._qmp = None
-
-    def _read_errors(self):
-        for line in self.process.stderr:
-            self._errors.append(line.decode(errors='replace').rstrip())
 
     @property
     def qmp(self):
@@ -208,8 +204,13 @@ class Vm:
         return self._qmp
 
     def errors(self):
-        """What QEMU wrote to its standard error."""
-        return list(self._errors)
+        """What QEMU wrote to its standard error, the last lines of it."""
+        if self._said is not None:
+            return self._said
+        file = self._stderr.fileno()        # whose offset is QEMU's, too
+        text = os.pread(file, os.fstat(file).st_size, 0)
+        return [line.rstrip() for line in
+                text.decode(errors='replace').splitlines()[-50:]]
 
     def last_words(self):
         """Why QEMU ended, or what the console shows, to append to an error."""
@@ -222,8 +223,7 @@ class Vm:
         if status is None:
             tail = ' | '.join(self.console.lines[-3:])
             return f'; the console ends with: {tail}' if tail else ''
-        time.sleep(0.1)             # let the reader of stderr catch up
-        words = ' | '.join(self._errors)
+        words = ' | '.join(self.errors())
         return f'; QEMU ended with status {status}: {words or "no message"}'
 
     def wait(self, timeout=60):
@@ -238,6 +238,9 @@ class Vm:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self._said is None:
+            self._said = self.errors()
+            self._stderr.close()
         Vm.running.discard(self)
         if self._qmp:
             self._qmp.close()

@@ -260,7 +260,6 @@ def token_of(dest):
     """The abort token: from the machine, or if that has ended from its log."""
     if dest.process.poll() is None:
         return dest.abort()
-    time.sleep(0.05)
     found = TOKEN.search('\n'.join(dest.errors()))
     if not found:
         raise Failure(f'{dest.name}: no abort token in its log: '
@@ -270,7 +269,6 @@ def token_of(dest):
 
 def reasons(machine):
     """What it says about a failed migration."""
-    time.sleep(0.01)                    # until its log was read
     if machine.process.poll() is None:
         said = machine.qmp.cmd('query-migrate').get('error-desc', '')
     else:
