@@ -12,8 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'realm'))
 
-from realm_case import (Migration, MigrationError, RealmTest,  # noqa: E402
-                        VmError, guest_arguments, incoming, wait_until)
+from realm_case import (Migration, MigrationError, QmpError,   # noqa: E402
+                        RealmTest, VmError, guest_arguments, incoming,
+                        wait_until)
 from realm_vm import guest_file, verdict                       # noqa: E402
 
 MIB = 1 << 20
@@ -86,5 +87,5 @@ class TagsTest(RealmTest):
         self.assertIn(' wrong_bytes=0 wrong_tags=0', line)
 
 
-__all__ = ['CHECK', 'MIB', 'Migration', 'MigrationError', 'TRACE', 'TagsTest',
-           'VmError', 'arguments', 'guest_file', 'wait_until']
+__all__ = ['CHECK', 'MIB', 'Migration', 'MigrationError', 'QmpError', 'TRACE',
+           'TagsTest', 'VmError', 'arguments', 'guest_file', 'wait_until']
