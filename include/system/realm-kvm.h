@@ -6,7 +6,7 @@
  * and say so.
  *
  * Lock rule: BQL, but for realm_kvm_convert and realm_kvm_refuse_exit, which a
- * vCPU's thread calls without it.
+ * vCPU's thread calls without it, and realm_kvm_copy_tags.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,6 +44,13 @@ int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private);
 
 /* The section shows memory to devices at its shared address: no slot. */
 bool realm_kvm_hides(const MemoryRegionSection *section);
+
+/*
+ * Copy the tags of @n pages of 4 KiB from @base on, 128 bytes each: those of
+ * shared pages.  Private ones have none to read, and keep theirs.
+ */
+bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
+                         Error **errp);
 
 /* The vCPUs are parked (RealmBackendOps.park). */
 bool realm_kvm_parked(void);

@@ -16,6 +16,7 @@
 #include "qemu/cutils.h"
 #include "qemu/units.h"
 #include "accel/kvm/realm/realm-kvm.h"
+#include "system/realm-kvm.h"
 #include "runs.h"
 
 #define BASE            (1 * GiB)       /* of RAM */
@@ -339,15 +340,13 @@ static bool start_source(Error **errp)
 /* Tags of shared pages, both ways. */
 static bool copies_tags(Error **errp)
 {
-    uint64_t list[] = { SHARED, SHARED + REALM_PAGE_SIZE,
-                        SHARED + 3 * REALM_PAGE_SIZE };
     uint8_t tags[3 * 128], back[3 * 128];
 
     for (size_t i = 0; i < sizeof(tags); i++) {
         tags[i] = i * 7;
     }
-    if (!realm_kvm_copy_tags(list, 3, tags, true, errp) ||
-        !realm_kvm_copy_tags(list, 3, back, false, errp)) {
+    if (!realm_kvm_copy_tags(SHARED, 3, tags, true, errp) ||
+        !realm_kvm_copy_tags(SHARED, 3, back, false, errp)) {
         return false;
     }
     g_assert_cmpmem(tags, sizeof(tags), back, sizeof(back));

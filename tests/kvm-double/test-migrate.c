@@ -26,6 +26,7 @@
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/realm/realm-migration.h"
+#include "system/realm-kvm.h"
 #include "tests/unit/realm/fake-migration.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "double.h"
@@ -280,8 +281,7 @@ static void send_shared(QEMUFile *f, uint64_t offset)
     qemu_put_be64(f, offset);
     qemu_put_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
     if (now.mte) {
-        g_assert_true(realm_kvm_copy_tags(&gpa, 1, tags, false,
-                                          &error_abort));
+        g_assert_true(realm_kvm_copy_tags(gpa, 1, tags, false, &error_abort));
         qemu_put_buffer(f, tags, sizeof(tags));
     }
 }
@@ -497,7 +497,7 @@ static bool load_shared(QEMUFile *f)
     qemu_get_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
     if (now.mte) {
         qemu_get_buffer(f, tags, sizeof(tags));
-        g_assert_true(realm_kvm_copy_tags(&gpa, 1, tags, true, &error_abort));
+        g_assert_true(realm_kvm_copy_tags(gpa, 1, tags, true, &error_abort));
     }
     return !qemu_file_get_error(f);
 }

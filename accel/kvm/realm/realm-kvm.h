@@ -166,15 +166,6 @@ int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp);
  */
 bool realm_kvm_sync_shared(Error **errp);
 
-/*
- * tags.c: the tags of @n pages of 4 KiB at @addresses, each
- * KVM_ARM_TAG_BYTES of @tags, from or to memory that KVM can see; private
- * pages have none.  Batched where the kernel can, else all pages of each host
- * page have to be listed; dirty logging must be off to write them.
- */
-bool realm_kvm_copy_tags(const uint64_t *addresses, unsigned n, uint8_t *tags,
-                         bool to_guest, Error **errp);
-
 /* memory.c: for realm_kvm_convert */
 bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp);

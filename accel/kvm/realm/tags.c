@@ -1,18 +1,14 @@
 /*
  * The KVM backend for Realms: tags of memory that the host may see
  *
- * Purpose: memory tags of a list of pages: with KVM_ARM_COPY_TAGS_LIST where
- * the kernel has it, else run by run as an ordinary guest's.  Tags of
- * private pages are in their bundles, and nobody else's: here they are zero,
- * and what is written to them is dropped, since a caller who goes through all
- * of RAM cannot know which pages are private.
+ * Purpose: memory tags of shared pages, which travel with these pages in the
+ * "ram" section, as an ordinary guest's do (target/arm/page-tags/kvm.c).
+ * Tags of private pages are in their bundles, and nobody else's: here they are
+ * zero, and what is written to them is dropped, since who goes through all of
+ * RAM cannot know which pages are private.
  *
- * Invariants: two tags a byte on our side, whatever the kernel's form.
- *
- * Without KVM_ARM_COPY_TAGS_LIST the kernel copies whole pages of the host, and
- * refuses anything else (EINVAL).  Where these are larger than 4 KiB, a caller
- * has to list all pages of each host page, in ascending order; one who cannot
- * reads what is around, as target/arm/page-tags/kvm.c does.
+ * Invariants: two tags a byte, on both sides; pages of 4 KiB, whatever the
+ * host's are.
  *
  * Lock rule: any thread; the kernel refuses (EBUSY) to write tags while a
  * dirty log is on, which a session at the source is, too.
@@ -25,6 +21,7 @@
 #include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
 #include "system/page-tags-kvm.h"
+#include "system/realm-kvm.h"
 #include "realm-kvm.h"
 
 QEMU_BUILD_BUG_ON(KVM_TAGS_PAGE != KVM_ARM_REALM_GRANULE);
@@ -82,42 +79,13 @@ static bool copy_list(const uint64_t *addresses, unsigned n, uint8_t *tags,
     return true;
 }
 
-/* How many of the @n pages follow each other, but no more than a run has. */
-static unsigned run_length(const uint64_t *addresses, unsigned n)
+bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
+                         Error **errp)
 {
-    unsigned length = 1;
+    g_autofree uint64_t *list = g_new(uint64_t, n);
 
-    while (length < MIN(n, KVM_TAGS_RUN_PAGES) &&
-           addresses[length] == addresses[0] +
-                                (uint64_t)length * KVM_ARM_REALM_GRANULE) {
-        length++;
+    for (unsigned i = 0; i < n; i++) {
+        list[i] = base + (uint64_t)i * KVM_ARM_REALM_GRANULE;
     }
-    return length;
-}
-
-static bool copy_runs(const uint64_t *addresses, unsigned n, uint8_t *tags,
-                      bool to_guest, Error **errp)
-{
-    g_autofree uint8_t *bytes = g_malloc(KVM_TAGS_RUN_PAGES *
-                                         KVM_TAGS_KERNEL_BYTES);
-
-    while (n) {
-        unsigned length = run_length(addresses, n);
-
-        if (!kvm_arm_copy_tags(*addresses, length, tags, to_guest, bytes,
-                               errp)) {
-            return false;
-        }
-        addresses += length;
-        tags += (size_t)length * KVM_ARM_TAG_BYTES;
-        n -= length;
-    }
-    return true;
-}
-
-bool realm_kvm_copy_tags(const uint64_t *addresses, unsigned n, uint8_t *tags,
-                         bool to_guest, Error **errp)
-{
-    return (realm_kvm.migratable ? copy_list : copy_runs)(addresses, n, tags,
-                                                          to_guest, errp);
+    return copy_list(list, n, tags, to_guest, errp);
 }

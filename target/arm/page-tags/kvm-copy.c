@@ -1,8 +1,7 @@
 /*
  * MTE tags and KVM: the call that copies them
  *
- * Purpose: KVM_ARM_MTE_COPY_TAGS for a run of pages, of an ordinary guest and
- * of a Realm.
+ * Purpose: KVM_ARM_MTE_COPY_TAGS for a run of pages of an ordinary guest.
  *
  * Invariants: two tags a byte on our side, one on the kernel's.  The kernel
  * may stop after some pages, and says after how many bytes of guest memory;

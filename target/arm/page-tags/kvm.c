@@ -7,6 +7,7 @@
  *
  * The kernel copies for whole pages of the host, which may have several of
  * ours: then more is read, and for a write what is around it is read first.
+ * In a Realm it is another call, for pages of any host.
  *
  * Lock rule: `lock` has the buffers, and keeps two channels from writing
  * parts of one host page at once.  The kernel makes such calls wait for each
@@ -22,13 +23,15 @@
 #include "qemu/thread.h"
 #include "exec/ramblock.h"
 #include "system/page-tags-kvm.h"
+#include "system/realm-kvm.h"
 #include "page-tags.h"
 
 QEMU_BUILD_BUG_ON(KVM_TAGS_BYTES != RMM_TAG_BYTES);
 
 static QemuMutex lock;
-static uint8_t *kernel_bytes;   /* for the ioctl, a tag a byte */
-static uint8_t *around;         /* tags of whole host pages */
+/* For the ioctl, a tag a byte; and tags of whole host pages. */
+static uint8_t kernel_bytes[KVM_TAGS_RUN_PAGES * KVM_TAGS_KERNEL_BYTES];
+static uint8_t around[KVM_TAGS_RUN_PAGES * KVM_TAGS_BYTES];
 
 static uint64_t host_page(void)
 {
@@ -78,8 +81,12 @@ static bool copy(RAMBlock *block, ram_addr_t offset, unsigned pages,
     if (!r) {
         return false;
     }
+    gpa = r->gpa + offset - r->offset;
+    if (realm_kvm_active()) {
+        return realm_kvm_copy_tags(gpa, pages, tags, to_guest, errp);
+    }
     QEMU_LOCK_GUARD(&lock);
-    for (gpa = r->gpa + offset - r->offset; size; size -= step) {
+    for (; size; size -= step) {
         step = step_size(gpa, size);
         if (!copy_run(gpa, step, tags, to_guest, errp)) {
             return false;
@@ -121,7 +128,5 @@ static const PageTagsOps kvm_ops = {
 const PageTagsOps *arm_page_tags_kvm(void)
 {
     qemu_mutex_init(&lock);
-    kernel_bytes = g_malloc(KVM_TAGS_RUN_PAGES * KVM_TAGS_KERNEL_BYTES);
-    around = g_malloc(KVM_TAGS_RUN_PAGES * KVM_TAGS_BYTES);
     return &kvm_ops;
 }

@@ -5,7 +5,7 @@
  *     record.c       tags of a page in the stream
  *     tcg.c          tags are RAM of their own
  *     kvm.c          tags are the kernel's
- *     kvm-copy.c     the kernel's call, for Realms as well
+ *     kvm-copy.c     the kernel's call for that
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

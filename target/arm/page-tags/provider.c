@@ -6,8 +6,9 @@
  * only if asked: there tag memory is RAM that migrates as such, and did so
  * before this existed.
  *
- * A Realm is left alone: tags of its private memory are the RMM's, in the
- * section of the Realm.
+ * In a Realm this is for its shared memory; tags of private memory are the
+ * RMM's, in the section of the Realm.  Under TCG, tag memory of the shared half
+ * migrates as RAM whatever was asked, since the CPUs' tag memory is private.
  *
  * Invariants: RAM that may have tags is the machine's own: it is there from
  * the beginning to the end.  RAM of devices is mapped without MTE.
@@ -27,6 +28,7 @@
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "system/page-tags-kvm.h"
+#include "system/realm-kvm.h"
 #include "system/system.h"
 #include "system/tcg.h"
 #include "page-tags.h"
@@ -66,7 +68,8 @@ static bool is_machine_ram(const MemoryRegion *mr)
 static void add_range(MemoryListener *listener, MemoryRegionSection *section)
 {
     if (!memory_region_is_ram(section->mr) || section->readonly ||
-        !is_machine_ram(section->mr)) {
+        !is_machine_ram(section->mr) ||
+        (kvm_enabled() && realm_kvm_hides(section))) {
         return;
     }
     if (arm_tag_num_ranges == PAGE_TAGS_MAX_BLOCKS) {
@@ -113,7 +116,7 @@ static void refuse_only_migratable(void)
 
 bool arm_page_tags_migrate(void)
 {
-    if (current_machine->cgs) {
+    if (current_machine->cgs && !kvm_enabled()) {
         return false;
     }
     if (page_tags_wanted(kvm_enabled())) {
