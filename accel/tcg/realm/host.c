@@ -417,23 +417,39 @@ bool realm_host_entered(CPUState *cs)
     return realm_tcg.vcpus[cs->cpu_index].pe.world == RMM_WORLD_REALM;
 }
 
-bool realm_host_enter(CPUState *cs, Error **errp)
-{
-    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
-
-    vcpu->pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec, vcpu->run } };
-    realm_host_call(&vcpu->pe);
-    if (vcpu->pe.world == RMM_WORLD_REALM) {
-        return true;
-    }
-    failed("to run a REC", vcpu->pe.x[0], errp);
-    return false;
-}
-
 /* The IPA of an abort (RMM 1.0, A4.3.4): HPFAR_EL2 has it without offset. */
 static uint64_t abort_ipa(const RmiRecExit *exit)
 {
     return (exit->hpfar & ~0xfull) << 8;
+}
+
+#define PAGE_IS_GONE "Realm: vCPU %d needs the page at 0x%" PRIx64 ", which " \
+                     "is gone; the Realm cannot go on"
+
+/*
+ * A REC may exit before it has run: the buffer that the answer to its host
+ * call goes to was taken away meanwhile (RMM 1.0, B5.3.4).  It needs its page;
+ * what the host wants to tell the Realm is in the run page still.
+ */
+bool realm_host_enter(CPUState *cs, Error **errp)
+{
+    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
+    uint64_t ipa, pa;
+    const RmiRecRun *run = realm_memory_ns_page(cs->cpu_index, &pa);
+
+    do {
+        vcpu->pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec, vcpu->run } };
+        realm_host_call(&vcpu->pe);
+        if (vcpu->pe.world == RMM_WORLD_REALM) {
+            return true;
+        }
+        if (failed("to run a REC", vcpu->pe.x[0], errp)) {
+            return false;
+        }
+        ipa = abort_ipa(&run->exit);
+    } while (realm_mmu_fault(ipa));
+    error_setg(errp, PAGE_IS_GONE, cs->cpu_index, ipa);
+    return false;
 }
 
 /*
@@ -448,9 +464,7 @@ static bool handle_abort(CPUState *cs, RmiRecRun *run)
     if (realm_mmu_fault(ipa)) {
         return true;
     }
-    error_report_once("Realm: vCPU %d needs the page at 0x%" PRIx64
-                      ", which is gone; the Realm cannot go on",
-                      cs->cpu_index, ipa);
+    error_report_once(PAGE_IS_GONE, cs->cpu_index, ipa);
     stop_machine();
     return false;
 }
