@@ -4,7 +4,8 @@
  * Purpose: a test of the double itself: calls out of order, and arguments
  * that no version allows, are refused.  With double_probing each is an errno;
  * without, it is the end of the test that made it.  A migration goes on after
- * each refusal, so that it has changed nothing.
+ * each refusal, so that it has changed nothing.  Numbers, sizes and what each
+ * state accepts are compared with docs/specs/kvm-arm-realm-migration.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -461,6 +462,204 @@ static void add_migration(void)
     }
 }
 
+/* ---- The text of the specification ---- */
+
+/*
+ * What KVM itself answers, without the RMM, is here read from the document:
+ * the numbers and sizes of ioctls, and what each state accepts.
+ */
+static char *specification(void)
+{
+    const char *path = g_getenv("REALM_KVM_SPEC");
+    char *text;
+
+    g_assert_nonnull(path);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+static void test_numbers_in_the_text(void)
+{
+#define CALL(name, type) { #name, #type, name, sizeof(struct type) }
+    static const struct {
+        const char *name, *type;
+        unsigned long request;
+        size_t size;
+    } calls[] = {
+        CALL(KVM_ARM_REALM_MIG_INFO, kvm_arm_realm_mig_info),
+        CALL(KVM_ARM_REALM_MIGRATE, kvm_arm_realm_migrate),
+        CALL(KVM_ARM_REALM_DIRTY_LOG, kvm_arm_realm_dirty_log),
+        CALL(KVM_ARM_REALM_EXPORT_PAGES, kvm_arm_realm_pages),
+        CALL(KVM_ARM_REALM_IMPORT_PAGES, kvm_arm_realm_pages),
+        CALL(KVM_ARM_COPY_TAGS_LIST, kvm_arm_copy_tags_list),
+    };
+#undef CALL
+    g_autofree char *text = specification();
+
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        unsigned long request = calls[i].request;
+        g_autofree char *row = g_strdup_printf(
+            "\n%s +0x%02lx +_IO%s%s +struct %s\n", calls[i].name,
+            _IOC_NR(request), _IOC_DIR(request) & _IOC_WRITE ? "W" : "",
+            _IOC_DIR(request) & _IOC_READ ? "R" : "", calls[i].type);
+        g_autofree char *size = g_strdup_printf(
+            "  struct %s \\{[^}]*\\}[^}]*Its size is 0x%zx\\.",
+            calls[i].type, calls[i].size);
+
+        g_test_message("%s", row);
+        g_assert_cmpuint(_IOC_SIZE(request), ==, calls[i].size);
+        g_assert_true(g_regex_match_simple(row, text, 0, 0));
+        g_assert_true(g_regex_match_simple(size, text, 0, 0));
+    }
+}
+
+typedef struct State {
+    const char *name;           /* in the text */
+    const char *other;          /* that KVM cannot tell from it, or NULL */
+    const char *never;          /* accepted on the other side only, or NULL */
+    const Run *run;
+    unsigned long moment;
+    int step;
+    bool after;
+} State;
+
+static const State states[] = {
+    { "NONE", NULL, "OFFER", &source, AT(ACCEPT) },
+    { "ACCEPTED", NULL, NULL, &source, AT(BEGIN) },
+    { "EXPORTING", NULL, NULL, &source, AT(PAUSE) },
+    { "PAUSED", NULL, NULL, &source, AT(STATE) },
+    { "SEALED", NULL, NULL, &source, AT(START), true },
+    { "NONE", NULL, "ACCEPT", &destination, AT(OFFER) },
+    { "OFFERED", NULL, NULL, &destination, AT(IMPORT) },
+    { "IMPORTING", "IMPORTED", NULL, &destination, KVM_ARM_REALM_IMPORT_PAGES,
+      ANY_STEP },
+    { "IMPORTED", "IMPORTING", NULL, &destination, AT(COMMIT) },
+};
+
+/*
+ * Each call as it would be made, for where it is refused; and in a form that
+ * does nothing, with its error, for where it is accepted (NO_SUCH: none).
+ */
+#define NO_SUCH INT_MAX
+
+static const struct {
+    const char *name;
+    Strict refused, accepted;
+} all_calls[] = {
+    { "ACCEPT", { "", EPERM, NULL, 0, 0, BLOB(ACCEPT, 80) },
+      { "", EPROTO, NULL, 0, 0, BLOB(ACCEPT, 80) } },
+    { "BEGIN", { "", EPERM, NULL, 0, 0, BLOB(BEGIN, MIG_MAX_BUNDLE) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(BEGIN, 100) } },
+    { "EPOCH", { "", EPERM, NULL, 0, 0, BLOB(EPOCH, MIG_MAX_BUNDLE) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(EPOCH, 10) } },
+    { "PAUSE", { "", EPERM, NULL, 0, 0, BARE(PAUSE) },
+      { "", EBUSY, NULL, 0, 0, BARE(PAUSE), .running = true } },
+    { "STATE", { "", EPERM, NULL, 0, 0, BLOB(STATE, MIG_MAX_BUNDLE) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(STATE, 100) } },
+    { "START", { "", EPERM, NULL, 0, 0, BLOB(START, 256) },
+      { "", EPROTO, NULL, 0, 0, BLOB(START, 256) } },     /* no state yet */
+    { "ABORT", { "", EPERM, NULL, 0, 0, BARE(ABORT) }, { "", NO_SUCH } },
+    { "RESUME", { "", EPERM, NULL, 0, 0, BLOB(RESUME, 80) },
+      { "", EPROTO, NULL, 0, 0, BLOB(RESUME, 80) } },
+    { "OFFER", { "", EPERM, NULL, 0, 0, BLOB(OFFER, MIG_MAX_BUNDLE) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(OFFER, 100) } },
+    { "IMPORT", { "", EPERM, NULL, 0, 0, BLOB(IMPORT, 80) },
+      { "", E2BIG, NULL, 0, 0, BLOB(IMPORT, TOO_LARGE) } },
+    { "COMMIT", { "", EPERM, NULL, 0, 0, BARE(COMMIT) }, { "", NO_SUCH } },
+    { "GIVE_UP", { "", EPERM, NULL, 0, 0, BLOB(GIVE_UP, 80) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(GIVE_UP, 10) } },
+    { "DIRTY_LOG", { "", EPERM, NULL, 0, 0, LOG(BASE, 4096, SHARED, 1) },
+      { "", 0, NULL, 0, 0, LOG(BASE, 4096, SHARED, 1) } },
+    { "EXPORT_PAGES",
+      { "", EPERM, NULL, 0, 0, EXPORT(image, 1, MIG_MAX_BUNDLE) },
+      { "", ENOSPC, NULL, 0, 0, EXPORT(image, 2, 8192) } },
+    { "IMPORT_PAGES", { "", EPERM, NULL, 0, 0, IMPORT(80) },
+      { "", E2BIG, NULL, 0, 0, IMPORT(TOO_LARGE) } },
+};
+
+/* The row of @state in "States", without what is in brackets. */
+static char *row_of(const char *text, const char *state)
+{
+    g_autofree char *form = g_strdup_printf(
+        "\n%s +(yes|EPERM) +([^\n]*(\n {10,}[^\n]*)*)", state);
+    g_autoptr(GRegex) row = g_regex_new(form, 0, 0, NULL);
+    g_autoptr(GRegex) brackets = g_regex_new("\\([^)]*\\)", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autofree char *found = NULL;
+
+    g_assert_true(g_regex_match(row, text, 0, &match));
+    found = g_match_info_fetch(match, 2);
+    return g_regex_replace_literal(brackets, found, -1, 0, "", 0, NULL);
+}
+
+static bool accepts(const State *state, const char *name)
+{
+    g_autofree char *text = specification();
+    g_autofree char *word = g_strdup_printf("\\b%s\\b", name);
+    g_autofree char *row = row_of(text, state->name);
+    g_autofree char *other = state->other ? row_of(text, state->other) : NULL;
+
+    return g_strcmp0(name, state->never) &&
+           (g_regex_match_simple(word, row, 0, 0) ||
+            (other && g_regex_match_simple(word, other, 0, 0)));
+}
+
+typedef struct StateTrial {
+    const State *state;
+    bool over;
+} StateTrial;
+
+static void try_all(DoubleCall *call, bool after, void *opaque)
+{
+    StateTrial *trial = opaque;
+    const State *state = trial->state;
+    Strict moment = { .moment = state->moment, .step = state->step,
+                      .after = state->after };
+    DoubleVcpu *vcpu;
+
+    if (trial->over || !is_moment(&moment, call, after)) {
+        return;
+    }
+    trial->over = true;
+    vcpu = double_file(first_cpu->kvm_fd)->object;
+    double_probing(true);
+    for (size_t i = 0; i < ARRAY_SIZE(all_calls); i++) {
+        bool accepted = accepts(state, all_calls[i].name);
+        const Strict *what = accepted ? &all_calls[i].accepted
+                                      : &all_calls[i].refused;
+
+        g_test_message("%s: %s", state->name, all_calls[i].name);
+        if (what->error != NO_SUCH) {
+            vcpu->running = what->running;
+            g_assert_cmpint(make_call(what), ==, -what->error);
+            vcpu->running = false;
+        }
+    }
+    double_probing(false);
+}
+
+static void test_state_in_the_text(const void *opaque)
+{
+    StateTrial trial = { .state = opaque };
+    Run run = *trial.state->run;
+
+    run.hook = try_all;
+    run.opaque = &trial;
+    g_assert_true(run_counted(&run, false, &error_abort));
+    g_assert_true(trial.over);
+}
+
+static void add_states(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/kvm-double/strict/as-the-text-says/%s-%s", states[i].run->name,
+            states[i].name);
+
+        g_test_add_data_func(name, &states[i], test_state_in_the_text);
+    }
+}
+
 static int mig_step(uint32_t cmd)
 {
     struct kvm_arm_realm_migrate args = {
@@ -573,7 +772,9 @@ int main(int argc, char **argv)
     TEST("policies_that_make_no_sense", test_policies);
     TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
+    TEST("as-the-text-says/numbers", test_numbers_in_the_text);
 #undef TEST
+    add_states();
     add_migration();
     ret = g_test_run();
     runs_end();
