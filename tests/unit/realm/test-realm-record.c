@@ -39,7 +39,7 @@ static const Header bad_headers[] = {
 
 static QEMUFile *stream(const void *bytes, size_t size)
 {
-    QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(MAX(size, 1));
     QEMUFile *f;
 
     memcpy(buffer->data, bytes, size);
