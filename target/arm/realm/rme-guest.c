@@ -98,6 +98,20 @@ static void rme_guest_set_kvm_abi(Object *obj, int value, Error **errp)
     }
 }
 
+static bool rme_guest_get_log(Object *obj, Error **errp)
+{
+    return false;
+}
+
+/* In the command lines of the series that was posted for QEMU. */
+static void rme_guest_set_log(Object *obj, bool value, Error **errp)
+{
+    if (value) {
+        error_setg(errp, "rme-guest: there is no log of measurements yet; "
+                   "leave measurement-log=on out");
+    }
+}
+
 static bool rme_guest_get_migration(Object *obj, Error **errp)
 {
     return RME_GUEST(obj)->config.migration;
@@ -325,6 +339,10 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_set_algorithm);
     object_class_property_set_description(oc, "measurement-algorithm",
         "Hash algorithm of the Realm's measurements");
+    object_class_property_add_bool(oc, "measurement-log", rme_guest_get_log,
+                                   rme_guest_set_log);
+    object_class_property_set_description(oc, "measurement-log",
+        "Log of what was measured (only off is possible)");
     object_class_property_add_enum(oc, "kvm-abi", "RmeGuestKvmAbi",
                                    &RmeGuestKvmAbi_lookup,
                                    rme_guest_get_kvm_abi,

@@ -364,6 +364,7 @@ static char *rim(const char *args)
 
 static void test_measured(void)
 {
+                            "measurement-log=off,"
     g_autofree char *plain = rim(REALM);
     g_autofree char *again = rim(REALM);
     g_autofree char *migration = rim(REALM ",migration=on");
