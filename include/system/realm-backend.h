@@ -76,7 +76,6 @@ typedef struct RealmMigrationLimits {
 
 typedef struct RealmBackendOps {
     const char *name;
-    bool hides_registers;       /* QEMU sees neither them nor private memory */
 
     /*
      * Life cycle.
@@ -196,9 +195,6 @@ const RealmConfig *realm_config(void);
  * once, before @create.
  */
 void realm_backend_set(const RealmBackendOps *ops, const RealmConfig *config);
-
-/* Whether a dump of this machine would have any use. */
-bool realm_allows_dump(Error **errp);
 
 /* Those there are; each where its accelerator is built. */
 const RealmBackendOps *realm_tcg_backend(void);

@@ -11,7 +11,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
 #include "hw/realm-image.h"
 #include "system/realm-backend.h"
 #include "realm-migration.h"
@@ -43,14 +42,4 @@ void realm_image_written(hwaddr addr, uint64_t size)
     if (the_backend) {
         the_backend->add_image(addr, size);
     }
-}
-
-bool realm_allows_dump(Error **errp)
-{
-    if (the_backend && the_backend->hides_registers) {
-        error_setg(errp, "Realm: neither its memory nor its registers can be "
-                   "dumped from outside; use the guest's own means");
-        return false;
-    }
-    return true;
 }

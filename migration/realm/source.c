@@ -26,7 +26,6 @@
 #include "qemu/main-loop.h"
 #include "io/channel-file.h"
 #include "migration/migration.h"
-#include "migration/channel-block.h"
 #include "migration/options.h"
 #include "phase.h"
 #include "realm-migration.h"
@@ -86,7 +85,7 @@ static bool is_proven(MigrationCapability capability)
     }
 }
 
-/* The capability or mode that Realms cannot have, or NULL. */
+/* The capability that Realms cannot have, or NULL. */
 static const char *unproven(void)
 {
     const bool *on = migrate_get_current()->capabilities;
@@ -96,7 +95,7 @@ static const char *unproven(void)
             return MigrationCapability_str(i);
         }
     }
-    return migrate_mode() != MIG_MODE_NORMAL ? "a cpr mode" : NULL;
+    return NULL;
 }
 
 bool realm_check_capabilities(Error **errp)
@@ -106,8 +105,14 @@ bool realm_check_capabilities(Error **errp)
     if (name) {
         error_setg(errp, "Realm: %s does not work with Realms; turn it off",
                    name);
+        return false;
     }
-    return !name;
+    if (migrate_mode() != MIG_MODE_NORMAL) {
+        error_setg(errp, "Realm: mode %s does not work with Realms; set it to "
+                   "normal", MigMode_str(migrate_mode()));
+        return false;
+    }
+    return true;
 }
 
 int realm_source_prepare(void *opaque, Error **errp)
@@ -182,11 +187,6 @@ bool realm_source_check_channel(QEMUFile *f, Error **errp)
     if (migrate_rdma()) {       /* known from when the channel is open */
         error_setg(errp, "Realm: RDMA does not work with Realms; use a "
                    "socket");
-        return false;
-    }
-    if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_BLOCK)) {
-        error_setg(errp, "Realm: it cannot be saved to a snapshot; "
-                   "migrate it to another QEMU instead");
         return false;
     }
     if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_FILE) &&

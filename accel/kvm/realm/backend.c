@@ -107,7 +107,6 @@ const RealmBackendOps *realm_kvm_backend(void)
 {
     static const RealmBackendOps ops = {
         .name = "kvm",
-        .hides_registers = true,
         .create = create,
         .init_ripas = init_ripas,
         .add_image = add_image,

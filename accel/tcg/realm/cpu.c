@@ -24,7 +24,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/qemu-print.h"
 #include "accel/tcg/cpu-ops.h"
-#include "elf.h"
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -183,28 +182,6 @@ static hwaddr realm_get_phys_page_attrs_debug(CPUState *cs, vaddr addr,
     return -1;
 }
 
-/*
- * Registers in a dump are zero: they are the Realm's.  Arm's code calls the
- * writer once for each note, head and name (20 bytes) included.
- */
-static WriteCoreDumpFunction dump_writer;
-
-static int write_blank_note(const void *note, size_t size, void *opaque)
-{
-    const size_t head = sizeof(Elf64_Nhdr) + 8;
-    g_autofree uint8_t *blank = g_malloc0(size);
-
-    memcpy(blank, note, MIN(head, size));
-    return dump_writer(blank, size, opaque);
-}
-
-static int realm_write_elf64_note(WriteCoreDumpFunction f, CPUState *cs,
-                                  int cpuid, DumpState *s)
-{
-    dump_writer = f;
-    return arm_sysemu_ops->write_elf64_note(write_blank_note, cs, cpuid, s);
-}
-
 static int realm_gdb_read_register(CPUState *cs, GByteArray *buf, int reg)
 {
     guint before = buf->len;
@@ -308,7 +285,6 @@ static void wrap_debug(CPUClass *cc)
     ops = *arm_sysemu_ops;
     ops.has_work = realm_has_work;
     ops.get_phys_page_attrs_debug = realm_get_phys_page_attrs_debug;
-    ops.write_elf64_note = realm_write_elf64_note;
     ops.legacy_vmsd = NULL; /* the RMM seals this state (context.c) */
     cc->sysemu_ops = &ops;
 

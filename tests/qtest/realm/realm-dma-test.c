@@ -2,9 +2,10 @@
  * What a Realm's private memory is to everyone else, and what shared memory
  * is to the Realm
  *
- * Purpose: devices, monitor and dump see the shared view, never a private
- * page, and cannot change one; the Realm takes an external abort for a page
- * that it gave away, and for instructions outside of its protection.
+ * Purpose: devices see the shared view, never a private page, and cannot
+ * change one; what asks for private memory in a monitor is refused, and not
+ * shown something else; the Realm takes an external abort for a page that it
+ * gave away, and for instructions outside of its protection.
  *
  * How: a payload in the Realm that this test commands (realm-servant.h), and
  * fw_cfg as the device that is told to DMA; qtest's own accesses are those of
@@ -22,6 +23,7 @@
 #define DMA_BUFFER 0x40211000
 
 #define UART 0x09000000
+#define RAM 0x40000000
 
 /* fw_cfg's DMA interface (docs/specs/fw_cfg.rst). */
 #define FW_CFG_DMA 0x09020010
@@ -157,7 +159,7 @@ static void test_shared_bit(void)
     servant_quit(&s);
 }
 
-/* Whether the file at @path, a copy of all memory, has @value in it. */
+/* Whether the file at @path, a copy of 64 MiB, has @value in it. */
 static bool file_has(const char *path, uint64_t value)
 {
     const uint64_t le = cpu_to_le64(value);
@@ -165,7 +167,7 @@ static bool file_has(const char *path, uint64_t value)
     gsize size;
 
     g_assert_true(g_file_get_contents(path, &data, &size, NULL));
-    g_assert_cmpint(size, >=, 64 << 20);
+    g_assert_cmpint(size, ==, 64 << 20);
     return memmem(data, size, &le, sizeof(le)) != NULL;
 }
 
@@ -179,59 +181,173 @@ static char *empty_file(void)
     return path;
 }
 
-static void pmemsave(Servant *s, const char *path)
+#define PMEMSAVE "{'execute': 'pmemsave', 'arguments':" \
+                 " {'val': %" PRIu64 ", 'size': %" PRIu64 "," \
+                 " 'filename': %s}}"
+
+static void save(Servant *s, uint64_t base, uint64_t size, const char *path)
 {
-    qtest_qmp_assert_success(s->qts, "{'execute': 'pmemsave',"
-                             " 'arguments': {'val': %d, 'size': %d,"
-                             " 'filename': %s}}", 0x40000000, 64 << 20, path);
+    qtest_qmp_assert_success(s->qts, PMEMSAVE, base, size, path);
 }
 
-static void dump_guest_memory(Servant *s, const char *path)
+static void test_save_shared(void)
 {
-    g_autofree char *url = g_strdup_printf("file:%s", path);
-
-    qtest_qmp_assert_success(s->qts, "{'execute': 'dump-guest-memory',"
-                             " 'arguments': {'paging': false,"
-                             " 'protocol': %s}}", url);
-}
-
-static void test_dump(const void *opaque)
-{
-    void (*dump)(Servant *s, const char *path) = opaque;
     g_autofree char *path = empty_file();
     Servant s;
 
     servant_start(&s, "");
     servant_store(&s, PAGE, MARKER);
     servant_store(&s, SHARED | PAGE, OTHER);
-    dump(&s, path);
+    save(&s, SHARED | RAM, 64 << 20, path);
     g_assert_false(file_has(path, MARKER));
     g_assert_true(file_has(path, OTHER));
-    g_assert_cmphex(servant_load(&s, PAGE), ==, MARKER);
     unlink(path);
     servant_quit(&s);
 }
 
-static void test_monitor(void)
+/* One line about @option, with @remedy. */
+static void check_refusal(const char *text, const char *option,
+                          const char *remedy)
 {
-    g_autofree char *physical = NULL, *code = NULL, *virtual = NULL;
-    g_autofree char *registers = NULL, *shared = NULL;
+    const char *newline = strchr(text, '\n');
+
+    g_assert_true(!newline || !newline[1]);
+    g_assert_nonnull(strstr(text, option));
+    g_assert_nonnull(strstr(text, remedy));
+}
+
+#define CHECK_REFUSES(s, option, remedy, ...)                                \
+    do {                                                                     \
+        QDict *error_ = qtest_qmp_assert_failure_ref((s)->qts, __VA_ARGS__); \
+        check_refusal(qdict_get_str(error_, "desc"), option, remedy);        \
+        qobject_unref(error_);                                               \
+    } while (0)
+
+/* What is private is not shown, and nothing else in its place. */
+static void test_save_private(void)
+{
+    static const struct {
+        uint64_t base, size;
+        const char *shared;     /* of the first private byte */
+    } looks[] = {
+        { RAM, 64 << 20, "0x10040000000" },
+        { PAGE + 8, 1, "0x10040300008" },
+        { UART, RAM - UART + 1, "0x10040000000" },
+        { RAM, UINT64_MAX, "0x10040000000" },
+    };
+    g_autofree char *path = empty_file();
+    struct stat st;
     Servant s;
 
     servant_start(&s, "");
     servant_store(&s, PAGE, MARKER);
-    physical = qtest_hmp(s.qts, "xp /2xg 0x%x", PAGE);
-    virtual = qtest_hmp(s.qts, "x /2xg 0x%x", PAGE);
-    code = qtest_hmp(s.qts, "xp /2xw 0x40080000");
+    unlink(path);
+    for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
+        CHECK_REFUSES(&s, "is private", looks[i].shared, PMEMSAVE,
+                      looks[i].base, looks[i].size, path);
+        g_assert_cmpint(stat(path, &st), ==, -1);
+    }
+    CHECK_REFUSES(&s, "virtual addresses", "use pmemsave or xp",
+                  "{'execute': 'memsave', 'arguments': {'val': %d,"
+                  " 'size': 4096, 'filename': %s}}", PAGE, path);
+    g_assert_cmpint(stat(path, &st), ==, -1);
+    g_assert_cmphex(servant_load(&s, PAGE), ==, MARKER);
+    servant_quit(&s);
+}
+
+/* What is not private memory of the Realm: no error, and no other answer. */
+static void test_save_device(void)
+{
+    g_autofree char *path = empty_file();
+    Servant s;
+
+    servant_start(&s, "");
+    save(&s, UART, 8, path);
+    save(&s, RAM, 0, path);
+    unlink(path);
+    servant_quit(&s);
+}
+
+static void test_dump(void)
+{
+    g_autofree char *path = empty_file();
+    g_autofree char *url = g_strdup_printf("file:%s", path);
+    struct stat st;
+    Servant s;
+
+    servant_start(&s, "");
+    servant_store(&s, PAGE, MARKER);
+    unlink(path);
+    CHECK_REFUSES(&s, "can be dumped", "use the guest's own means",
+                  "{'execute': 'dump-guest-memory', 'arguments':"
+                  " {'paging': false, 'protocol': %s}}", url);
+    g_assert_cmpint(stat(path, &st), ==, -1);
+    g_assert_cmphex(servant_load(&s, PAGE), ==, MARKER);
+    servant_quit(&s);
+}
+
+static void check_monitor(Servant *s, const char *line, const char *option,
+                          const char *remedy)
+{
+    g_autofree char *text = qtest_hmp(s->qts, "%s", line);
+
+    check_refusal(text, option, remedy);
+}
+
+static void test_monitor(void)
+{
+    g_autofree char *registers = NULL, *shared = NULL, *uart = NULL;
+    Servant s;
+
+    servant_start(&s, "");
+    servant_store(&s, PAGE, MARKER);
+    check_monitor(&s, "xp /2xg 0x40300000", "private", "0x10040300000");
+    check_monitor(&s, "xp /i 0x40080000", "private", "0x10040080000");
+    check_monitor(&s, "sum 0x40300000 8", "private", "pmemsave and xp");
+    check_monitor(&s, "x /2xg 0x40300000", "virtual", "use pmemsave or xp");
+    check_monitor(&s, "x /i 0x40080000", "virtual", "use pmemsave or xp");
+    check_monitor(&s, "gva2gpa 0x40300000", "virtual", "use pmemsave or xp");
+    check_monitor(&s, "gpa2hva 0x40300000", "private", "0x10040300000");
+    check_monitor(&s, "gpa2hpa 0x40300000", "private", "0x10040300000");
     registers = qtest_hmp(s.qts, "info registers -a");
-    g_assert_null(strstr(physical, "5245414c4d4f4e45"));
-    g_assert_null(strstr(virtual, "5245414c4d4f4e45"));
-    g_assert_null(strstr(code, "d518c000"));
     g_assert_null(strstr(registers, "X19="));
 
     servant_store(&s, SHARED | PAGE, OTHER);
-    shared = qtest_hmp(s.qts, "xp /2xg 0x%x", PAGE);
+    shared = qtest_hmp(s.qts, "xp /2xg 0x%llx", SHARED | PAGE);
     g_assert_nonnull(strstr(shared, "6e6f742061207365"));
+    uart = qtest_hmp(s.qts, "xp /1xw 0x%x", UART + 0xfe0);
+    g_assert_nonnull(strstr(uart, "0x00000011"));
+    g_assert_cmphex(servant_load(&s, PAGE), ==, MARKER);
+    servant_quit(&s);
+}
+
+/* Who measures writes in the host's memory sees none of the Realm's. */
+static void test_dirty_rate(void)
+{
+    static const char *const modes[] = {
+        "page-sampling", "dirty-bitmap", "dirty-ring",
+    };
+    QDict *rate;
+    Servant s;
+
+    servant_start(&s, "");
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+        CHECK_REFUSES(&s, "how fast its private memory is written",
+                      "see query-realm-migration",
+                      "{'execute': 'calc-dirty-rate', 'arguments':"
+                      " {'calc-time': 1, 'mode': %s}}", modes[i]);
+    }
+    CHECK_REFUSES(&s, "how fast a vCPU writes", "leave it out",
+                  "{'execute': 'set-vcpu-dirty-limit',"
+                  " 'arguments': {'dirty-rate': 1}}");
+    check_monitor(&s, "calc_dirty_rate 1", "how fast its private memory",
+                  "see query-realm-migration");
+    rate = qtest_qmp_assert_success_ref(s.qts,
+                                        "{'execute': 'query-dirty-rate'}");
+    g_assert_cmpstr(qdict_get_str(rate, "status"), ==, "unstarted");
+    qobject_unref(rate);
+    servant_store(&s, PAGE, MARKER);
+    g_assert_cmphex(servant_load(&s, PAGE), ==, MARKER);
     servant_quit(&s);
 }
 
@@ -331,12 +447,17 @@ int main(int argc, char **argv)
                    test_descriptor);
     qtest_add_func("/realm/dma/the-shared-bit-leads-to-the-same-shared-page",
                    test_shared_bit);
-    qtest_add_data_func("/realm/host/pmemsave-has-shared-memory-only",
-                        pmemsave, test_dump);
-    qtest_add_data_func("/realm/host/a-dump-has-shared-memory-only",
-                        dump_guest_memory, test_dump);
+    qtest_add_func("/realm/host/pmemsave-has-shared-memory-at-its-address",
+                   test_save_shared);
+    qtest_add_func("/realm/host/pmemsave-and-memsave-refuse-private-memory",
+                   test_save_private);
+    qtest_add_func("/realm/host/pmemsave-has-what-is-no-memory-of-the-realm",
+                   test_save_device);
+    qtest_add_func("/realm/host/a-dump-is-refused", test_dump);
     qtest_add_func("/realm/host/the-monitor-shows-shared-memory-only",
                    test_monitor);
+    qtest_add_func("/realm/host/the-rate-of-writes-is-not-said-to-be-zero",
+                   test_dirty_rate);
     qtest_add_func("/realm/abort/an-empty-page-is-an-external-abort",
                    test_empty);
     qtest_add_func("/realm/abort/a-page-given-away-is-forgotten",

@@ -262,7 +262,7 @@ bool migrate_return_path(void)
 
 MigMode migrate_mode(void)
 {
-    return g_strcmp0(fake_migration.unproven, "a cpr mode") ?
+    return g_strcmp0(fake_migration.unproven, "cpr-reboot") ?
         MIG_MODE_NORMAL : MIG_MODE_CPR_REBOOT;
 }
 

@@ -16,7 +16,6 @@
 #include "qapi/qapi-types-migration.h"
 #include "io/channel-buffer.h"
 #include "io/channel-file.h"
-#include "migration/channel-block.h"
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/postcopy-ram.h"
@@ -503,12 +502,12 @@ static void test_capability(const void *opaque)
     }
 }
 
-static void test_unproven(const void *name)
+static void test_mode(void)
 {
     reset();
-    fake_migration.unproven = name;
-    check_not_prepared(name);
-    check_not_prepared("turn it off");
+    fake_migration.unproven = "cpr-reboot";
+    check_not_prepared("mode cpr-reboot does not work with Realms");
+    check_not_prepared("set it to normal");
 }
 
 static void test_rdma(void)
@@ -554,33 +553,6 @@ static void test_no_migration(void)
     g_assert_false(fake_migration_save(stream.f, false));
     g_assert_nonnull(strstr(fake_migration.error, "in a migration only"));
     stream_close(&stream);
-}
-
-/* The channel of a snapshot, by its name only. */
-static void register_snapshots(void)
-{
-    static const TypeInfo info = {
-        .name = TYPE_QIO_CHANNEL_BLOCK,
-        .parent = TYPE_QIO_CHANNEL_BUFFER,
-    };
-
-    type_register_static(&info);
-}
-
-static void test_snapshot(void)
-{
-    Object *snapshot = object_new(TYPE_QIO_CHANNEL_BLOCK);
-    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(snapshot));
-    Error *err = NULL;
-
-    reset();
-    g_assert_cmpint(handlers()->save_setup(f, NULL, &err), <, 0);
-    g_assert_nonnull(strstr(error_get_pretty(err), "snapshot"));
-    error_free(err);
-    handlers()->save_cleanup(NULL);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_ACCEPTED);
-    qemu_fclose(f);
-    object_unref(snapshot);
 }
 
 /* What can be loaded twice would be two Realms. */
@@ -1017,14 +989,12 @@ static void add_failures(void)
     g_test_add_func("/realm/destination/refuse-postcopy", test_postcopy);
     g_test_add_func("/realm/start/no-token-outside-of-a-migration",
                     test_no_migration);
-    g_test_add_data_func("/realm/source/refuse-a-cpr-mode", "a cpr mode",
-                         test_unproven);
+    g_test_add_func("/realm/source/refuse-a-cpr-mode", test_mode);
 }
 
 int main(int argc, char **argv)
 {
     module_call_init(MODULE_INIT_QOM);
-    register_snapshots();
     g_test_init(&argc, &argv, NULL);
     config = default_config;
     realm_backend_set(&fake_backend, &config);
@@ -1047,7 +1017,6 @@ int main(int argc, char **argv)
                     test_runs_on);
     g_test_add_func("/realm/source/refuse-without-offer-or-return-path",
                     test_prepare);
-    g_test_add_func("/realm/source/refuse-snapshots", test_snapshot);
     g_test_add_func("/realm/source/refuse-files", test_file);
     add_failures();
     g_test_add_func("/realm/config/accept-equal-options", test_equal_options);
