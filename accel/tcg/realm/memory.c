@@ -26,12 +26,14 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/guest-random.h"
+#include "qemu/madvise.h"
 #include "qemu/memalign.h"
 #include "qemu/units.h"
 #include "exec/ram_addr.h"
 #include "exec/address-spaces.h"
 #include "exec/exec-all.h"
 #include "hw/boards.h"
+#include "system/hostmem.h"
 #include "target/arm/realm/shared.h"
 #include "realm-tcg.h"
 #include "trace.h"
@@ -260,14 +262,38 @@ MemoryRegion *realm_memory_tag_root(MemoryRegion *shared_tags)
     return &mem.tag_root;
 }
 
+/*
+ * Memory that only the Realm has.  What the machine's memory backend says of
+ * the shared RAM holds for it as well, but it is never shared.
+ */
+static uint8_t *alloc_private(MemoryRegion *mr, const char *name,
+                              uint64_t size, Error **errp)
+{
+    const HostMemoryBackend *backend = current_machine->memdev;
+    uint32_t flags = RAM_PRIVATE | (backend->reserve ? 0 : RAM_NORESERVE);
+    void *host;
+
+    if (!memory_region_init_ram_flags_nomigrate(mr, OBJECT(current_machine),
+                                                name, size, flags, errp)) {
+        return NULL;
+    }
+    host = memory_region_get_ram_ptr(mr);
+    qemu_madvise(host, size, backend->merge ? QEMU_MADV_MERGEABLE
+                                            : QEMU_MADV_UNMERGEABLE);
+    qemu_madvise(host, size, backend->dump ? QEMU_MADV_DODUMP
+                                           : QEMU_MADV_DONTDUMP);
+    return host;
+}
+
 static bool init_ram(const RealmConfig *config, Error **errp)
 {
     Object *owner = OBJECT(current_machine);
     hwaddr shared = BIT_ULL(config->ipa_bits - 1);
 
     memory_region_init(&mem.root, owner, "realm", 2 * shared);
-    if (!memory_region_init_ram_nomigrate(&mem.ram, owner, "realm-private",
-                                          config->ram_size, errp)) {
+    mem.ram_host = alloc_private(&mem.ram, "realm-private", config->ram_size,
+                                 errp);
+    if (!mem.ram_host) {
         return false;
     }
     memory_region_add_subregion(&mem.root, config->ram_base, &mem.ram);
@@ -279,7 +305,6 @@ static bool init_ram(const RealmConfig *config, Error **errp)
     memory_region_init_alias(&mem.loader, owner, "realm-loader",
                              get_system_memory(), 0, shared);
     memory_region_add_subregion_overlap(&mem.root, 0, &mem.loader, 1);
-    mem.ram_host = memory_region_get_ram_ptr(&mem.ram);
     return true;
 }
 
@@ -288,15 +313,13 @@ static bool init_tags(const RealmConfig *config, Error **errp)
     Object *owner = OBJECT(current_machine);
 
     memory_region_init(&mem.tag_root, owner, "realm-tags", UINT64_MAX / 32);
-    if (!memory_region_init_ram_nomigrate(&mem.tags, owner,
-                                          "realm-private-tags",
-                                          config->ram_size >> TAG_SHIFT,
-                                          errp)) {
+    mem.tags_host = alloc_private(&mem.tags, "realm-private-tags",
+                                  config->ram_size >> TAG_SHIFT, errp);
+    if (!mem.tags_host) {
         return false;
     }
     memory_region_add_subregion(&mem.tag_root, config->ram_base >> TAG_SHIFT,
                                 &mem.tags);
-    mem.tags_host = memory_region_get_ram_ptr(&mem.tags);
     return true;
 }
 

@@ -496,6 +496,79 @@ static void test_migration_off(void)
 
     qts = start(REALM " -incoming defer");
     CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+/* VmFlags (proc(5)) of the mapping that has @address, each with a blank. */
+static char *mapping_flags(QTestState *qts, uint64_t address)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps", qtest_pid(qts));
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t begin, end;
+    bool here = false;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (size_t i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNx64 "-%" SCNx64 " ", &begin, &end) == 2) {
+            here = begin <= address && address < end;
+        } else if (here && g_str_has_prefix(lines[i], "VmFlags: ")) {
+            return g_strdup(lines[i]);
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* The size of the machine's memory, which no other block of RAM has. */
+#define ODD_SIZE "140M"
+#define ODD_BYTES " 0x0000000008c00000 "
+
+/*
+ * With @properties of the machine's memory: does the mapping of private memory
+ * have @flag?  It is the block without a name.
+ */
+static bool private_has(const char *properties, const char *flag)
+{
+    g_autofree char *args = g_strdup_printf(
+        "-S " MACHINE ",memory-backend=ram" OBJECT " -m " ODD_SIZE
+        " -object memory-backend-ram,id=ram,size=" ODD_SIZE "%s", properties);
+    QTestState *qts = start(args);
+    g_autofree char *blocks = qtest_hmp(qts, "info ramblock");
+    g_auto(GStrv) lines = g_strsplit(blocks, "\n", 0);
+    g_autofree char *flags = NULL;
+
+    for (size_t i = 0; lines[i]; i++) {
+        if (strstr(lines[i], ODD_BYTES) && !strstr(lines[i], " ram ")) {
+            g_assert_null(flags);
+            flags = mapping_flags(
+                qts, strtoull(strrchr(lines[i], 'x') + 1, NULL, 16));
+        }
+    }
+    g_assert_nonnull(flags);
+    qtest_quit(qts);
+    return strstr(flags, flag);
+}
+
+static void test_memory_properties(void)
+{
+    g_assert_false(private_has("", " nr "));
+    g_assert_true(private_has(",reserve=off", " nr "));
+    g_assert_false(private_has("", " dd "));
+    g_assert_true(private_has(",dump=off", " dd "));
+    g_assert_false(private_has(",merge=off", " mg "));
+    g_assert_false(private_has(",share=on", " sh "));
+}
+
+/* A host starts it that has less memory. */
+static void test_memory_without_a_reserve(void)
+{
+    QTestState *qts = start(MACHINE ",memory-backend=ram,mte=on" OBJECT
+                            ",mte=on -m 64G -object "
+                            "memory-backend-ram,id=ram,size=64G,reserve=off");
+
+    check_running(qts);
+    check_phase(qts, "here", true);
+    qtest_quit(qts);
+}
+
                   "{'execute': 'realm-migration-offer'}");
     qtest_quit(qts);
 }
@@ -714,3 +787,7 @@ int main(int argc, char **argv)
                    test_one_offer_one_acceptance);
     return g_test_run();
 }
+    qtest_add_func("/realm/options/private-memory-is-as-the-backend-says",
+                   test_memory_properties);
+    qtest_add_func("/realm/options/memory-without-a-reserve-is-not-reserved",
+                   test_memory_without_a_reserve);
