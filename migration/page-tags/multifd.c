@@ -99,9 +99,12 @@ bool page_tags_multifd_sync_send(Error **errp)
     return !ret;
 }
 
+/* A snapshot has no channels, whatever the capability. */
 void page_tags_multifd_sync_recv(void)
 {
-    multifd_recv_sync_main();
+    if (multifd_recv_all_channels_created()) {
+        multifd_recv_sync_main();
+    }
 }
 
 /* How many pages from @i on follow each other. */

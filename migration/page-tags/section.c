@@ -31,6 +31,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/register.h"
+#include "system/runstate.h"
 #include "page-tags.h"
 #include "trace.h"
 
@@ -105,12 +106,22 @@ bool page_tags_check_capabilities(Error **errp)
     return check_compression(errp);
 }
 
+/* QEMU starts no threads of multifd for a snapshot, and then waits for them. */
+static bool check_snapshot(Error **errp)
+{
+    if (runstate_check(RUN_STATE_SAVE_VM) && migrate_multifd()) {
+        error_setg(errp, "multifd does not work with snapshots; turn it off");
+        return false;
+    }
+    return true;
+}
+
 /* Both sides; the destination has some of the capabilities, too. */
 static int prepare(void *opaque, Error **errp)
 {
     ERRP_GUARD();
 
-    if (!page_tags_check_capabilities(errp)) {
+    if (!page_tags_check_capabilities(errp) || !check_snapshot(errp)) {
         error_prepend(errp, "%s: ", page_tags.ops->section);
         return -EINVAL;
     }

@@ -70,6 +70,31 @@ class TagsTest(RealmTest):
         self.assert_goes_on(source)
         return text
 
+    def job_error(self, vm, command, **arguments):
+        """Runs a command that is a job, to its end; returns its error, or
+        None."""
+        vm.qmp.cmd(command, job_id='job', **arguments)
+        wait_until(lambda: vm.qmp.cmd('query-jobs')[0]['status']
+                   == 'concluded', f'{command} ends')
+        error = vm.qmp.cmd('query-jobs')[0].get('error')
+        vm.qmp.cmd('job-dismiss', id='job')
+        return error
+
+    def job(self, vm, command, **arguments):
+        self.assertIsNone(self.job_error(vm, command, **arguments))
+
+    def add_image(self, vm):
+        """An empty qcow2 image with the node-name image."""
+        path, size = self.path('image.qcow2'), 1024 * MIB
+        self.job(vm, 'blockdev-create', options={
+            'driver': 'file', 'filename': path, 'size': 0})
+        vm.qmp.cmd('blockdev-add', node_name='file', driver='file',
+                   filename=path)
+        self.job(vm, 'blockdev-create', options={
+            'driver': 'qcow2', 'file': 'file', 'size': size})
+        vm.qmp.cmd('blockdev-add', node_name='image', driver='qcow2',
+                   file='file')
+
     def assert_no_page_was_sent(self, vm):
         """By a source with TRACE, which after this sends its guest away."""
         self.assertIn('savevm_state_setup', ' '.join(vm.errors()))

@@ -54,6 +54,23 @@ class Refused(TagsTest):
         self.assert_refused("mte-tags: zero-copy-send .*header leaves before",
                             source.qmp.cmd, 'migrate', uri='tcp:127.0.0.1:1')
 
+    def test_snapshot_with_multifd(self):
+        """Refused before anything is written; without, it is made, and is
+        loaded either way."""
+        vm = self.boot_checked()
+        self.add_image(vm)
+        where = {'tag': 'then', 'vmstate': 'image', 'devices': ['image']}
+        self.capabilities(vm, 'multifd')
+        self.assertEqual(self.job_error(vm, 'snapshot-save', **where),
+                         'mte-tags: multifd does not work with snapshots; '
+                         'turn it off')
+        self.assert_goes_on(vm)
+        self.capabilities(vm, 'multifd', on=False)
+        self.job(vm, 'snapshot-save', **where)
+        self.capabilities(vm, 'multifd')
+        self.job(vm, 'snapshot-load', **where)
+        self.assert_tags_are_right(vm)
+
     def test_cpr(self):
         source = self.boot_checked()
         self.parameters(source, mode='cpr-reboot')

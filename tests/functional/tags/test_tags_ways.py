@@ -101,26 +101,6 @@ class Ways(TagsTest):
         self.assertGreater(again, RESENT)
         self.assert_tags_are_right(dest)
 
-    def job(self, vm, command, **arguments):
-        """Runs a command that is a job, to its end."""
-        vm.qmp.cmd(command, job_id='job', **arguments)
-        wait_until(lambda: vm.qmp.cmd('query-jobs')[0]['status']
-                   == 'concluded', f'{command} ends')
-        self.assertNotIn('error', vm.qmp.cmd('query-jobs')[0])
-        vm.qmp.cmd('job-dismiss', id='job')
-
-    def add_image(self, vm):
-        """An empty qcow2 image with the node-name image."""
-        path, size = self.path('image.qcow2'), 1024 * MIB
-        self.job(vm, 'blockdev-create', options={
-            'driver': 'file', 'filename': path, 'size': 0})
-        vm.qmp.cmd('blockdev-add', node_name='file', driver='file',
-                   filename=path)
-        self.job(vm, 'blockdev-create', options={
-            'driver': 'qcow2', 'file': 'file', 'size': size})
-        vm.qmp.cmd('blockdev-add', node_name='image', driver='qcow2',
-                   file='file')
-
     def test_snapshot_brings_back_tags_that_have_changed(self):
         vm = self.boot_checked()
         self.add_image(vm)

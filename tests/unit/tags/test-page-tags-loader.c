@@ -42,7 +42,7 @@ static bool load_threads_abort;
 static const SaveVMHandlers *handlers;
 static VMChangeStateHandler *vm_changed;
 static char *error;
-static bool multifd, rdma;
+static bool multifd, rdma, snapshot;
 static int acks = -1;
 static unsigned syncs;
 
@@ -93,8 +93,19 @@ int multifd_send_sync_main(MultiFDSyncReq req)
     g_assert_not_reached();
 }
 
+bool runstate_check(RunState state)
+{
+    return snapshot && state == RUN_STATE_SAVE_VM;
+}
+
+bool multifd_recv_all_channels_created(void)
+{
+    return !snapshot || !multifd;
+}
+
 void multifd_recv_sync_main(void)
 {
+    g_assert_false(snapshot && multifd);
     g_assert_cmpint(acks, ==, -1);      /* the answer comes later */
     syncs++;
 }
@@ -755,6 +766,28 @@ static void test_compression(void)
     the_migration.parameters.multifd_compression = MULTIFD_COMPRESSION_NONE;
 }
 
+/* The threads of multifd, which are not there. */
+static void test_snapshots(void)
+{
+    g_autoptr(GByteArray) bytes = announcement(&good);
+    Error *err = NULL;
+
+    begin(false);
+    snapshot = true;
+    g_assert_cmpint(handlers->save_prepare(NULL, &error_abort), ==, 0);
+    multifd = true;
+    g_assert_cmpint(handlers->save_prepare(NULL, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), "test-tags: multifd does "
+                            "not work with snapshots; turn it off"));
+    error_free(err);
+    g_assert_false(page_tags.sending);
+
+    g_assert_cmpint(load(bytes->data, bytes->len, 1), ==, 0);
+    g_assert_cmpuint(syncs, ==, 0);
+    multifd = snapshot = false;
+    end();
+}
+
 static const struct {
     const char *claim;
     void (*test)(void);
@@ -786,6 +819,7 @@ static const struct {
     { "capabilities", test_capabilities },
     { "compression", test_compression },
     { "rdma-is-refused", test_rdma },
+    { "snapshots-have-no-threads", test_snapshots },
     { "zero-tags-are-written-where-a-guest-ran",
       test_zero_tags_are_written_where_a_guest_ran },
 };
