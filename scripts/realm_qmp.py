@@ -25,6 +25,7 @@ class Qmp:
         self.path = path
         self.events = []
         self._buffer = b''
+        self._id = 0
         self._socket = socket.socket(socket.AF_UNIX if isinstance(path, str)
                                      else socket.AF_INET)
         self._socket.settimeout(timeout)
@@ -73,7 +74,8 @@ class Qmp:
 
     def cmd(self, command, **arguments):
         """Runs a command.  Names with '-' are written with '_'."""
-        message = {'execute': command}
+        self._id += 1
+        message = {'execute': command, 'id': self._id}
         if arguments:
             message['arguments'] = {name.replace('_', '-'): value
                                     for name, value in arguments.items()}
@@ -83,6 +85,8 @@ class Qmp:
             raise QmpError(f'{self.path}: QEMU has gone; see its log') from err
         while True:
             answer = self._receive()
+            if answer.get('id', self._id) != self._id:
+                continue        # of a command that Ctrl-C interrupted
             if 'return' in answer:
                 return answer['return']
             if 'error' in answer:
@@ -199,8 +203,10 @@ class Migration:
         self.timeout = timeout          # s
         self.progress = progress or NoProgress()
         self.offer = None
+        self.accepted = False
         self.samples = []
         self.started = False
+        self.status = None              # of the destination, at the end
 
     def run(self):
         """Migrates; returns report().  On Ctrl-C the migration is cancelled."""
@@ -211,14 +217,41 @@ class Migration:
             self.cancel()
             raise
         except MigrationError as err:
-            raise MigrationError(f'{err}{self.take_back()}') from err
+            raise MigrationError(f'{err}{self.after_failure()}') from err
         except QmpError as err:
-            reasons = (self.reasons() + self.take_back() if self.started
-                       else '')
-            raise MigrationError(f'{err}{reasons}') from err
+            reasons = self.reasons() if self.started else ''
+            raise MigrationError(
+                f'{err}{reasons}{self.after_failure()}') from err
         finally:
             self.progress.end()
         return self.report()
+
+    def after_failure(self):
+        return self.take_back() + self.used_up()
+
+    def used_up(self):
+        """After a failure: a destination that something has reached does not
+        serve another try.  Returns that, as text to append."""
+        info = self.dest.try_cmd('query-migrate')
+        there = self.dest.try_cmd('query-realm-migration')
+        here = self.source.try_cmd('query-realm-migration')
+        if info is None or there and there['holds']:
+            return ''
+        offer_used = (there and there['phase'] not in ('waiting', 'offered')
+                      or self.accepted and here
+                      and here['phase'] != 'accepted')
+        if info.get('status') == 'failed' or offer_used:
+            return ('; the destination cannot be used again: end it, and '
+                    'start another one with -incoming defer')
+        return ''
+
+    def whereabouts(self):
+        """What became of a migration that was interrupted."""
+        info = self.source.try_cmd('query-migrate') or {}
+        if info.get('status') == 'completed':
+            return 'the migration had completed: end the source'
+        return (self.take_back().removeprefix('; ')
+                or 'cancelled; the source goes on')
 
     def take_back(self):
         """After a failure: a source that is sealed gets its Realm back if
@@ -230,6 +263,9 @@ class Migration:
         there = self.dest.try_cmd('query-realm-migration')
         if there and there['holds']:
             return '; the destination has the Realm: end the source'
+        if (not self.accepted and there
+                and there['phase'] in ('waiting', 'offered')):
+            return ''           # it was sealed for another one
         try:
             token = self.dest.cmd('realm-migration-abort')['token']
             self.source.cmd('realm-migration-resume', token=token)
@@ -246,15 +282,31 @@ class Migration:
         if self.downtime is not None:
             parameters['downtime-limit'] = self.downtime
         self.source.cmd('migrate-set-parameters', **parameters)
+        self.listen()
         if not self.plain:
             self.offer = self.dest.cmd('realm-migration-offer')['offer']
             self.source.cmd('realm-migration-accept', offer=self.offer)
+            self.accepted = True
             # The destination confirms what it has loaded.
             self.source.cmd('migrate-set-capabilities', capabilities=[
                 {'capability': 'return-path', 'state': True}])
-        self.dest.cmd('migrate-incoming', uri=self.uri, exit_on_error=False)
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True
+
+    def listen(self):
+        """The destination listens, from now on or since an earlier try."""
+        try:
+            self.dest.cmd('migrate-incoming', uri=self.uri,
+                          exit_on_error=False)
+        except QmpError as err:
+            info = self.dest.cmd('query-migrate')
+            addresses = info.get('socket-address', [])
+            if any(is_at(self.uri, address) for address in addresses):
+                return
+            where = ' or '.join(uri_of(address) for address in addresses)
+            raise QmpError(f'{err}' + (
+                f'; it listens at {where}: use that, or end it and start '
+                'another one' if where else '')) from err
 
     def poll(self):
         """Takes a sample; returns whether the source has finished."""
@@ -275,8 +327,8 @@ class Migration:
             if time.monotonic() > deadline:
                 self.cancel()
                 raise MigrationError(
-                    f'not finished after {self.timeout} s, cancelled, the '
-                    'source runs on; raise the timeout or the downtime')
+                    f'not finished after {self.timeout} s, and cancelled; '
+                    'raise the timeout or the downtime')
             time.sleep(0.25)
         self.wait_for_destination()
 
@@ -315,16 +367,21 @@ class Migration:
         return text
 
     def wait_for_destination(self, limit=60):
+        """Until the guest is there.  It may be paused, as it was before or
+        since the destination was started with -S."""
         deadline = time.monotonic() + limit
         while True:
-            status = self.dest.cmd('query-status')
-            if status['status'] == ('running' if self.was_running
-                                    else 'paused'):
+            self.status = self.dest.cmd('query-status')['status']
+            if (self.status not in ('inmigrate', 'internal-error')
+                    and (self.plain or self.dest.cmd(
+                        'query-realm-migration')['phase'] == 'here')):
                 return
             info = self.dest.cmd('query-migrate')
-            if info.get('status') == 'failed' or time.monotonic() > deadline:
+            if (info.get('status') == 'failed'
+                    or self.status == 'internal-error'
+                    or time.monotonic() > deadline):
                 raise MigrationError(
-                    f'the destination does not run ({status["status"]})'
+                    f'the destination does not run ({self.status})'
                     + self.reasons())
             time.sleep(0.05)
 
@@ -350,11 +407,28 @@ class Migration:
             'zero-pages': ram.get('duplicate', 0),
             'rounds': ram.get('dirty-sync-count', 0),
             'ram': ram,
+            'status': self.status,      # the destination's
             'realm': None,
         }
         if not self.plain:
             report['realm'] = self.source.try_cmd('query-realm-migration')
         return report
+
+
+def uri_of(address):
+    """A SocketAddress as a migration URI."""
+    if address['type'] == 'inet':
+        return f'tcp:{address["host"]}:{address["port"]}'
+    return f'{address["type"]}:{address.get("path", "")}'
+
+
+def is_at(uri, address):
+    """Whether a URI leads to a SocketAddress; hosts have several names."""
+    own = uri_of(address)
+    if address['type'] == 'inet':
+        return (uri.startswith('tcp:')
+                and uri.rpartition(':')[2] == own.rpartition(':')[2])
+    return uri == own
 
 
 def summary(report):

@@ -203,6 +203,11 @@ class Vm:
                 time.sleep(0.02)
         return self._qmp
 
+    def hang_up(self):
+        """Leaves the QMP socket to somebody else."""
+        self.qmp.close()
+        self._qmp = None
+
     def errors(self):
         """What QEMU wrote to its standard error, the last lines of it."""
         if self._said is not None:

@@ -70,31 +70,58 @@ RealmInfo *qmp_query_realm(Error **errp)
     return info;
 }
 
-RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
+/* In base64: what was offered here, and what was accepted last. */
+static char *the_offer, *the_accepted;
+
+static bool make_offer(const RealmBackendOps *backend, Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
     g_autofree uint8_t *buf = NULL;
     RealmMigrationLimits limits;
-    RealmMigrationOffer *offer;
     ssize_t size;
 
-    if (!backend) {
-        return NULL;
-    }
-    if (!runstate_check(RUN_STATE_INMIGRATE)) {
-        error_setg(errp, "Realm: this machine does not wait for a migration; "
-                   "start the destination with -incoming defer");
-        return NULL;
-    }
     backend->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
     size = backend->offer(buf, errp);
     if (size < 0) {
+        return false;
+    }
+    the_offer = g_base64_encode(buf, size);
+    realm_phase_set(REALM_MIGRATION_PHASE_OFFERED);
+    return true;
+}
+
+static bool check_waits(Error **errp)
+{
+    RealmMigrationPhase phase = realm_phase();
+
+    if (!runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "Realm: this machine does not wait for a migration; "
+                   "start the destination with -incoming defer");
+        return false;
+    }
+    if (phase != REALM_MIGRATION_PHASE_WAITING &&
+        phase != REALM_MIGRATION_PHASE_OFFERED) {
+        error_setg(errp, "Realm: this destination has used its offer, and is "
+                   "in phase '%s'; start another one with -incoming defer",
+                   RealmMigrationPhase_str(phase));
+        return false;
+    }
+    return true;
+}
+
+/* As long as nothing has come, a second try gets the same offer. */
+RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
+{
+    const RealmBackendOps *backend = need_realm(errp);
+    RealmMigrationOffer *offer;
+
+    if (!backend || !check_waits(errp) ||
+        (realm_phase() == REALM_MIGRATION_PHASE_WAITING &&
+         !make_offer(backend, errp))) {
         return NULL;
     }
-    realm_phase_set(REALM_MIGRATION_PHASE_OFFERED);
     offer = g_new0(RealmMigrationOffer, 1);
-    offer->offer = g_base64_encode(buf, size);
+    offer->offer = g_strdup(the_offer);
     return offer;
 }
 
@@ -120,6 +147,28 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
     return blob;
 }
 
+/* Whether there is a Realm here that may accept an offer. */
+static bool check_can_go(Error **errp)
+{
+    RealmMigrationPhase phase = realm_phase();
+
+    if (!realm_phase_holds(phase)) {
+        error_setg(errp, "Realm: it is not on this machine; give the offer to "
+                   "the one that has it");
+    } else if (phase == REALM_MIGRATION_PHASE_EXPORTING ||
+               phase == REALM_MIGRATION_PHASE_PAUSED) {
+        error_setg(errp, "Realm: a migration of it is under way; wait for its "
+                   "end, or use migrate_cancel");
+    } else if (runstate_needs_reset()) {
+        error_setg(errp, "Realm: it has come to its end (%s), and there is "
+                   "nothing to migrate; end this machine and start another",
+                   RunState_str(runstate_get()));
+    } else {
+        return true;
+    }
+    return false;
+}
+
 void qmp_realm_migration_accept(const char *offer, Error **errp)
 {
     const RealmBackendOps *backend = need_realm(errp);
@@ -130,15 +179,16 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
         return;
     }
     blob = decode(offer, "an offer", "realm-migration-offer", &size, errp);
-    if (!blob) {
+    if (!blob || !check_can_go(errp)) {
         return;
     }
-    if (!realm_phase_holds(realm_phase())) {
-        error_setg(errp, "Realm: it is not on this machine; give the offer to "
-                   "the one that has it");
-        return;
+    if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
+        g_strcmp0(offer, the_accepted) == 0) {
+        return;                 /* nothing was sent yet: it serves still */
     }
     if (backend->accept(blob, size, errp)) {
+        g_free(the_accepted);
+        the_accepted = g_strdup(offer);
         realm_phase_set(REALM_MIGRATION_PHASE_ACCEPTED);
     } else if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
                !backend->accepted()) {
@@ -155,12 +205,13 @@ RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
     if (!need_realm(errp)) {
         return NULL;
     }
-    if (phase != REALM_MIGRATION_PHASE_OFFERED &&
-        phase != REALM_MIGRATION_PHASE_IMPORTING &&
-        phase != REALM_MIGRATION_PHASE_FAILED) {
+    if (!realm_phase_offered(phase)) {
         error_setg(errp, phase == REALM_MIGRATION_PHASE_HERE
                    ? "Realm: it is on this machine and stays; end the source "
                      "if it came from there"
+                   : phase == REALM_MIGRATION_PHASE_SEALED
+                   ? "Realm: it has left this machine; use "
+                     "realm-migration-abort on the destination"
                    : "Realm: no offer was made here, so there is nothing to "
                      "give up; use migrate_cancel on a source");
         return NULL;

@@ -4,7 +4,12 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
-from realm_case import guest_arguments, incoming, wait_until
+import subprocess
+import sys
+from pathlib import Path
+
+from realm_case import (MIGRATION_SECONDS, guest_arguments, incoming,
+                        wait_until)
 from realm_failing import MIB, SMALL, FailureTest
 
 
@@ -78,6 +83,81 @@ class Refused(FailureTest):
                                 'realm-migration-accept', offer=offer)
         self.assert_goes_on(self.source())
 
+    def assert_not_used_up(self, message, migration):
+        text = self.assert_refused(message, migration.run)
+        self.assertNotIn('cannot be used again', text)
+        self.assert_goes_on(self.source())
+
+    def test_try_that_failed_early_does_not_use_up_the_destination(self):
+        dest = self.destination(shared=True)
+        for uri, message in (('nowhere:1', 'unknown migration protocol'),
+                             (f'unix:{self.path("no/folder")}', 'no/folder')):
+            migration = self.migration(dest)
+            migration.uri = migration.source_uri = uri
+            self.assert_not_used_up(message, migration)
+        self.switch('xbzrle', True)
+        self.assert_not_used_up('xbzrle does not work', self.migration(dest))
+        self.switch('xbzrle', False)
+        migration = self.migration(dest)
+        migration.source_uri = f'unix:{self.path("nobody")}'
+        self.assert_not_used_up('migration failed.*nobody', migration)
+        migration = self.migration(dest)
+        migration.uri = migration.source_uri = f'unix:{self.path("other")}'
+        self.assert_not_used_up(
+            f'it listens at unix:{self.path(dest.name)}: use that, or end it',
+            migration)
+        self.migration(dest).run()
+        self.assert_moved_to(dest)
+
+    def assert_used_up(self, message, dest):
+        text = self.assert_refused(message, self.migration(dest).run)
+        self.assertIn('the destination cannot be used again: end it, and '
+                      'start another one with -incoming defer', text)
+        self.assert_goes_on(self.source())
+
+    def test_tls_on_the_destination_only_does_not_use_it_up(self):
+        tls = ['-object', 'tls-creds-anon,id=tls0,endpoint=server']
+        dest = self.start(incoming(guest_arguments(**SMALL)) + tls,
+                          shared=True)
+        dest.qmp.cmd('migrate-set-parameters', tls_creds='tls0')
+        for _ in range(2):
+            self.assert_not_used_up('migration failed', self.migration(dest))
+        dest.qmp.cmd('migrate-set-parameters', tls_creds='')
+        self.migration(dest).run()
+        self.assert_moved_to(dest)
+
+    def test_tls_on_the_source_only_uses_the_destination_up(self):
+        source, dest = self.source().qmp, self.destination()
+        source.cmd('object-add', qom_type='tls-creds-anon', id='tls0',
+                   endpoint='client')
+        source.cmd('migrate-set-parameters', tls_creds='tls0')
+        self.assert_used_up('migration failed', dest)
+        source.cmd('migrate-set-parameters', tls_creds='')
+        source.cmd('object-del', id='tls0')
+        self.assert_used_up('already been started', dest)
+        self.assert_moves_on()
+
+    def test_destination_that_is_to_stay_paused_has_the_realm(self):
+        dest = self.start(incoming(guest_arguments(**SMALL)) + ['-S'],
+                          shared=True)
+        uri = f'unix:{self.path(dest.name)}'
+        program = Path(__file__).parents[3] / 'scripts' / 'realm-migrate'
+        for vm in self.source(), dest:
+            vm.hang_up()
+        result = subprocess.run([sys.executable, program,
+                                 self.source().qmp_path, dest.qmp_path, uri],
+                                timeout=MIGRATION_SECONDS, text=True,
+                                stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn('the guest is paused on the destination; cont runs it',
+                      result.stdout)
+        self.assertEqual(dest.qmp.cmd('query-status')['status'], 'paused')
+        self.assertEqual(dest.qmp.cmd('query-realm-migration')['phase'],
+                         'here')
+        dest.qmp.cmd('cont')
+        self.assert_moved_to(dest)
+
     def destination_with(self, *capabilities):
         """A destination, and its offer; both sides have these on."""
         dest = self.destination(shared=True)
@@ -130,13 +210,15 @@ class Refused(FailureTest):
         self.assert_moves_on()
 
     def assert_no_snapshot(self):
-        """Neither as it is, nor as soon as it may migrate."""
-        for error in self.snapshot_errors():
-            self.assertIn('Realm: ', error)
+        """Neither as it is, nor as soon as it may migrate, and for no other
+        reason."""
+        self.switch('return-path', False)
+        errors = self.snapshot_errors()
         self.accept(self.destination().qmp.cmd('realm-migration-offer')
                     ['offer'])
-        for error in self.snapshot_errors():
-            self.assertIn('Realm: it cannot be saved to a snapshot', error)
+        for error in errors + self.snapshot_errors():
+            self.assertIn('Realm: it can neither be saved to a snapshot nor '
+                          'come from one', error)
 
     def test_realm_is_not_saved_to_a_snapshot(self):
         self.assert_no_snapshot()
@@ -151,8 +233,8 @@ class Refused(FailureTest):
         self.assert_moves_on()
 
     def snapshot_errors(self):
-        """Tries savevm and snapshot-save to a new qcow2; returns what they
-        say."""
+        """Tries each command about snapshots on a new qcow2; returns what
+        they say."""
         qmp = self.source().qmp
         path = self.path('qcow2')
         open(path, 'wb').close()
@@ -160,9 +242,11 @@ class Refused(FailureTest):
         self.job('blockdev-create', options={
             'driver': 'qcow2', 'file': 'file', 'size': 512 * MIB})
         qmp.cmd('blockdev-add', node_name='disk', driver='qcow2', file='file')
-        errors = [qmp.hmp('savevm x'),
-                  self.job('snapshot-save', tag='x', vmstate='disk',
-                           devices=['disk'])]
+        where = {'tag': 'x', 'vmstate': 'disk', 'devices': ['disk']}
+        errors = [qmp.hmp('savevm x'), qmp.hmp('loadvm x'),
+                  self.job('snapshot-save', **where),
+                  self.assert_refused('snapshot-load', qmp.cmd,
+                                      'snapshot-load', job_id='load', **where)]
         for name in 'disk', 'file':
             qmp.cmd('blockdev-del', node_name=name)
         return errors
@@ -178,6 +262,14 @@ class Refused(FailureTest):
         error = wait_until(ended, f'{command} ends')[0].get('error')
         qmp.cmd('job-dismiss', id='job')
         return error
+
+    def test_mode_that_cannot_carry_a_realm_is_refused(self):
+        qmp = self.source().qmp
+        qmp.cmd('migrate-set-parameters', mode='cpr-reboot')
+        self.assert_refused('Realm: mode cpr-reboot .*set it to normal',
+                            qmp.cmd, 'migrate', uri=f'file:{self.path("cpr")}')
+        qmp.cmd('migrate-set-parameters', mode='normal')
+        self.assert_moves_on()
 
     def test_what_cannot_carry_a_realm_is_refused(self):
         for name in 'postcopy-ram', 'xbzrle', 'multifd', 'release-ram':
