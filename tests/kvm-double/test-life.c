@@ -363,13 +363,13 @@ static void test_other_abi(void)
 {
     start("v10", 4 * KiB);
     the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RMI;
-    REFUSED("kvm-abi=rmi");
+    REFUSED("kvm-abi=rmi", "use kvm-abi=auto");
     start("v14", 4 * KiB);
     the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RME;
-    REFUSED("kvm-abi=rme");
+    REFUSED("kvm-abi=rme", "use kvm-abi=auto");
     start("v12", 4 * KiB);
     the_options.config.kvm_abi = RME_GUEST_KVM_ABI_RME;
-    REFUSED("kvm-abi=rme");
+    REFUSED("kvm-abi=rme", "use kvm-abi=auto");
 }
 
 static void test_asked_abi(void)

@@ -217,9 +217,10 @@ static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
                          "this kernel runs Realms: %s", trial->failed);
     } else if (trial->vm_created) {
         error_setg(errp, "rme-guest: this kernel creates the VM of a Realm, "
-                   "but has not the interface kvm-abi=%s; use kvm-abi=auto, "
-                   "or a kernel with versions 5 to 15 of the series for Arm "
-                   "CCA", RmeGuestKvmAbi_str(wanted));
+                   "but has not the interface kvm-abi=%s; use %sa kernel with "
+                   "versions 5 to 15 of the series for Arm CCA",
+                   RmeGuestKvmAbi_str(wanted),
+                   wanted == RME_GUEST_KVM_ABI_AUTO ? "" : "kvm-abi=auto, or ");
     } else if (trial->vm_error == -EPERM) {
         error_setg(errp, "rme-guest: KVM_CREATE_VM of a Realm: this machine "
                    "has no RME or no RMM; use one that has, or -accel tcg");

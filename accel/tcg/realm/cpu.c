@@ -217,27 +217,46 @@ static void hide_mte(ARMCPU *cpu)
                                        MTE, 0);
 }
 
-/*
- * What the Realm is created without (host.c: no SVE, no PMU), and what no
- * Realm has (SME).  Refused if the user asked for it with -cpu.
- */
-static bool hide_features(Object *cpu, Error **errp)
+/* What the Realm is created without (host.c), and what no Realm has (SME). */
+static const char *const hidden[] = { "sve", "sme", "pmu" };
+
+/* Whether -cpu asks for @property, which is of a hidden feature. */
+static bool is_asked_for(Object *cpu, const ObjectProperty *property)
 {
-    static const char *const names[] = { "sve", "sme", "pmu" };
+    return qdev_find_global_prop(cpu, property->name) &&
+           (!g_str_equal(property->type, "bool") ||
+            object_property_get_bool(cpu, property->name, NULL));
+}
 
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *name = names[i];
+/* Beside a feature's own property there are those of its vector lengths. */
+static bool check_not_asked_for(Object *cpu, const char *feature, Error **errp)
+{
+    ObjectPropertyIterator iter;
+    ObjectProperty *property;
 
-        if (!object_property_find(cpu, name)) {
-            continue;
-        }
-        if (qdev_find_global_prop(cpu, name) &&
-            object_property_get_bool(cpu, name, NULL)) {
+    object_property_iter_init(&iter, cpu);
+    while ((property = object_property_iter_next(&iter))) {
+        if (g_str_has_prefix(property->name, feature) &&
+            is_asked_for(cpu, property)) {
             error_setg(errp, "rme-guest: a Realm under TCG has no %s; "
-                       "leave %s=on out of -cpu", name, name);
+                       "leave %s=%s out of -cpu", feature, property->name,
+                       qdev_find_global_prop(cpu, property->name)->value);
             return false;
         }
-        object_property_set_bool(cpu, name, false, &error_abort);
+    }
+    return true;
+}
+
+/* Refused if the user asked for it with -cpu. */
+static bool hide_features(Object *cpu, Error **errp)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+        if (!check_not_asked_for(cpu, hidden[i], errp)) {
+            return false;
+        }
+        if (object_property_find(cpu, hidden[i])) {
+            object_property_set_bool(cpu, hidden[i], false, &error_abort);
+        }
     }
     return true;
 }

@@ -32,7 +32,7 @@ static void remove_flash(VirtMachineState *vms)
         if (pflash_cfi01_get_blk(vms->flash[i]) ||
             drive_get(IF_PFLASH, 0, i)) {
             error_report("rme-guest: a Realm has no flash; give its firmware "
-                         "with -bios, which puts it into RAM");
+                         "with -bios, if it can do without flash");
             exit(EXIT_FAILURE);
         }
         object_property_del(OBJECT(vms), aliases[i]);

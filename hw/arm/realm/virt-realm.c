@@ -47,8 +47,8 @@ static bool check_board(VirtMachineState *vms, Error **errp)
     } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
         error_setg(errp, REALM "needs GICv3; use gic-version=3");
     } else if (vms->dtb_randomness) {
-        error_setg(errp, REALM "measures its device tree; "
-                   "leave dtb-randomness=on out");
+        error_setg(errp, REALM "measures its device tree; leave "
+                   "dtb-randomness=on, or dtb-kaslr-seed=on, out");
     } else {
         return true;
     }
@@ -59,14 +59,14 @@ static bool check_mte(VirtMachineState *vms, const RealmConfig *config,
                       Error **errp)
 {
     if (vms->mte && !config->mte) {
-        error_setg(errp, REALM "of RMM 1.0 has no memory tags, so mte=on "
-                   "does not go with it; add mte=on to rme-guest as well "
-                   "(an extension), or leave both out");
+        error_setg(errp, REALM "of RMM 1.0 has no memory tags; leave mte=on "
+                   "out of -machine, or, with an RMM that has this extension, "
+                   "add mte=on to rme-guest as well");
         return false;
     }
     if (config->mte && !vms->mte) {
         error_setg(errp, "rme-guest: mte=on needs a machine with memory "
-                   "tags; add mte=on to -machine as well");
+                   "tags; add mte=on to -machine as well, or leave it out");
         return false;
     }
     return true;
@@ -80,8 +80,8 @@ static bool check_memory(MachineState *machine, Error **errp)
         return false;
     }
     if (!memory_region_is_ram(machine->ram)) {
-        error_setg(errp, REALM "has one block of memory; "
-                   "leave memdev out of -numa");
+        error_setg(errp, REALM "has one block of memory and no NUMA nodes; "
+                   "leave -numa out");
         return false;
     }
     if (machine->ram_size % REALM_PAGE_SIZE) {
@@ -125,8 +125,10 @@ static bool check_ipa_bits(const VirtMachineState *vms, unsigned pa_bits,
 
     if (bits > MIN(pa_bits, 48)) {
         error_setg(errp, REALM "on this board needs addresses of %u bits, "
-                   "but the CPU or the RMM has %u; use -cpu max, less memory, "
-                   "or highmem=off", bits, MIN(pa_bits, 48));
+                   "but the %s has %u; use %s", bits,
+                   pa_bits < 48 ? "CPU" : "RMM", MIN(pa_bits, 48),
+                   pa_bits >= 48 ? "less memory" : tcg_enabled() ?
+                   "-cpu max" : "highmem=off, with at most 3 GiB of memory");
         return false;
     }
     return true;

@@ -12,7 +12,9 @@
 #include "cause.h"
 
 static const char *const causes[] = {
-    [MIG_CAUSE_STATE] = "not possible in its present state",
+    [MIG_CAUSE_STATE] =
+        "its state does not allow it; "
+        "see query-status and query-realm-migration",
     [MIG_CAUSE_NOT_MIGRATABLE] =
         "it was created with migration=off; give rme-guest migration=on",
     [MIG_CAUSE_OFFER_FORMAT] =
@@ -20,8 +22,11 @@ static const char *const causes[] = {
     [MIG_CAUSE_OFFER_USED] =
         "the offer was used before; make a new one on a new destination",
     [MIG_CAUSE_OFFER_OUTSTANDING] =
-        "another offer was accepted, and its migration is not over",
-    [MIG_CAUSE_OFFER_LIMIT] = "it has accepted too many offers",
+        "another offer was accepted, and its migration is not over; "
+        "use migrate_cancel, or wait for its end",
+    [MIG_CAUSE_OFFER_LIMIT] =
+        "it has accepted as many offers as it can, and stays here; "
+        "start it anew to migrate it",
     [MIG_CAUSE_SAME_EPOCH] = "the epoch is not closed yet",
     [MIG_CAUSE_COUNTER] = "a counter of the session is used up",
     [MIG_CAUSE_RECS_RUNNING] = "a vCPU is still running",
@@ -44,7 +49,8 @@ static const char *const causes[] = {
         "the abort token is for another migration; "
         "use that of the destination it was last sent to",
     [MIG_CAUSE_ABORT_SECRET] =
-        "the destination did not make this abort token",
+        "the destination did not make this abort token; "
+        "use what realm-migration-abort returned there",
     [MIG_CAUSE_PAGE_MISSING] = "a page never came",
     [MIG_CAUSE_START_MISSING] = "the start token never came",
     [MIG_CAUSE_FORMAT] = "the record is malformed or of an unknown version",
@@ -71,7 +77,8 @@ static const char *const causes[] = {
         "the platform token of the other side is malformed",
     [MIG_CAUSE_PEER_SIGNATURE] =
         "the other side is a platform that the Realm does not trust; "
-        "its key has to be among the trust anchors",
+        "its key has to be among the migration-trust-anchors "
+        "that the Realm was started with",
     [MIG_CAUSE_PEER_CHALLENGE] =
         "the platform token of the other side is for something else",
     [MIG_CAUSE_PEER_PROFILE] =

@@ -10,6 +10,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "tests/qtest/libqtest.h"
@@ -21,12 +22,16 @@
 /* Seconds after which a program that should have ended is killed. */
 #define LIMIT 60
 
-/* @args, which stand for an error about @option that proposes @remedy. */
+/*
+ * @args, which stand for an error about @option that proposes @remedy; whoever
+ * follows that has @instead (if it can be said here), which starts.
+ */
 typedef struct BadOptions {
     const char *claim;
     const char *args;
     const char *option;
     const char *remedy;
+    const char *instead;
 } BadOptions;
 
 #define BYTES_63 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
@@ -40,43 +45,73 @@ typedef struct BadOptions {
 static const BadOptions bad_options[] = {
     { "an-object-that-no-machine-uses",
       "-machine virt" OBJECT,
-      "rme-guest", "add confidential-guest-support=rme0 to -machine virt" },
+      "rme-guest", "add confidential-guest-support=rme0 to -machine virt",
+      REALM },
     { "an-object-beside-another-machine",
       "-machine none" OBJECT,
-      "rme-guest", "add confidential-guest-support=rme0 to -machine virt" },
+      "rme-guest", "add confidential-guest-support=rme0 to -machine virt",
+      REALM },
     { "two-objects",
       REALM " -object rme-guest,id=rme1",
-      "rme-guest", "give only one" },
+      "rme-guest", "give only one",
+      REALM },
     { "secure",
       MACHINE ",secure=on" OBJECT,
-      "EL3", "leave secure=on out" },
+      "EL3", "leave secure=on out",
+      REALM },
     { "virtualization",
       MACHINE ",virtualization=on" OBJECT,
-      "EL2", "leave virtualization=on out" },
+      "EL2", "leave virtualization=on out",
+      REALM },
     { "gicv2",
       MACHINE ",gic-version=2" OBJECT,
-      "GIC", "use gic-version=3" },
+      "GIC", "use gic-version=3",
+      MACHINE ",gic-version=3" OBJECT },
     { "an-aarch32-cpu",
       REALM " -cpu cortex-a15",
-      "cortex-a15", "use -cpu max" },
+      "cortex-a15", "use -cpu max",
+      REALM " -cpu max" },
     { "sve-of-a-cpu",
       REALM " -cpu max,sve=on",
-      "no sve", "leave sve=on out of -cpu" },
+      "no sve", "leave sve=on out of -cpu",
+      REALM " -cpu max" },
+    { "a-vector-length-of-a-cpu",
+      REALM " -cpu max,sve128=on",
+      "no sve", "leave sve128=on out of -cpu",
+      REALM " -cpu max" },
+    { "the-longest-vector-of-a-cpu",
+      REALM " -cpu max,sve-max-vq=2",
+      "no sve", "leave sve-max-vq=2 out of -cpu",
+      REALM " -cpu max" },
+    { "a-streaming-vector-length-of-a-cpu",
+      REALM " -cpu max,sme256=on",
+      "no sme", "leave sme256=on out of -cpu",
+      REALM " -cpu max" },
     { "sme-of-a-cpu",
       REALM " -cpu max,sme=on",
-      "no sme", "leave sme=on out of -cpu" },
+      "no sme", "leave sme=on out of -cpu",
+      REALM " -cpu max" },
     { "a-pmu-of-a-cpu",
       REALM " -cpu neoverse-n1,pmu=on",
-      "no pmu", "leave pmu=on out of -cpu" },
+      "no pmu", "leave pmu=on out of -cpu",
+      REALM " -cpu neoverse-n1" },
     { "dtb-randomness",
       MACHINE ",dtb-randomness=on" OBJECT,
-      "device tree", "leave dtb-randomness=on out" },
+      "device tree", "leave dtb-randomness=on, or dtb-kaslr-seed=on, out",
+      REALM },
+    { "dtb-kaslr-seed",
+      MACHINE ",dtb-kaslr-seed=on" OBJECT,
+      "device tree", "leave dtb-randomness=on, or dtb-kaslr-seed=on, out",
+      REALM },
     { "memory-tags-without-the-extension",
       MACHINE ",mte=on" OBJECT,
-      "mte=on", "add mte=on to rme-guest" },
+      "no memory tags", "leave mte=on out of -machine, or, with an RMM that "
+      "has this extension, add mte=on to rme-guest as well",
+      MACHINE ",mte=on" OBJECT ",mte=on" },
     { "a-migration-policy-without-migration",
       REALM ",migration-secured=on",
-      "migration-*", "give migration=on as well" },
+      "migration-*", "give migration=on as well",
+      REALM ",migration=on,migration-secured=on" },
     { "a-missing-file-of-trust-anchors",
       REALM ",migration=on,migration-trust-anchors=/does/not/exist",
       "/does/not/exist", "give a file with keys in PEM" },
@@ -85,39 +120,53 @@ static const BadOptions bad_options[] = {
       "no key in /dev/null", "give public keys or certificates in PEM" },
     { "a-short-implementation-id",
       REALM ",migration=on,migration-implementation=00ff",
-      "migration-implementation", "give 64 hexadecimal digits" },
+      "migration-implementation", "give 64 hexadecimal digits",
+      REALM ",migration=on,migration-implementation=" DIGITS_63 "f" },
     { "an-implementation-id-with-other-digits",
       REALM ",migration=on,migration-implementation=" DIGITS_63 "g",
-      "migration-implementation", "give 64 hexadecimal digits" },
+      "migration-implementation", "give 64 hexadecimal digits",
+      REALM ",migration=on,migration-implementation=" DIGITS_63 "f" },
     { "the-tag-extension-without-memory-tags",
       REALM ",mte=on",
-      "mte=on", "add mte=on to -machine" },
+      "mte=on", "add mte=on to -machine",
+      MACHINE ",mte=on" OBJECT ",mte=on" },
     { "a-cpu-with-too-few-address-bits",
       REALM " -cpu cortex-a53",
-      "41 bits", "use -cpu max, less memory, or highmem=off" },
+      "41 bits, but the CPU has 40", "use -cpu max",
+      REALM " -cpu max" },
     { "more-memory-than-the-address-bits-allow",
       MACHINE ",memory-backend=ram" OBJECT " -cpu cortex-a72 -m 9T "
       "-object memory-backend-ram,id=ram,size=9T,reserve=off",
-      "45 bits", "use -cpu max, less memory, or highmem=off" },
+      "45 bits, but the CPU has 44", "use -cpu max" },
     { "memory-that-grows",
       REALM " -m 128M,slots=2,maxmem=1G",
-      "cannot grow", "leave maxmem and slots out of -m" },
+      "cannot grow", "leave maxmem and slots out of -m",
+      REALM " -m 128M" },
     { "memory-of-numa-nodes",
       REALM " -m 128M -object memory-backend-ram,id=m0,size=128M "
       "-numa node,memdev=m0",
-      "one block of memory", "leave memdev out of -numa" },
+      "no NUMA nodes", "leave -numa out",
+      REALM " -m 128M -object memory-backend-ram,id=m0,size=128M" },
     { "a-personalization-value-that-is-no-base64",
       REALM ",personalization-value=%%%",
-      "personalization-value is not base64", "exactly 64 bytes" },
+      "personalization-value is not base64", "exactly 64 bytes",
+      REALM ",personalization-value=" BYTES_64 },
     { "an-empty-personalization-value",
       REALM ",personalization-value=",
-      "personalization-value has 0 bytes", "exactly 64 bytes" },
+      "personalization-value has 0 bytes", "exactly 64 bytes",
+      REALM ",personalization-value=" BYTES_64 },
     { "a-personalization-value-of-63-bytes",
       REALM ",personalization-value=" BYTES_63,
-      "personalization-value has 63 bytes", "exactly 64 bytes" },
+      "personalization-value has 63 bytes", "exactly 64 bytes",
+      REALM ",personalization-value=" BYTES_64 },
     { "a-personalization-value-of-65-bytes",
       REALM ",personalization-value=" BYTES_63 "AAA=",
-      "personalization-value has 65 bytes", "exactly 64 bytes" },
+      "personalization-value has 65 bytes", "exactly 64 bytes",
+      REALM ",personalization-value=" BYTES_64 },
+    { "a-snapshot-to-begin-with",
+      REALM " -loadvm x",
+      "nor come from one", "migrate it to another QEMU instead",
+      REALM },
     { "firmware-that-is-not-there",
       REALM " -bios /does/not/exist",
       "/does/not/exist", "give the firmware's image" },
@@ -126,13 +175,20 @@ static const BadOptions bad_options[] = {
       "-bios /dev/null", "1 to 134217728 bytes" },
     { "a-kernel-interface-without-a-kernel",
       REALM ",kvm-abi=rmi",
-      "kvm-abi=rmi is for KVM", "leave it out" },
+      "kvm-abi=rmi is for KVM", "leave it out",
+      REALM },
     { "an-unknown-kernel-interface",
       REALM ",kvm-abi=v16",
-      "kvm-abi", "v16" },
+      "kvm-abi", "v16",
+      REALM ",kvm-abi=auto" },
+    { "a-log-of-measurements",
+      REALM ",measurement-log=on",
+      "no log of measurements yet", "leave measurement-log=on out",
+      REALM },
     { "an-unknown-measurement-algorithm",
       REALM ",measurement-algorithm=md5",
-      "measurement-algorithm", "md5" },
+      "measurement-algorithm", "md5",
+      REALM ",measurement-algorithm=sha256" },
 };
 
 /* In the child, kept by exec: nothing of it outlives the limit. */
@@ -184,11 +240,41 @@ static void check_refused(const char *args, const char *option,
     check_text(err, option, remedy);
 }
 
+static QTestState *start(const char *args)
+{
+    return qtest_initf("-accel tcg -nodefaults %s", args);
+}
+
+static void check_running(QTestState *qts)
+{
+    QDict *status = qtest_qmp_assert_success_ref(
+        qts, "{'execute': 'query-status'}");
+
+    g_assert_true(qdict_get_bool(status, "running"));
+    qobject_unref(status);
+}
+
+static void check_phase(QTestState *qts, const char *phase, bool holds)
+{
+    QDict *stats = qtest_qmp_assert_success_ref(
+        qts, "{'execute': 'query-realm-migration'}");
+
+    g_assert_cmpstr(qdict_get_str(stats, "phase"), ==, phase);
+    g_assert_cmpint(qdict_get_bool(stats, "holds"), ==, holds);
+    qobject_unref(stats);
+}
+
 static void test_bad_options(const void *opaque)
 {
     const BadOptions *bad = opaque;
 
     check_refused(bad->args, bad->option, bad->remedy);
+    if (bad->instead) {
+        QTestState *qts = start(bad->instead);
+
+        check_phase(qts, "here", true);
+        qtest_quit(qts);
+    }
 }
 
 /* An existing file with something in it, as large as a flash bank. */
@@ -229,11 +315,6 @@ static void test_accelerator(void)
 }
 
 /* Machines with a life: what they answer. */
-
-static QTestState *start(const char *args)
-{
-    return qtest_initf("-accel tcg -nodefaults %s", args);
-}
 
 /* The command that @...  formats is refused about @option, with @remedy. */
 #define CHECK_REFUSES(qts, option, remedy, ...)                         \
@@ -283,6 +364,7 @@ static void test_choices(void)
     QTestState *qts = start("-S " MACHINE ",gic-version=3,mte=on,highmem=off"
                             OBJECT ",migration=on,mte=on,"
                             "measurement-algorithm=sha256,"
+                            "measurement-log=off,"
                             "personalization-value=" BYTES_64);
     QDict *info = query_realm(qts);
     g_autofree char *rpv = get_property(qts, "personalization-value");
@@ -364,7 +446,6 @@ static char *rim(const char *args)
 
 static void test_measured(void)
 {
-                            "measurement-log=off,"
     g_autofree char *plain = rim(REALM);
     g_autofree char *again = rim(REALM);
     g_autofree char *migration = rim(REALM ",migration=on");
@@ -415,87 +496,6 @@ static void test_pages_of_a_built_realm(void)
     qtest_quit(qts);
 }
 
-static void test_object_at_run_time(void)
-{
-    QTestState *qts = start("-S -machine virt");
-
-    CHECK_REFUSES(qts, "rme-guest", "give the object on the command line",
-                  "{'execute': 'object-add', 'arguments':"
-                  " {'qom-type': 'rme-guest', 'id': 'rme0'}}");
-    qtest_quit(qts);
-
-    qts = start("-S " REALM);
-    CHECK_REFUSES(qts, "rme-guest", "give only one",
-                  "{'execute': 'object-add', 'arguments':"
-                  " {'qom-type': 'rme-guest', 'id': 'rme1'}}");
-    CHECK_REFUSES(qts, "rme0", "is in use",
-                  "{'execute': 'object-del', 'arguments': {'id': 'rme0'}}");
-    qobject_unref(query_realm(qts));
-    qtest_quit(qts);
-}
-
-static void test_fixed_properties(void)
-{
-    QTestState *qts = start("-S " REALM);
-    QDict *info;
-
-    CHECK_REFUSES(qts, "rme-guest", "on the command line",
-                  "{'execute': 'qom-set', 'arguments': {'path':"
-                  " '/objects/rme0', 'property': 'migration',"
-                  " 'value': true}}");
-    CHECK_REFUSES(qts, "rme-guest", "on the command line",
-                  "{'execute': 'qom-set', 'arguments': {'path':"
-                  " '/objects/rme0', 'property': 'personalization-value',"
-                  " 'value': %s}}", BYTES_64);
-    info = query_realm(qts);
-    g_assert_false(qdict_get_bool(info, "migration"));
-    qobject_unref(info);
-    qtest_quit(qts);
-}
-
-static void test_no_realm(void)
-{
-    static const char *const commands[] = {
-        "query-realm", "query-realm-migration", "realm-migration-offer",
-    };
-    QTestState *qts = start("-S -machine virt");
-
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
-                      "{'execute': %s}", commands[i]);
-    }
-    CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
-                  "{'execute': 'realm-migration-accept',"
-                  " 'arguments': {'offer': 'AAAA'}}");
-    qtest_quit(qts);
-}
-
-#define MIGRATE "{'execute': 'migrate'," \
-                " 'arguments': {'uri': 'exec:cat >/dev/null'}}"
-
-static void check_running(QTestState *qts)
-{
-    QDict *status = qtest_qmp_assert_success_ref(
-        qts, "{'execute': 'query-status'}");
-
-    g_assert_true(qdict_get_bool(status, "running"));
-    qobject_unref(status);
-}
-
-static void test_migration_off(void)
-{
-    QTestState *qts = start(REALM);
-
-    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
-                  MIGRATE);
-    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
-                  "{'execute': 'realm-migration-accept',"
-                  " 'arguments': {'offer': 'AAAA'}}");
-    check_running(qts);
-    qtest_quit(qts);
-
-    qts = start(REALM " -incoming defer");
-    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
 /* VmFlags (proc(5)) of the mapping that has @address, each with a blank. */
 static char *mapping_flags(QTestState *qts, uint64_t address)
 {
@@ -569,8 +569,104 @@ static void test_memory_without_a_reserve(void)
     qtest_quit(qts);
 }
 
+static void test_object_at_run_time(void)
+{
+    QTestState *qts = start("-S -machine virt");
+
+    CHECK_REFUSES(qts, "rme-guest", "give the object on the command line",
+                  "{'execute': 'object-add', 'arguments':"
+                  " {'qom-type': 'rme-guest', 'id': 'rme0'}}");
+    qtest_quit(qts);
+
+    qts = start("-S " REALM);
+    CHECK_REFUSES(qts, "rme-guest", "give only one",
+                  "{'execute': 'object-add', 'arguments':"
+                  " {'qom-type': 'rme-guest', 'id': 'rme1'}}");
+    CHECK_REFUSES(qts, "rme0", "is in use",
+                  "{'execute': 'object-del', 'arguments': {'id': 'rme0'}}");
+    qobject_unref(query_realm(qts));
+    qtest_quit(qts);
+}
+
+static void test_fixed_properties(void)
+{
+    QTestState *qts = start("-S " REALM);
+    QDict *info;
+
+    CHECK_REFUSES(qts, "rme-guest", "on the command line",
+                  "{'execute': 'qom-set', 'arguments': {'path':"
+                  " '/objects/rme0', 'property': 'migration',"
+                  " 'value': true}}");
+    CHECK_REFUSES(qts, "rme-guest", "on the command line",
+                  "{'execute': 'qom-set', 'arguments': {'path':"
+                  " '/objects/rme0', 'property': 'personalization-value',"
+                  " 'value': %s}}", BYTES_64);
+    info = query_realm(qts);
+    g_assert_false(qdict_get_bool(info, "migration"));
+    qobject_unref(info);
+    qtest_quit(qts);
+}
+
+static void test_no_realm(void)
+{
+    static const char *const commands[] = {
+        "query-realm", "query-realm-migration", "realm-migration-offer",
+    };
+    QTestState *qts = start("-S -machine virt");
+
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
+                      "{'execute': %s}", commands[i]);
+    }
+    CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': 'AAAA'}}");
+    qtest_quit(qts);
+}
+
+#define MIGRATE "{'execute': 'migrate'," \
+                " 'arguments': {'uri': 'exec:cat >/dev/null'}}"
+
+static void test_migration_off(void)
+{
+    QTestState *qts = start(REALM);
+
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  MIGRATE);
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': 'AAAA'}}");
+    check_running(qts);
+    qtest_quit(qts);
+
+    qts = start(REALM " -incoming defer");
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
                   "{'execute': 'realm-migration-offer'}");
     qtest_quit(qts);
+}
+
+static void check_no_snapshot(QTestState *qts, const char *command)
+{
+    g_autofree char *text = qtest_hmp(qts, "%s x", command);
+
+    check_text(text, "neither be saved to a snapshot nor come from one",
+               "migrate it to another QEMU instead");
+}
+
+/* Whatever else there is against it: no disk, no offer, migration=off. */
+static void test_snapshots(void)
+{
+    static const char *const options[] = { REALM, REALM ",migration=on" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        QTestState *qts = start(options[i]);
+
+        check_no_snapshot(qts, "savevm");
+        check_no_snapshot(qts, "loadvm");
+        check_phase(qts, "here", true);
+        check_running(qts);
+        qtest_quit(qts);
+    }
 }
 
 static void test_no_offer(void)
@@ -640,16 +736,6 @@ static char *make_offer(QTestState *destination)
     return offer;
 }
 
-static void check_phase(QTestState *qts, const char *phase, bool holds)
-{
-    QDict *stats = qtest_qmp_assert_success_ref(
-        qts, "{'execute': 'query-realm-migration'}");
-
-    g_assert_cmpstr(qdict_get_str(stats, "phase"), ==, phase);
-    g_assert_cmpint(qdict_get_bool(stats, "holds"), ==, holds);
-    qobject_unref(stats);
-}
-
 /* Neither command has anything to do on a machine that has its Realm. */
 static void test_nothing_to_give_up(void)
 {
@@ -704,25 +790,89 @@ static void test_offer_given_up(void)
         qobject_unref(reply);
         check_phase(qts, "failed", false);
     }
-    CHECK_REFUSES(qts, "cannot make an offer", "Realm",
+    CHECK_REFUSES(qts, "has used its offer, and is in phase 'failed'",
+                  "start another one with -incoming defer",
                   "{'execute': 'realm-migration-offer'}");
     qtest_quit(qts);
 }
 
-static void test_one_offer_one_acceptance(void)
+static void accept_offer(QTestState *source, const char *offer)
+{
+    qtest_qmp_assert_success(source, "{'execute': 'realm-migration-accept',"
+                             " 'arguments': {'offer': %s}}", offer);
+}
+
+/* Whatever failed before anything was sent, both sides can try again. */
+static void test_offer_again(void)
 {
     QTestState *source = start(REALM ",migration=on");
     QTestState *destination = start(REALM ",migration=on -incoming defer");
+    QTestState *other = start(REALM ",migration=on -incoming defer");
     g_autofree char *offer = make_offer(destination);
+    g_autofree char *again = make_offer(destination);
+    g_autofree char *others = make_offer(other);
 
-    CHECK_REFUSES(destination, "cannot make an offer", "Realm",
-                  "{'execute': 'realm-migration-offer'}");
-    qtest_qmp_assert_success(source, "{'execute': 'realm-migration-accept',"
-                             " 'arguments': {'offer': %s}}", offer);
-    CHECK_REFUSES(source, "cannot accept the offer", "offer was",
+    g_assert_cmpstr(offer, ==, again);
+    g_assert_cmpstr(offer, !=, others);
+    check_phase(destination, "offered", false);
+    accept_offer(source, offer);
+    accept_offer(source, offer);
+    check_phase(source, "accepted", true);
+
+    accept_offer(source, others);       /* gives the first one up */
+    CHECK_REFUSES(source, "the offer was used before",
+                  "make a new one on a new destination",
                   "{'execute': 'realm-migration-accept',"
                   " 'arguments': {'offer': %s}}", offer);
     check_running(source);
+    qtest_quit(other);
+    qtest_quit(source);
+    qtest_quit(destination);
+}
+
+/* A guest that calls SYSTEM_OFF (PSCI 1.1, section 5.10). */
+static char *off_file(void)
+{
+    static const uint32_t code[] = {
+        0xd2800100,             /* movz x0, #8 */
+        0xf2b08000,             /* movk x0, #0x8400, lsl #16 */
+        0xd4000003,             /* smc  #0 */
+    };
+    char *path = NULL;
+    int fd = g_file_open_tmp("realm-off-XXXXXX", &path, NULL);
+
+    for (size_t i = 0; i < ARRAY_SIZE(code); i++) {
+        uint32_t word = cpu_to_le32(code[i]);
+
+        g_assert_cmpint(write(fd, &word, sizeof(word)), ==, sizeof(word));
+    }
+    close(fd);
+    return path;
+}
+
+static void test_accept_after_the_end(void)
+{
+    g_autofree char *path = off_file();
+    QTestState *destination = start(REALM ",migration=on -incoming defer");
+    g_autofree char *offer = make_offer(destination);
+    QTestState *source = qtest_initf(
+        "-accel tcg -nodefaults -no-shutdown -S %s -kernel %s",
+        REALM ",migration=on", path);
+    QDict *status;
+
+    qtest_qmp_assert_success(source, "{'execute': 'cont'}");
+    qtest_qmp_eventwait(source, "SHUTDOWN");
+    qtest_qmp_eventwait(source, "STOP");
+    CHECK_REFUSES(source, "it has come to its end (shutdown)",
+                  "end this machine and start another",
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': %s}}", offer);
+    check_phase(source, "here", true);
+    status = qtest_qmp_assert_success_ref(source,
+                                          "{'execute': 'query-status'}");
+    g_assert_cmpstr(qdict_get_str(status, "status"), ==, "shutdown");
+    qobject_unref(status);
+    unlink(path);
     qtest_quit(source);
     qtest_quit(destination);
 }
@@ -762,6 +912,10 @@ int main(int argc, char **argv)
                    test_no_measurement_before_start);
     qtest_add_func("/realm/options/pages-of-a-built-realm",
                    test_pages_of_a_built_realm);
+    qtest_add_func("/realm/options/private-memory-is-as-the-backend-says",
+                   test_memory_properties);
+    qtest_add_func("/realm/options/memory-without-a-reserve-is-not-reserved",
+                   test_memory_without_a_reserve);
     qtest_add_func("/realm/commands/refuse-an-object-at-run-time",
                    test_object_at_run_time);
     qtest_add_func("/realm/commands/refuse-new-properties-of-a-realm",
@@ -771,6 +925,8 @@ int main(int argc, char **argv)
                    test_migration_off);
     qtest_add_func("/realm/commands/refuse-migration-without-an-offer",
                    test_no_offer);
+    qtest_add_func("/realm/commands/refuse-snapshots-for-the-one-reason",
+                   test_snapshots);
     qtest_add_func("/realm/commands/refuse-what-is-no-offer",
                    test_bad_offers);
     qtest_add_func("/realm/commands/nothing-to-give-up-or-to-take-back",
@@ -783,11 +939,9 @@ int main(int argc, char **argv)
                    test_long_offer);
     qtest_add_func("/realm/commands/refuse-an-offer-before-the-first-start",
                    test_offer_before_start);
-    qtest_add_func("/realm/commands/refuse-a-second-offer-or-acceptance",
-                   test_one_offer_one_acceptance);
+    qtest_add_func("/realm/commands/an-unused-offer-is-made-and-taken-again",
+                   test_offer_again);
+    qtest_add_func("/realm/commands/nothing-to-migrate-after-the-end",
+                   test_accept_after_the_end);
     return g_test_run();
 }
-    qtest_add_func("/realm/options/private-memory-is-as-the-backend-says",
-                   test_memory_properties);
-    qtest_add_func("/realm/options/memory-without-a-reserve-is-not-reserved",
-                   test_memory_without_a_reserve);
