@@ -204,6 +204,7 @@ class Migration:
         self.progress = progress or NoProgress()
         self.offer = None
         self.accepted = False
+        self.deaf = False               # the destination, for ever
         self.samples = []
         self.started = False
         self.status = None              # of the destination, at the end
@@ -240,7 +241,7 @@ class Migration:
         offer_used = (there and there['phase'] not in ('waiting', 'offered')
                       or self.accepted and here
                       and here['phase'] != 'accepted')
-        if info.get('status') == 'failed' or offer_used:
+        if info.get('status') == 'failed' or offer_used or self.deaf:
             return ('; the destination cannot be used again: end it, and '
                     'start another one with -incoming defer')
         return ''
@@ -303,6 +304,8 @@ class Migration:
             addresses = info.get('socket-address', [])
             if any(is_at(self.uri, address) for address in addresses):
                 return
+            # QEMU does not try again where it could not listen.
+            self.deaf = info.get('status') == 'setup' and not addresses
             where = ' or '.join(uri_of(address) for address in addresses)
             raise QmpError(f'{err}' + (
                 f'; it listens at {where}: use that, or end it and start '

@@ -90,11 +90,9 @@ class Refused(FailureTest):
 
     def test_try_that_failed_early_does_not_use_up_the_destination(self):
         dest = self.destination(shared=True)
-        for uri, message in (('nowhere:1', 'unknown migration protocol'),
-                             (f'unix:{self.path("no/folder")}', 'no/folder')):
-            migration = self.migration(dest)
-            migration.uri = migration.source_uri = uri
-            self.assert_not_used_up(message, migration)
+        migration = self.migration(dest)
+        migration.uri = migration.source_uri = 'nowhere:1'
+        self.assert_not_used_up('unknown migration protocol', migration)
         self.switch('xbzrle', True)
         self.assert_not_used_up('xbzrle does not work', self.migration(dest))
         self.switch('xbzrle', False)
@@ -109,8 +107,10 @@ class Refused(FailureTest):
         self.migration(dest).run()
         self.assert_moved_to(dest)
 
-    def assert_used_up(self, message, dest):
-        text = self.assert_refused(message, self.migration(dest).run)
+    def assert_used_up(self, message, dest, uri=None):
+        migration = self.migration(dest)
+        migration.uri = uri or migration.uri
+        text = self.assert_refused(message, migration.run)
         self.assertIn('the destination cannot be used again: end it, and '
                       'start another one with -incoming defer', text)
         self.assert_goes_on(self.source())
@@ -125,6 +125,14 @@ class Refused(FailureTest):
         dest.qmp.cmd('migrate-set-parameters', tls_creds='')
         self.migration(dest).run()
         self.assert_moved_to(dest)
+
+    def test_destination_that_could_not_listen_is_used_up(self):
+        """As one of an ordinary guest is."""
+        dest = self.destination()
+        self.assert_used_up('no/folder', dest,
+                            f'unix:{self.path("no/folder")}')
+        self.assert_used_up('incoming state: setup', dest)
+        self.assert_moves_on()
 
     def test_tls_on_the_source_only_uses_the_destination_up(self):
         source, dest = self.source().qmp, self.destination()
