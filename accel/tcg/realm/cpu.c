@@ -28,8 +28,10 @@
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
 #include "exec/gdbstub.h"
+#include "gdbstub/commands.h"
 #include "hw/core/sysemu-cpu-ops.h"
 #include "hw/qdev-properties.h"
+#include "system/accel-ops.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
@@ -204,6 +206,43 @@ static void realm_set_pc(CPUState *cs, vaddr value)
     }
 }
 
+/*
+ * Arm's answers about memory tags look through the translations of a vCPU.
+ * QEMU takes the first entry of a name, and these come before Arm's.
+ */
+static void refuse_tags(GArray *params, void *opaque)
+{
+    gdb_put_packet("E04");
+}
+
+static void hide_tags_from_gdb(void)
+{
+    static const GdbCmdParseEntry names[] = {
+        { .handler = refuse_tags, .cmd = "MemTags:", .cmd_startswith = true },
+        { .handler = refuse_tags, .cmd = "IsAddressTagged:",
+          .cmd_startswith = true },
+    };
+    g_autoptr(GPtrArray) table = g_ptr_array_new();
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        g_ptr_array_add(table, (gpointer)&names[i]);
+    }
+    gdb_extend_query_table(table);
+    gdb_extend_set_table(table);
+}
+
+/*
+ * A debugger stops vCPUs, one instruction after the other if it likes, as a
+ * host may.  It does not learn where they are, so they do not stop at an
+ * address either.
+ */
+static void refuse_breakpoints(void)
+{
+    ObjectClass *oc = object_class_by_name(ACCEL_OPS_NAME("tcg"));
+
+    ACCEL_OPS_CLASS(oc)->insert_breakpoint = NULL;
+}
+
 static void realm_dump_state(CPUState *cs, FILE *f, int flags)
 {
     qemu_fprintf(f, "CPU#%d: the registers of a Realm are not available\n",
@@ -261,11 +300,18 @@ static bool hide_features(Object *cpu, Error **errp)
     return true;
 }
 
-/* FP, SVE and system registers are read by functions of their own. */
+/*
+ * FP, SVE and system registers are read by functions of their own.  What is
+ * left is the description of the core registers, and as many zeros: gdb waits
+ * for ever after an answer to 'g' that is empty.
+ */
 static void drop_gdb_coprocessors(CPUState *cs)
 {
-    g_array_set_size(cs->gdb_regs, MIN(cs->gdb_regs->len, 1));
-    cs->gdb_num_regs = cs->gdb_num_g_regs = cs->cc->gdb_num_core_regs;
+    const GDBFeature *core = gdb_find_static_feature(
+        cs->cc->gdb_core_xml_file);
+
+    g_array_set_size(cs->gdb_regs, 1);
+    cs->gdb_num_regs = cs->gdb_num_g_regs = core->num_regs;
 }
 
 static void realm_cpu_realize(DeviceState *dev, Error **errp)
@@ -313,6 +359,8 @@ static void wrap_debug(CPUClass *cc)
     cc->dump_state = realm_dump_state;
     arm_set_pc = cc->set_pc;
     cc->set_pc = realm_set_pc;
+    hide_tags_from_gdb();
+    refuse_breakpoints();
 }
 
 void realm_cpu_class_init(const char *cpu_type)
