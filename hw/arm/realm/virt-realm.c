@@ -18,6 +18,8 @@
 #include "exec/address-spaces.h"
 #include "hw/arm/virt-realm.h"
 #include "hw/boards.h"
+#include "semihosting/semihost.h"
+#include "system/cpu-timers.h"
 #include "system/realm-backend.h"
 #include "system/kvm.h"
 #include "system/tcg.h"
@@ -46,9 +48,26 @@ static bool check_board(VirtMachineState *vms, Error **errp)
         error_setg(errp, REALM "has no EL2; leave virtualization=on out");
     } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
         error_setg(errp, REALM "needs GICv3; use gic-version=3");
+    } else if (vms->iommu != VIRT_IOMMU_NONE) {
+        error_setg(errp, REALM "has no SMMU, which would read its tables in "
+                   "private memory; leave iommu=smmuv3 out");
     } else if (vms->dtb_randomness) {
         error_setg(errp, REALM "measures its device tree; leave "
                    "dtb-randomness=on, or dtb-kaslr-seed=on, out");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool check_emulation(Error **errp)
+{
+    if (icount_enabled()) {
+        error_setg(errp, REALM "does not count instructions; "
+                   "leave -icount out");
+    } else if (semihosting_enabled(false)) {
+        error_setg(errp, REALM "shows the host no private memory, of which "
+                   "semihosting needs some; leave -semihosting out");
     } else {
         return true;
     }
@@ -210,6 +229,7 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     }
     if (!check_cpu(machine, &pa_bits, errp) ||
         !check_board(vms, errp) ||
+        !check_emulation(errp) ||
         !check_abi(config, errp) ||
         !check_mte(vms, config, errp) ||
         !check_memory(machine, errp) ||
@@ -239,5 +259,6 @@ void virt_realm_init(VirtMachineState *vms)
     realm_init(vms, &guest->config, &error_fatal);
     vms->psci_conduit = QEMU_PSCI_CONDUIT_SMC;
     alias_shared_half(&guest->config);
+    virt_realm_devices_init(vms);
     machine->cgs->ready = true;
 }

@@ -45,6 +45,9 @@
 #define CLASS_DATA 0x25
 #define STATUS_EXTERNAL_ABORT 0x10
 
+/* A Realm's fw_cfg does not have it unless it is asked for. */
+#define WITH_DMA "-global fw_cfg_mem.dma_enabled=on"
+
 /* Tell the device to move @size bytes between @item and memory at @addr. */
 static void dma(Servant *s, uint16_t item, uint32_t direction,
                 uint32_t size, uint64_t addr)
@@ -90,7 +93,7 @@ static void test_write(void)
     const uint32_t signature = 0x554d4551; /* "QEMU" */
     Servant s;
 
-    servant_start(&s, "");
+    servant_start(&s, WITH_DMA);
     servant_store(&s, PAGE, MARKER);
     g_assert_cmphex(qtest_readq(s.qts, PAGE), !=, MARKER);
 
@@ -107,7 +110,7 @@ static void test_read(void)
     uint16_t item;
     Servant s;
 
-    servant_start(&s, "-device vmcoreinfo");
+    servant_start(&s, WITH_DMA " -device vmcoreinfo");
     item = writable_item(&s);
     servant_store(&s, PAGE, MARKER);
     servant_store(&s, PAGE + 8, MARKER);
@@ -145,7 +148,7 @@ static void test_shared_bit(void)
     const uint32_t signature = 0x554d4551;
     Servant s;
 
-    servant_start(&s, "");
+    servant_start(&s, WITH_DMA);
     servant_store(&s, PAGE, MARKER);
     servant_store(&s, SHARED | PAGE, OTHER);
     g_assert_cmphex(qtest_readq(s.qts, PAGE), ==, OTHER);

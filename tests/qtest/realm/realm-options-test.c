@@ -42,6 +42,8 @@ typedef struct BadOptions {
 #define DIGITS_63 "000102030405060708090a0b0c0d0e0f" \
                   "101112131415161718191a1b1c1d1e1"
 
+#define NULL_DISK " -drive if=none,id=d,driver=null-co,size=1M "
+
 static const BadOptions bad_options[] = {
     { "an-object-that-no-machine-uses",
       "-machine virt" OBJECT,
@@ -103,6 +105,30 @@ static const BadOptions bad_options[] = {
       MACHINE ",dtb-kaslr-seed=on" OBJECT,
       "device tree", "leave dtb-randomness=on, or dtb-kaslr-seed=on, out",
       REALM },
+    { "an-smmu",
+      MACHINE ",iommu=smmuv3" OBJECT,
+      "no SMMU", "leave iommu=smmuv3 out",
+      REALM },
+    { "icount",
+      REALM " -icount shift=6",
+      "count instructions", "leave -icount out",
+      REALM },
+    { "adaptive-icount",
+      REALM " -icount shift=auto",
+      "count instructions", "leave -icount out",
+      REALM },
+    { "recording",
+      REALM " -icount shift=auto,rr=record,rrfile=/dev/null",
+      "count instructions", "leave -icount out",
+      REALM },
+    { "semihosting",
+      REALM " -semihosting",
+      "semihosting", "leave -semihosting out",
+      REALM },
+    { "configured-semihosting",
+      REALM " -semihosting-config enable=on,target=native",
+      "semihosting", "leave -semihosting out",
+      REALM },
     { "memory-tags-without-the-extension",
       MACHINE ",mte=on" OBJECT,
       "no memory tags", "leave mte=on out of -machine, or, with an RMM that "
@@ -147,6 +173,58 @@ static const BadOptions bad_options[] = {
       "-numa node,memdev=m0",
       "no NUMA nodes", "leave -numa out",
       REALM " -m 128M -object memory-backend-ram,id=m0,size=128M" },
+    { "a-virtio-device-that-uses-private-addresses",
+      REALM NULL_DISK "-device virtio-blk-pci,drive=d,iommu_platform=off",
+      "virtio-blk-pci", "leave iommu_platform=off out",
+      REALM NULL_DISK "-device virtio-blk-pci,drive=d" },
+    { "such-a-device-in-json",
+      REALM NULL_DISK "-device '{\"driver\": \"virtio-blk-pci\", "
+      "\"drive\": \"d\", \"iommu_platform\": false}'",
+      "virtio-blk-pci", "leave iommu_platform=off out",
+      REALM NULL_DISK "-device '{\"driver\": \"virtio-blk-pci\", "
+      "\"drive\": \"d\"}'" },
+    { "such-a-device-by-a-global-property",
+      REALM " -global virtio-rng-device.iommu_platform=off "
+      "-device virtio-rng-pci",
+      "virtio-rng-device", "leave iommu_platform=off out",
+      REALM " -device virtio-rng-pci" },
+    { "such-a-network-card",
+      REALM " -global virtio-device.iommu_platform=off -nic user",
+      "virtio-net-device", "leave iommu_platform=off out",
+      REALM " -nic user" },
+    { "such-a-device-on-virtio-mmio",
+      REALM " -device virtio-rng-device,iommu_platform=off",
+      "virtio-rng-device", "leave iommu_platform=off out",
+      REALM " -device virtio-rng-device" },
+    { "legacy-virtio-on-virtio-mmio",
+      REALM " -global virtio-mmio.force-legacy=on -device virtio-rng-device",
+      "no legacy virtio", "leave virtio-mmio.force-legacy=on out",
+      REALM " -device virtio-rng-device" },
+    { "vmcoreinfo",
+      REALM " -device vmcoreinfo",
+      "no fw_cfg with DMA", "leave vmcoreinfo out",
+      REALM },
+    { "a-framebuffer-in-ram",
+      REALM " -device ramfb",
+      "no fw_cfg with DMA", "leave ramfb out",
+      REALM },
+    { "a-balloon",
+      REALM " -device virtio-balloon-pci",
+      "no memory back", "leave virtio-balloon-pci out",
+      REALM },
+    { "a-balloon-by-its-alias",
+      REALM " -device virtio-balloon",
+      "no memory back", "leave virtio-balloon out",
+      REALM },
+    { "a-balloon-on-virtio-mmio",
+      REALM " -device virtio-balloon-device",
+      "no memory back", "leave virtio-balloon-device out",
+      REALM },
+    { "a-dimm",
+      REALM " -object memory-backend-ram,id=m,size=128M "
+      "-device pc-dimm,memdev=m",
+      "cannot grow", "leave pc-dimm out",
+      REALM " -object memory-backend-ram,id=m,size=128M" },
     { "a-personalization-value-that-is-no-base64",
       REALM ",personalization-value=%%%",
       "personalization-value is not base64", "exactly 64 bytes",
@@ -877,6 +955,30 @@ static void test_accept_after_the_end(void)
     qtest_quit(destination);
 }
 
+/* What is refused at the start is refused later, and the machine goes on. */
+static void test_devices_plugged_in(void)
+{
+    QTestState *qts = start(REALM);
+
+    CHECK_REFUSES(qts, "no memory back", "leave virtio-balloon-pci out",
+                  "{'execute': 'device_add',"
+                  " 'arguments': {'driver': 'virtio-balloon-pci'}}");
+    CHECK_REFUSES(qts, "virtio-rng-pci", "leave iommu_platform=off out",
+                  "{'execute': 'device_add', 'arguments': "
+                  "{'driver': 'virtio-rng-pci', 'iommu_platform': false}}");
+    CHECK_REFUSES(qts, "alloon", "No balloon device",
+                  "{'execute': 'balloon', 'arguments': {'value': 1048576}}");
+    check_running(qts);
+    qtest_quit(qts);
+
+    qts = start(REALM " -global virtio-device.iommu_platform=off");
+    CHECK_REFUSES(qts, "virtio-rng-pci", "leave iommu_platform=off out",
+                  "{'execute': 'device_add',"
+                  " 'arguments': {'driver': 'virtio-rng-pci'}}");
+    check_running(qts);
+    qtest_quit(qts);
+}
+
 static void add_refusals(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(bad_options); i++) {
@@ -920,6 +1022,8 @@ int main(int argc, char **argv)
                    test_object_at_run_time);
     qtest_add_func("/realm/commands/refuse-new-properties-of-a-realm",
                    test_fixed_properties);
+    qtest_add_func("/realm/commands/refuse-devices-plugged-in-later",
+                   test_devices_plugged_in);
     qtest_add_func("/realm/commands/refuse-without-a-realm", test_no_realm);
     qtest_add_func("/realm/commands/refuse-migration-of-migration-off",
                    test_migration_off);

@@ -1,0 +1,146 @@
+/*
+ * The virt board as a Realm: devices
+ *
+ * Purpose: a device sees shared memory only.  Those whose driver, or whose
+ * purpose, is to use what is private are refused: the guest would wait for
+ * them for ever, or nothing would happen.
+ *
+ * Invariants: what is refused is refused before the machine runs, or before
+ * the device that is plugged in later exists.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/util.h"
+#include "qobject/qbool.h"
+#include "qobject/qdict.h"
+#include "qemu/error-report.h"
+#include "hw/boards.h"
+#include "hw/nvram/fw_cfg.h"
+#include "hw/qdev-core.h"
+#include "hw/virtio/virtio.h"
+#include "hw/virtio/virtio-mmio.h"
+#include "qom/object.h"
+#include "virt-realm-internal.h"
+
+#define REALM "rme-guest: a Realm "
+
+/* Names begin with @prefix: a device for each bus, and an alias, have it. */
+static const struct {
+    const char *prefix;
+    const char *why;
+    bool needs_dma;             /* of fw_cfg, if the user turned it on */
+} refused[] = {
+    { "pc-dimm", "cannot grow" },
+    { "nvdimm", "cannot grow" },
+    { "virtio-mem", "cannot grow" },
+    { "virtio-pmem", "cannot grow" },
+    { "virtio-balloon", "gives no memory back to its host" },
+    { "virtio-iommu", "puts no private memory behind an IOMMU" },
+    { "vmcoreinfo", "has no fw_cfg with DMA", true },
+    { "vmgenid", "has no fw_cfg with DMA", true },
+    { "ramfb", "has no fw_cfg with DMA", true },
+};
+
+static bool check_name(const char *driver, Error **errp)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        if (g_str_has_prefix(driver, refused[i].prefix) &&
+            !(refused[i].needs_dma && fw_cfg_dma_enabled(fw_cfg_find()))) {
+            error_setg(errp, REALM "%s; leave %s out", refused[i].why, driver);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Without this feature a driver gives its device private addresses. */
+static bool check_platform(bool has, const char *driver, Error **errp)
+{
+    if (!has) {
+        error_setg(errp, REALM "shows devices no private memory; "
+                   "leave iommu_platform=off out of %s", driver);
+    }
+    return has;
+}
+
+static bool says_off(const QDict *opts, const char *name)
+{
+    QBool *given = qobject_to(QBool, qdict_get(opts, name));
+    const char *text = qdict_get_try_str(opts, name);
+    bool on = true;
+
+    if (given) {
+        return !qbool_get_bool(given);
+    }
+    return text && qapi_bool_parse(name, text, &on, NULL) && !on;
+}
+
+/* Called with the options of a -device or device_add: nothing is hidden. */
+static bool check_options(DeviceListener *listener, const QDict *opts,
+                          bool from_json, Error **errp)
+{
+    const char *driver = qdict_get_str(opts, "driver");
+
+    if (check_name(driver, errp)) {
+        check_platform(!says_off(opts, "iommu_platform"), driver, errp);
+    }
+    return false;
+}
+
+/* What -global, or what makes a device without -device, said. */
+static void check_device(DeviceListener *listener, DeviceState *dev)
+{
+    const char *type = object_get_typename(OBJECT(dev));
+    VirtIODevice *vdev = (VirtIODevice *)
+        object_dynamic_cast(OBJECT(dev), TYPE_VIRTIO_DEVICE);
+    VirtIOMMIOProxy *mmio = (VirtIOMMIOProxy *)
+        object_dynamic_cast(OBJECT(dev), TYPE_VIRTIO_MMIO);
+
+    if (phase_check(PHASE_MACHINE_READY)) {
+        return;                 /* check_hotplug has seen it */
+    }
+    if (mmio && mmio->legacy) {
+        error_report(REALM "has no legacy virtio; leave "
+                     "virtio-mmio.force-legacy=on out of -global");
+        exit(EXIT_FAILURE);
+    }
+    check_platform(!vdev ||
+                   virtio_host_has_feature(vdev, VIRTIO_F_IOMMU_PLATFORM),
+                   type, &error_fatal);
+}
+
+/* What -global said; the device's own options are not set yet. */
+static bool check_hotplug(MachineState *machine, DeviceState *dev,
+                          Error **errp)
+{
+    return !object_property_find(OBJECT(dev), "iommu_platform") ||
+           check_platform(object_property_get_bool(OBJECT(dev),
+                                                   "iommu_platform", NULL),
+                          object_get_typename(OBJECT(dev)), errp);
+}
+
+void virt_realm_devices_init(VirtMachineState *vms)
+{
+    static DeviceListener listener = {
+        .hide_device = check_options,
+        .realize = check_device,
+    };
+    MachineClass *mc = MACHINE_GET_CLASS(vms);
+
+    assert(!mc->hotplug_allowed);
+    mc->hotplug_allowed = check_hotplug;
+    device_listener_register(&listener);
+
+    /*
+     * A buffer for DMA would be in private memory; drivers find ways without.
+     * Firmware that knows how to share a buffer can have it by -global.
+     */
+    object_register_sugar_prop(TYPE_FW_CFG_MEM, "dma_enabled", "off", false);
+    /* As disable-legacy=on, which QEMU chooses for virtio devices on PCI. */
+    object_register_sugar_prop(TYPE_VIRTIO_MMIO, "force-legacy", "off", false);
+}
