@@ -4,14 +4,25 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import gzip
 import os
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from realm_case import RealmTest, guest_arguments, wait_until
-from realm_vm import disk_arguments
+from realm_vm import disk_arguments, guest_file
 
 MIB = 1 << 20
+
+
+def zboot(image):
+    """An EFI zboot kernel as Linux's drivers/firmware/efi/libstub makes it,
+    without the program that unpacks it under EFI."""
+    payload = gzip.compress(image)
+    header = struct.pack('<4s4sII8x32s4sI', b'MZ', b'zimg', 64, len(payload),
+                         b'gzip', b'\xcd\x23\x82\x81', 64)
+    return header + payload
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -104,6 +115,24 @@ class Measurement(RealmTest):
         for what, rim in rims.items():
             others = [r for w, r in rims.items() if w != what]
             self.assertNotIn(rim, others, what)
+
+    def rim_of_kernel(self, contents):
+        path = self.path('kernel')
+        with open(path, 'wb') as file:
+            file.write(contents)
+        arguments = guest_arguments(cpus=1, memory='512M')
+        arguments[arguments.index('-kernel') + 1] = path
+        with self.start(arguments) as vm:
+            return wait_until(lambda: vm.qmp.cmd('query-realm').get('rim'),
+                              'a measurement')
+
+    def test_packed_kernels_have_the_measurement_of_the_plain_one(self):
+        with open(guest_file('Image'), 'rb') as file:
+            image = file.read()
+        rim = self.rim()
+        self.assertEqual(self.rim_of_kernel(gzip.compress(image)), rim)
+        self.assertEqual(self.rim_of_kernel(zboot(image)), rim)
+        self.assertNotEqual(self.rim_of_kernel(image + b'x'), rim)
 
     def test_personalization_does_not_change_the_measurement(self):
         value = 'personalization-value=' + 'A' * 84 + 'AQ=='
