@@ -19,7 +19,6 @@
 #include "qobject/qbool.h"
 #include "qobject/qdict.h"
 #include "qemu/error-report.h"
-#include "hw/boards.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/qdev-core.h"
 #include "hw/virtio/virtio.h"
@@ -102,7 +101,7 @@ static void check_device(DeviceListener *listener, DeviceState *dev)
         object_dynamic_cast(OBJECT(dev), TYPE_VIRTIO_MMIO);
 
     if (phase_check(PHASE_MACHINE_READY)) {
-        return;                 /* check_hotplug has seen it */
+        return;                 /* too late: check_options has seen it */
     }
     if (mmio && mmio->legacy) {
         error_report(REALM "has no legacy virtio; leave "
@@ -114,26 +113,13 @@ static void check_device(DeviceListener *listener, DeviceState *dev)
                    type, &error_fatal);
 }
 
-/* What -global said; the device's own options are not set yet. */
-static bool check_hotplug(MachineState *machine, DeviceState *dev,
-                          Error **errp)
-{
-    return !object_property_find(OBJECT(dev), "iommu_platform") ||
-           check_platform(object_property_get_bool(OBJECT(dev),
-                                                   "iommu_platform", NULL),
-                          object_get_typename(OBJECT(dev)), errp);
-}
-
-void virt_realm_devices_init(VirtMachineState *vms)
+void virt_realm_devices_init(void)
 {
     static DeviceListener listener = {
         .hide_device = check_options,
         .realize = check_device,
     };
-    MachineClass *mc = MACHINE_GET_CLASS(vms);
 
-    assert(!mc->hotplug_allowed);
-    mc->hotplug_allowed = check_hotplug;
     device_listener_register(&listener);
 
     /*

@@ -16,7 +16,7 @@ RmeGuest *virt_realm_of(VirtMachineState *vms);
 unsigned virt_realm_ipa_bits(const VirtMachineState *vms);
 
 /* Refuse, from now on, devices that cannot serve a Realm. */
-void virt_realm_devices_init(VirtMachineState *vms);
+void virt_realm_devices_init(void);
 
 /* RealmBackendOps.init_ripas of the firmware's RAM, if any. */
 bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp);

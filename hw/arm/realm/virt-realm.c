@@ -259,6 +259,6 @@ void virt_realm_init(VirtMachineState *vms)
     realm_init(vms, &guest->config, &error_fatal);
     vms->psci_conduit = QEMU_PSCI_CONDUIT_SMC;
     alias_shared_half(&guest->config);
-    virt_realm_devices_init(vms);
+    virt_realm_devices_init();
     machine->cgs->ready = true;
 }
