@@ -14,6 +14,7 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
+#include "qemu/rcu.h"
 #include "qemu/units.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "system/realm-kvm.h"
@@ -551,6 +552,8 @@ void runs_init(void)
 
     signal(SIGPIPE, SIG_IGN);           /* send_all tells that it died */
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), ==, 0);
+    /* A child has the allocator's locks as they are: QEMU's thread starts. */
+    drain_call_rcu();
     servant_pid = fork();
     if (servant_pid == 0) {
         close(sockets[0]);

@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
+#include "qemu/rcu.h"
 #include "accel/tcg/realm/realm-tcg.h"
 
 #define RAK "realm-attestation.key"
@@ -356,6 +357,8 @@ int main(int argc, char **argv)
     int result;
 
     g_test_init(&argc, &argv, NULL);
+    /* Children have the allocator's locks as they are: QEMU's thread starts. */
+    drain_call_rcu();
     set_up();
     TEST(keys_are_made_for_the_owner_alone);
     TEST(keys_are_read_back);
