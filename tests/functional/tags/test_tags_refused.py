@@ -18,9 +18,10 @@ REFUSED = [
     ('x-ignore-shared', 'would be lost'),
     ('rdma-pin-all', 'RDMA writes pages without'),
 ]
-# Those that a host's kernel need not have, and how QEMU says so.
-KERNEL = {'postcopy-ram': 'serfault',
-          'background-snapshot': 'not supported by host kernel'}
+# Those that a host's kernel, or this build, need not have, and how QEMU says so.
+MISSING = {'postcopy-ram': 'serfault',
+           'background-snapshot': 'not supported by host kernel',
+           'x-colo': 'compiled without replication module'}
 
 
 class Refused(TagsTest):
@@ -32,7 +33,7 @@ class Refused(TagsTest):
                 try:
                     self.capabilities(source, name)
                 except QmpError as err:
-                    if not re.search(KERNEL.get(name, '(?!)'), str(err)):
+                    if not re.search(MISSING.get(name, '(?!)'), str(err)):
                         raise
                     self.log.info('%s: %s', name, err)
                     continue
