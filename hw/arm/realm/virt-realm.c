@@ -42,12 +42,12 @@ RmeGuest *virt_realm_of(VirtMachineState *vms)
 
 static bool check_board(VirtMachineState *vms, Error **errp)
 {
-    if (vms->secure) {
+    if (vms->gic_version != VIRT_GIC_VERSION_3) {
+        error_setg(errp, REALM "needs GICv3; use gic-version=3");
+    } else if (vms->secure) {
         error_setg(errp, REALM "has no EL3; leave secure=on out");
     } else if (vms->virt) {
         error_setg(errp, REALM "has no EL2; leave virtualization=on out");
-    } else if (vms->gic_version == VIRT_GIC_VERSION_2) {
-        error_setg(errp, REALM "needs GICv3; use gic-version=3");
     } else if (vms->iommu != VIRT_IOMMU_NONE) {
         error_setg(errp, REALM "has no SMMU, which would read its tables in "
                    "private memory; leave iommu=smmuv3 out");

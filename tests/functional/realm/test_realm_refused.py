@@ -136,12 +136,12 @@ class Refused(FailureTest):
 
     def test_tls_on_the_source_only_uses_the_destination_up(self):
         source, dest = self.source().qmp, self.destination()
-        source.cmd('object-add', qom_type='tls-creds-anon', id='tls0',
+        source.cmd('object-add', qom_type='tls-creds-anon', id='tls1',
                    endpoint='client')
-        source.cmd('migrate-set-parameters', tls_creds='tls0')
+        source.cmd('migrate-set-parameters', tls_creds='tls1')
         self.assert_used_up('migration failed', dest)
         source.cmd('migrate-set-parameters', tls_creds='')
-        source.cmd('object-del', id='tls0')
+        source.cmd('object-del', id='tls1')
         self.assert_used_up('already been started', dest)
         self.assert_moves_on()
 
