@@ -99,12 +99,9 @@ bool page_tags_multifd_sync_send(Error **errp)
     return !ret;
 }
 
-/* A snapshot has no channels, whatever the capability. */
 void page_tags_multifd_sync_recv(void)
 {
-    if (multifd_recv_all_channels_created()) {
-        multifd_recv_sync_main();
-    }
+    multifd_recv_sync_main();
 }
 
 /* How many pages from @i on follow each other. */

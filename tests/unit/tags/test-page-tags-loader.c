@@ -98,14 +98,8 @@ bool runstate_check(RunState state)
     return snapshot && state == RUN_STATE_SAVE_VM;
 }
 
-bool multifd_recv_all_channels_created(void)
-{
-    return !snapshot || !multifd;
-}
-
 void multifd_recv_sync_main(void)
 {
-    g_assert_false(snapshot && multifd);
     g_assert_cmpint(acks, ==, -1);      /* the answer comes later */
     syncs++;
 }
@@ -769,7 +763,6 @@ static void test_compression(void)
 /* The threads of multifd, which are not there. */
 static void test_snapshots(void)
 {
-    g_autoptr(GByteArray) bytes = announcement(&good);
     Error *err = NULL;
 
     begin(false);
@@ -781,9 +774,6 @@ static void test_snapshots(void)
                             "not work with snapshots; turn it off"));
     error_free(err);
     g_assert_false(page_tags.sending);
-
-    g_assert_cmpint(load(bytes->data, bytes->len, 1), ==, 0);
-    g_assert_cmpuint(syncs, ==, 0);
     multifd = snapshot = false;
     end();
 }
