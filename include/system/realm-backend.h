@@ -7,7 +7,8 @@
  *
  * Invariants: blobs (offers, bundles) are opaque on this side.  A backend
  * bounds every size it is given.  A function that fails has changed nothing
- * unless its comment says that the failure is final.
+ * unless @phase is another one then, or its comment says that the failure is
+ * final; so it may be asked again.
  *
  * Lock rule: every function runs under the BQL except where "any thread"
  * is said.
@@ -18,6 +19,7 @@
 #define SYSTEM_REALM_BACKEND_H
 
 #include "qapi/qapi-types-rme-guest.h"
+#include "system/realm-phase.h"
 
 #define REALM_RPV_SIZE 64
 #define REALM_MEASUREMENT_SIZE 64
@@ -98,11 +100,7 @@ typedef struct RealmBackendOps {
      *
      * @stopped: no vCPU runs any more.
      *
-     * @exists: the Realm was created; a machine that is reset now would be
-     * another one.
-     *
-     * @left: the destination of a migration has the Realm: from
-     * @export_start on until @export_resume.
+     * @phase: where the Realm is; any thread.
      *
      * @measurement: the Realm's initial measurement; returns its size in
      * bytes, 0 while it is not known.
@@ -115,8 +113,7 @@ typedef struct RealmBackendOps {
     bool (*run)(Error **errp);
     void (*park)(void);
     void (*stopped)(void);
-    bool (*exists)(void);
-    bool (*left)(void);
+    RealmPhase (*phase)(void);
     size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
     bool (*count_pages)(RealmPages *pages);
 
@@ -126,7 +123,8 @@ typedef struct RealmBackendOps {
      * Migration, source.  @buf has room for max_blob bytes; a function that
      * emits a blob returns its size, or -1 with @errp set.
      *
-     * @accept: take the destination's offer.  @accepted: is one waiting.
+     * @accept: take the destination's offer.  One that no migration has used
+     * gives way to it, also if this one is refused.
      *
      * @export_begin: open the session; the vCPUs go on.
      *
@@ -141,21 +139,21 @@ typedef struct RealmBackendOps {
      *
      * @export_epoch: pages may be exported again from here on.
      *
-     * @pause: no vCPU runs until @export_abort.
+     * @pause: no vCPU runs until @export_abort or @export_resume.
      *
      * @export_state: part @part of the Realm's state (0, 1, ...); 0 when
      * there is no such part.
      *
      * @export_start: after this token only the destination runs the Realm.
+     * @buf has room for REALM_MAX_START_TOKEN bytes.
      *
-     * @export_abort: forget the session.  False if it is too late, that is
-     * after @export_start.
+     * @export_abort: forget the session, or the offer.  Too late after
+     * @export_start.
      *
      * @export_resume: after @export_start, with what @import_abort gave at
      * the destination: the Realm is here again.
      */
     bool (*accept)(const void *offer, size_t size, Error **errp);
-    bool (*accepted)(void);
     ssize_t (*export_begin)(void *buf, Error **errp);
     int64_t (*collect_dirty)(unsigned long *bitmap, Error **errp);
     ssize_t (*export_memory)(const uint64_t *pages, unsigned n,

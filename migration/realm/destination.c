@@ -19,10 +19,12 @@
 #include "system/system.h"
 #include "migration/migration.h"
 #include "migration/postcopy-ram.h"
-#include "phase.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
+
+/* The abort token was made and told: once is enough. */
+static bool given_up;
 
 static const char *record_name(RealmRecordType type)
 {
@@ -56,7 +58,7 @@ char *realm_destination_give_up(Error **errp)
     if (size < 0) {
         return NULL;
     }
-    realm_phase_set(REALM_MIGRATION_PHASE_FAILED);
+    given_up = true;
     return g_base64_encode(buf, size);
 }
 
@@ -69,7 +71,7 @@ void realm_destination_fail(void)
     g_autofree char *token = NULL;
     Error *err = NULL;
 
-    if (!realm_phase_offered(realm_phase())) {
+    if (!realm_phase_offered(realm_backend()->phase())) {
         return;                 /* no source is sealed for an offer of ours */
     }
     token = realm_destination_give_up(&err);
@@ -86,7 +88,7 @@ void realm_destination_fail(void)
 /* The connection may end where no section of ours is loaded. */
 static void exiting(Notifier *notifier, void *unused)
 {
-    if (realm_phase() != REALM_MIGRATION_PHASE_FAILED) {
+    if (!given_up) {
         realm_destination_fail();
     }
 }
@@ -140,7 +142,6 @@ static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
                           record_name(type), size);
             return false;
         }
-        realm_phase_set(REALM_MIGRATION_PHASE_IMPORTING);
     }
 }
 
@@ -160,13 +161,20 @@ static bool load(QEMUFile *f, int version_id, Error **errp)
     return load_records(f, buf, limits.max_blob, errp);
 }
 
+int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp)
+{
+    given_up = false;
+    return realm_start_load_setup(errp);
+}
+
 /* Whatever of the stream failed, also what is not ours. */
 int realm_destination_cleanup(void *opaque)
 {
-    if (realm_phase() != REALM_MIGRATION_PHASE_FAILED) {
+    if (!given_up) {
         realm_destination_fail();
     }
-    return realm_start_load_cleanup(opaque);
+    realm_start_load_cleanup();
+    return 0;
 }
 
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id)

@@ -10,8 +10,8 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-realm.h"
 #include "qemu/base64.h"
+#include "migration/misc.h"
 #include "system/runstate.h"
-#include "phase.h"
 #include "realm-migration.h"
 
 /* Characters of base64: a platform token takes a few thousand bytes. */
@@ -85,28 +85,21 @@ static bool make_offer(const RealmBackendOps *backend, Error **errp)
     if (size < 0) {
         return false;
     }
+    g_free(the_offer);
     the_offer = g_base64_encode(buf, size);
-    realm_phase_set(REALM_MIGRATION_PHASE_OFFERED);
     return true;
 }
 
-static bool check_waits(Error **errp)
+static bool check_waits(RealmPhase phase, Error **errp)
 {
-    RealmMigrationPhase phase = realm_phase();
-
-    if (!runstate_check(RUN_STATE_INMIGRATE)) {
-        error_setg(errp, "Realm: this machine does not wait for a migration; "
-                   "start the destination with -incoming defer");
-        return false;
-    }
-    if (phase != REALM_MIGRATION_PHASE_WAITING &&
-        phase != REALM_MIGRATION_PHASE_OFFERED) {
+    if (phase == REALM_PHASE_IMPORTING || phase == REALM_PHASE_FAILED) {
         error_setg(errp, "Realm: this destination has used its offer, and is "
                    "in phase '%s'; start another one with -incoming defer",
-                   RealmMigrationPhase_str(phase));
+                   realm_phase_name(phase));
         return false;
     }
-    return true;
+    return (phase == REALM_PHASE_OFFERED && the_offer) ||
+           realm_phase_check(phase, REALM_STEP_OFFER, errp);
 }
 
 /* As long as nothing has come, a second try gets the same offer. */
@@ -115,8 +108,8 @@ RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
     const RealmBackendOps *backend = need_realm(errp);
     RealmMigrationOffer *offer;
 
-    if (!backend || !check_waits(errp) ||
-        (realm_phase() == REALM_MIGRATION_PHASE_WAITING &&
+    if (!backend || !check_waits(backend->phase(), errp) ||
+        (backend->phase() != REALM_PHASE_OFFERED &&
          !make_offer(backend, errp))) {
         return NULL;
     }
@@ -150,13 +143,12 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
 /* Whether there is a Realm here that may accept an offer. */
 static bool check_can_go(Error **errp)
 {
-    RealmMigrationPhase phase = realm_phase();
+    RealmPhase phase = realm_backend()->phase();
 
     if (!realm_phase_holds(phase)) {
         error_setg(errp, "Realm: it is not on this machine; give the offer to "
                    "the one that has it");
-    } else if (phase == REALM_MIGRATION_PHASE_EXPORTING ||
-               phase == REALM_MIGRATION_PHASE_PAUSED) {
+    } else if (realm_phase_exports(phase) && migration_is_running()) {
         error_setg(errp, "Realm: a migration of it is under way; wait for its "
                    "end, or use migrate_cancel");
     } else if (runstate_needs_reset()) {
@@ -182,34 +174,34 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     if (!blob || !check_can_go(errp)) {
         return;
     }
-    if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
+    if (backend->phase() == REALM_PHASE_ACCEPTED &&
         g_strcmp0(offer, the_accepted) == 0) {
         return;                 /* nothing was sent yet: it serves still */
     }
-    if (backend->accept(blob, size, errp)) {
+    /* What an earlier migration could not give up gives way as well. */
+    if ((migration_is_running() || realm_source_abort(errp)) &&
+        backend->accept(blob, size, errp)) {
         g_free(the_accepted);
         the_accepted = g_strdup(offer);
-        realm_phase_set(REALM_MIGRATION_PHASE_ACCEPTED);
-    } else if (realm_phase() == REALM_MIGRATION_PHASE_ACCEPTED &&
-               !backend->accepted()) {
-        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
     }
 }
 
 RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
 {
-    RealmMigrationPhase phase = realm_phase();
+    const RealmBackendOps *backend = need_realm(errp);
     RealmMigrationAbortToken *token;
+    RealmPhase phase;
     char *text;
 
-    if (!need_realm(errp)) {
+    if (!backend) {
         return NULL;
     }
+    phase = backend->phase();
     if (!realm_phase_offered(phase)) {
-        error_setg(errp, phase == REALM_MIGRATION_PHASE_HERE
+        error_setg(errp, realm_phase_qmp(phase) == REALM_MIGRATION_PHASE_HERE
                    ? "Realm: it is on this machine and stays; end the source "
                      "if it came from there"
-                   : phase == REALM_MIGRATION_PHASE_SEALED
+                   : phase == REALM_PHASE_SEALED
                    ? "Realm: it has left this machine; use "
                      "realm-migration-abort on the destination"
                    : "Realm: no offer was made here, so there is nothing to "
@@ -234,30 +226,32 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
     if (!backend) {
         return;
     }
-    if (realm_phase() != REALM_MIGRATION_PHASE_SEALED) {
+    if (backend->phase() != REALM_PHASE_SEALED) {
         error_setg(errp, "Realm: it has not left this machine for good; "
                    "cont runs it if it is here");
         return;
     }
     blob = decode(token, "an abort token", "realm-migration-abort", &size,
                   errp);
-    if (blob && backend->export_resume(blob, size, errp)) {
-        realm_source_forget();
-        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
+    if (blob) {
+        backend->export_resume(blob, size, errp);
     }
 }
 
 RealmMigrationStats *qmp_query_realm_migration(Error **errp)
 {
     const RealmMigrationCounters *c = &realm_migration_counters;
+    const RealmBackendOps *backend = need_realm(errp);
     RealmMigrationStats *stats;
+    RealmPhase phase;
 
-    if (!need_realm(errp)) {
+    if (!backend) {
         return NULL;
     }
+    phase = backend->phase();
     stats = g_new0(RealmMigrationStats, 1);
-    stats->phase = realm_phase();
-    stats->holds = realm_phase_holds(stats->phase);
+    stats->phase = realm_phase_qmp(phase);
+    stats->holds = realm_phase_holds(phase);
     stats->private_pages = stat64_get(&c->private_pages);
     stats->tag_pages = stat64_get(&c->tag_pages);
     stats->bundles = stat64_get(&c->bundles);

@@ -4,11 +4,11 @@
  * Purpose: one section of the migration stream relays what the source's
  * backend exports to the destination's.  source.c and destination.c are its
  * two halves, section.c registers them, config.c is the first word of the
- * stream, start.c the last, phase.c says where the Realm is, qmp.c has the
+ * stream, start.c the last, phase.c is system/realm-phase.h, qmp.c has the
  * commands.
  *
  * Invariants: blobs are opaque; this folder includes nothing of an
- * accelerator.
+ * accelerator.  Where the Realm is, the backend says whenever that matters.
  *
  * Lock rule: the source's state belongs to the migration thread while a
  * migration is active (setup and completion have the BQL as well); the
@@ -57,11 +57,11 @@ void realm_source_cleanup(void *opaque);
 /* Whether all capabilities that are on were seen to work with Realms. */
 bool realm_check_capabilities(Error **errp);
 
-/* The session is over on both sides: nothing of it is to be given up. */
-void realm_source_forget(void);
-
-/* Give a migration that did not end well up, so that the Realm runs on. */
-void realm_source_abort(void);
+/*
+ * Give up what a migration has left open, if no migration needs it.  False
+ * with @errp set if the backend cannot now; then ask again.
+ */
+bool realm_source_abort(Error **errp);
 
 /* The machine is about to run: a session that has paused it is over. */
 void realm_source_resume(void);
@@ -78,6 +78,7 @@ char *realm_destination_give_up(Error **errp);
 /* Give up because of a failure, and tell everybody. */
 void realm_destination_fail(void);
 
+int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp);
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
 int realm_destination_cleanup(void *opaque);
 
@@ -87,9 +88,9 @@ void realm_config_register(void);
 /* start.c: register the last two sections of the stream. */
 void realm_start_register(void);
 
-/* See SaveVMHandlers: what commits when the stream has ended well. */
-int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp);
-int realm_start_load_cleanup(void *opaque);
+/* For load_setup and load_cleanup: what commits when the stream ends well. */
+int realm_start_load_setup(Error **errp);
+void realm_start_load_cleanup(void);
 
 /* How long the source waits for the answer; only tests change it. */
 extern unsigned realm_start_limit_ms;

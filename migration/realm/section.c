@@ -16,7 +16,6 @@
 #include "migration/misc.h"
 #include "migration/register.h"
 #include "system/runstate.h"
-#include "phase.h"
 #include "realm-migration.h"
 
 RealmMigrationCounters realm_migration_counters;
@@ -75,7 +74,7 @@ static const SaveVMHandlers realm_handlers = {
     .save_live_iterate = realm_source_iterate,
     .state_pending_estimate = realm_source_pending_estimate,
     .state_pending_exact = realm_source_pending_exact,
-    .load_setup = realm_start_load_setup,
+    .load_setup = realm_destination_load_setup,
     .load_state = realm_destination_load,
     .load_cleanup = realm_destination_cleanup,
 };
@@ -96,7 +95,6 @@ void realm_migration_init(void)
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
     migration_add_notifier(&notifier, migration_event);
-    realm_phase_init(runstate_check(RUN_STATE_INMIGRATE));
     realm_destination_init();
     realm_config_register();
     realm_start_register();

@@ -26,15 +26,13 @@
 #include "qemu/main-loop.h"
 #include "io/channel-file.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
-#include "phase.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
 
 static struct {
-    bool active;                /* a session is open */
-    bool paused;                /* and no vCPU may run */
     bool epoch_due;             /* pages were sent since the last token */
     RealmMigrationLimits limits;
     unsigned long *pages;       /* bitmap: to be exported */
@@ -50,13 +48,6 @@ static struct {
 static uint64_t page_bytes(void)
 {
     return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
-}
-
-void realm_source_resume(void)
-{
-    if (source.paused) {
-        realm_source_abort();
-    }
 }
 
 /* Report @err (freed) as the reason why the migration fails. */
@@ -121,7 +112,7 @@ int realm_source_prepare(void *opaque, Error **errp)
     if (!realm_check_capabilities(errp)) {
         return -EINVAL;
     }
-    if (!realm_backend()->accepted()) {
+    if (realm_backend()->phase() != REALM_PHASE_ACCEPTED) {
         error_setg(errp, "Realm: no destination was accepted; give "
                    "realm-migration-accept the offer that "
                    "realm-migration-offer makes on the destination");
@@ -209,12 +200,9 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     realm_migration_counters_reset();
     alloc_buffers();
     size = realm_backend()->export_begin(source.buf, errp);
-    realm_phase_set(size < 0 ? REALM_MIGRATION_PHASE_HERE
-                             : REALM_MIGRATION_PHASE_EXPORTING);
     if (size < 0) {
         return -EINVAL;
     }
-    source.active = true;
     send_blob(f, REALM_RECORD_STATE, size, 0);
     if (!start_round(errp)) {
         return -EINVAL;
@@ -303,7 +291,7 @@ void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
 {
     Error *err = NULL;
 
-    if (source.active) {
+    if (realm_backend()->phase() == REALM_PHASE_EXPORTING) {
         bql_lock();
         if (!next_round(&err)) {
             fail(migrate_get_current()->to_dst_file, err);
@@ -361,13 +349,8 @@ int realm_source_complete(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
-    source.paused = true;
-    if (!realm_backend()->pause(&err)) {
-        return fail(f, err);
-    }
-    realm_phase_set(REALM_MIGRATION_PHASE_PAUSED);
-    if (!send_round(f, &err) || !next_round(&err) || !send_round(f, &err) ||
-        !send_state(f, &err)) {
+    if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
+        !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
         return fail(f, err);
     }
     realm_record_put(f, REALM_RECORD_END, NULL, 0);
@@ -383,35 +366,40 @@ static void report_sealed(void)
                  "here");
 }
 
-void realm_source_abort(void)
+bool realm_source_abort(Error **errp)
+{
+    return !realm_phase_exports(realm_backend()->phase()) ||
+           realm_backend()->export_abort(errp);
+}
+
+/* Without a caller who could be told; it will be tried again. */
+static void give_up(void)
 {
     Error *err = NULL;
 
-    if (!source.active) {
-        return;
-    }
-    realm_source_forget();
-    if (realm_phase() == REALM_MIGRATION_PHASE_SEALED) {
-        report_sealed();
-    } else if (realm_backend()->export_abort(&err)) {
-        realm_phase_set(REALM_MIGRATION_PHASE_HERE);
-    } else {
+    if (!realm_source_abort(&err)) {
+        error_append_hint(&err, "Use cont, or realm-migration-accept, to try "
+                          "again.\n");
         error_report_err(err);
     }
 }
 
-void realm_source_forget(void)
+/* A migration lets the user stop and continue the Realm until its pause. */
+void realm_source_resume(void)
 {
-    source.active = false;
-    source.paused = false;
+    if (realm_backend()->phase() == REALM_PHASE_PAUSED ||
+        !migration_is_running()) {
+        give_up();
+    }
 }
 
 void realm_source_cleanup(void *opaque)
 {
-    if (migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) {
-        realm_source_forget();
+    if (realm_backend()->phase() == REALM_PHASE_SEALED &&
+        migrate_get_current()->state != MIGRATION_STATUS_COMPLETED) {
+        report_sealed();
     }
-    realm_source_abort();
+    give_up();
     source.remaining = 0;
     g_clear_pointer(&source.pages, g_free);
     g_clear_pointer(&source.buf, g_free);

@@ -39,7 +39,6 @@
 #include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
-#include "phase.h"
 #include "realm-migration.h"
 #include "trace.h"
 
@@ -110,7 +109,7 @@ static bool wait_ready(Error **errp)
 /* Devices are saved for other ends than a migration, too. */
 static bool in_migration(Error **errp)
 {
-    if (realm_phase() != REALM_MIGRATION_PHASE_PAUSED) {
+    if (realm_backend()->phase() != REALM_PHASE_PAUSED) {
         error_setg(errp, "Realm: its state leaves this machine in a migration "
                    "only; use migrate");
         return false;
@@ -121,24 +120,18 @@ static bool in_migration(Error **errp)
 static int realm_start_pre_save(void *opaque)
 {
     RealmStart *start = opaque;
-    RealmMigrationLimits limits;
-    g_autofree uint8_t *buf = NULL;
     Error *err = NULL;
     ssize_t size;
 
     if (!in_migration(&err) || !wait_ready(&err)) {
         return report(err);
     }
-    realm_backend()->migration_limits(&limits);
-    buf = g_malloc(limits.max_blob);
-    size = realm_backend()->export_start(buf, &err);
+    memset(start, 0, sizeof(*start));
+    size = realm_backend()->export_start(start->token, &err);
     if (size < 0) {
         return report(err);
     }
-    realm_phase_set(REALM_MIGRATION_PHASE_SEALED);
-    assert(size <= MAX_TOKEN);
-    *start = (RealmStart) { .size = size };
-    memcpy(start->token, buf, size);
+    start->size = size;
     return 0;
 }
 
@@ -177,11 +170,7 @@ static bool commit(Error **errp)
         error_setg(errp, "Realm: the stream ended without its start token");
         return false;
     }
-    if (!realm_backend()->commit(errp)) {
-        return false;
-    }
-    realm_phase_set(REALM_MIGRATION_PHASE_HERE);
-    return true;
+    return realm_backend()->commit(errp);
 }
 
 /* A thread of QEMU's that helps to load; it may have the BQL. */
@@ -206,7 +195,7 @@ static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
     return ok;
 }
 
-int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp)
+int realm_start_load_setup(Error **errp)
 {
     if (!migration_incoming_get_current()->from_src_file) {
         error_setg(errp, "Realm: it is loaded from a migration only; start "
@@ -221,11 +210,10 @@ int realm_start_load_setup(QEMUFile *f, void *opaque, Error **errp)
     return 0;
 }
 
-int realm_start_load_cleanup(void *opaque)
+void realm_start_load_cleanup(void)
 {
     /* The thread may wait still, if QEMU gave up before its main loop. */
     qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
-    return 0;
 }
 
 static const VMStateDescription vmstate_realm_ready = {

@@ -200,31 +200,24 @@ static void a_realm_without_an_image_runs(void)
 
 /* ---- The machine runs and stops ---- */
 
-static void is(Machine *m, bool exists, bool left, bool accepted)
-{
-    g_assert_cmpint(yes(m, EXISTS)->value, ==, exists);
-    g_assert_cmpint(yes(m, LEFT)->value, ==, left);
-    g_assert_cmpint(yes(m, ACCEPTED)->value, ==, accepted);
-}
-
 static void a_realm_exists_from_its_start_on(void)
 {
     g_autoptr(Machine) m = new_machine();
 
-    is(m, false, false, false);
+    phase_is(m, REALM_PHASE_NEW);
     yes(m, RUN);
-    is(m, true, false, false);
+    phase_is(m, REALM_PHASE_HERE);
     yes(m, STOPPED);
-    is(m, true, false, false);
+    phase_is(m, REALM_PHASE_HERE);
 }
 
 static void a_destination_has_a_realm_from_its_offer_on(void)
 {
     g_autoptr(Machine) m = waiting_machine("machine");
 
-    is(m, false, false, false);
+    phase_is(m, REALM_PHASE_WAITING);
     yes(m, OFFER);
-    is(m, true, false, false);
+    phase_is(m, REALM_PHASE_OFFERED);
 }
 
 static void stop_and_cont_change_nothing(void)
@@ -266,13 +259,13 @@ static void a_machine_that_waits_for_a_realm_makes_none(void)
     yes(m, PARK);
     yes(m, STOPPED);
     no(m, RUN);
-    is(m, false, false, false);
+    phase_is(m, REALM_PHASE_WAITING);
     yes(m, OFFER);
     no(m, RUN);
     yes(m, PARK);
     yes(m, STOPPED);
     no(m, RUN);
-    is(m, true, false, false);
+    phase_is(m, REALM_PHASE_OFFERED);
 }
 
 static void limits_are_within_reason(void)

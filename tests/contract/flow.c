@@ -60,6 +60,12 @@ void touch_chunk(Machine *m, unsigned chunk)
     }
 }
 
+void phase_is(Machine *m, RealmPhase phase)
+{
+    g_assert_cmpstr(realm_phase_name(yes(m, PHASE)->value), ==,
+                    realm_phase_name(phase));
+}
+
 void works(Machine *m)
 {
     static uint64_t count;
@@ -134,12 +140,15 @@ void pair_free(Pair *p)
 void pair_bind(Pair *p)
 {
     yes(p->source, ACCEPT, .blob = yes(p->destination, OFFER)->blob);
-    g_assert_cmpint(yes(p->source, ACCEPTED)->value, ==, 1);
+    phase_is(p->destination, REALM_PHASE_OFFERED);
+    phase_is(p->source, REALM_PHASE_ACCEPTED);
 }
 
 void pair_begin(Pair *p)
 {
     yes(p->destination, IMPORT, .blob = yes(p->source, EXPORT_BEGIN)->blob);
+    phase_is(p->source, REALM_PHASE_EXPORTING);
+    phase_is(p->destination, REALM_PHASE_IMPORTING);
 }
 
 /* The next @max or less of the pages that @bitmap has from *@page on. */
@@ -195,6 +204,7 @@ void pair_pause(Pair *p)
 {
     yes(p->source, STOPPED);
     yes(p->source, PAUSE);
+    phase_is(p->source, REALM_PHASE_PAUSED);
 }
 
 void pair_state(Pair *p)
@@ -230,9 +240,11 @@ void pair_start(Pair *p)
 
     g_assert_cmpint(token->value, >, 0);
     g_assert_cmpint(token->value, <=, REALM_MAX_START_TOKEN);
-    g_assert_cmpint(yes(p->source, LEFT)->value, ==, 1);
+    phase_is(p->source, REALM_PHASE_SEALED);
     yes(p->destination, IMPORT, .blob = token->blob);
+    phase_is(p->destination, REALM_PHASE_IMPORTING);
     yes(p->destination, COMMIT);
+    phase_is(p->destination, REALM_PHASE_HERE);
     yes(p->destination, RUN);
 }
 

@@ -44,6 +44,9 @@ void access_fails(Machine *m, uint64_t ipa, ContractOutcome outcome);
 /* The Realm has touched all pages of a chunk; the first word of each is 0. */
 void touch_chunk(Machine *m, unsigned chunk);
 
+/* Where the Realm is. */
+void phase_is(Machine *m, RealmPhase phase);
+
 /* The Realm runs: page 8 of the image is written and read. */
 void works(Machine *m);
 

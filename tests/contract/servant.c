@@ -84,11 +84,8 @@ static void serve_life(Serving *s, ContractCall call)
     case CALL_STOPPED:
         s->ops->stopped();
         break;
-    case CALL_EXISTS:
-        a->value = s->ops->exists();
-        break;
-    case CALL_LEFT:
-        a->value = s->ops->left();
+    case CALL_PHASE:
+        a->value = s->ops->phase();
         break;
     case CALL_MEASUREMENT:
         give_room(s, REALM_MEASUREMENT_SIZE);
@@ -132,7 +129,8 @@ static void serve_emitting(Serving *s, ContractCall call)
 {
     const RealmBackendOps *ops = s->ops;
 
-    give_room(s, max_blob(s));
+    give_room(s, call == CALL_EXPORT_START ? REALM_MAX_START_TOKEN
+                                           : max_blob(s));
     switch (call) {
     case CALL_EXPORT_BEGIN:
         return emitted(s, ops->export_begin(s->buf, &s->err));
@@ -246,10 +244,6 @@ static void serve_call(Serving *s, ContractCall call)
         return limits(s);
     case CALL_COLLECT_DIRTY:
         return collect_dirty(s);
-    case CALL_ACCEPTED:
-        s->answer.ok = true;
-        s->answer.value = s->ops->accepted();
-        return;
     case CALL_EXPORT_BEGIN:
     case CALL_EXPORT_MEMORY:
     case CALL_EXPORT_EPOCH:

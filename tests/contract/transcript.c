@@ -158,9 +158,8 @@ static char *outcome(ContractCall call, const Answer *answer)
     case CALL_HOST_READ:
     case CALL_GUEST_RIPAS:
         return g_strdup_printf("0x%" PRIx64, answer->value);
-    case CALL_EXISTS:
-    case CALL_LEFT:
-    case CALL_ACCEPTED:
+    case CALL_PHASE:
+        return g_strdup(realm_phase_name(answer->value));
     case CALL_MEASUREMENT:
         return g_strdup_printf("%" PRId64, answer->value);
     default:

@@ -17,13 +17,11 @@
     CALL(RUN,           "run") \
     CALL(PARK,          "park") \
     CALL(STOPPED,       "stopped") \
-    CALL(EXISTS,        "exists") \
-    CALL(LEFT,          "left") \
+    CALL(PHASE,         "phase") \
     CALL(MEASUREMENT,   "measurement") \
     CALL(COUNT_PAGES,   "count_pages") \
     CALL(LIMITS,        "migration_limits") \
     CALL(ACCEPT,        "accept")           /* blob */ \
-    CALL(ACCEPTED,      "accepted") \
     CALL(EXPORT_BEGIN,  "export_begin") \
     CALL(COLLECT_DIRTY, "collect_dirty") \
     CALL(EXPORT_MEMORY, "export_memory")    /* blob: page numbers */ \

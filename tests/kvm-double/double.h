@@ -128,8 +128,11 @@ uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
 /* Why this machine cannot migrate, or NULL. */
 const Error *double_blocker(void);
 
-/* The kernel gave the start token, whatever it said of it. */
-bool double_handed_over(void);
+/*
+ * The kernel's own state of a migration ("none", "accepted", ... as in docs/
+ * specs/kvm-arm-realm-migration.rst), whatever it has said; NULL without a VM.
+ */
+const char *double_session(void);
 
 /* Bytes of guest_memfd that have memory behind them. */
 uint64_t double_private_bytes(void);

@@ -80,11 +80,17 @@ const Error *double_blocker(void)
     return machine.blockers[0] ? *machine.blockers[0] : NULL;
 }
 
-bool double_handed_over(void)
+const char *double_session(void)
 {
+    static const char *const names[] = {
+        [SESSION_NONE] = "none", [SESSION_ACCEPTED] = "accepted",
+        [SESSION_EXPORTING] = "exporting", [SESSION_PAUSED] = "paused",
+        [SESSION_SEALED] = "sealed", [SESSION_OFFERED] = "offered",
+        [SESSION_IMPORTING] = "importing", [SESSION_GONE] = "gone",
+    };
     DoubleFile *file = double_file(machine.state.vmfd);
 
-    return file && file->vm->session == SESSION_SEALED;
+    return file ? names[file->vm->session] : NULL;
 }
 
 uint64_t double_private_bytes(void)

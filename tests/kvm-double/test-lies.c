@@ -196,6 +196,8 @@ static const Lie lies[] = {
     { "epoch-is-empty", &source_v14, STEP(EPOCH), blob_is_empty },
     { "epoch-is-over", &source_v14, STEP(EPOCH), blob_is_over },
     { "pause-returns-1", &source_v14, STEP(PAUSE), returns_1 },
+    { "abort-returns-1", &source_v14, STEP(ABORT), returns_1 },
+    { "abort-has-a-blob", &source_v14, STEP(ABORT), blob_is_huge },
     { "pause-has-a-blob", &source_v14, STEP(PAUSE), blob_is_huge },
     { "state-returns-much", &source_v14, STEP(STATE), returns_much },
     { "state-is-over", &source_v14, STEP(STATE), blob_is_over },

@@ -14,10 +14,24 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "system/runstate.h"
-#include "target/arm/realm/cause.h"
 #include "realm-kvm.h"
 
 RealmKvm realm_kvm;
+
+RealmPhase realm_kvm_phase(void)
+{
+    return qatomic_read(&realm_kvm.phase);
+}
+
+bool realm_kvm_check(RealmStep step, Error **errp)
+{
+    return realm_phase_check(realm_kvm_phase(), step, errp);
+}
+
+void realm_kvm_took(RealmStep step)
+{
+    realm_phase_take(&realm_kvm.phase, step);
+}
 
 static bool create(const RealmConfig *config, Error **errp)
 {
@@ -27,7 +41,7 @@ static bool create(const RealmConfig *config, Error **errp)
         return false;
     }
     realm_kvm.config = config;
-    realm_kvm.incoming = runstate_check(RUN_STATE_INMIGRATE);
+    realm_kvm.phase = realm_phase_first(runstate_check(RUN_STATE_INMIGRATE));
     realm_layout_init(&realm_kvm.layout, config, qemu_real_host_page_size());
     if (!realm_kvm_configure(config, errp) ||
         !realm_kvm_migration_init(config, errp)) {
@@ -38,11 +52,6 @@ static bool create(const RealmConfig *config, Error **errp)
         realm_kvm_watch_shared();
     }
     return true;
-}
-
-static bool exists(void)
-{
-    return realm_kvm.state != REALM_KVM_NEW;
 }
 
 static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
@@ -59,12 +68,11 @@ static void add_image(uint64_t base, uint64_t size)
 /* A machine that waits for a Realm makes none of its own. */
 static bool run(Error **errp)
 {
-    if (!realm_check_arrived(realm_kvm.incoming, errp) ||
-        !realm_check_may_run(realm_kvm.paused, realm_kvm.left, errp)) {
+    if (!realm_kvm_check(REALM_STEP_RUN, errp)) {
         return false;
     }
     realm_kvm.parked = false;
-    return realm_kvm.state == REALM_KVM_RUNNABLE || realm_kvm_build(errp);
+    return realm_kvm_phase() != REALM_PHASE_NEW || realm_kvm_build(errp);
 }
 
 static void park(void)
@@ -75,11 +83,6 @@ static void park(void)
 /* The kernel leaves a REC when its vCPU leaves KVM_RUN. */
 static void stopped(void)
 {
-}
-
-static bool left(void)
-{
-    return realm_kvm.left;
 }
 
 /* No interface of the kernel tells; its guest can ask the RMM. */
@@ -98,11 +101,6 @@ static void migration_limits(RealmMigrationLimits *limits)
     *limits = realm_kvm.limits;
 }
 
-static bool accepted(void)
-{
-    return realm_kvm.accepted;
-}
-
 const RealmBackendOps *realm_kvm_backend(void)
 {
     static const RealmBackendOps ops = {
@@ -113,13 +111,11 @@ const RealmBackendOps *realm_kvm_backend(void)
         .run = run,
         .park = park,
         .stopped = stopped,
-        .exists = exists,
-        .left = left,
+        .phase = realm_kvm_phase,
         .measurement = measurement,
         .count_pages = count_pages,
         .migration_limits = migration_limits,
         .accept = realm_kvm_accept,
-        .accepted = accepted,
         .export_begin = realm_kvm_export_begin,
         .collect_dirty = realm_kvm_collect_dirty,
         .export_memory = realm_kvm_export_memory,

@@ -124,7 +124,7 @@ static void set_bits(uint64_t base, uint64_t size, void *opaque)
 
 int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp)
 {
-    if (!realm_kvm_check_started(errp)) {
+    if (!realm_kvm_check(REALM_STEP_COLLECT_DIRTY, errp)) {
         return -1;
     }
     bitmap_zero(bitmap, realm_kvm.config->ram_size / REALM_PAGE_SIZE);
@@ -138,7 +138,9 @@ static void shared_written(uint64_t base, uint64_t size, void *unused)
 
 bool realm_kvm_sync_shared(Error **errp)
 {
-    return !realm_kvm.session ||
+    RealmPhase phase = realm_kvm_phase();
+
+    return (!realm_phase_exports(phase) && phase != REALM_PHASE_SEALED) ||
            read_log(KVM_ARM_REALM_DIRTY_SHARED, shared_written, NULL,
                     errp) >= 0;
 }

@@ -14,8 +14,8 @@
  *     build_empty     CREATE_REALM, FINALIZE       by OFFER
  *
  * Invariants:
- * - A Realm is built once: stop, cont and reset come back to a state that is
- *   RUNNABLE or BROKEN.
+ * - A Realm is built once: neither stop and cont nor a failure comes back to
+ *   the phase NEW.
  * - Images are populated in ascending order, each page once, since this is
  *   measured.
  *
@@ -30,28 +30,6 @@
 #include "qapi/error.h"
 #include "realm-kvm.h"
 #include "trace.h"
-
-static const char *const state_names[] = {
-    [REALM_KVM_NEW] = "new",
-    [REALM_KVM_EMPTY] = "empty",
-    [REALM_KVM_RUNNABLE] = "runnable",
-    [REALM_KVM_BROKEN] = "broken",
-};
-
-/* Bit n of row m: from state m to state n. */
-static const uint8_t edges[REALM_KVM_STATES] = {
-    [REALM_KVM_NEW] = BIT(REALM_KVM_EMPTY) | BIT(REALM_KVM_RUNNABLE) |
-                      BIT(REALM_KVM_BROKEN),
-    [REALM_KVM_EMPTY] = BIT(REALM_KVM_RUNNABLE) | BIT(REALM_KVM_BROKEN),
-};
-
-void realm_kvm_set_state(RealmKvmState state)
-{
-    assert(edges[realm_kvm.state] & BIT(state));
-    trace_realm_kvm_state(state_names[realm_kvm.state], state_names[state]);
-    realm_kvm.state = state;
-    realm_kvm.layout.fixed = true;
-}
 
 static bool is_rme(void)
 {
@@ -326,27 +304,22 @@ static bool build_empty(Error **errp)
     return create_rme(errp) && for_vcpus(finalize, errp);
 }
 
-static bool build_once(bool (*steps)(Error **errp), RealmKvmState state,
+static bool build_once(bool (*steps)(Error **errp), RealmStep step,
                        Error **errp)
 {
-    bool ok;
+    bool ok = steps(errp);
 
-    if (realm_kvm.state != REALM_KVM_NEW) {
-        error_setg(errp, "Realm: it could not be built before; "
-                   "start the machine again");
-        return false;
-    }
-    ok = steps(errp);
-    realm_kvm_set_state(ok ? state : REALM_KVM_BROKEN);
+    realm_kvm_took(ok ? step : REALM_STEP_BREAK);
+    realm_kvm.layout.fixed = true;
     return ok;
 }
 
 bool realm_kvm_build(Error **errp)
 {
-    return build_once(build, REALM_KVM_RUNNABLE, errp);
+    return build_once(build, REALM_STEP_BUILD, errp);
 }
 
 bool realm_kvm_build_empty(Error **errp)
 {
-    return build_once(build_empty, REALM_KVM_EMPTY, errp);
+    return build_once(build_empty, REALM_STEP_BUILD_EMPTY, errp);
 }

@@ -38,7 +38,7 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
     int ret;
 
     assert(n <= realm_kvm.limits.max_pages);
-    if (!realm_kvm_check_started(errp)) {
+    if (!realm_kvm_check(REALM_STEP_EXPORT_MEMORY, errp)) {
         return -1;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -46,8 +46,8 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
     }
     ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_EXPORT_PAGES, &args));
     if (ret < 0) {
-        realm_kvm_refused(errp, "export memory", "KVM_ARM_REALM_EXPORT_PAGES",
-                          ret, args.cause);
+        realm_kvm_refused(errp, REALM_STEP_EXPORT_MEMORY,
+                          "KVM_ARM_REALM_EXPORT_PAGES", ret, args.cause);
         return -1;
     }
     if (!export_makes_sense(&args, ret, realm_kvm.limits.max_blob)) {
@@ -72,7 +72,7 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
                                                &args));
 
     if (ret < 0) {
-        realm_kvm_refused(errp, "import a record",
+        realm_kvm_refused(errp, REALM_STEP_IMPORT_MEMORY,
                           "KVM_ARM_REALM_IMPORT_PAGES", ret, args.cause);
         return false;
     }
@@ -90,7 +90,7 @@ bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
 {
     ERRP_GUARD();
 
-    return realm_kvm_check_import("import a record", errp) &&
+    return realm_kvm_check(REALM_STEP_IMPORT_MEMORY, errp) &&
            (import_pages(blob, size, pages, errp) ||
             realm_kvm_import_failed(blob, size, errp));
 }

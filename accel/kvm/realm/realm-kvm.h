@@ -39,33 +39,13 @@ typedef struct RealmKvmAbi {
     bool vm_attributes;         /* private is an attribute of the VM */
 } RealmKvmAbi;
 
-/*
- *            run                     offer            commit
- *   NEW ----------> RUNNABLE          NEW --> EMPTY ----------> RUNNABLE
- *    |                                |         |
- *    +-- failed --> BROKEN <----------+---------+ failed for good
- */
-typedef enum RealmKvmState {
-    REALM_KVM_NEW,              /* only the VM is there */
-    REALM_KVM_EMPTY,            /* waits for its contents from a migration */
-    REALM_KVM_RUNNABLE,         /* has its contents; stays so */
-    REALM_KVM_BROKEN,           /* could not be built */
-    REALM_KVM_STATES
-} RealmKvmState;
-
 typedef struct RealmKvm {
     RealmKvmAbi abi;
     const RealmConfig *config;
     RealmLayout layout;
-    RealmKvmState state;
-    bool incoming;              /* the Realm is yet to come by migration */
+    RealmPhase phase;
     bool parked;                /* vCPUs may not run */
     bool migratable;            /* the kernel can migrate it */
-    bool accepted;              /* an offer waits for its migration */
-    bool session;               /* the source's session is open */
-    bool paused;                /* in it: no vCPU may run */
-    bool left;                  /* the destination has the start token */
-    bool failed;                /* an import; atomic, any thread */
     RealmMigrationLimits limits;
 } RealmKvm;
 
@@ -115,18 +95,17 @@ bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,
  */
 bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp);
 
-/* life.c */
-void realm_kvm_set_state(RealmKvmState state);
-bool realm_kvm_configure(const RealmConfig *config, Error **errp);
-bool realm_kvm_build(Error **errp);         /* NEW -> RUNNABLE */
-bool realm_kvm_build_empty(Error **errp);   /* NEW -> EMPTY */
+/* backend.c: realm_phase_check and realm_phase_take of the Realm's phase. */
+RealmPhase realm_kvm_phase(void);
+bool realm_kvm_check(RealmStep step, Error **errp);
+void realm_kvm_took(RealmStep step);
 
-/*
- * session.c: see RealmBackendOps; and what a source's, and a destination's,
- * steps need.
- */
-bool realm_kvm_check_started(Error **errp);
-bool realm_kvm_check_import(const char *what, Error **errp);
+/* life.c */
+bool realm_kvm_configure(const RealmConfig *config, Error **errp);
+bool realm_kvm_build(Error **errp);
+bool realm_kvm_build_empty(Error **errp);
+
+/* session.c: see RealmBackendOps. */
 
 /* What went wrong with a record, for good; returns false. */
 bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp);
@@ -145,10 +124,10 @@ bool realm_kvm_commit(Error **errp);
 ssize_t realm_kvm_import_abort(void *buf, Error **errp);
 
 /*
- * Say in @errp why the kernel refused to @what: @ret is the negative errno of
+ * Say in @errp why the kernel refused @step: @ret is the negative errno of
  * @name, @cause what the RMM said.
  */
-void realm_kvm_refused(Error **errp, const char *what, const char *name,
+void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
                        int ret, uint32_t cause);
 
 /* pages.c: see RealmBackendOps. */

@@ -5,7 +5,8 @@
  * QEMU, or gives it one, or neither (docs/specs/kvm-arm-realm-migration.rst).
  *
  * Invariants: blobs are opaque; a size that the kernel returns is at most
- * that of the buffer.
+ * that of the buffer.  A step that has returned no error has been taken, even
+ * if the rest of the answer makes no sense: the phase follows the kernel's.
  *
  * Lock rule: BQL.
  *
@@ -29,9 +30,28 @@
 /* Of the Realm's state: more than any Realm can need. */
 #define MAX_PARTS   65536
 
-void realm_kvm_refused(Error **errp, const char *what, const char *name,
+typedef struct kvm_arm_realm_migrate Args;
+
+#define ROW(cmd, step) \
+    [KVM_ARM_REALM_MIG_##cmd] = { "KVM_ARM_REALM_MIGRATE(" #cmd ")", \
+                                  REALM_STEP_##step }
+
+/* Of KVM_ARM_REALM_MIGRATE, by cmd */
+static const struct {
+    const char *name;
+    RealmStep step;
+} cmds[] = {
+    ROW(ACCEPT, ACCEPT), ROW(BEGIN, BEGIN), ROW(EPOCH, EPOCH),
+    ROW(PAUSE, PAUSE), ROW(STATE, STATE), ROW(START, START),
+    ROW(ABORT, ABORT), ROW(RESUME, RESUME), ROW(OFFER, OFFER),
+    ROW(IMPORT, IMPORT), ROW(COMMIT, COMMIT), ROW(GIVE_UP, GIVE_UP),
+};
+
+void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
                        int ret, uint32_t cause)
 {
+    const char *what = realm_step_text(step);
+
     switch (-ret) {
     case EPERM:                 /* KVM's own check, without a cause */
         cause = MIG_CAUSE_STATE;
@@ -52,15 +72,8 @@ void realm_kvm_refused(Error **errp, const char *what, const char *name,
     error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(cause));
 }
 
-static bool is_sources(uint32_t cmd)
-{
-    return cmd <= KVM_ARM_REALM_MIG_RESUME;
-}
-
 /* As realm_kvm_refused, with what an errno says of this step alone. */
-static void step_refused(const struct kvm_arm_realm_migrate *args,
-                         const char *name, const char *what, int ret,
-                         Error **errp)
+static void step_refused(const Args *args, int ret, Error **errp)
 {
     static const struct {
         uint32_t cmd;
@@ -72,11 +85,13 @@ static void step_refused(const struct kvm_arm_realm_migrate *args,
         /* That it is paused was checked before. */
         { KVM_ARM_REALM_MIG_STATE, -EPERM, MIG_CAUSE_REALM_PART },
     };
+    const char *name = cmds[args->cmd].name;
+    RealmStep step = cmds[args->cmd].step;
     uint32_t cause = args->cause;
 
     if (args->cmd == KVM_ARM_REALM_MIG_PAUSE && ret == -EBUSY) {
-        error_setg(errp, "Realm: cannot %s: %s: %s", what, name,
-                   realm_cause(MIG_CAUSE_RECS_RUNNING));
+        error_setg(errp, "Realm: cannot %s: %s: %s", realm_step_text(step),
+                   name, realm_cause(MIG_CAUSE_RECS_RUNNING));
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -85,62 +100,45 @@ static void step_refused(const struct kvm_arm_realm_migrate *args,
             ret = -EPROTO;
         }
     }
-    realm_kvm_refused(errp, what, name, ret, cause);
+    realm_kvm_refused(errp, step, name, ret, cause);
 }
 
-/*
- * One step; @what says in messages what it is for.  Once START succeeds, the
- * Realm has left, even if the rest of the answer makes no sense.
- */
-static bool migrate_call(struct kvm_arm_realm_migrate *args, const char *name,
-                         const char *what, Error **errp)
+static bool migrate(Args *args, Error **errp)
 {
     uint64_t room = args->blob_size;
     int ret;
 
-    if (is_sources(args->cmd) && !realm_kvm_check_started(errp)) {
+    if (!realm_kvm_check(cmds[args->cmd].step, errp)) {
         return false;
     }
     ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
     if (ret < 0) {
-        step_refused(args, name, what, ret, errp);
+        step_refused(args, ret, errp);
         return false;
     }
-    realm_kvm.left |= args->cmd == KVM_ARM_REALM_MIG_START;
+    realm_kvm_took(cmds[args->cmd].step);
     if (ret > 0 || args->blob_size > room) {
-        realm_kvm_lies(errp, name, "it returned %d, with a blob of %" PRIu64
-                       " bytes for %" PRIu64, ret, (uint64_t)args->blob_size,
-                       room);
+        realm_kvm_lies(errp, cmds[args->cmd].name, "it returned %d, with a "
+                       "blob of %" PRIu64 " bytes for %" PRIu64, ret,
+                       (uint64_t)args->blob_size, room);
         return false;
     }
     return true;
 }
 
-#define MIGRATE(step, args, what, errp) \
-    migrate_call(args, "KVM_ARM_REALM_MIGRATE(" #step ")", what, errp)
-
 /*
  * A step that emits a blob of at most @room bytes, which is not empty; the
  * size of it, or -1.
  */
-#define EMIT(step, buf, room, what, errp) \
-    emit(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", \
-         buf, room, what, errp)
-
-static ssize_t emit(uint32_t cmd, const char *name, void *buf, uint64_t room,
-                    const char *what, Error **errp)
+static ssize_t emit(uint32_t cmd, void *buf, uint64_t room, Error **errp)
 {
-    struct kvm_arm_realm_migrate args = {
-        .cmd = cmd,
-        .blob = (uintptr_t)buf,
-        .blob_size = room,
-    };
+    Args args = { .cmd = cmd, .blob = (uintptr_t)buf, .blob_size = room };
 
-    if (!migrate_call(&args, name, what, errp)) {
+    if (!migrate(&args, errp)) {
         return -1;
     }
     if (!args.blob_size) {
-        realm_kvm_lies(errp, name, "the blob is empty");
+        realm_kvm_lies(errp, cmds[cmd].name, "the blob is empty");
         return -1;
     }
     return args.blob_size;
@@ -151,21 +149,12 @@ static uint64_t max_blob(void)
     return realm_kvm.limits.max_blob;
 }
 
-/* A step without a blob, or that takes one. */
-#define TAKE(step, blob, size, what, errp) \
-    take(KVM_ARM_REALM_MIG_##step, "KVM_ARM_REALM_MIGRATE(" #step ")", \
-         blob, size, what, errp)
-
-static bool take(uint32_t cmd, const char *name, const void *blob, size_t size,
-                 const char *what, Error **errp)
+/* A step that takes a blob, or has none. */
+static bool take(uint32_t cmd, const void *blob, size_t size, Error **errp)
 {
-    struct kvm_arm_realm_migrate args = {
-        .cmd = cmd,
-        .blob = (uintptr_t)blob,
-        .blob_size = size,
-    };
+    Args args = { .cmd = cmd, .blob = (uintptr_t)blob, .blob_size = size };
 
-    return migrate_call(&args, name, what, errp);
+    return migrate(&args, errp);
 }
 
 /* ---- Before the Realm is created ---- */
@@ -267,81 +256,48 @@ bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 
 /* ---- Source ---- */
 
-bool realm_kvm_check_started(Error **errp)
-{
-    return realm_check_started(realm_kvm.state == REALM_KVM_RUNNABLE, errp);
-}
-
 bool realm_kvm_export_abort(Error **errp)
 {
-    realm_kvm.accepted = false;
-    if (!TAKE(ABORT, NULL, 0, "give up its migration", errp)) {
-        return false;
-    }
-    realm_kvm.session = false;
-    realm_kvm.paused = false;
-    return true;
+    return take(KVM_ARM_REALM_MIG_ABORT, NULL, 0, errp);
 }
 
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 {
-    /* One that no migration has used gives way to a new one. */
-    if (realm_kvm.accepted && !realm_kvm_export_abort(errp)) {
-        return false;
-    }
-    realm_kvm.accepted = TAKE(ACCEPT, offer, size, "accept the offer", errp);
-    return realm_kvm.accepted;
+    return (realm_kvm_phase() != REALM_PHASE_ACCEPTED ||
+            realm_kvm_export_abort(errp)) &&
+           take(KVM_ARM_REALM_MIG_ACCEPT, offer, size, errp);
 }
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    ssize_t size;
-
-    if (!realm_check_accepted(realm_kvm.accepted, errp)) {
-        return -1;
-    }
-    size = EMIT(BEGIN, buf, max_blob(), "begin its migration", errp);
-    if (size < 0) {
-        realm_kvm_export_abort(NULL);
-        return -1;
-    }
-    realm_kvm.accepted = false;
-    realm_kvm.session = true;
-    return size;
+    return emit(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(), errp);
 }
 
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
 {
-    return EMIT(EPOCH, buf, max_blob(), "close an epoch", errp);
+    return emit(KVM_ARM_REALM_MIG_EPOCH, buf, max_blob(), errp);
 }
 
 bool realm_kvm_pause(Error **errp)
 {
-    if (!TAKE(PAUSE, NULL, 0, "pause for its migration", errp)) {
-        return false;
-    }
-    realm_kvm.paused = true;
-    return true;
+    return take(KVM_ARM_REALM_MIG_PAUSE, NULL, 0, errp);
 }
 
 /* An empty one says that there is no such part. */
 ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 {
-    struct kvm_arm_realm_migrate args = {
+    Args args = {
         .cmd = KVM_ARM_REALM_MIG_STATE,
         .part = part,
         .blob = (uintptr_t)buf,
         .blob_size = max_blob(),
     };
 
-    if (!realm_check_state(realm_kvm.paused && !realm_kvm.left,
-                           "export its state", errp) ||
-        !MIGRATE(STATE, &args, "export its state", errp)) {
+    if (!migrate(&args, errp)) {
         return -1;
     }
     if (args.blob_size && part >= MAX_PARTS) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_MIGRATE(STATE)",
-                       "there is a part %u", part);
+        realm_kvm_lies(errp, cmds[args.cmd].name, "there is a part %u", part);
         return -1;
     }
     return args.blob_size;
@@ -349,49 +305,31 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 
 ssize_t realm_kvm_export_start(void *buf, Error **errp)
 {
-    return EMIT(START, buf, REALM_MAX_START_TOKEN,
-                "hand over to the destination", errp);
+    return emit(KVM_ARM_REALM_MIG_START, buf, REALM_MAX_START_TOKEN, errp);
 }
 
 bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
 {
-    if (!TAKE(RESUME, token, size, "take it back", errp)) {
-        return false;
-    }
-    realm_kvm.left = false;
-    realm_kvm.session = false;
-    realm_kvm.paused = false;
-    return true;
+    return take(KVM_ARM_REALM_MIG_RESUME, token, size, errp);
 }
 
 /* ---- Destination ---- */
 
 ssize_t realm_kvm_offer(void *buf, Error **errp)
 {
-    if (!realm_check_waits(realm_kvm.incoming, true, errp) ||
-        (realm_kvm.state == REALM_KVM_NEW && !realm_kvm_build_empty(errp))) {
+    if (!realm_kvm_check(REALM_STEP_OFFER, errp) ||
+        (realm_kvm_phase() == REALM_PHASE_WAITING &&
+         !realm_kvm_build_empty(errp))) {
         return -1;
     }
-    return EMIT(OFFER, buf, max_blob(), "make an offer", errp);
-}
-
-static bool check_offered(Error **errp)
-{
-    return realm_check_waits(realm_kvm.incoming,
-                             realm_kvm.state == REALM_KVM_EMPTY, errp);
-}
-
-bool realm_kvm_check_import(const char *what, Error **errp)
-{
-    return check_offered(errp) &&
-           realm_check_state(!qatomic_read(&realm_kvm.failed), what, errp);
+    return emit(KVM_ARM_REALM_MIG_OFFER, buf, max_blob(), errp);
 }
 
 bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp)
 {
     g_autofree char *name = realm_record_name(blob, size);
 
-    qatomic_set(&realm_kvm.failed, true);
+    realm_kvm_took(REALM_STEP_FAIL);
     error_prepend(errp, "%s: ", name);
     return false;
 }
@@ -400,27 +338,17 @@ bool realm_kvm_import(const void *blob, size_t size, Error **errp)
 {
     ERRP_GUARD();
 
-    return realm_kvm_check_import("import a record", errp) &&
-           (TAKE(IMPORT, blob, size, "import a record", errp) ||
+    return realm_kvm_check(REALM_STEP_IMPORT, errp) &&
+           (take(KVM_ARM_REALM_MIG_IMPORT, blob, size, errp) ||
             realm_kvm_import_failed(blob, size, errp));
 }
 
 bool realm_kvm_commit(Error **errp)
 {
-    if (!realm_kvm_check_import("start here", errp) ||
-        !TAKE(COMMIT, NULL, 0, "start here", errp)) {
-        return false;
-    }
-    realm_kvm_set_state(REALM_KVM_RUNNABLE);
-    realm_kvm.incoming = false;
-    return true;
+    return take(KVM_ARM_REALM_MIG_COMMIT, NULL, 0, errp);
 }
 
 ssize_t realm_kvm_import_abort(void *buf, Error **errp)
 {
-    if (!check_offered(errp)) {
-        return -1;
-    }
-    return EMIT(GIVE_UP, buf, max_blob(), "give up the migration to here",
-                errp);
+    return emit(KVM_ARM_REALM_MIG_GIVE_UP, buf, max_blob(), errp);
 }

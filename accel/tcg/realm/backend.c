@@ -24,18 +24,38 @@
 
 RealmTcg realm_tcg;
 
-/*
- * Make the migration call that @pe holds and say in words why it failed:
- * @what names the operation.
- */
-static bool mig_call(RmmPe *pe, const char *what, Error **errp)
+static RealmPhase phase(void)
 {
+    return qatomic_read(&realm_tcg.phase);
+}
+
+static bool check(RealmStep step, Error **errp)
+{
+    return realm_phase_check(phase(), step, errp);
+}
+
+static void took(RealmStep step)
+{
+    realm_phase_take(&realm_tcg.phase, step);
+}
+
+/*
+ * Make the migration call that @pe holds, which is @step, and say in words why
+ * it failed.
+ */
+static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
+{
+    const char *what = realm_step_text(step);
     unsigned status, index;
 
+    if (!check(step, errp)) {
+        return false;
+    }
     realm_host_call(pe);
     status = RMI_STATUS(pe->x[0]);
     index = RMI_INDEX(pe->x[0]);
     if (pe->x[0] == RMI_SUCCESS) {
+        took(step);
         return true;
     }
     if (status == RMI_ERROR_REALM) {
@@ -73,39 +93,18 @@ static void add_image(uint64_t base, uint64_t size)
     realm_layout_add_image(&realm_tcg.layout, base, size);
 }
 
-static bool exists(void)
-{
-    return rd();
-}
-
-static bool left(void)
-{
-    return realm_tcg.left;
-}
-
-/* As mig_call, for what only a source does. */
-static bool source_call(RmmPe *pe, const char *what, Error **errp)
-{
-    return realm_check_started(realm_tcg.built && !realm_tcg.incoming, errp) &&
-           mig_call(pe, what, errp);
-}
-
-/* For what only a destination does, after its offer. */
-static bool check_offered(Error **errp)
-{
-    return realm_check_waits(realm_tcg.incoming, realm_tcg.built, errp);
-}
-
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
 {
-    return realm_tcg.built ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
+    return realm_phase_exists(phase())
+        ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
 }
 
 static bool count_pages(RealmPages *pages)
 {
     RmmPages counted;
 
-    if (!realm_tcg.built || !rmm_realm_pages(realm_tcg.rmm, rd(), &counted)) {
+    if (!realm_phase_exists(phase()) ||
+        !rmm_realm_pages(realm_tcg.rmm, rd(), &counted)) {
         return false;
     }
     *pages = (RealmPages) { .private = counted.owned,
@@ -123,11 +122,9 @@ static bool export_abort(Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_EXPORT_ABORT), rd() } };
 
-    realm_tcg.accepted = false;
-    if (!source_call(&pe, "give up its migration", errp)) {
+    if (!mig_call(&pe, REALM_STEP_ABORT, errp)) {
         return false;
     }
-    realm_tcg.paused = false;
     realm_mmu_fold_all();
     return true;
 }
@@ -137,16 +134,8 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
                         realm_memory_window(0, offer, size), size } };
 
-    /* One that no migration has used gives way to a new one. */
-    if (realm_tcg.accepted && !export_abort(errp)) {
-        return false;
-    }
-    return realm_tcg.accepted = source_call(&pe, "accept the offer", errp);
-}
-
-static bool accepted(void)
-{
-    return realm_tcg.accepted;
+    return (phase() != REALM_PHASE_ACCEPTED || export_abort(errp)) &&
+           mig_call(&pe, REALM_STEP_ACCEPT, errp);
 }
 
 /* A session has a dirty state for each page, and a block has none. */
@@ -165,14 +154,13 @@ static ssize_t export_begin(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
                         max_blob() } };
 
-    if (!realm_check_accepted(realm_tcg.accepted, errp)) {
+    if (!check(REALM_STEP_BEGIN, errp)) {
         return -1;
     }
-    if (!unfold_all(errp) || !source_call(&pe, "begin its migration", errp)) {
-        export_abort(NULL);
+    if (!unfold_all(errp) || !mig_call(&pe, REALM_STEP_BEGIN, errp)) {
+        realm_mmu_fold_all();
         return -1;
     }
-    realm_tcg.accepted = false;
     return pe.x[1];
 }
 
@@ -185,7 +173,7 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
                         config->ram_base + config->ram_size,
                         realm_memory_window(1, bitmap, size) } };
 
-    if (!source_call(&pe, "collect its dirty pages", errp)) {
+    if (!mig_call(&pe, REALM_STEP_COLLECT_DIRTY, errp)) {
         return -1;
     }
     bitmap_from_le(bitmap, bitmap, pages);
@@ -206,7 +194,7 @@ static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_MEMORY), rd(),
                           realm_memory_window(1, ipas, n * sizeof(*ipas)), n,
                           blob_window(buf), max_blob(), 0 } };
-    if (!source_call(&pe, "export memory", errp)) {
+    if (!mig_call(&pe, REALM_STEP_EXPORT_MEMORY, errp)) {
         return -1;
     }
     *exported = pe.x[2];
@@ -218,18 +206,14 @@ static ssize_t export_epoch(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_EPOCH), rd(), blob_window(buf),
                         max_blob() } };
 
-    return source_call(&pe, "close an epoch", errp) ? pe.x[1] : -1;
+    return mig_call(&pe, REALM_STEP_EPOCH, errp) ? pe.x[1] : -1;
 }
 
 static bool pause_realm(Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_PAUSE), rd() } };
 
-    if (!source_call(&pe, "pause for its migration", errp)) {
-        return false;
-    }
-    realm_tcg.paused = true;
-    return true;
+    return mig_call(&pe, REALM_STEP_PAUSE, errp);
 }
 
 static ssize_t export_rec(unsigned n, void *buf, Error **errp)
@@ -241,7 +225,7 @@ static ssize_t export_rec(unsigned n, void *buf, Error **errp)
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REC), rd(), realm_tcg.vcpus[n].rec,
                           blob_window(buf), max_blob() } };
-    return source_call(&pe, "export a REC", errp) ? pe.x[1] : -1;
+    return mig_call(&pe, REALM_STEP_STATE, errp) ? pe.x[1] : -1;
 }
 
 /* First the Realm's own state and its map, then the RECs. */
@@ -249,8 +233,7 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (!realm_check_state(realm_tcg.paused && !realm_tcg.left,
-                           "export its state", errp)) {
+    if (!check(REALM_STEP_STATE, errp)) {
         return -1;
     }
     if (part == 0) {
@@ -262,7 +245,7 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REALM), rd(), blob_window(buf),
                           max_blob(), realm_tcg.next_base } };
-    if (!source_call(&pe, "export its state", errp)) {
+    if (!mig_call(&pe, REALM_STEP_STATE, errp)) {
         return -1;
     }
     realm_tcg.next_base = pe.x[2];
@@ -274,14 +257,11 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
 
 static ssize_t export_start(void *buf, Error **errp)
 {
-    RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(), blob_window(buf),
-                        max_blob() } };
+    const size_t room = REALM_MAX_START_TOKEN;
+    RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(),
+                        realm_memory_window(0, buf, room), room } };
 
-    if (!source_call(&pe, "hand over to the destination", errp)) {
-        return -1;
-    }
-    realm_tcg.left = true;
-    return pe.x[1];
+    return mig_call(&pe, REALM_STEP_START, errp) ? pe.x[1] : -1;
 }
 
 static bool export_resume(const void *token, size_t size, Error **errp)
@@ -289,33 +269,33 @@ static bool export_resume(const void *token, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_RESUME), rd(),
                         realm_memory_window(0, token, size), size } };
 
-    if (!source_call(&pe, "take it back", errp)) {
+    if (!mig_call(&pe, REALM_STEP_RESUME, errp)) {
         return false;
     }
-    realm_tcg.left = false;
-    realm_tcg.paused = false;
     realm_mmu_fold_all();
     return true;
+}
+
+static bool build(bool (*steps)(Error **errp), RealmStep step, Error **errp)
+{
+    bool ok = steps(errp);
+
+    took(ok ? step : REALM_STEP_BREAK);
+    return ok;
 }
 
 static ssize_t make_offer(void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (!realm_check_waits(realm_tcg.incoming, true, errp) ||
-        (!realm_tcg.built && !realm_host_build_empty(errp))) {
+    if (!check(REALM_STEP_OFFER, errp) ||
+        (phase() == REALM_PHASE_WAITING &&
+         !build(realm_host_build_empty, REALM_STEP_BUILD_EMPTY, errp))) {
         return -1;
     }
     pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
                           max_blob() } };
-    return mig_call(&pe, "make an offer", errp) ? pe.x[1] : -1;
-}
-
-/* The session goes on only if nothing went wrong so far. */
-static bool check_import(const char *what, Error **errp)
-{
-    return check_offered(errp) &&
-           realm_check_state(!qatomic_read(&realm_tcg.failed), what, errp);
+    return mig_call(&pe, REALM_STEP_OFFER, errp) ? pe.x[1] : -1;
 }
 
 /* What went wrong with this record, for good. */
@@ -323,7 +303,7 @@ static bool import_failed(const void *blob, size_t size, Error **errp)
 {
     g_autofree char *name = realm_record_name(blob, size);
 
-    qatomic_set(&realm_tcg.failed, true);
+    took(REALM_STEP_FAIL);
     error_prepend(errp, "%s: ", name);
     return false;
 }
@@ -334,8 +314,8 @@ static bool import_blob(const void *blob, size_t size, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
                         realm_memory_window(0, blob, size), size } };
 
-    return check_import("import a record", errp) &&
-           (mig_call(&pe, "import a record", errp) ||
+    return check(REALM_STEP_IMPORT, errp) &&
+           (mig_call(&pe, REALM_STEP_IMPORT, errp) ||
             import_failed(blob, size, errp));
 }
 
@@ -381,7 +361,7 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
                           realm_memory_window(1, granules, sizeof(granules)),
                           MAX(n, 1) } };
     *pages = n;
-    return mig_call(&pe, "import a record", errp);
+    return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp);
 }
 
 static bool import_memory(const void *blob, size_t size, unsigned *pages,
@@ -389,7 +369,7 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
 {
     ERRP_GUARD();
 
-    return check_import("import a record", errp) &&
+    return check(REALM_STEP_IMPORT_MEMORY, errp) &&
            (import_pages(blob, size, pages, errp) ||
             import_failed(blob, size, errp));
 }
@@ -414,14 +394,13 @@ static bool commit(Error **errp)
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
-    if (!check_import("start here", errp) || !realm_contexts_apply(errp)) {
+    if (!check(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
         return false;
     }
     for (;;) {
         RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
 
-        if (mig_call(&pe, "start here", errp)) {
-            realm_tcg.incoming = false;
+        if (mig_call(&pe, REALM_STEP_COMMIT, errp)) {
             realm_mmu_fold_all();
             return true;
         }
@@ -440,8 +419,7 @@ static ssize_t import_abort(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_IMPORT_ABORT), rd(), blob_window(buf),
                         max_blob() } };
 
-    return check_offered(errp) &&
-           mig_call(&pe, "give up the migration to here", errp) ? pe.x[1] : -1;
+    return mig_call(&pe, REALM_STEP_GIVE_UP, errp) ? pe.x[1] : -1;
 }
 
 /* It goes on where it was, which need not be in a WFI that something ends. */
@@ -503,11 +481,10 @@ static void park_vcpus(void)
 /* A machine that waits for a Realm makes none of its own. */
 static bool run_realm(Error **errp)
 {
-    if (!realm_check_arrived(realm_tcg.incoming, errp) ||
-        !realm_check_may_run(realm_tcg.paused, realm_tcg.left, errp)) {
-        return false;
-    }
-    return (realm_tcg.built || realm_host_build(errp)) && enter_recs(errp);
+    return check(REALM_STEP_RUN, errp) &&
+           (phase() != REALM_PHASE_NEW ||
+            build(realm_host_build, REALM_STEP_BUILD, errp)) &&
+           enter_recs(errp);
 }
 
 static const RmmPlatform platform = {
@@ -526,7 +503,7 @@ static bool create(const RealmConfig *config, Error **errp)
     }
     realm_keys_init();
     realm_tcg.config = config;
-    realm_tcg.incoming = runstate_check(RUN_STATE_INMIGRATE);
+    realm_tcg.phase = realm_phase_first(runstate_check(RUN_STATE_INMIGRATE));
     realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
     realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
     realm_layout_init(&realm_tcg.layout, config, REALM_PAGE_SIZE);
@@ -545,13 +522,11 @@ const RealmBackendOps *realm_tcg_backend(void)
         .run = run_realm,
         .park = park_vcpus,
         .stopped = leave_recs,
-        .exists = exists,
-        .left = left,
+        .phase = phase,
         .measurement = measurement,
         .count_pages = count_pages,
         .migration_limits = migration_limits,
         .accept = accept_offer,
-        .accepted = accepted,
         .export_begin = export_begin,
         .collect_dirty = collect_dirty,
         .export_memory = export_memory,

@@ -201,7 +201,7 @@ static int realm_gdb_write_register(CPUState *cs, uint8_t *buf, int reg)
 /* The debugger's "continue at"; vCPUs themselves come here for PSCI. */
 static void realm_set_pc(CPUState *cs, vaddr value)
 {
-    if (!realm_tcg.built || current_cpu) {
+    if (!realm_phase_exists(realm_tcg.phase) || current_cpu) {
         arm_set_pc(cs, value);
     }
 }

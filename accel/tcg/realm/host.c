@@ -122,15 +122,6 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     return true;
 }
 
-static bool never_tried(Error **errp)
-{
-    if (realm_tcg.rd) {
-        error_setg(errp, "Realm: it could not be built before; "
-                   "start the machine again");
-    }
-    return !realm_tcg.rd;
-}
-
 /* Which machines may take part in its migration: one more measured call. */
 static bool set_policy(const RealmPolicy *policy, Error **errp)
 {
@@ -163,7 +154,7 @@ static bool set_policy(const RealmPolicy *policy, Error **errp)
 /* A Realm without contents, from the machine's options alone. */
 static bool create_configured(const RealmConfig *config, Error **errp)
 {
-    return never_tried(errp) && create_realm(config, errp) &&
+    return create_realm(config, errp) &&
            (!config->has_policy || set_policy(&config->policy, errp));
 }
 
@@ -188,15 +179,16 @@ static bool create_rec(CPUState *cs, Error **errp)
 static bool create_recs(Error **errp)
 {
     CPUState *cs;
+    bool known;
 
     CPU_FOREACH(cs) {
         if (!create_rec(cs, errp)) {
             return false;
         }
     }
-    realm_tcg.built = rmm_stage2(realm_tcg.rmm, realm_tcg.vcpus[0].rec,
-                                 &realm_tcg.stage2);
-    assert(realm_tcg.built);
+    known = rmm_stage2(realm_tcg.rmm, realm_tcg.vcpus[0].rec,
+                       &realm_tcg.stage2);
+    assert(known);
     return true;
 }
 

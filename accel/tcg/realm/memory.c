@@ -120,7 +120,7 @@ static void tlb_invalidate(void *opaque, uint16_t vmid, uint64_t base,
 /* A Realm that is not built has no vCPU that could have cached anything. */
 static void tlb_sync(void *opaque)
 {
-    if (flush_due && realm_tcg.built) {
+    if (flush_due && realm_phase_exists(qatomic_read(&realm_tcg.phase))) {
         realm_cpu_flush_all();
     }
     flush_due = false;

@@ -275,7 +275,8 @@ void realm_mmu_fold_images(void)
 {
     QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
 
-    assert(!realm_tcg.built);   /* so nobody has cached anything */
+    /* So nobody has cached anything. */
+    assert(realm_tcg.phase == REALM_PHASE_NEW);
     all_due();
     fold_due(UINT64_MAX);
 }

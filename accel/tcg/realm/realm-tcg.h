@@ -43,17 +43,12 @@ typedef struct RealmVcpu {
 typedef struct RealmTcg {
     const RealmConfig *config;
     Rmm *rmm;
+    RealmPhase phase;
     uint64_t rd;                /* PA; 0 while there is no Realm */
-    bool incoming;              /* the Realm is yet to come by migration */
-    bool built;                 /* the Realm is complete */
     RmmStage2 stage2;
     RealmVcpu *vcpus;           /* indexed by cpu_index */
     RealmLayout layout;
     QemuMutex mmu_lock;         /* the host's tables and granules: mmu.c */
-    bool accepted;              /* an offer waits for its migration */
-    bool paused;                /* in a session: no vCPU may run */
-    bool left;                  /* the destination has the start token */
-    bool failed;                /* an import; atomic, any thread */
     uint64_t next_base;         /* export_state: where its map goes on, */
     unsigned first_rec;         /* and the part that is the first REC */
 } RealmTcg;
@@ -100,7 +95,7 @@ void realm_memory_discard_private(uint64_t base, uint64_t top);
 /* A call from the host to the RMM. */
 void realm_host_call(RmmPe *pe);
 
-/* Build the Realm from the images, or an empty one to import into. */
+/* Build the Realm from the images, or an empty one to import into; once. */
 bool realm_host_build(Error **errp);
 bool realm_host_build_empty(Error **errp);
 

@@ -32,17 +32,16 @@ static void refuse_to_run(Error *err, RunState state)
 
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
+    bool allowed = realm_phase_check(realm_backend()->phase(), REALM_STEP_RUN,
+                                     NULL);
     Error *err = NULL;
 
+    /* After an internal error QEMU asks for a reset, which a Realm has not. */
     if (!running) {
         realm_backend()->stopped();
-    } else if (realm_backend()->left()) {
-        error_setg(&err, "Realm: it has left for the destination of its "
-                   "migration; it runs here again only after "
-                   "realm-migration-resume");
-        refuse_to_run(err, RUN_STATE_PAUSED);
     } else if (!realm_backend()->run(&err)) {
-        refuse_to_run(err, RUN_STATE_INTERNAL_ERROR);
+        refuse_to_run(err, allowed ? RUN_STATE_INTERNAL_ERROR
+                                   : RUN_STATE_PAUSED);
     }
 }
 
@@ -52,7 +51,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
  */
 static void machine_reset(MachineState *machine, ResetType type)
 {
-    if (realm_backend()->exists()) {
+    if (realm_phase_exists(realm_backend()->phase())) {
         error_report("Realm: a Realm cannot be reset; the machine ends");
         qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
                                                EXIT_FAILURE);

@@ -1,7 +1,7 @@
 /*
  * Why a call of a backend is refused, in words
  *
- * Purpose: one table from MigCause to what a user reads; and checks.
+ * Purpose: one table from MigCause to what a user reads.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -160,65 +160,4 @@ const char *realm_cause(unsigned cause)
         return causes[cause];
     }
     return "for a cause that this program does not know";
-}
-
-bool realm_check_started(bool started, Error **errp)
-{
-    if (!started) {
-        error_setg(errp, "Realm: it does not exist yet; start the machine "
-                   "first");
-    }
-    return started;
-}
-
-bool realm_check_accepted(bool accepted, Error **errp)
-{
-    if (!accepted) {
-        error_setg(errp, "Realm: no destination was accepted; give "
-                   "realm-migration-accept an offer");
-    }
-    return accepted;
-}
-
-bool realm_check_state(bool allowed, const char *what, Error **errp)
-{
-    if (!allowed) {
-        error_setg(errp, "Realm: cannot %s: %s", what,
-                   realm_cause(MIG_CAUSE_STATE));
-    }
-    return allowed;
-}
-
-bool realm_check_may_run(bool paused, bool left, Error **errp)
-{
-    if (left) {
-        error_setg(errp, "Realm: it has left for the destination of its "
-                   "migration; it runs here again only after "
-                   "realm-migration-resume");
-    } else if (paused) {
-        error_setg(errp, "Realm: it stands still for its migration; use "
-                   "migrate_cancel to go on here");
-    }
-    return !paused && !left;
-}
-
-bool realm_check_waits(bool waits, bool offered, Error **errp)
-{
-    if (!waits) {
-        error_setg(errp, "Realm: this machine does not wait for a migration; "
-                   "start the destination with -incoming defer");
-    } else if (!offered) {
-        error_setg(errp, "Realm: this destination has made no offer; "
-                   "use realm-migration-offer before the migration");
-    }
-    return waits && offered;
-}
-
-bool realm_check_arrived(bool waits, Error **errp)
-{
-    if (waits) {
-        error_setg(errp, "Realm: no migration has brought it; this machine "
-                   "cannot run without");
-    }
-    return !waits;
 }

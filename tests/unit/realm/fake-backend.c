@@ -11,21 +11,78 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "fake-backend.h"
+#include "fake-migration.h"
 
 enum { KIND_BEGIN = 0x1000, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START,
        KIND_ABORT };
 
 FakeSource fake_source;
 FakeDestination fake_destination;
-const char *fake_failing;
 
-static bool may(const char *function, Error **errp)
+static struct {
+    const char *function;       /* NULL: none */
+    unsigned at;
+    bool too_late;
+} failing;
+
+const char *const fake_functions[] = {
+    "accept", "export_begin", "collect_dirty", "export_memory",
+    "export_epoch", "pause", "export_state", "export_start", "export_abort",
+    "export_resume", "offer", "import", "import_memory", "commit",
+    "import_abort", NULL
+};
+
+static unsigned calls[ARRAY_SIZE(fake_functions)];
+
+static unsigned index_of(const char *function)
 {
-    if (fake_failing && g_str_equal(fake_failing, function)) {
-        error_setg(errp, "told to fail in %s", function);
+    for (unsigned i = 0; fake_functions[i]; i++) {
+        if (g_str_equal(fake_functions[i], function)) {
+            return i;
+        }
+    }
+    g_assert_not_reached();
+}
+
+unsigned fake_calls(const char *function)
+{
+    return calls[index_of(function)];
+}
+
+void fake_fail(const char *function, unsigned at, bool too_late)
+{
+    failing.function = function;
+    failing.at = at;
+    failing.too_late = too_late;
+    memset(calls, 0, sizeof(calls));
+}
+
+static bool fails(const char *function, bool too_late, Error **errp)
+{
+    if (!failing.function || !g_str_equal(failing.function, function) ||
+        failing.too_late != too_late ||
+        (failing.at && failing.at != fake_calls(function))) {
         return false;
     }
+    error_setg(errp, "told to fail in %s", function);
     return true;
+}
+
+/* At the begin of each function, and where all of it is done. */
+static bool may(const char *function, Error **errp)
+{
+    calls[index_of(function)]++;
+    return !fails(function, false, errp);
+}
+
+static bool done(const char *function, Error **errp)
+{
+    return !fails(function, true, errp);
+}
+
+static ssize_t emitted(const char *function, ssize_t size, Error **errp)
+{
+    return done(function, errp) ? size : -1;
 }
 
 static ssize_t blob(void *buf, uint32_t kind, uint32_t count)
@@ -49,17 +106,36 @@ static unsigned count(const bool flags[FAKE_PAGES])
 
 void fake_reset(void)
 {
-    fake_failing = NULL;
-    memset(&fake_source, 0, sizeof(fake_source));
-    memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_fail(NULL, 0, false);
+    fake_source = (FakeSource) { .phase = REALM_PHASE_HERE };
+    fake_destination_new(true);
     for (unsigned i = 0; i < FAKE_PAGES - 1; i++) {
         fake_write(i);
     }
 }
 
+void fake_destination_new(bool offered)
+{
+    fake_destination = (FakeDestination) {
+        .phase = offered ? REALM_PHASE_OFFERED : REALM_PHASE_WAITING,
+    };
+}
+
+static RealmPhase phase(void)
+{
+    return fake_migration.loading ? fake_destination.phase
+                                  : fake_source.phase;
+}
+
+static bool has_session(void)
+{
+    return fake_source.phase == REALM_PHASE_EXPORTING ||
+           fake_source.phase == REALM_PHASE_PAUSED;
+}
+
 void fake_write(unsigned page)
 {
-    assert(fake_source.phase < FAKE_PAUSED);
+    assert(fake_source.phase <= REALM_PHASE_EXPORTING);
     fake_source.version[page]++;
     fake_source.dirty[page] = true;
 }
@@ -72,22 +148,21 @@ static void limits(RealmMigrationLimits *l)
 
 static bool accept_offer(const void *offer, size_t size, Error **errp)
 {
-    assert(fake_source.phase == FAKE_IDLE);
-    fake_source.phase = FAKE_ACCEPTED;
-    return true;
-}
-
-static bool accepted(void)
-{
-    return fake_source.phase == FAKE_ACCEPTED;
+    /* Asked by users, who may be wrong. */
+    if ((fake_source.phase != REALM_PHASE_ACCEPTED &&
+         !realm_phase_check(fake_source.phase, REALM_STEP_ACCEPT, errp)) ||
+        !may("accept", errp)) {
+        return false;
+    }
+    fake_source.phase = REALM_PHASE_ACCEPTED;
+    return done("accept", errp);
 }
 
 static ssize_t export_begin(void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == FAKE_ACCEPTED);
-    s->phase = FAKE_IDLE;       /* an offer serves one session */
+    assert(s->phase == REALM_PHASE_ACCEPTED);
     if (!may("export_begin", errp)) {
         return -1;
     }
@@ -96,8 +171,8 @@ static ssize_t export_begin(void *buf, Error **errp)
         s->due[i] = s->sent[i] = false;
     }
     s->in_epoch = s->parts = 0;
-    s->phase = FAKE_OPEN;
-    return blob(buf, KIND_BEGIN, 0);
+    s->phase = REALM_PHASE_EXPORTING;
+    return emitted("export_begin", blob(buf, KIND_BEGIN, 0), errp);
 }
 
 /* A page that is due stays so; one that was sent needs a new epoch. */
@@ -105,7 +180,7 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == FAKE_OPEN || s->phase == FAKE_PAUSED);
+    assert(has_session());
     assert(s->in_epoch == 0);
     if (!may("collect_dirty", errp)) {
         return -1;
@@ -128,7 +203,7 @@ static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
     uint32_t *words = buf;
     unsigned m = 0;
 
-    assert(s->phase == FAKE_OPEN || s->phase == FAKE_PAUSED);
+    assert(has_session());
     assert(n >= 1 && n <= FAKE_MAX_PAGES);
     if (!may("export_memory", errp)) {
         return -1;
@@ -155,7 +230,7 @@ static ssize_t export_epoch(void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == FAKE_OPEN || s->phase == FAKE_PAUSED);
+    assert(has_session());
     assert(s->in_epoch);
     if (!may("export_epoch", errp)) {
         return -1;
@@ -167,19 +242,19 @@ static ssize_t export_epoch(void *buf, Error **errp)
 
 static bool pause_realm(Error **errp)
 {
-    assert(fake_source.phase == FAKE_OPEN);
+    assert(fake_source.phase == REALM_PHASE_EXPORTING);
     if (!may("pause", errp)) {
         return false;
     }
-    fake_source.phase = FAKE_PAUSED;
-    return true;
+    fake_source.phase = REALM_PHASE_PAUSED;
+    return done("pause", errp);
 }
 
 static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == FAKE_PAUSED && part == s->parts);
+    assert(s->phase == REALM_PHASE_PAUSED && part == s->parts);
     assert(!count(s->dirty) && !count(s->due));
     if (!may("export_state", errp)) {
         return -1;
@@ -195,39 +270,46 @@ static ssize_t export_start(void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == FAKE_PAUSED && s->parts == FAKE_STATE_PARTS);
+    assert(s->phase == REALM_PHASE_PAUSED && s->parts == FAKE_STATE_PARTS);
     if (!may("export_start", errp)) {
         return -1;
     }
-    s->phase = FAKE_STARTED;
-    return blob(buf, KIND_START, 0);
+    s->phase = REALM_PHASE_SEALED;
+    return emitted("export_start", blob(buf, KIND_START, 0), errp);
 }
 
 static bool export_abort(Error **errp)
 {
     FakeSource *s = &fake_source;
 
+    assert(has_session());
     s->aborts++;
-    if (s->phase == FAKE_STARTED) {
-        error_setg(errp, "too late");
+    if (!may("export_abort", errp)) {
         return false;
     }
-    assert(s->phase == FAKE_OPEN || s->phase == FAKE_PAUSED);
-    s->phase = FAKE_IDLE;
-    return true;
+    s->phase = REALM_PHASE_HERE;
+    return done("export_abort", errp);
 }
 
 static bool export_resume(const void *token, size_t size, Error **errp)
 {
-    assert(fake_source.phase == FAKE_STARTED);
+    assert(fake_source.phase == REALM_PHASE_SEALED);
     assert(fake_destination.given_up);
-    fake_source.phase = FAKE_IDLE;
-    return true;
+    if (!may("export_resume", errp)) {
+        return false;
+    }
+    fake_source.phase = REALM_PHASE_HERE;
+    return done("export_resume", errp);
 }
 
 static ssize_t make_offer(void *buf, Error **errp)
 {
-    return blob(buf, KIND_BEGIN, 1);
+    assert(fake_destination.phase == REALM_PHASE_WAITING);
+    if (!may("offer", errp)) {
+        return -1;
+    }
+    fake_destination.phase = REALM_PHASE_OFFERED;
+    return emitted("offer", blob(buf, KIND_BEGIN, 1), errp);
 }
 
 /* A failed import is final: no other may follow. */
@@ -235,15 +317,22 @@ static bool dead(Error **errp)
 {
     assert(!fake_destination.dead);
     fake_destination.dead = true;
-    error_setg(errp, "no blob for this moment");
+    fake_destination.phase = REALM_PHASE_FAILED;
+    if (!*errp) {
+        error_setg(errp, "no blob for this moment");
+    }
     return false;
 }
 
 static bool import(const void *buf, size_t size, Error **errp)
 {
+    ERRP_GUARD();
     FakeDestination *d = &fake_destination;
     const uint32_t *words = buf;
 
+    if (!may("import", errp)) {
+        return dead(errp);
+    }
     if (size != 8 || (words[0] != KIND_BEGIN) != d->begun || d->started) {
         return dead(errp);
     }
@@ -258,15 +347,20 @@ static bool import(const void *buf, size_t size, Error **errp)
     } else {
         return dead(errp);
     }
-    return true;
+    d->phase = REALM_PHASE_IMPORTING;
+    return done("import", errp) || dead(errp);
 }
 
 static bool import_memory(const void *buf, size_t size, unsigned *pages,
                           Error **errp)
 {
+    ERRP_GUARD();
     FakeDestination *d = &fake_destination;
     const uint32_t *words = buf;
 
+    if (!may("import_memory", errp)) {
+        return dead(errp);
+    }
     if (size < 8 || words[0] != KIND_MEMORY || !d->begun || d->parts ||
         size != 8 + 8 * (size_t)words[1]) {
         return dead(errp);
@@ -280,7 +374,7 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
         d->version[page] = version;
     }
     *pages = words[1];
-    return true;
+    return done("import_memory", errp) || dead(errp);
 }
 
 static bool commit(Error **errp)
@@ -292,21 +386,26 @@ static bool commit(Error **errp)
         return false;
     }
     d->committed = true;
-    return true;
+    d->phase = REALM_PHASE_HERE;
+    return done("commit", errp);
 }
 
 static ssize_t import_abort(void *buf, Error **errp)
 {
     assert(!fake_destination.committed);
+    if (!may("import_abort", errp)) {
+        return -1;
+    }
     fake_destination.given_up = true;
-    return blob(buf, KIND_ABORT, 0);
+    fake_destination.phase = REALM_PHASE_FAILED;
+    return emitted("import_abort", blob(buf, KIND_ABORT, 0), errp);
 }
 
 const RealmBackendOps fake_backend = {
     .name = "fake",
+    .phase = phase,
     .migration_limits = limits,
     .accept = accept_offer,
-    .accepted = accepted,
     .export_begin = export_begin,
     .collect_dirty = collect_dirty,
     .export_memory = export_memory,

@@ -4,7 +4,8 @@
  * Purpose: for tests of migration/realm/, in the place of an accelerator:
  * pages are version numbers, and every call that include/system/
  * realm-backend.h does not allow fails an assertion.  The source and the
- * destination are one backend, with a state for each.
+ * destination are one backend, with a state for each; fake_migration.loading
+ * says which of them is asked for its phase.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,16 +19,8 @@
 #define FAKE_MAX_BLOB 128
 #define FAKE_STATE_PARTS 3
 
-typedef enum FakePhase {
-    FAKE_IDLE,
-    FAKE_ACCEPTED,
-    FAKE_OPEN,
-    FAKE_PAUSED,
-    FAKE_STARTED,               /* the other side runs the Realm */
-} FakePhase;
-
 typedef struct FakeSource {
-    FakePhase phase;
+    RealmPhase phase;
     uint32_t version[FAKE_PAGES];       /* 0: never assigned */
     bool dirty[FAKE_PAGES];             /* written since the last round */
     bool due[FAKE_PAGES];               /* in this round, not yet exported */
@@ -38,6 +31,7 @@ typedef struct FakeSource {
 } FakeSource;
 
 typedef struct FakeDestination {
+    RealmPhase phase;
     bool begun, dead, started, committed, given_up;
     uint32_t version[FAKE_PAGES];
     bool got[FAKE_PAGES];               /* in this epoch */
@@ -47,13 +41,25 @@ typedef struct FakeDestination {
 extern FakeSource fake_source;
 extern FakeDestination fake_destination;
 
-/* The name of a function of RealmBackendOps that fails from now on, or NULL. */
-extern const char *fake_failing;
+/*
+ * The function of RealmBackendOps of this name (none if NULL) fails from now
+ * on: its call number @at, from 1 on, or each if 0.  @too_late: it does what
+ * it is for, and then says that it has failed, as with a kernel whose answer
+ * makes no sense.
+ */
+void fake_fail(const char *function, unsigned at, bool too_late);
+
+/* How often the function was called, and the names of all that can fail. */
+unsigned fake_calls(const char *function);
+extern const char *const fake_functions[];
 
 extern const RealmBackendOps fake_backend;
 
 /* Both sides as at their start; all pages but the last are assigned. */
 void fake_reset(void);
+
+/* Another destination, which waits, or has made an offer. */
+void fake_destination_new(bool offered);
 
 /* The guest writes to a page. */
 void fake_write(unsigned page);

@@ -14,7 +14,7 @@
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
-#include "migration/realm/phase.h"
+#include "system/realm-backend.h"
 #include "system/system.h"
 #include "fake-migration.h"
 
@@ -29,6 +29,21 @@ void fake_migration_state(int state, QEMUFile *f)
 {
     the_migration.state = state;
     the_migration.to_dst_file = f;
+}
+
+bool runstate_needs_reset(void)
+{
+    return false;
+}
+
+RunState runstate_get(void)
+{
+    return RUN_STATE_RUNNING;
+}
+
+bool migration_is_running(void)
+{
+    return the_migration.state == MIGRATION_STATUS_ACTIVE;
 }
 
 MigrationState *migrate_get_current(void)
@@ -206,44 +221,15 @@ VMChangeStateEntry *qemu_add_vm_change_state_handler_prio(
     return NULL;
 }
 
-/*
- * Source and destination are one process here, so the phase is a pair; what
- * the source reads is its own.
- */
-void realm_phase_init(bool incoming)
+void qapi_event_send_realm_migration_phase(RealmMigrationPhase phase,
+                                           bool holds)
 {
-}
-
-RealmMigrationPhase realm_phase(void)
-{
-    return fake_migration.loading ? fake_migration.destination
-                                  : fake_migration.source;
-}
-
-/* Only the destination asks. */
-bool realm_phase_offered(RealmMigrationPhase phase)
-{
-    return fake_migration.destination >= REALM_MIGRATION_PHASE_OFFERED;
-}
-
-void realm_phase_set(RealmMigrationPhase to)
-{
-    bool arrived = to == REALM_MIGRATION_PHASE_HERE &&
-        fake_migration.destination == REALM_MIGRATION_PHASE_IMPORTING &&
-        fake_migration.source == REALM_MIGRATION_PHASE_SEALED;
-
-    if (to >= REALM_MIGRATION_PHASE_WAITING || arrived) {
-        fake_migration.destination = to;
-    } else {
-        fake_migration.source = to;
-    }
 }
 
 void qapi_event_send_realm_migration_failed(const char *token)
 {
-    assert(token && fake_migration.destination ==
-                        REALM_MIGRATION_PHASE_FAILED);
-    fake_migration.failures++;
+    assert(!token || realm_backend()->phase() == REALM_PHASE_FAILED);
+    fake_migration.failures += token != NULL;
 }
 
 void qemu_add_exit_notifier(Notifier *notify)

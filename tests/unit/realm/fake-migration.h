@@ -13,7 +13,6 @@
 #include "migration/register.h"
 #include "migration/vmstate.h"
 #include "qapi/qapi-types-migration.h"
-#include "qapi/qapi-types-realm.h"
 #include "system/runstate.h"
 
 #define FAKE_MAX_DEVICES 8
@@ -36,9 +35,7 @@ typedef struct FakeMigration {
     bool no_return_path, broken_return_path;
     char *error;                        /* the first one, or NULL */
 
-    /* The phases of both sides, and how often it was said that one failed. */
-    RealmMigrationPhase source, destination;
-    unsigned failures;
+    unsigned failures;                  /* told by event, with a token */
     bool loading;                       /* this is the destination now */
 
     /* Called whenever the source looks whether the migration failed. */

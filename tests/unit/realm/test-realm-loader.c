@@ -68,6 +68,7 @@ static bool authentic(const void *buf, size_t size, Error **errp)
         }
     }
     fake_destination.dead = true;
+    fake_destination.phase = REALM_PHASE_FAILED;
     error_setg(errp, "not what was sent");
     return false;
 }
@@ -267,11 +268,9 @@ static bool load(const Arrival *a)
 
 static void begin(void)
 {
-    memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_destination_new(true);
     g_clear_pointer(&fake_migration.error, g_free);
     fake_migration.meanwhile = fake_migration_answer;
-    fake_migration.source = REALM_MIGRATION_PHASE_SEALED;
-    fake_migration.destination = REALM_MIGRATION_PHASE_OFFERED;
     fake_migration.failures = 0;
     next_blob = 0;
 }
@@ -362,7 +361,6 @@ int main(int argc, char **argv)
     blobs = g_ptr_array_new();
     fake_reset();
     g_assert_true(backend.accept(NULL, 0, &error_abort));
-    fake_migration.source = REALM_MIGRATION_PHASE_ACCEPTED;
     fake_migration.meanwhile = fake_migration_answer;
     migration_rate_set(RATE_LIMIT_DISABLED);
     send_all();

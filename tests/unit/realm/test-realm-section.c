@@ -13,6 +13,7 @@
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/module.h"
+#include "qapi/qapi-commands-realm.h"
 #include "qapi/qapi-types-migration.h"
 #include "io/channel-buffer.h"
 #include "io/channel-file.h"
@@ -50,8 +51,8 @@ static const SaveVMHandlers *handlers(void)
 /* Nothing fails from now on, and another destination is accepted. */
 static void try_again(void)
 {
-    fake_failing = NULL;
-    memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_fail(NULL, 0, false);
+    fake_destination_new(true);
     fake_migration.unproven = NULL;
     fake_migration_no_capability();
     fake_migration.no_return_path = fake_migration.broken_return_path = false;
@@ -60,8 +61,6 @@ static void try_again(void)
     realm_start_limit_ms = 30000;
     migration_rate_set(RATE_LIMIT_DISABLED);
     assert(fake_backend.accept(NULL, 0, &error_abort));
-    fake_migration.source = REALM_MIGRATION_PHASE_ACCEPTED;
-    fake_migration.destination = REALM_MIGRATION_PHASE_OFFERED;
     fake_migration.failures = 0;
 }
 
@@ -218,13 +217,11 @@ static bool load(Stream *stream, size_t size)
 static void check_arrived(void)
 {
     g_assert_true(fake_destination.committed);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_STARTED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
     g_assert_cmpmem(fake_source.version, sizeof(fake_source.version),
                     fake_destination.version,
                     sizeof(fake_destination.version));
-    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
-    g_assert_cmpint(fake_migration.destination, ==,
-                    REALM_MIGRATION_PHASE_HERE);
+    g_assert_cmpint(fake_destination.phase, ==, REALM_PHASE_HERE);
     g_assert_cmpint(fake_migration.failures, ==, 0);
 }
 
@@ -234,8 +231,7 @@ static void check_given_up(void)
     g_assert_false(fake_destination.committed);
     g_assert_true(fake_destination.given_up);
     g_assert_cmpint(fake_migration.failures, ==, 1);
-    g_assert_cmpint(fake_migration.destination, ==,
-                    REALM_MIGRATION_PHASE_FAILED);
+    g_assert_cmpint(fake_destination.phase, ==, REALM_PHASE_FAILED);
 }
 
 static void check_moves(void)
@@ -381,12 +377,13 @@ static void test_step_fails(const void *step)
     Stream stream;
 
     reset();
-    fake_failing = step;
+    fake_fail(step, 0, false);
     stream_open(&stream);
     g_assert_false(save(&stream));
     g_assert_nonnull(fake_migration.error);
     g_assert_nonnull(strstr(fake_migration.error, step));
-    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_cmpint(fake_source.phase, ==, opened ? REALM_PHASE_HERE
+                                                  : REALM_PHASE_ACCEPTED);
     g_assert_cmpint(fake_source.aborts, ==, opened);
     stream_close(&stream);
 
@@ -405,7 +402,7 @@ static void test_stop_and_cont(void)
     fake_migration.vm_changed(NULL, false, RUN_STATE_PAUSED);
     g_assert_cmpint(pending(), ==, 0);
     fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_OPEN);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_EXPORTING);
     g_assert_true(rounds(&stream));
     g_assert_true(complete(&stream));
     finish(&stream, true);
@@ -424,12 +421,12 @@ static void test_round_fails(void)
     stream_open(&stream);
     g_assert_true(setup(&stream));
     g_assert_true(iterate(&stream));
-    fake_failing = "collect_dirty";
+    fake_fail("collect_dirty", 0, false);
     pending();
     g_assert_true(qemu_file_get_error(stream.f));
     g_assert_nonnull(strstr(fake_migration.error, "collect_dirty"));
     finish(&stream, false);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
     stream_close(&stream);
     check_moves_now();
 }
@@ -446,12 +443,54 @@ static void test_runs_on(void)
     g_assert_cmpint(handlers()->save_live_complete_precopy(stream.f, NULL),
                     ==, 0);
     fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
     fake_write(0);
     finish(&stream, false);
     g_assert_cmpint(fake_source.aborts, ==, 1);
-    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_HERE);
     stream_close(&stream);
+}
+
+/* What QEMU does with a migration that failed after the pause. */
+static void fail_paused(Stream *stream, const char *function, unsigned at)
+{
+    reset();
+    stream_open(stream);
+    g_assert_true(setup(stream) && rounds(stream));
+    g_assert_cmpint(handlers()->save_live_complete_precopy(stream->f, NULL),
+                    ==, 0);
+    fake_fail(function, at, false);
+    fake_migration_state(MIGRATION_STATUS_FAILED, NULL);
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+}
+
+/* The backend cannot forget the session now: it is asked again. */
+static void test_abort_fails_once(void)
+{
+    Stream stream;
+
+    fail_paused(&stream, "export_abort", 1);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
+    handlers()->save_cleanup(NULL);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
+    g_assert_cmpint(fake_source.aborts, ==, 2);
+    stream_close(&stream);
+    check_moves_now();
+}
+
+/* ... until `cont` gets it done. */
+static void test_abort_fails_for_long(void)
+{
+    Stream stream;
+
+    fail_paused(&stream, "export_abort", 0);
+    handlers()->save_cleanup(NULL);
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
+    fake_fail(NULL, 0, false);
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
+    stream_close(&stream);
+    check_moves_now();
 }
 
 static void check_not_prepared(const char *reason)
@@ -467,7 +506,7 @@ static void test_prepare(void)
 {
     reset();
     g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
-    fake_source.phase = FAKE_IDLE;
+    fake_source.phase = REALM_PHASE_HERE;
     check_not_prepared("realm-migration-accept");
 
     reset();
@@ -549,7 +588,7 @@ static void test_no_migration(void)
 
     reset();
     stream_open(&stream);
-    fake_migration.source = REALM_MIGRATION_PHASE_HERE;
+    fake_source.phase = REALM_PHASE_HERE;
     g_assert_false(fake_migration_save(stream.f, false));
     g_assert_nonnull(strstr(fake_migration.error, "in a migration only"));
     stream_close(&stream);
@@ -568,7 +607,7 @@ static void test_file(void)
     g_assert_cmpint(handlers()->save_setup(f, NULL, &err), <, 0);
     g_assert_nonnull(strstr(error_get_pretty(err), "file"));
     error_free(err);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_ACCEPTED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_ACCEPTED);
     qemu_fclose(f);
     object_unref(OBJECT(file));
     unlink(path);
@@ -585,7 +624,7 @@ static void test_truncated(void)
     g_assert_true(save(&stream));
     size = stream.buffer->usage;
     for (size_t cut = 0; cut < size; cut += cut < 64 ? 1 : 23) {
-        memset(&fake_destination, 0, sizeof(fake_destination));
+        fake_destination_new(true);
         g_assert_false(load(&stream, cut));
         g_assert_false(fake_destination.committed);
     }
@@ -715,13 +754,13 @@ static void test_commit_fails(void)
     reset();
     stream_open(&stream);
     g_assert_true(save(&stream));
-    fake_failing = "commit";
+    fake_fail("commit", 0, false);
     g_assert_false(load(&stream, stream.buffer->usage));
     stream_close(&stream);
     check_given_up();
 
     fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
-    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
     g_assert_cmpint(fake_source.aborts, ==, 0);
     g_assert_true(fake_backend.export_resume(NULL, 0, &error_abort));
     check_moves_now();
@@ -737,9 +776,9 @@ static void test_sealed_and_failed(void)
     g_assert_true(setup(&stream) && rounds(&stream) && complete(&stream));
     finish(&stream, false);
     stream_close(&stream);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_STARTED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
     g_assert_cmpint(fake_source.aborts, ==, 0);
-    g_assert_cmpint(fake_migration.source, ==, REALM_MIGRATION_PHASE_SEALED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
 }
 
 /* What differs in the configuration of a destination, and what it is called. */
@@ -818,7 +857,7 @@ static Stream *waiting;         /* the one whose source waits */
 /* A destination that loads all that has come, and thereby answers. */
 static void load_and_answer(void)
 {
-    g_assert_cmpint(fake_source.phase, ==, FAKE_PAUSED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
     g_assert_cmpint(fake_source.parts, ==, FAKE_STATE_PARTS);
     g_assert_true(load_some(waiting, waiting->buffer->usage, "realm-start",
                             false));
@@ -837,7 +876,7 @@ static void test_token_after_answer(void)
     stream_open(&stream);
     g_assert_true(save(&stream));
     g_assert_null(fake_migration.meanwhile);
-    memset(&fake_destination, 0, sizeof(fake_destination));
+    fake_destination_new(true);
     fake_migration.failures = 0;
     g_assert_true(load(&stream, stream.buffer->usage));
     check_arrived();
@@ -852,10 +891,10 @@ static void check_not_started(const char *reason)
     stream_open(&stream);
     g_assert_true(setup(&stream));
     g_assert_false(complete(&stream));
-    g_assert_cmpint(fake_source.phase, ==, FAKE_PAUSED);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
     g_assert_nonnull(strstr(fake_migration.error, reason));
     finish(&stream, false);
-    g_assert_cmpint(fake_source.phase, ==, FAKE_IDLE);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
     g_assert_false(load(&stream, stream.buffer->usage));
     g_assert_false(fake_destination.started);
     stream_close(&stream);
@@ -928,6 +967,250 @@ static void test_cannot_answer(void)
     check_cannot_answer();
 }
 
+/* ---- A backend that fails anywhere ---- */
+
+/* What QMP gives and takes, at the side that is meant. */
+static char *offer_at_destination(void)
+{
+    RealmMigrationOffer *offer;
+    char *text = NULL;
+
+    fake_migration.loading = true;
+    offer = qmp_realm_migration_offer(NULL);
+    fake_migration.loading = false;
+    if (offer) {
+        text = g_steal_pointer(&offer->offer);
+        qapi_free_RealmMigrationOffer(offer);
+    }
+    return text;
+}
+
+static char *token_at_destination(void)
+{
+    RealmMigrationAbortToken *token;
+    char *text = NULL;
+
+    fake_migration.loading = true;
+    token = qmp_realm_migration_abort(NULL);
+    fake_migration.loading = false;
+    if (token) {
+        text = g_steal_pointer(&token->token);
+        qapi_free_RealmMigrationAbortToken(token);
+    }
+    return text;
+}
+
+static bool prepare_move(void)
+{
+    g_autofree char *offer = NULL;
+    Error *err = NULL;
+
+    fake_destination_new(false);
+    offer = offer_at_destination();
+    if (!offer) {
+        return false;
+    }
+    qmp_realm_migration_accept(offer, &err);
+    error_free(err);
+    return !err;
+}
+
+static void cont(void)
+{
+    fake_migration.vm_changed(NULL, true, RUN_STATE_RUNNING);
+}
+
+/* At most one side has it at any time. */
+static void check_one_holder(void)
+{
+    g_assert_false(realm_phase_holds(fake_source.phase) &&
+                   realm_phase_holds(fake_destination.phase));
+}
+
+/* What QEMU does from `migrate` on; the source's, up to its clean-up. */
+static bool send_realm(Stream *stream, bool to_the_end)
+{
+    bool ok;
+
+    g_clear_pointer(&fake_migration.error, g_free);
+    if (handlers()->save_prepare(NULL, NULL)) {
+        return false;
+    }
+    stream_open(stream);
+    ok = setup(stream) && rounds(stream);
+    if (ok && to_the_end) {
+        fake_write(0);
+        ok = complete(stream);
+    }
+    check_one_holder();
+    ok = ok && to_the_end;
+    fake_migration_state(ok ? MIGRATION_STATUS_COMPLETED
+                            : MIGRATION_STATUS_FAILED, NULL);
+    if (!ok) {
+        cont();
+    }
+    handlers()->save_cleanup(NULL);
+    return ok;
+}
+
+static bool move(bool *arrived)
+{
+    Stream stream = { 0 };
+    bool ok = send_realm(&stream, true);
+
+    *arrived = ok && load(&stream, stream.buffer->usage);
+    check_one_holder();
+    if (stream.f) {
+        stream_close(&stream);
+    }
+    return ok;
+}
+
+static bool cancelled(void)
+{
+    Stream stream = { 0 };
+
+    send_realm(&stream, false);
+    if (stream.f) {
+        stream_close(&stream);
+    }
+    return fake_source.phase == REALM_PHASE_HERE;
+}
+
+/* After a start token that the destination does not get. */
+static bool take_back(void)
+{
+    g_autofree char *token = token_at_destination();
+    Error *err = NULL;
+
+    if (!token) {
+        return false;
+    }
+    qmp_realm_migration_resume(token, &err);
+    check_one_holder();
+    error_free(err);
+    return !err;
+}
+
+static bool lost_on_its_way(void)
+{
+    Stream stream = { 0 };
+    bool ok = send_realm(&stream, true);
+
+    if (stream.f) {
+        stream_close(&stream);
+    }
+    return ok && take_back();
+}
+
+/* Cancelled; with an offer for nothing; lost behind the start token; moved. */
+static bool life(void)
+{
+    bool arrived = false;
+
+    return prepare_move() && cancelled() &&
+           prepare_move() && prepare_move() && lost_on_its_way() &&
+           prepare_move() && move(&arrived) && arrived;
+}
+
+/*
+ * What a user can do, once nothing fails any more: it runs here, or there,
+ * and can be moved again.
+ */
+static void check_recovers(void)
+{
+    bool arrived;
+
+    fake_fail(NULL, 0, false);
+    fake_migration_state(MIGRATION_STATUS_FAILED, NULL);
+    check_one_holder();
+    if (fake_destination.phase == REALM_PHASE_HERE) {
+        g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+        return;
+    }
+    if (fake_source.phase == REALM_PHASE_SEALED) {
+        g_assert_true(take_back());
+    }
+    cont();
+    g_assert_true(fake_source.phase == REALM_PHASE_HERE ||
+                  fake_source.phase == REALM_PHASE_ACCEPTED);
+    g_assert_true(prepare_move());
+    g_assert_true(move(&arrived) && arrived);
+}
+
+static void begin_life(void)
+{
+    reset();
+    fake_source.phase = REALM_PHASE_HERE;
+    fake_migration_state(MIGRATION_STATUS_NONE, NULL);
+    fake_fail(NULL, 0, false);          /* nothing was called so far */
+}
+
+static void try_failure(const char *function, unsigned at, bool too_late)
+{
+    begin_life();
+    fake_fail(function, at, too_late);
+    g_test_message("%s, call %u%s", function, at,
+                   too_late ? ", after it was done" : "");
+    life();
+    g_assert_cmpuint(fake_calls(function), >=, at);
+    check_recovers();
+    /* From then on, for ever, and as long as the user has not given up. */
+    begin_life();
+    fake_fail(function, 0, too_late);
+    life();
+    cont();
+    check_recovers();
+}
+
+static void test_any_failure(const void *function)
+{
+    unsigned calls;
+
+    begin_life();
+    g_assert_true(life());
+    calls = fake_calls(function);
+    g_assert_cmpuint(calls, >, 0);
+    for (unsigned at = 1; at <= calls; at++) {
+        try_failure(function, at, false);
+        try_failure(function, at, true);
+    }
+}
+
+/* A session that could not be given up makes way for a new offer. */
+static void test_abort_fails_until_accept(void)
+{
+    begin_life();
+    g_assert_true(prepare_move());
+    fake_fail("export_abort", 0, false);
+    g_assert_false(cancelled());
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_EXPORTING);
+    g_assert_false(prepare_move());
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_EXPORTING);
+    fake_fail(NULL, 0, false);
+    g_assert_true(prepare_move());
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_ACCEPTED);
+}
+
+/* ... but not one that a migration needs. */
+static void test_accept_while_it_moves(void)
+{
+    Stream stream;
+    Error *err = NULL;
+
+    begin_life();
+    g_assert_true(prepare_move());
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    qmp_realm_migration_accept("AAAA", &err);
+    g_assert_nonnull(strstr(error_get_pretty(err), "is under way"));
+    error_free(err);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_EXPORTING);
+    g_assert_cmpint(fake_source.aborts, ==, 0);
+    finish(&stream, false);
+    stream_close(&stream);
+}
+
 static const char *device_name(unsigned i)
 {
     return fake_migration.devices[i].vmsd->name;
@@ -977,6 +1260,12 @@ static void add_failures(void)
 
         g_test_add_data_func(name, steps[i], test_step_fails);
     }
+    for (size_t i = 0; fake_functions[i]; i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/realm/failures/of-%s-lose-no-realm", fake_functions[i]);
+
+        g_test_add_data_func(name, fake_functions[i], test_any_failure);
+    }
     for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
         const char *capability = MigrationCapability_str(i);
         g_autofree char *name = g_strdup_printf(
@@ -1015,6 +1304,14 @@ int main(int argc, char **argv)
                     test_stop_and_cont);
     g_test_add_func("/realm/source/running-on-after-the-pause-ends-it",
                     test_runs_on);
+    g_test_add_func("/realm/source/an-abort-that-fails-is-tried-in-cleanup",
+                    test_abort_fails_once);
+    g_test_add_func("/realm/source/an-abort-that-fails-is-tried-at-cont",
+                    test_abort_fails_for_long);
+    g_test_add_func("/realm/source/an-abort-that-fails-is-tried-at-accept",
+                    test_abort_fails_until_accept);
+    g_test_add_func("/realm/source/a-session-in-use-takes-no-other-offer",
+                    test_accept_while_it_moves);
     g_test_add_func("/realm/source/refuse-without-offer-or-return-path",
                     test_prepare);
     g_test_add_func("/realm/source/refuse-files", test_file);
