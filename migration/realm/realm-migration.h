@@ -92,8 +92,11 @@ void realm_start_register(void);
 int realm_start_load_setup(Error **errp);
 void realm_start_load_cleanup(void);
 
-/* How long the source waits for the answer; only tests change it. */
-extern unsigned realm_start_limit_ms;
+/*
+ * How long the source waits for the answer, beside what follows from
+ * downtime-limit; only tests change it.
+ */
+extern unsigned realm_start_base_ms;
 
 /* Keep them the last two, whatever was plugged in meanwhile. */
 void realm_start_move_last(void);

@@ -22,9 +22,13 @@
  * is missing.
  *
  * Invariants: the destination commits only with this section, and cannot
- * run a vCPU before.
+ * run a vCPU before.  The token is made for the migration's own thread only.
  *
- * Lock rule: BQL; switchover_acked is set by the return path's thread.
+ * Lock rule: BQL, which the source gives up while it waits, so that the
+ * monitor answers however long the destination takes.  The devices have been
+ * saved then and no vCPU runs; QEMU refuses to run, plug or migrate anything
+ * until the migration is over.  switchover_acked is set by the return path's
+ * thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,6 +41,7 @@
 #include "qemu/timer.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/options.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
 #include "realm-migration.h"
@@ -44,8 +49,19 @@
 
 #define MAX_TOKEN REALM_MAX_START_TOKEN
 
-/* The guest stands still meanwhile; more is a destination that hangs. */
-unsigned realm_start_limit_ms = 30000;
+/*
+ * The guest stands still while the source waits.  The destination loads what
+ * was on its way when the devices were saved; that is bounded by what the user
+ * takes for a downtime, and loading may be slower than sending.  Beside it
+ * there is what takes its time however little is left: devices, a slow link.
+ */
+#define DOWNTIMES 10
+unsigned realm_start_base_ms = 5000;
+
+static uint64_t limit_ms(void)
+{
+    return realm_start_base_ms + DOWNTIMES * migrate_downtime_limit();
+}
 
 typedef struct RealmStart {
     uint32_t size;
@@ -62,8 +78,28 @@ static int report(Error *err)
     return -EINVAL;
 }
 
+/*
+ * Devices are saved for other ends than a migration, too; and by a command of
+ * the monitor's while a migration waits.
+ */
+static bool in_migration(Error **errp)
+{
+    if (realm_backend()->phase() != REALM_PHASE_PAUSED ||
+        !qemu_thread_is_self(&migrate_get_current()->thread)) {
+        error_setg(errp, "Realm: its state leaves this machine in a migration "
+                   "only; use migrate");
+        return false;
+    }
+    return true;
+}
+
 static int realm_ready_pre_save(void *opaque)
 {
+    Error *err = NULL;
+
+    if (!in_migration(&err)) {
+        return report(err);
+    }
     qatomic_set(&migrate_get_current()->switchover_acked, false);
     return 0;
 }
@@ -81,23 +117,40 @@ static int realm_ready_post_load(void *opaque, int version_id)
     return 0;
 }
 
-/* Wait until the destination has loaded all that was sent so far. */
-static bool wait_ready(Error **errp)
+/* Whether it has come to nothing since its state was @state, and why. */
+static bool is_over(MigrationState *s, int state, Error **errp)
 {
-    MigrationState *s = migrate_get_current();
-    int64_t begin = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    QEMUFile *back = s->rp_state.from_dst_file;
+
+    if (qatomic_read(&s->state) != state) {
+        error_setg(errp, "Realm: the migration was cancelled before its start "
+                   "token");
+        return true;
+    }
+    if (migrate_has_error(s) || qemu_file_get_error(s->to_dst_file) ||
+        (back && qemu_file_get_error(back))) {
+        error_setg(errp, "Realm: the destination did not load it; see its "
+                   "log");
+        return true;
+    }
+    return false;
+}
+
+/* Without the BQL. */
+static bool wait_answer(MigrationState *s, int state, Error **errp)
+{
+    const int64_t begin = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    const uint64_t limit = limit_ms();
 
     qemu_fflush(s->to_dst_file);
     while (!qatomic_read(&s->switchover_acked)) {
-        if (migrate_has_error(s) || qemu_file_get_error(s->to_dst_file)) {
-            error_setg(errp, "Realm: the destination did not load it; "
-                       "see its log");
+        if (is_over(s, state, errp)) {
             return false;
         }
-        if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin >
-            realm_start_limit_ms) {
+        if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin > limit) {
             error_setg(errp, "Realm: the destination did not answer within "
-                       "%u ms", realm_start_limit_ms);
+                       "%" PRIu64 " ms; if it is only slow, raise "
+                       "downtime-limit", limit);
             return false;
         }
         g_usleep(100);
@@ -106,15 +159,17 @@ static bool wait_ready(Error **errp)
     return true;
 }
 
-/* Devices are saved for other ends than a migration, too. */
-static bool in_migration(Error **errp)
+/* Wait until the destination has loaded all that was sent so far. */
+static bool wait_ready(Error **errp)
 {
-    if (realm_backend()->phase() != REALM_PHASE_PAUSED) {
-        error_setg(errp, "Realm: its state leaves this machine in a migration "
-                   "only; use migrate");
-        return false;
-    }
-    return true;
+    MigrationState *s = migrate_get_current();
+    const int state = s->state;
+    bool ok;
+
+    bql_unlock();
+    ok = wait_answer(s, state, errp);
+    bql_lock();
+    return ok && !is_over(s, state, errp);
 }
 
 static int realm_start_pre_save(void *opaque)

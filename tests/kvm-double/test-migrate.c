@@ -215,7 +215,7 @@ static void side_start(const char *kernel, size_t page, bool incoming)
                               .mte = now.mte };
 
     alarm(LIMIT_SECONDS);
-    realm_start_limit_ms = LIMIT_SECONDS * 1000 / 2;
+    realm_start_base_ms = LIMIT_SECONDS * 1000 / 2;
     fake_migration.footers = true;
     double_start(&options);
     m.config = make_config(kernel);

@@ -175,3 +175,34 @@ class Relay:
     def wait(self):
         """Until all has been passed on."""
         self._thread.join(60)
+
+
+class Sink:
+    """A destination that takes all that comes and never says a word.  Use it
+    in a with statement."""
+
+    def __init__(self, listen):
+        self.uri = f'unix:{listen}'
+        self.received = bytearray()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(listen)
+        self._listener.listen(1)
+        self._path = listen
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        try:
+            source, _ = self._listener.accept()
+        except OSError:
+            return                              # closed before it was used
+        with source:
+            while data := source.recv(1 << 20):
+                self.received += data
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        os.unlink(self._path)

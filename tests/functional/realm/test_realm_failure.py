@@ -12,7 +12,7 @@ from realm_case import (MIGRATION_SECONDS, Migration, MigrationError, QmpError,
                         guest_arguments, incoming, wait_until)
 from realm_failing import SMALL, FailureTest
 from realm_relay import (MEMORY, REC, START, STATE, Cut, Flip, Relay,
-                         Replace)
+                         Replace, Sink)
 from realm_vm import VmError, verdict
 
 RPV = b'\1' * 64
@@ -50,6 +50,44 @@ class Interrupted(FailureTest):
             self.log.info('with %s', type(change).__name__)
             self.assert_fails(f'realm section: {message}',
                               self.destination(), change)
+        self.assert_moves_on()
+
+    def wait_in_silence(self, sink):
+        """Until the source waits for an answer, which does not come; its
+        monitor answers meanwhile."""
+        qmp = self.source().qmp
+        qmp.cmd('migrate-set-parameters', downtime_limit=60000)     # ms
+        self.accept(self.destination().qmp.cmd('realm-migration-offer')
+                    ['offer'])
+        qmp.cmd('migrate', uri=sink.uri)
+        wait_until(lambda: b'realm-ready' in sink.received,
+                   'all but the start token is sent', MIGRATION_SECONDS)
+        for _ in range(5):
+            self.assertEqual(qmp.cmd('query-migrate')['status'], 'device')
+            self.assertEqual(qmp.cmd('query-realm-migration')['phase'],
+                             'paused')
+        self.assertIn('Migration is not finalized yet',
+                      self.assert_refused('.', qmp.cmd, 'cont'))
+
+    def assert_no_token(self, stream):
+        """It ends with the header of the section that has the token."""
+        name = b'realm-start'
+        self.assertEqual(len(stream) - stream.index(name), len(name) + 8)
+
+    def test_silent_destination_is_ended_by_yank(self):
+        with Sink(self.path('sink')) as sink:
+            self.wait_in_silence(sink)
+            self.source().qmp.cmd('yank', instances=[{'type': 'migration'}])
+            self.assertEqual(self.wait_for_end(), 'failed')
+        self.assert_no_token(sink.received)
+        self.assert_moves_on()
+
+    def test_silent_destination_is_ended_by_migrate_cancel(self):
+        with Sink(self.path('sink')) as sink:
+            self.wait_in_silence(sink)
+            self.source().qmp.cmd('migrate_cancel')
+            self.assertEqual(self.wait_for_end(), 'cancelled')
+        self.assert_no_token(sink.received)
         self.assert_moves_on()
 
     def test_stop_and_cont_do_not_end_a_migration(self):

@@ -29,6 +29,7 @@ void fake_migration_state(int state, QEMUFile *f)
 {
     the_migration.state = state;
     the_migration.to_dst_file = f;
+    qemu_thread_get_self(&the_migration.thread);
 }
 
 bool runstate_needs_reset(void)
@@ -239,6 +240,11 @@ void qemu_add_exit_notifier(Notifier *notify)
 void postcopy_add_notifier(NotifierWithReturn *notify)
 {
     fake_migration.postcopy = notify;
+}
+
+uint64_t migrate_downtime_limit(void)
+{
+    return fake_migration.downtime_limit;
 }
 
 bool migrate_return_path(void)

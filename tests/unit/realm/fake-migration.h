@@ -33,6 +33,7 @@ typedef struct FakeMigration {
     /* Answers. */
     const char *unproven;               /* a transport or mode, or NULL */
     bool no_return_path, broken_return_path;
+    unsigned downtime_limit;            /* ms */
     char *error;                        /* the first one, or NULL */
 
     unsigned failures;                  /* told by event, with a token */

@@ -58,7 +58,8 @@ static void try_again(void)
     fake_migration.no_return_path = fake_migration.broken_return_path = false;
     fake_migration.meanwhile = fake_migration_answer;
     g_clear_pointer(&fake_migration.error, g_free);
-    realm_start_limit_ms = 30000;
+    realm_start_base_ms = 30000;
+    fake_migration.downtime_limit = 0;
     migration_rate_set(RATE_LIMIT_DISABLED);
     assert(fake_backend.accept(NULL, 0, &error_abort));
     fake_migration.failures = 0;
@@ -906,8 +907,85 @@ static void test_no_answer(void)
 {
     reset();
     fake_migration.meanwhile = NULL;
-    realm_start_limit_ms = 20;
+    realm_start_base_ms = 20;
     check_not_started("did not answer within 20 ms");
+}
+
+static int64_t first_look;
+
+static void look_at_clock(void)
+{
+    first_look = first_look ?: g_get_monotonic_time();
+}
+
+/* Ten times of it, and what is there without. */
+static void test_limit_follows_downtime(void)
+{
+    reset();
+    first_look = 0;
+    fake_migration.meanwhile = look_at_clock;
+    realm_start_base_ms = 10;
+    fake_migration.downtime_limit = 20;
+    check_not_started("did not answer within 210 ms; if it is only slow, "
+                      "raise downtime-limit");
+    g_assert_cmpint(g_get_monotonic_time() - first_look, >=, 200 * 1000);
+}
+
+static void user_cancels_after_answer(void)
+{
+    fake_migration_answer();
+    fake_migration_state(MIGRATION_STATUS_CANCELLING,
+                         migrate_get_current()->to_dst_file);
+}
+
+static void user_cancels(void)
+{
+    fake_migration.meanwhile = fake_migration_answer;
+    fake_migration_state(MIGRATION_STATUS_CANCELLING,
+                         migrate_get_current()->to_dst_file);
+}
+
+/* ... also if the answer has come by then. */
+static void test_cancelled(void)
+{
+    reset();
+    fake_migration.meanwhile = user_cancels;
+    check_not_started("was cancelled before its start token");
+
+    reset();
+    fake_migration.meanwhile = user_cancels_after_answer;
+    check_not_started("was cancelled before its start token");
+}
+
+/* Of another thread than the migration's */
+static void *save_devices(void *opaque)
+{
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(0);
+    QEMUFile *f = qemu_file_new_output(QIO_CHANNEL(buffer));
+    bool saved = fake_migration_save(f, false);
+
+    qemu_fclose(f);
+    object_unref(OBJECT(buffer));
+    return GINT_TO_POINTER(saved);
+}
+
+static void monitor_saves_devices(void)
+{
+    GThread *thread = g_thread_new("monitor", save_devices, NULL);
+
+    g_assert_null(g_thread_join(thread));
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
+    g_assert_nonnull(strstr(fake_migration.error, "in a migration only"));
+    g_clear_pointer(&fake_migration.error, g_free);
+    fake_migration.meanwhile = fake_migration_answer;
+}
+
+/* The token of a migration that waits is not for whoever saves devices. */
+static void test_other_thread(void)
+{
+    reset();
+    fake_migration.meanwhile = monitor_saves_devices;
+    check_moves();
 }
 
 static void waits_on(void)
@@ -1322,6 +1400,12 @@ int main(int argc, char **argv)
                     test_token_after_answer);
     g_test_add_func("/realm/start/no-token-without-an-answer-in-time",
                     test_no_answer);
+    g_test_add_func("/realm/start/the-time-for-an-answer-follows-the-downtime",
+                    test_limit_follows_downtime);
+    g_test_add_func("/realm/start/no-token-for-a-cancelled-migration",
+                    test_cancelled);
+    g_test_add_func("/realm/start/no-token-for-who-saves-devices-meanwhile",
+                    test_other_thread);
     g_test_add_func("/realm/start/no-token-for-a-lost-destination",
                     test_lost_destination);
     g_test_add_func("/realm/start/no-token-into-a-broken-stream",
