@@ -235,12 +235,9 @@ class Migration:
         serve another try.  Returns that, as text to append."""
         info = self.dest.try_cmd('query-migrate')
         there = self.dest.try_cmd('query-realm-migration')
-        here = self.source.try_cmd('query-realm-migration')
         if info is None or there and there['holds']:
             return ''
-        offer_used = (there and there['phase'] not in ('waiting', 'offered')
-                      or self.accepted and here
-                      and here['phase'] != 'accepted')
+        offer_used = there and there['phase'] not in ('waiting', 'offered')
         if info.get('status') == 'failed' or offer_used or self.deaf:
             return ('; the destination cannot be used again: end it, and '
                     'start another one with -incoming defer')
