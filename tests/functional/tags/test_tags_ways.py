@@ -174,7 +174,7 @@ class Ways(TagsTest):
         self.parameters(source, downtime_limit=1)
         migration = Migration(source.qmp, dest.qmp,
                               f'unix:{self.path(dest.name)}', plain=True,
-                              bandwidth=48 * MIB, timeout=120)
+                              bandwidth=16 * MIB, timeout=120)
         migration.start()
         migration.wait_for_round(4)
         self.parameters(source, downtime_limit=2000)
