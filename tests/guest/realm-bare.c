@@ -42,6 +42,7 @@
 #define DATA_ABORT  (0x25ul << 26)
 #define FETCH_ABORT (0x21ul << 26)
 #define EXTERNAL    (1ul << 9 | 0x10)
+#define NO_ENTRY    4ul             /* translation fault, plus the level */
 #define WNR         (1ul << 6)
 #define ESR_CHECKED (0x3ful << 26 | 1ul << 9 | 0x3f)
 
@@ -376,7 +377,7 @@ static void mmu_off(void)
 static void check_outside_of_stage_1(unsigned ipa_bits)
 {
     const uint64_t outside = 1ul << ipa_bits;
-    bool level_1, level_2, level_3, fetch;
+    bool level_1, level_2, level_3, fetch, untouched, not_lent;
 
     tables[0][1] = RAM | BLOCK_ENTRY;
     tables[0][2] = outside | BLOCK_ENTRY;
@@ -389,10 +390,16 @@ static void check_outside_of_stage_1(unsigned ipa_bits)
     fetch = fetch_aborts(2 * GIB, FETCH_ABORT | 1);
     level_2 = write_aborts(3 * GIB + 8, DATA_ABORT | 2);
     level_3 = read_aborts(3 * GIB + BLOCK, DATA_ABORT | 3);
+    tables[0][4] = (RAM + 11 * BLOCK) | TABLE_ENTRY;
+    tables[0][5] = (shared_bit + RAM + 11 * BLOCK) | TABLE_ENTRY;
+    untouched = read_aborts(4 * GIB, DATA_ABORT | NO_ENTRY | 2);
+    not_lent = read_aborts(5 * GIB, DATA_ABORT | NO_ENTRY | 2);
     mmu_off();
     check(level_1 && fetch, "an address size fault has the level of a block");
     check(level_2, "of a smaller block");
     check(level_3, "and of a page");
+    check(untouched, "a table of stage 1 may be memory that nobody touched");
+    check(not_lent, "and memory that is not lent yet");
 }
 
 static void check_shared(void)

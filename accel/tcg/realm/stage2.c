@@ -57,7 +57,8 @@ static RmmAccess rmm_access(MMUAccessType type)
 
 /*
  * The level of the entry that stage 1 got the address from, by the size of
- * what it maps; 0 if stage 1 is off.
+ * what it maps; 0 if there is none: stage 1 is off, or this is its own walk,
+ * whose level Arm's code reports.
  */
 static int stage1_level(const RealmAccess *a)
 {
@@ -65,7 +66,7 @@ static int stage1_level(const RealmAccess *a)
     ARMVAParameters p;
     int bits;
 
-    if (!(env->cp15.sctlr_el[1] & SCTLR_M)) {
+    if (a->walk || !(env->cp15.sctlr_el[1] & SCTLR_M)) {
         return 0;
     }
     p = aa64_va_parameters(env, a->va, core_to_arm_mmu_idx(env, a->mmu_idx),

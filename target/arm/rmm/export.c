@@ -229,6 +229,7 @@ uint64_t mig_export_begin(MigCall *c)
     if (result == RMI_SUCCESS) {
         /* Permissions are only added: PEs need not be told */
         rtt_mark_all_dirty(realm);
+        c->s->recs_due = realm->num_recs;
         realm_set_state(realm, REALM_EXPORT);
         session_set_phase(c->s, MIG_EXPORTING);
     }
@@ -641,7 +642,8 @@ static uint64_t start_possible(MigCall *c)
     if (c->s->next_base != realm_protected_top(c->realm)) {
         return mig_refuse(MIG_CAUSE_REALM_MISSING);
     }
-    if (c->s->num_recs != c->realm->num_recs) {
+    /* Also one that was destroyed since: the destination waits for it */
+    if (c->s->num_recs != c->s->recs_due) {
         return mig_refuse(MIG_CAUSE_REC_MISSING);
     }
     if (rtt_count_unexported(c->realm)) {

@@ -51,7 +51,10 @@ bool granule_lock_range(Rmm *rmm, uint64_t pa, unsigned count,
 /* Change the state of a locked granule and unlock it. */
 void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to);
 
-/* The state now; for tests, and for asserts under the owner's lock. */
+/*
+ * The state now, which may change at once if nobody holds its owner's lock.
+ * Any thread, without waiting.
+ */
 GranuleState granule_state(Rmm *rmm, uint64_t pa);
 /* Somebody holds its lock now; for tests. */
 bool granule_is_locked(Rmm *rmm, uint64_t pa);

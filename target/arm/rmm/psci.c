@@ -202,23 +202,11 @@ static uint64_t psci_cpu_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     return 0;
 }
 
-/*
- * X0 to X3 stay in the REC for psci_complete.  The target was there when we
- * looked; it may be gone before the REC waits for it.
- */
-static uint64_t exit_for_host(RmmPe *pe, RmmRec *rec, const uint64_t arg[4],
-                              uint32_t target)
+/* X0 to X3 stay in the REC for psci_complete. */
+static uint64_t exit_for_host(RmmPe *pe, const uint64_t arg[4])
 {
-    RmmRealm *realm = realm_ref(rec->realm);
-
     memcpy(pe->x, arg, 4 * sizeof(*arg));
     exit_psci(pe, arg, REC_PSCI);
-    rmm_mutex_lock(&realm->lock);
-    if (!rec_find_index(realm, target)) {
-        psci_target_gone(realm, target);
-    }
-    rmm_mutex_unlock(&realm->lock);
-    realm_unref(realm);
     return 0;
 }
 
@@ -261,7 +249,7 @@ static uint64_t psci_cpu_on(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     if (index == rec->index) {
         return PSCI_ALREADY_ON;
     }
-    return exit_for_host(pe, rec, arg, index);
+    return exit_for_host(pe, arg);
 }
 
 static uint64_t psci_affinity_info(RmmPe *pe, RmmRec *rec,
@@ -275,7 +263,7 @@ static uint64_t psci_affinity_info(RmmPe *pe, RmmRec *rec,
     if (index == rec->index) {
         return PSCI_AFFINITY_ON;
     }
-    return exit_for_host(pe, rec, arg, index);
+    return exit_for_host(pe, arg);
 }
 
 /* SYSTEM_RESET as well: a Realm does not start twice. */
@@ -368,6 +356,16 @@ void psci_target_gone(RmmRealm *realm, uint32_t gone)
             mpidr_to_index(rec->x[1], &index) && index == gone) {
             answer(rec, PSCI_INVALID_PARAMETERS);
         }
+    }
+}
+
+void psci_check_target(RmmRec *rec)
+{
+    uint32_t index;
+
+    if (!mpidr_to_index(rec->x[1], &index) ||
+        !rec_find_index(rec->realm, index)) {
+        answer(rec, PSCI_INVALID_PARAMETERS);
     }
 }
 

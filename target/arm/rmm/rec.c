@@ -577,6 +577,9 @@ void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
 
     rmm_mutex_lock(&rec->realm->lock);
     rec_set_state(rec, state);
+    if (state == REC_PSCI) {
+        psci_check_target(rec);
+    }
     rmm_mutex_unlock(&rec->realm->lock);
     rec_unref(rec);
 }

@@ -122,6 +122,9 @@ void rsi_answer(uint64_t x[31], uint64_t x0, const uint64_t *out,
  */
 void psci_target_gone(RmmRealm *realm, uint32_t index);
 
+/* @rec begins to wait for the host, likewise: its target may be gone by now. */
+void psci_check_target(RmmRec *rec);
+
 /* RMI_PSCI_COMPLETE. */
 uint64_t psci_complete(Rmm *rmm, uint64_t calling, uint64_t target,
                        uint64_t status);

@@ -92,7 +92,8 @@ typedef struct RmmOps {
      * uses an old translation, be it cached or what a rmm_stage2_walk that is
      * under way returns.  A PE inside the library need not be waited for, if
      * it drops what it cached before it is back in its Realm.  Called without
-     * locks.  May be NULL if tlb_invalidate has done all of it.
+     * locks; exports of memory by other threads wait for it, so they must hold
+     * nothing that it needs.  May be NULL if tlb_invalidate has done all of it.
      */
     void (*tlb_sync)(void *opaque);
 

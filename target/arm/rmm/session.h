@@ -106,6 +106,7 @@ typedef struct MigSession {
     uint64_t next_base;
     uint8_t recs[RMM_MAX_RECS];
     uint32_t num_recs;
+    uint32_t recs_due;          /* source: as the immutable state says */
     GArray *runs;               /* destination: MigRun, the whole map */
 } MigSession;
 

@@ -607,6 +607,29 @@ static void test_a_realm_that_lost_a_rec_arrives(void)
     machine_free(dst);
 }
 
+/* The destination waits for what the immutable state says. */
+static void test_no_rec_may_go_while_a_realm_leaves(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    uint64_t result;
+
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    OK(SMC(src, RMI_REC_DESTROY, src->recs[MACHINE_RECS - 1]));
+    OK(MIG(src, MIG_PAUSE));
+    step_take(dst, machine_export(src, MIG_EXPORT_REALM, 0, &result));
+    for (unsigned i = 0; i < MACHINE_RECS - 1; i++) {
+        step_take(dst,
+                  machine_export(src, MIG_EXPORT_REC, src->recs[i], &result));
+    }
+    REFUSES(src, MIG(src, MIG_EXPORT_START, NS_BLOB(0), 4096),
+            REFUSED(MIG_CAUSE_REC_MISSING));
+    OK(MIG(src, MIG_EXPORT_ABORT));
+    machine_free(src);
+    machine_free(dst);
+}
+
 /* ---- an abort between exit and entry ---- */
 
 #define LOAD_X3 0x93c38007ull           /* 64 bits, emulatable */
@@ -802,6 +825,7 @@ int main(int argc, char **argv)
     TEST(the_ripas_map_arrives_in_many_parts);
     TEST(pending_calls_of_a_rec_arrive);
     TEST(a_realm_that_lost_a_rec_arrives);
+    TEST(no_rec_may_go_while_a_realm_leaves);
     TEST(a_load_is_emulated_by_the_host_it_moved_to);
     TEST(an_abort_is_injected_by_the_host_it_moved_to);
     TEST(a_realm_takes_its_external_abort_where_it_moved_to);
