@@ -24,6 +24,9 @@ bool realm_refuses_snapshot(Error **errp);
 bool realm_refuses_dirty_rate(Error **errp);
 bool realm_refuses_dirty_limit(Error **errp);
 
+/* A debugger's continue, while the destination gets the Realm; it is told. */
+bool realm_refuses_continue(void);
+
 /* A look at virtual addresses. */
 bool realm_refuses_virtual(Error **errp);
 

@@ -213,7 +213,10 @@ static int load_setup(QEMUFile *f, void *opaque, Error **errp)
     page_tags.loaded = PAGE_TAGS_NOTHING;
     stat64_set(&page_tags.records, 0);
     page_tags_destination_begin();
-    qemu_loadvm_start_load_thread(check_end, NULL);
+    /* xen-load-devices-state has no RAM, no end, and no file of its own */
+    if (migration_incoming_get_current()->from_src_file) {
+        qemu_loadvm_start_load_thread(check_end, NULL);
+    }
     return 0;
 }
 

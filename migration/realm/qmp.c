@@ -140,15 +140,18 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
     return blob;
 }
 
-/* Whether there is a Realm here that may accept an offer. */
-static bool check_can_go(Error **errp)
+/*
+ * Whether there is a Realm here that may accept an offer; @again: the one that
+ * it has accepted.
+ */
+static bool check_can_go(bool again, Error **errp)
 {
     RealmPhase phase = realm_backend()->phase();
 
     if (!realm_phase_holds(phase)) {
         error_setg(errp, "Realm: it is not on this machine; give the offer to "
                    "the one that has it");
-    } else if (realm_phase_exports(phase) && migration_is_running()) {
+    } else if (!again && migration_is_running()) {
         error_setg(errp, "Realm: a migration of it is under way; wait for its "
                    "end, or use migrate_cancel");
     } else if (runstate_needs_reset()) {
@@ -166,22 +169,20 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     const RealmBackendOps *backend = need_realm(errp);
     g_autofree uint8_t *blob = NULL;
     size_t size = 0;
+    bool again;
 
     if (!backend) {
         return;
     }
+    again = backend->phase() == REALM_PHASE_ACCEPTED &&
+            g_strcmp0(offer, the_accepted) == 0;
     blob = decode(offer, "an offer", "realm-migration-offer", &size, errp);
-    if (!blob || !check_can_go(errp)) {
-        return;
-    }
-    if (backend->phase() == REALM_PHASE_ACCEPTED &&
-        g_strcmp0(offer, the_accepted) == 0) {
-        return;                 /* nothing was sent yet: it serves still */
+    if (!blob || !check_can_go(again, errp) || again) {
+        return;                 /* again: nothing was sent, it serves still */
     }
     /* What an earlier migration could not give up gives way as well. */
-    if ((migration_is_running() || realm_source_abort(errp)) &&
-        backend->accept(blob, size, errp)) {
-        g_free(the_accepted);
+    g_clear_pointer(&the_accepted, g_free);
+    if (realm_source_abort(errp) && backend->accept(blob, size, errp)) {
         the_accepted = g_strdup(offer);
     }
 }

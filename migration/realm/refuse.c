@@ -14,6 +14,7 @@
 #include "exec/memory.h"
 #include "system/realm-backend.h"
 #include "system/realm-refuse.h"
+#include "system/runstate.h"
 
 /* Bytes of an instruction. */
 #define INSTRUCTION 4
@@ -98,6 +99,17 @@ bool realm_refuses_physical(hwaddr addr, uint64_t size, Error **errp)
     error_setg(errp, "Realm: the memory at 0x%" HWADDR_PRIx " is private; "
                "what it shares is at 0x%" HWADDR_PRIx ", for pmemsave and xp",
                found, shared);
+    return true;
+}
+
+/* Its disks are the destination's already; QEMU refuses `cont` likewise. */
+bool realm_refuses_continue(void)
+{
+    if (!realm_config() || !runstate_check(RUN_STATE_FINISH_MIGRATE)) {
+        return false;
+    }
+    error_report("Realm: its migration is about to end, so it does not run "
+                 "here; use migrate_cancel first");
     return true;
 }
 

@@ -378,8 +378,10 @@ static void give_up(void)
     Error *err = NULL;
 
     if (!realm_source_abort(&err)) {
-        error_append_hint(&err, "Use cont, or realm-migration-accept, to try "
-                          "again.\n");
+        error_append_hint(&err, "Use realm-migration-accept, or %scont, to "
+                          "try again.\n",
+                          realm_backend()->phase() == REALM_PHASE_PAUSED
+                          ? "" : "stop and ");
         error_report_err(err);
     }
 }

@@ -280,8 +280,9 @@ static uint8_t *alloc_private(MemoryRegion *mr, const char *name,
     host = memory_region_get_ram_ptr(mr);
     qemu_madvise(host, size, backend->merge ? QEMU_MADV_MERGEABLE
                                             : QEMU_MADV_UNMERGEABLE);
-    qemu_madvise(host, size, backend->dump ? QEMU_MADV_DODUMP
-                                           : QEMU_MADV_DONTDUMP);
+    if (!backend->dump) {
+        qemu_madvise(host, size, QEMU_MADV_DONTDUMP);
+    }
     return host;
 }
 
