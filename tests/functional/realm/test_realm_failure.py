@@ -11,6 +11,7 @@ import struct
 from realm_case import (MIGRATION_SECONDS, Migration, MigrationError, QmpError,
                         guest_arguments, incoming, wait_until)
 from realm_failing import SMALL, FailureTest
+from realm_gdb import Gdb
 from realm_relay import (MEMORY, REC, START, STATE, Cut, Flip, Relay,
                          Replace, Sink)
 from realm_vm import VmError, verdict
@@ -87,6 +88,24 @@ class Interrupted(FailureTest):
             self.wait_in_silence(sink)
             self.source().qmp.cmd('migrate_cancel')
             self.assertEqual(self.wait_for_end(), 'cancelled')
+        self.assert_no_token(sink.received)
+        self.assert_moves_on()
+
+    def test_debugger_does_not_run_a_realm_that_is_handed_over(self):
+        """One that goes lets the machine run."""
+        qmp, stub = self.source().qmp, self.path('stub')
+        qmp.hmp(f'gdbserver unix:{stub},server=on,wait=off')
+        with Sink(self.path('sink')) as sink:
+            self.wait_in_silence(sink)
+            with Gdb(stub):
+                pass
+            self.assertEqual(qmp.cmd('query-status')['status'],
+                             'finish-migrate')
+            self.assertEqual(qmp.cmd('query-realm-migration')['phase'],
+                             'paused')
+            qmp.cmd('migrate_cancel')
+            self.assertEqual(self.wait_for_end(), 'cancelled')
+        qmp.hmp('gdbserver none')
         self.assert_no_token(sink.received)
         self.assert_moves_on()
 
