@@ -26,7 +26,8 @@ EOF = b'\0'
 
 class Attack:
     """Passes Items on, and changes some.  .done: it has.  .cause: what the
-    refusal then has to tell, a name in causes.py."""
+    refusal then has to tell, a name in causes.py, or a tuple of names where
+    it depends on what came before."""
 
     harmless = False            # nothing that anybody relies on is changed
 
@@ -376,7 +377,8 @@ def plan_offer(plan):
              + attack.library['offer'][HELLO:], cause='PEER_CHALLENGE')
     plan.add(OnOffer, 'offer: token with the head of another one',
              lambda attack, data: attack.library['offer'][:HELLO]
-             + data[HELLO:])
+             + data[HELLO:],            # which this source may have used
+             cause=('PEER_CHALLENGE', 'OFFER_USED'))
 
 
 def plan_flips(plan):
@@ -508,6 +510,8 @@ def of_frame(kind, offset, mask):
         return 'FRAME'
     if offset == 5 and (mask == 0x10 or kind in ('mutable', 'rec')):
         return 'SHORT'
+    if offset == 5 and kind == 'epoch':     # what follows may end before
+        return ('FORMAT', 'SHORT')
     return 'FORMAT'
 
 

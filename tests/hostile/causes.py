@@ -25,7 +25,8 @@ IPA = 0x000ffffffffff000
 # The RMM's have their names in mig-abi.h, their words in cause.c.
 PHRASES = {
     'OFFER_FORMAT': 'this is no offer',
-    'STATE': 'in its present state',
+    'OFFER_USED': 'the offer was used before',
+    'STATE': 'its state does not allow it',
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',
