@@ -64,7 +64,7 @@ typedef struct RealmConfig {
 /* Pages of 4 KiB, by who has them. */
 typedef struct RealmPages {
     uint64_t private;           /* the Realm's alone */
-    uint64_t shared;            /* the host's, mapped for the Realm */
+    uint64_t lent;              /* the host's, mapped at unprotected IPAs */
 } RealmPages;
 
 /* The most bytes that @export_start may return. */

@@ -63,9 +63,9 @@ RealmInfo *qmp_query_realm(Error **errp)
         info->rim = to_hex(rim, size);
     }
     if (backend->count_pages(&pages)) {
-        info->has_private_pages = info->has_shared_pages = true;
+        info->has_private_pages = info->has_lent_pages = true;
         info->private_pages = pages.private;
-        info->shared_pages = pages.shared;
+        info->lent_pages = pages.lent;
     }
     return info;
 }

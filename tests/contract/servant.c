@@ -95,7 +95,7 @@ static void serve_life(Serving *s, ContractCall call)
     case CALL_COUNT_PAGES:
         a->ok = s->ops->count_pages(&pages);
         a->value = pages.private;
-        a->extra = pages.shared;
+        a->extra = pages.lent;
         break;
     default:
         g_assert_not_reached();

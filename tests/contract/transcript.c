@@ -153,7 +153,7 @@ static char *outcome(ContractCall call, const Answer *answer)
     case CALL_IMPORT_MEMORY:
         return g_strdup_printf("%u pages", answer->extra);
     case CALL_COUNT_PAGES:
-        return g_strdup_printf("%" PRId64 " private, %u shared",
+        return g_strdup_printf("%" PRId64 " private, %u lent",
                                answer->value, answer->extra);
     case CALL_HOST_READ:
     case CALL_GUEST_RIPAS:

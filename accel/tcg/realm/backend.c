@@ -108,7 +108,7 @@ static bool count_pages(RealmPages *pages)
         return false;
     }
     *pages = (RealmPages) { .private = counted.owned,
-                            .shared = counted.lent };
+                            .lent = counted.lent };
     return true;
 }
 

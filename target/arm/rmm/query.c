@@ -39,7 +39,7 @@ bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages)
     realm_unlock(realm);
     *pages = (RmmPages) {
         .owned = count[RTT_OWNED],
-        .shared = count[RTT_SHARED],
+        .empty = count[RTT_EMPTIED],
         .lent = count[RTT_LENT],
     };
     return true;

@@ -246,7 +246,7 @@ size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64]);
 /* Pages of 4 KiB, by who has them. */
 typedef struct RmmPages {
     uint64_t owned;         /* the Realm's alone: protected, RIPAS RAM */
-    uint64_t shared;        /* given up by the Realm: assigned, RIPAS EMPTY */
+    uint64_t empty;         /* given up by the Realm: assigned, RIPAS EMPTY */
     uint64_t lent;          /* the host's, mapped at unprotected IPAs */
 } RmmPages;
 

@@ -130,7 +130,7 @@ static inline RttOwnership ownership_of(RttHipas hipas, RttRipas ripas)
     if (hipas != RTT_ASSIGNED || ripas == RTT_DESTROYED) {
         return RTT_NOBODYS;
     }
-    return ripas == RTT_RAM ? RTT_OWNED : RTT_SHARED;
+    return ripas == RTT_RAM ? RTT_OWNED : RTT_EMPTIED;
 }
 
 /* The bits of it; none if it is nobody's. */

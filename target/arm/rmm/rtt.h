@@ -19,10 +19,10 @@
  * Ownership of what a leaf names, our extension: a function of HIPAS and
  * RIPAS, and written with them by whoever sets a leaf (rtt-leaf.h).
  *
- *   0  OWNED   ASSIGNED, RAM         the Realm's alone
- *   1  SHARED  ASSIGNED, EMPTY       the Realm gave it up: the host may
+ *   0  OWNED    ASSIGNED, RAM        the Realm's alone
+ *   1  EMPTIED  ASSIGNED, EMPTY      the Realm gave it up: the host may
  *                                    take it back, nothing is lost
- *   2  LENT    ASSIGNED_NS           the host's memory, lent to the Realm
+ *   2  LENT     ASSIGNED_NS          the host's memory, lent to the Realm
  *
  * ASSIGNED with RIPAS DESTROYED is nobody's: the Realm lost it and the host
  * cannot reach it.  Its bits are 0, like those of entries without a page.
@@ -65,7 +65,7 @@ typedef enum RttRipas {
 } RttRipas;
 
 typedef enum RttOwnership {
-    RTT_OWNED, RTT_SHARED, RTT_LENT,
+    RTT_OWNED, RTT_EMPTIED, RTT_LENT,
     RTT_NOBODYS,                /* never in the bits of an entry */
     RTT_OWNERSHIPS
 } RttOwnership;

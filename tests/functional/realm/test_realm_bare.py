@@ -112,7 +112,7 @@ class Bare(RealmTest):
 
     def pages(self, vm):
         info = vm.qmp.cmd('query-realm')
-        return info['private-pages'], info['shared-pages']
+        return info['private-pages'], info['lent-pages']
 
     def test_what_linux_never_does(self):
         trace = Trace(self.path('trace'))
@@ -142,8 +142,8 @@ class Bare(RealmTest):
     def check_part(self, vm, trace):
         self.reach(vm, 'block')
         self.wait_for_fold(trace, FIRST)
-        private, shared = self.pages(vm)
-        self.assertEqual(shared, 0)
+        private, lent = self.pages(vm)
+        self.assertEqual(lent, 0)
         self.reach(vm, 'part')
         self.assertNotIn(FIRST, trace.blocks())
         self.assertEqual(self.pages(vm)[0], private - 16)

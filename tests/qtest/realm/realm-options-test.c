@@ -561,7 +561,7 @@ static void test_no_measurement_before_start(void)
 
     g_assert_false(qdict_haskey(info, "rim"));
     g_assert_false(qdict_haskey(info, "private-pages"));
-    g_assert_false(qdict_haskey(info, "shared-pages"));
+    g_assert_false(qdict_haskey(info, "lent-pages"));
     qobject_unref(info);
     qtest_quit(qts);
 }
@@ -573,7 +573,7 @@ static void test_pages_of_a_built_realm(void)
     QDict *info = query_realm(qts);
 
     g_assert_cmpint(qdict_get_int(info, "private-pages"), >, 0);
-    g_assert_cmpint(qdict_get_int(info, "shared-pages"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "lent-pages"), ==, 0);
     qobject_unref(info);
     qtest_quit(qts);
 }

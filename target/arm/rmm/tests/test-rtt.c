@@ -13,8 +13,8 @@
 #define RTT_ERROR(level) RMI_RESULT(RMI_ERROR_RTT, level)
 #define MIB 0x100000ull
 #define UNPROTECTED (1ull << 32)        /* of a Realm with 33 bits */
-#define SHARED (1ull << 56)             /* ownership, in bits 57:56 */
-#define LENT   (2ull << 56)
+#define EMPTIED (1ull << 56)            /* ownership, in bits 57:56 */
+#define LENT    (2ull << 56)
 
 typedef struct Fixture {
     FakeMachine *m;
@@ -236,7 +236,7 @@ static void pages_have_the_descriptors_of_tf_rmm(Fixture *f,
     g_assert_cmphex(descriptor(f, 0), ==, pa | 0x7db);
     assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
     pa = fake_data_unknown(f->m, &f->r, 0x1000, 1);
-    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | SHARED);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | EMPTIED);
     assert_entry(f, 0x1000ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_EMPTY);
     CALL(f, RMI_DATA_DESTROY, 0);
     pa = fake_data_unknown(f->m, &f->r, 0, 1);
@@ -441,7 +441,7 @@ static void a_host_descriptor_has_no_bits_of_ours(Fixture *f,
                  RMI_ERROR_INPUT);
 }
 
-static void assert_pages(Fixture *f, uint64_t owned, uint64_t shared,
+static void assert_pages(Fixture *f, uint64_t owned, uint64_t empty,
                          uint64_t lent)
 {
     RmmPages pages;
@@ -449,7 +449,7 @@ static void assert_pages(Fixture *f, uint64_t owned, uint64_t shared,
     check_tables(f->m->rmm);
     g_assert_true(rmm_realm_pages(f->m->rmm, f->r.rd, &pages));
     g_assert_cmpuint(pages.owned, ==, owned);
-    g_assert_cmpuint(pages.shared, ==, shared);
+    g_assert_cmpuint(pages.empty, ==, empty);
     g_assert_cmpuint(pages.lent, ==, lent);
 }
 
@@ -491,10 +491,10 @@ static void blocks_and_pages_carry_ownership(Fixture *f, gconstpointer data)
     rtt_set_ripas_import(realm, 2 * MIB, 4 * MIB, RTT_EMPTY, &top);
     assert_pages(f, 0, 512, 0);
     CALL(f, RMI_RTT_FOLD, 2 * MIB, 3);
-    g_assert_cmphex(descriptor(f, 2 * MIB), ==, pa | 0x4 | SHARED);
+    g_assert_cmphex(descriptor(f, 2 * MIB), ==, pa | 0x4 | EMPTIED);
     assert_pages(f, 0, 512, 0);
     CALL(f, RMI_RTT_CREATE, l3, 2 * MIB, 3);
-    g_assert_cmphex(descriptor(f, 3 * MIB), ==, (pa + MIB) | 0x4 | SHARED);
+    g_assert_cmphex(descriptor(f, 3 * MIB), ==, (pa + MIB) | 0x4 | EMPTIED);
     assert_pages(f, 0, 512, 0);
 
     fake_tables(f->m, &f->r, UNPROTECTED);
@@ -565,7 +565,7 @@ static void only_ram_has_permissions_to_change(Fixture *f,
                                                gconstpointer data)
 {
     static const uint64_t others[] = {
-        0, 0x20, 0x40, 0x880000000 | 0x44, 0x880000000 | 0x4 | SHARED,
+        0, 0x20, 0x40, 0x880000000 | 0x44, 0x880000000 | 0x4 | EMPTIED,
         1ull << 55, 0x75b | 3ull << 54 | LENT,
         0x880000000 | 1,                        /* a block, at level 3 */
     };
@@ -585,7 +585,7 @@ static void ownership_follows_from_hipas_and_ripas(Fixture *f,
                                                    gconstpointer data)
 {
     static const CheckedOwner owner[RTT_OWNERSHIPS] = {
-        [RTT_OWNED] = OWNER_REALM, [RTT_SHARED] = OWNER_GAVE_UP,
+        [RTT_OWNED] = OWNER_REALM, [RTT_EMPTIED] = OWNER_GAVE_UP,
         [RTT_LENT] = OWNER_HOST, [RTT_NOBODYS] = OWNER_NOBODY,
     };
     const RmmRealm *realm = fake_realm_object(f->m, &f->r);
@@ -622,13 +622,13 @@ static void the_checker_sees_a_wrong_owner(Fixture *f, gconstpointer data)
 
     g_assert_cmpint(check_leaf(pa | 0x7db, 3, false, false), ==,
                     OWNER_REALM);
-    g_assert_cmpint(check_leaf(pa | 0x7db | SHARED, 3, false, false), ==,
+    g_assert_cmpint(check_leaf(pa | 0x7db | EMPTIED, 3, false, false), ==,
                     OWNER_NONSENSE);
     g_assert_cmpint(check_leaf(pa | 0x4, 3, false, false), ==,
                     OWNER_NONSENSE);
-    g_assert_cmpint(check_leaf(pa | 0x44 | SHARED, 3, false, false), ==,
+    g_assert_cmpint(check_leaf(pa | 0x44 | EMPTIED, 3, false, false), ==,
                     OWNER_NONSENSE);
-    g_assert_cmpint(check_leaf(SHARED, 3, false, false), ==, OWNER_NONSENSE);
+    g_assert_cmpint(check_leaf(EMPTIED, 3, false, false), ==, OWNER_NONSENSE);
     g_assert_cmpint(check_leaf(pa | 0x7db | 1ull << 58, 3, false, false), ==,
                     OWNER_NONSENSE);
     g_assert_cmpint(check_leaf(pa | 0x7db | 3ull << 54, 3, true, false), ==,
@@ -771,7 +771,7 @@ static void an_import_sets_ripas_whatever_it_was(Fixture *f,
     g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x44);
     g_assert_cmphex(rtt_set_ripas_import(realm, 0, 0x2000, RTT_EMPTY, &top),
                     ==, RMI_SUCCESS);
-    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | SHARED);
+    g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | EMPTIED);
     g_assert_cmphex(rtt_set_ripas_import(realm, 8 * MIB, 8 * MIB + 0x1000,
                                          RTT_RAM, &top), ==, RTT_ERROR(2));
 }
