@@ -100,7 +100,7 @@ patches: configure
 	@upstream/overlay patches --build-dir $(BUILD)
 
 deps:
-	@upstream/install-packages
+	@buildenv/install-packages
 
 help:
 	@echo 'make              build $(BUILD)/qemu-system-aarch64'

@@ -8,7 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
-from .apt import PrivateApt, native_arch
+from buildenv.apt import PrivateApt, native_arch
+
 from .common import Failure, cache, cache_lock, pin, run, say
 
 # The pristine tree that was chosen last, for commands that take no option.

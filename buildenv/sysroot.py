@@ -19,7 +19,7 @@ PKG_CONFIG = 'pkg-config'
 # QEMU's configure and, later, ninja run it in place of the machine's own.
 WRAPPER = '''\
 #!/bin/sh
-# pkg-config for the libraries of this folder. Written by upstream/overlay.
+# pkg-config for the libraries of this folder. Written by buildenv/get.
 export PKG_CONFIG_SYSROOT_DIR='{root}' PKG_CONFIG_PATH=
 export PKG_CONFIG_LIBDIR='{root}/usr/lib/{triplet}/pkgconfig:{root}/usr/share/pkgconfig'
 exec pkg-config "$@"
@@ -37,9 +37,9 @@ def suite():
 
 
 def libraries():
-    """The packages that upstream/packages wants for the program itself: its
+    """The packages that buildenv/packages wants for the program itself: its
     -dev packages whose reason begins with QEMU or the RMM library."""
-    text = (REPO / 'upstream' / 'packages').read_text()
+    text = (REPO / 'buildenv' / 'packages').read_text()
     return re.findall(r'^(\S+-dev) +(?:QEMU|the RMM library)\b', text, re.M)
 
 

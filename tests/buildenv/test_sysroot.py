@@ -8,9 +8,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'upstream'))
-from lib import sysroot
-from lib.common import Failure
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from buildenv import sysroot
+from buildenv.common import Failure
 
 
 class Sysroot(unittest.TestCase):

@@ -17,7 +17,7 @@ from .common import Failure, cache, cache_lock, run, say
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 CONFIG = '''\
-// Private apt configuration, written by upstream/overlay.
+// Private apt configuration, written by buildenv.
 Dir::Etc::sourcelist "{root}/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
