@@ -99,6 +99,11 @@ class Apply(unittest.TestCase):
         out = apply(text, 'meson.build', source)
         self.assertEqual(out, "a = [\n  'x',\n]\nb = [\n  'x',\n  'y',\n]\n")
 
+    def test_only_newlines_end_lines(self):
+        source = 'one\x0c\ntwo\x0b\x1c\x85\u2028three\nfour\n'
+        out = apply(hook('after: three', 'add:', '| a\x0cb'), 'x.txt', source)
+        self.assertEqual(out, source.replace('three\n', 'three\na\x0cb\n'))
+
     def test_hooks_do_not_see_each_other(self):
         one = hook('after: int y', 'add:', '|     int y2;')
         out = apply(one + '---\n' + one)

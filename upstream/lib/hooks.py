@@ -29,10 +29,16 @@ class Hook:
         return self.fields[self.kind]
 
 
+def split(text):
+    """Its lines. str.splitlines() would split at form feeds, too, and with them
+    lose bytes of upstream's."""
+    return text.removesuffix('\n').split('\n')
+
+
 def parse(text, name):
     """The hooks of one hook file."""
     hooks = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(split(text), 1):
         bare = line.strip()
         if bare == '---' or not hooks:
             hooks.append(Hook(f'{name}:{number}'))
@@ -76,7 +82,7 @@ def check_fields(hook):
 def apply(text, hooks, path):
     """Upstream's text with all hooks in it. Every anchor is looked up in the
     pristine text, so hooks do not see each other."""
-    lines = text.splitlines()
+    lines = split(text)
     inserts, replaced = {}, {}
     for hook in hooks:
         at = find(lines, hook, path)
