@@ -118,6 +118,44 @@ class Apply(unittest.TestCase):
         self.refused(hook('after: int y', 'add:', '|x'), 'a line to add')
 
 
+class Decisions(unittest.TestCase):
+    """What a hook in C decides, beside asking a function of ours."""
+
+    def decisions(self, *lines, path='board.c'):
+        text = hook('before: return y;', 'add:', *lines)
+        return hooks.decisions(hooks.parse(text, 'x')[0], path)
+
+    def test_asking_and_leaving_is_no_decision(self):
+        for lines in (
+                ['|     realm_init(b);'],
+                ['|     if (realm_refuses(b, !y, errp)) {', '|         return;',
+                 '|     }'],
+                ['|     if (!page_tags_put(f, b->block,', '|             y)) {',
+                 '|         ret = -1;', '|         break;', '|     }'],
+                ['|     y |= realm_kvm_active();'],
+                ['|     if (ret == 0) {', '|         ret = page_tags_send(p);',
+                 '|     }'],
+                ['| #include "x<y.h"']):
+            self.assertEqual(self.decisions(*lines), [], lines)
+
+    def test_a_condition_of_its_own_is_one(self):
+        for condition in ('!b->flash[0]', 'y', 'helper(y)',
+                          'realm_active() && y', 'realm_left(y) > 3',
+                          'realm_active() || b'):
+            self.assertEqual(self.decisions(f'|     if ({condition}) {{'),
+                             [f'if ({condition})'])
+
+    def test_so_are_loops_and_choices(self):
+        for line, found in (('for (;;) {', 'for'), ('while (realm_x()) {', 'while'),
+                            ('} else {', 'else'), ('switch (y) {', 'switch'),
+                            ('goto out;', 'goto'), ('y = b ? 1 : 2;', '?'),
+                            ('y = a == b;', '=='), ('y = a && b;', '&&')):
+            self.assertEqual(self.decisions(f'|     {line}'), [found])
+
+    def test_other_languages_are_not_looked_at(self):
+        self.assertEqual(self.decisions('| if x:', path='x.py'), [])
+
+
 class Folder(unittest.TestCase):
     """Hook files against a pristine tree."""
 

@@ -116,6 +116,34 @@ def find(lines, hook, path):
     return found[0]
 
 
+# A hook asks a function of ours, and does what must stand where it stands.
+CONDITION = re.compile(r'\bif \((.*?)\) \{', re.S)
+ASKS_US = re.compile(r'!?(virt_realm|realm|arm_page_tags|page_tags)_\w+\(.*\)',
+                     re.S)
+CHOICE = re.compile(r'\b(?:for|while|do|switch|else|goto)\b'
+                    r'|&&|\|\||\?|[=!<>]=|(?<!-)[<>]')
+
+
+def decisions(hook, path):
+    """What a hook in C decides by itself; upstream/README.md says what it
+    may: ask one function of ours, unless upstream's work had failed before."""
+    code = '\n'.join(line for line in hook.add if not line.startswith('#'))
+    if not is_c(path):
+        return []
+    found = []
+
+    def condition(match):
+        asked = ' '.join(match[1].split())
+        if asked == 'ret == 0':
+            return ''
+        if ASKS_US.fullmatch(asked) and not CHOICE.search(asked):
+            return ''
+        found.append(f'if ({asked})')
+        return ''
+    rest = CONDITION.sub(condition, code)
+    return found + CHOICE.findall(rest)
+
+
 def is_c(path):
     return str(path).endswith(('.c', '.h', '.inc', '.c.inc', '.h.inc'))
 

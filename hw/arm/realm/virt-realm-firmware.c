@@ -79,6 +79,11 @@ bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem)
     return true;
 }
 
+bool virt_realm_removed_flash(const VirtMachineState *vms)
+{
+    return !vms->flash[0];
+}
+
 bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp)
 {
     const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];

@@ -22,6 +22,9 @@ void virt_realm_init(VirtMachineState *vms);
  */
 bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem);
 
+/* Whether virt_realm_firmware_init has taken the board's flash away. */
+bool virt_realm_removed_flash(const VirtMachineState *vms);
+
 #ifdef CONFIG_KVM
 
 /*
