@@ -1,8 +1,12 @@
 """Takes a Realm's migration stream apart, without its keys.
 
-Used by realm-stream and, in the prepared tree, by QEMU's
-analyze-migration.py.  Formats: docs/specs/realm-migration-stream.rst for what
-is ours, docs/devel/migration of QEMU for what is around it.
+Records are what the Realm's own formats define.  Splitter cuts QEMU's stream
+around them into Items, also while the stream still passes; Stream adds up a
+whole one.  RealmSection and skip_command serve QEMU's analyze-migration.py in
+the prepared tree.
+
+Formats: docs/specs/realm-migration-stream.rst for what is ours,
+docs/devel/migration of QEMU for what is around it.
 
 Standard library only.
 
@@ -10,6 +14,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import collections
+import re
 import struct
 
 MAGIC = 0x4d4c4552
@@ -60,6 +65,22 @@ def read_records(data, offset):
         at += record.size
 
 
+def read_frame(take, tell):
+    """One frame: the offset of its records and their bytes; None for the frame
+    that ends a part.  take(n) gives n bytes."""
+    offset = tell()
+    kind, reserved, size = FRAME.unpack(take(FRAME.size))
+    if (kind > FRAME_MEMORY or reserved or size > MAX_RECORD
+            or (kind == FRAME_END) != (size == 0)):
+        raise StreamError(f'0x{offset:x}: malformed frame: type {kind}, '
+                          f'size {size}')
+    if kind == FRAME_END:
+        return None
+    return offset + FRAME.size, bytes(take(size))
+
+
+# ---- For analyze-migration.py ----
+
 class RealmSection:
     """The section "realm" as analyze-migration.py wants a section."""
 
@@ -71,25 +92,13 @@ class RealmSection:
 
     def read(self):
         """One part of the section."""
-        for record in read_frames(self.file.readvar, self.file.tell):
-            self.records.append(record._asdict())
+        while frame := read_frame(self.file.readvar, self.file.tell):
+            offset, data = frame
+            for record in read_records(data, offset):
+                self.records.append(record._asdict())
 
     def getDict(self):          # pylint: disable=invalid-name
         return collections.OrderedDict(records=self.records)
-
-
-def read_frames(take, tell):
-    """The records of one part; take(n) gives n bytes."""
-    while True:
-        offset = tell()
-        kind, reserved, size = FRAME.unpack(take(FRAME.size))
-        if (kind > FRAME_MEMORY or reserved or size > MAX_RECORD
-                or (kind == FRAME_END) != (size == 0)):
-            raise StreamError(f'0x{offset:x}: malformed frame: type {kind}, '
-                              f'size {size}')
-        if kind == FRAME_END:
-            return
-        yield from read_records(take(size), offset + FRAME.size)
 
 
 def skip_command(file, command, length):
@@ -101,18 +110,267 @@ def skip_command(file, command, length):
     return True
 
 
-OPEN_RETURN_PATH, PING = 1, 2
+# ---- QEMU's stream (migration/savevm.h, migration/ram.c) ----
 
-# QEMU's stream (migration/savevm.h, migration/ram.c)
+OPEN_RETURN_PATH, PING = 1, 2
 FILE_MAGIC, FILE_VERSION = 0x5145564d, 3
 EOF, START, PART, END, FULL, SUBSECTION = range(6)
 CONFIGURATION, COMMAND, FOOTER = 7, 8, 0x7e
+FOOTER_SIZE = 5
 RAM_ZERO, RAM_MEM_SIZE, RAM_PAGE, RAM_EOS, RAM_CONTINUE = 2, 4, 8, 16, 32
 RAM_MULTIFD_FLUSH = 0x200
 PAGE = 4096
+# Zero pages of the block that the entry before was of: nearly all of RAM.
+ZERO_PAGES = re.compile(b'(?:.{6}[\x00\x10\x20\x30\x40\x50\x60\x70'
+                        b'\x80\x90\xa0\xb0\xc0\xd0\xe0\xf0]\x22\x00)+', re.S)
 
 CONFIG = struct.Struct('>QIBBB64s')         # realm-config
 START_TOKEN = 256                           # room in realm-start
+READY, TOKEN = b'\x0brealm-ready', b'\x0brealm-start'
+
+
+class Item:
+    """Some bytes of the stream, and what they are.
+
+    name    what it is
+    other   QEMU's own
+    config  the section realm-config
+    part    what a part of the section "realm" begins with
+    frame   a frame; .records are pairs of the kind and the bytes, .headers the
+            Record of each
+    end     the frame that ends a part
+    foot    the footer of a part
+    ready   the section realm-ready
+    start   the section realm-start; .records as above
+    tail    all that follows
+
+    section is the name of the section that they are of, "devices" for all
+    behind those of a Realm and before realm-start, None for what is between
+    sections."""
+
+    def __init__(self, name, data, section):
+        self.name, self.data, self.section = name, data, section
+        self.records, self.headers = [], []
+        self.epoch = self.pages = 0             # of a memory bundle
+
+
+class Reader:
+    """Bytes from a function receive(), which returns b'' at the end."""
+
+    def __init__(self, receive):
+        self._receive = receive
+        self._gone = 0
+        self.buffer = bytearray()
+        self.at = 0
+
+    def tell(self):
+        """Where in the stream the next byte is."""
+        return self._gone + self.at
+
+    def more(self):
+        data = self._receive()
+        if not data:
+            raise EOFError('the stream ends there')
+        self.buffer += data
+
+    def need(self, size):
+        while len(self.buffer) - self.at < size:
+            try:
+                self.more()
+            except EOFError as end:
+                raise EOFError(f'0x{self.tell():x}: {end}, within {size} '
+                               'bytes') from None
+
+    def take(self, size):
+        self.need(size)
+        self.at += size
+        return self.buffer[self.at - size:self.at]
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), 'big')
+
+    def passed(self):
+        """What was taken since the last time."""
+        data = bytes(self.buffer[:self.at])
+        del self.buffer[:self.at]
+        self._gone += self.at
+        self.at = 0
+        return data
+
+    def rest(self):
+        """What was received and not taken."""
+        self.at = len(self.buffer)
+        return self.passed()
+
+    def find(self, *texts):
+        """Goes to where the first of some texts begins."""
+        while True:
+            found = [self.buffer.find(text, self.at) for text in texts]
+            if max(found) >= 0:
+                self.at = min(place for place in found if place >= 0)
+                return
+            try:
+                self.more()
+            except EOFError as end:
+                raise EOFError(f'0x{self.tell():x}: {end}, before '
+                               f'{texts[0]!r}') from None
+
+
+class Splitter:
+    """Iterates over the Items of a stream; EOFError where it ends."""
+
+    def __init__(self, receive):
+        self.reader = Reader(receive)
+        self.section = None             # that the bytes to come are of
+        self._number = None             # its number, which its footer repeats
+        self._names = {}
+
+    def __iter__(self):
+        reader = self.reader
+        if reader.number(4) != FILE_MAGIC or reader.number(4) != FILE_VERSION:
+            raise StreamError('not a migration stream of QEMU')
+        yield self._item('other')
+        while True:
+            begin = reader.tell()
+            kind = reader.number(1)
+            if kind == CONFIGURATION:
+                reader.take(reader.number(4))
+                self._skip_subsections()
+                yield self._item('other')
+            elif kind == COMMAND:
+                reader.take(2)
+                reader.take(reader.number(2))
+                yield self._item('other')
+            elif kind in (START, PART, END, FULL):
+                self._header(kind)
+                if self.section == 'devices':
+                    yield from self._tail()
+                    return
+                yield from self._body()
+            else:
+                raise StreamError(f'0x{begin:x}: unknown kind of section '
+                                  f'{kind}')
+
+    def _item(self, name):
+        return Item(name, self.reader.passed(), self.section)
+
+    def _skip_subsections(self):
+        """Those of "configuration" do not say how long they are.  What comes
+        next in a Realm's stream: realm-config, or the return path."""
+        reader = self.reader
+        reader.need(1)
+        if reader.buffer[reader.at] == SUBSECTION:
+            reader.find(bytes([FULL, 0, 0, 0]),
+                        bytes([COMMAND, 0, OPEN_RETURN_PATH, 0, 0]))
+
+    def _header(self, kind):
+        """Goes behind a section's header."""
+        reader = self.reader
+        self._number = reader.number(4)
+        if kind in (START, FULL):
+            name = bytes(reader.take(reader.number(1)))
+            reader.take(8)                      # instance, version
+            self._names[self._number] = name.decode('ascii', 'replace')
+        self.section = self._names.get(self._number)
+        if kind == FULL and self.section != 'realm-config':
+            self.section = 'devices'
+
+    def _body(self):
+        """The Items of a section, whose header is part of the first."""
+        if self.section == 'realm':
+            yield self._item('part')
+            yield from self._frames()
+            self._footer()
+            yield self._item('foot')
+        elif self.section == 'realm-config':
+            self.reader.take(CONFIG.size)
+            self._footer()
+            yield self._item('config')
+        elif self.section == 'ram':
+            yield from self._ram()
+            self._footer()
+            yield self._item('other')
+        else:
+            raise StreamError(f'0x{self.reader.tell():x}: section '
+                              f'"{self.section}" is between those of a Realm; '
+                              'its size is not known')
+        self.section = None
+
+    def _footer(self):
+        reader = self.reader
+        if reader.number(1) != FOOTER or reader.number(4) != self._number:
+            raise StreamError(f'0x{reader.tell():x}: section "{self.section}" '
+                              'does not end with its footer')
+
+    def _frames(self):
+        reader = self.reader
+        while frame := read_frame(reader.take, reader.tell):
+            offset, data = frame
+            item = self._item('frame')
+            for record in read_records(data, offset):
+                at = record.offset - offset
+                item.headers.append(record)
+                item.records.append((record.kind, data[at:at + record.size]))
+                item.epoch, item.pages = record.epoch, record.entries
+            yield item
+        yield self._item('end')
+
+    def _ram(self):
+        reader = self.reader
+        while True:
+            word = reader.number(8)
+            flags, address = word & (PAGE - 1), word & ~(PAGE - 1)
+            if flags & RAM_EOS:
+                return
+            if flags & RAM_MEM_SIZE:
+                while address > 0:
+                    reader.take(reader.number(1))
+                    address -= reader.number(8)
+            elif flags & (RAM_ZERO | RAM_PAGE):
+                if not flags & RAM_CONTINUE:
+                    reader.take(reader.number(1))
+                reader.take(PAGE if flags & RAM_PAGE else 1)
+            elif not flags & RAM_MULTIFD_FLUSH:
+                raise StreamError(f'0x{reader.tell():x}: RAM with flags '
+                                  f'0x{flags:x}')
+            found = ZERO_PAGES.match(reader.buffer, reader.at)
+            if found:
+                reader.at = found.end()
+                yield self._item('other')
+
+    def _tail(self):
+        """Devices, whose sizes only their own loaders know; realm-ready, the
+        start token, and what follows."""
+        reader = self.reader
+        reader.find(READY)
+        reader.at -= 5                          # kind, number
+        yield self._item('other')
+        reader.take(5 + len(READY) + 8 + FOOTER_SIZE)
+        yield self._item('ready')
+        begin = reader.tell()
+        reader.take(5)
+        if reader.take(len(TOKEN)) != TOKEN:
+            raise StreamError(f'0x{begin:x}: realm-start does not follow '
+                              'realm-ready')
+        self.section = 'realm-start'
+        reader.take(8)
+        size = reader.number(4)
+        offset = reader.tell()
+        token = bytes(reader.take(START_TOKEN))[:size]
+        reader.take(FOOTER_SIZE)
+        item = self._item('start')
+        item.records = [('start', token)]
+        if size > START_TOKEN:
+            raise StreamError(f'0x{begin:x}: a start token of {size} bytes')
+        item.headers = list(read_records(token, offset))
+        yield item
+        self.section = None
+        while True:
+            yield Item('tail', reader.rest(), None)
+            try:
+                reader.more()
+            except EOFError:
+                return
 
 
 class Stream:
@@ -120,132 +378,32 @@ class Stream:
     .sections counts the bytes of all sections by name."""
 
     def __init__(self, data):
-        self.data, self.at = data, 0
+        self.data = data
         self.records, self.sections = [], collections.Counter()
         self.config = None
-        self._names = {}
-
-    def tell(self):
-        return self.at
-
-    def take(self, size):
-        if size > len(self.data) - self.at:
-            raise StreamError(f'0x{self.at:x}: the stream ends there, within '
-                              f'{size} bytes')
-        piece = self.data[self.at:self.at + size]
-        self.at += size
-        return piece
-
-    def number(self, size):
-        return int.from_bytes(self.take(size), 'big')
-
-    def name(self):
-        return bytes(self.take(self.number(1))).decode('ascii', 'replace')
 
     def read(self):
-        if self.number(4) != FILE_MAGIC or self.number(4) != FILE_VERSION:
-            raise StreamError('not a migration stream of QEMU')
-        while self._read_section():
-            pass
+        pieces = (self.data[at:at + (1 << 20)]
+                  for at in range(0, len(self.data), 1 << 20))
+        splitter = Splitter(lambda: next(pieces, b''))
+        try:
+            for item in splitter:
+                self._add(item)
+        except EOFError as end:
+            if splitter.section != 'devices':
+                raise StreamError(str(end)) from None
+            self.sections['devices'] += len(splitter.reader.rest())
         return self
 
-    def _read_section(self):
-        """False at the devices: what is behind them is looked for."""
-        begin = self.at
-        kind = self.number(1)
-        if kind == CONFIGURATION:
-            self.take(self.number(4))
-            self._skip_subsections()
-        elif kind == COMMAND:
-            self.take(2)
-            self.take(self.number(2))
-        elif kind in (START, FULL):
-            section, name = self.number(4), self.name()
-            self.take(8)                        # instance, version
-            self._names[section] = name
-            if kind == FULL and name != 'realm-config':
-                self.at = begin
-                self._read_tail()
-                return False
-            self._read_body(section)
-            self.sections[name] += self.at - begin
-        elif kind in (PART, END):
-            section = self.number(4)
-            name = self._names.get(section)
-            self._read_body(section)
-            self.sections[name] += self.at - begin
-        else:
-            raise StreamError(f'0x{begin:x}: unknown kind of section {kind}')
-        return True
-
-    def _skip_subsections(self):
-        """Those of "configuration" do not say how long they are.  What comes
-        next in a Realm's stream: realm-config, or the return path."""
-        if self.data[self.at] != SUBSECTION:
-            return
-        ends = [self.data.find(text, self.at) for text in (
-            bytes([FULL, 0, 0, 0]), bytes([COMMAND, 0, OPEN_RETURN_PATH, 0, 0]))]
-        if max(ends) < 0:
-            raise StreamError(f'0x{self.at:x}: no section follows')
-        self.at = min(end for end in ends if end >= 0)
-
-    def _read_body(self, section):
-        name = self._names.get(section)
-        reader = {'ram': self._read_ram, 'realm': self._read_realm,
-                  'realm-config': self._read_config}.get(name)
-        if not reader:
-            raise StreamError(f'0x{self.at:x}: section "{name}" is between '
-                              'those of a Realm; its size is not known')
-        reader()
-        if self.number(1) != FOOTER or self.number(4) != section:
-            raise StreamError(f'0x{self.at:x}: section "{name}" does not end '
-                              'with its footer')
-
-    def _read_config(self):
-        fields = CONFIG.unpack(self.take(CONFIG.size))
-        self.config = dict(zip(('ram-size', 'cpus', 'ipa-width',
-                                'measurement-algorithm', 'mte'), fields))
-
-    def _read_realm(self):
-        self.records += read_frames(self.take, self.tell)
-
-    def _read_ram(self):
-        while True:
-            word = self.number(8)
-            flags, address = word & (PAGE - 1), word & ~(PAGE - 1)
-            if flags & RAM_EOS:
-                return
-            if flags & RAM_MEM_SIZE:
-                self._read_blocks(address)
-            elif flags & (RAM_ZERO | RAM_PAGE):
-                if not flags & RAM_CONTINUE:
-                    self.name()
-                self.take(PAGE if flags & RAM_PAGE else 1)
-            elif not flags & RAM_MULTIFD_FLUSH:
-                raise StreamError(f'0x{self.at:x}: RAM with flags '
-                                  f'0x{flags:x}')
-
-    def _read_blocks(self, left):
-        while left > 0:
-            self.name()
-            left -= self.number(8)
-
-    def _read_tail(self):
-        """Devices, whose sizes only their own loaders know; then the start
-        token, which is the last section, if the stream is whole."""
-        begin = self.at
-        found = self.data.rfind(b'\x0brealm-start', begin)
-        end = found - 5 if found >= 0 else len(self.data)
-        self.sections['devices'] += end - begin
-        if found < 0:
-            return
-        self.at = found + 12 + 8
-        size = self.number(4)
-        token = self.take(START_TOKEN)
-        if size > START_TOKEN:
-            raise StreamError(f'0x{found:x}: a start token of {size} bytes')
-        self.records += read_records(token[:size], self.at - START_TOKEN)
-        self.sections['realm-start'] += self.at - end + 5
+    def _add(self, item):
+        if item.section:
+            self.sections[item.section] += len(item.data)
+        self.records += item.headers
+        if item.name == 'config':
+            fields = CONFIG.unpack(item.data[-CONFIG.size - FOOTER_SIZE:
+                                             -FOOTER_SIZE])
+            self.config = dict(zip(('ram-size', 'cpus', 'ipa-width',
+                                    'measurement-algorithm', 'mte'), fields))
 
 
 def summary(stream):

@@ -25,9 +25,9 @@ import threading
 import time
 import traceback
 
-from items import Splitter          # this one knows where scripts/ is
+import items  # noqa: F401 - it knows where scripts/ is
 from realm_qmp import Qmp, QmpError
-from realm_stream import StreamError
+from realm_stream import Splitter
 from realm_vm import (REALM, Vm, VmError, end_on_signals, guest_file,
                       incoming, program, temporary_folder)
 
