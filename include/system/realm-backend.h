@@ -82,18 +82,19 @@ typedef struct RealmBackendOps {
     /*
      * Life cycle.
      *
-     * @create: called once, before the first vCPU exists.  @config stays
-     * valid for the life of the machine.
+     * @prepare: find out what the host can do, and get ready for a Realm
+     * like @config, which stays valid for the life of the machine.  Creates
+     * no Realm.  Called once, before the first vCPU exists.
      *
      * @init_ripas: [@base, @base + @size) of the protected half, @size in
      * bytes and maybe 0, is RAM from the Realm's start on.  Called between
-     * @create and the Realm's start, in ascending order.
+     * @prepare and @start, in ascending order.
      *
      * @add_image: the loader wrote @size bytes to guest RAM at @base (after
      * each machine reset).  Bytes outside RAM are ignored.
      *
-     * @run: the machine is about to run: the first time, build the Realm from
-     * its images, and start it.  After a failure no vCPU may run: @park.
+     * @start: the machine is about to run: the first time, build the Realm
+     * from its images, and start it.  After a failure no vCPU may run: @park.
      *
      * @park: the machine is about to run, and no vCPU of it may, until the
      * machine has stopped.
@@ -107,10 +108,10 @@ typedef struct RealmBackendOps {
      *
      * @count_pages: what is mapped now; false if that is not known.
      */
-    bool (*create)(const RealmConfig *config, Error **errp);
+    bool (*prepare)(const RealmConfig *config, Error **errp);
     bool (*init_ripas)(uint64_t base, uint64_t size, Error **errp);
     void (*add_image)(uint64_t base, uint64_t size);
-    bool (*run)(Error **errp);
+    bool (*start)(Error **errp);
     void (*park)(void);
     void (*stopped)(void);
     RealmPhase (*phase)(void);
@@ -190,7 +191,7 @@ const RealmConfig *realm_config(void);
 
 /*
  * This machine is a Realm from now on; both stay valid for its life.  Called
- * once, before @create.
+ * once, before @prepare.
  */
 void realm_backend_set(const RealmBackendOps *ops, const RealmConfig *config);
 

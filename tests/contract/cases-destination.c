@@ -31,10 +31,10 @@ static void is_no_source(Machine *m)
 /* This is wherever the session has not come to its end. */
 static void is_not_there_yet(Machine *m)
 {
-    no(m, RUN);
+    no(m, START);
     no(m, COMMIT);
     no(m, COMMIT);
-    no(m, RUN);
+    no(m, START);
 }
 
 static void a_destination_commits_at_the_very_end(void)
@@ -55,9 +55,9 @@ static void a_destination_commits_at_the_very_end(void)
     pair_state(p);
     is_not_there_yet(m);
     yes(m, IMPORT, .blob = yes(p->source, EXPORT_START)->blob);
-    no(m, RUN);
+    no(m, START);
     yes(m, COMMIT);
-    yes(m, RUN);
+    yes(m, START);
     works(m);
 }
 
@@ -103,7 +103,7 @@ static void nothing_is_imported_without_an_offer(void)
     no(m, IMPORT_MEMORY, .blob = pages->blob);
     no(m, COMMIT);
     no(m, IMPORT_ABORT);
-    no(m, RUN);
+    no(m, START);
     yes(m, OFFER);
 }
 
@@ -115,7 +115,7 @@ static void is_dead(Machine *m, const GByteArray *blob)
     no(m, IMPORT, .blob = blob);
     no(m, IMPORT_MEMORY, .blob = blob);
     no(m, COMMIT);
-    no(m, RUN);
+    no(m, START);
     no(m, OFFER);
     phase_is(m, REALM_PHASE_FAILED);
 }
@@ -214,7 +214,7 @@ static void records_without_contents_are_final(void)
                    &(const Args) { .blob = zeroes });
         ask(p->destination, IMPORT_MEMORY, .blob = zeroes);
         yes(p->destination, IMPORT_ABORT);
-        no(p->destination, RUN);
+        no(p->destination, START);
     }
 }
 
@@ -264,10 +264,10 @@ static void a_page_that_never_came_keeps_the_realm_from_starting(void)
     pair_state(p);
     yes(p->source, EXPORT_START);
     no(p->destination, COMMIT);
-    no(p->destination, RUN);
+    no(p->destination, START);
     yes(p->source, EXPORT_RESUME,
         .blob = yes(p->destination, IMPORT_ABORT)->blob);
-    yes(p->source, RUN);
+    yes(p->source, START);
     works(p->source);
 }
 
@@ -310,7 +310,7 @@ static void after_the_commit_nobody_gives_up(void)
     no(p->destination, IMPORT, .blob = junk);
     no(p->destination, IMPORT_MEMORY, .blob = junk);
     yes(p->destination, STOPPED);
-    yes(p->destination, RUN);
+    yes(p->destination, START);
     works(p->destination);
 }
 
@@ -331,7 +331,7 @@ static void a_destination_made_without_migration_makes_no_offer(void)
 
     no(m, OFFER);
     no(m, OFFER);
-    no(m, RUN);
+    no(m, START);
 }
 
 #define CASE(name) { #name, name }

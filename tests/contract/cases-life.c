@@ -19,7 +19,7 @@ static Machine *new_machine(void)
 /* The Realm is as if nothing but its RAM had been declared. */
 static void runs_as_declared(Machine *m)
 {
-    yes(m, RUN);
+    yes(m, START);
     guest_reads(m, CONTRACT_RAM_BASE, IMAGE_WORD);
     guest_reads(m, LAST_PAGE, 0);
     access_fails(m, CONTRACT_RAM_BASE - PAGE, CONTRACT_ABORT);
@@ -108,7 +108,7 @@ static void ripas_after_activation_is_not_permitted(void)
 {
     g_autoptr(Machine) m = new_machine();
 
-    yes(m, RUN);
+    yes(m, START);
     no(m, INIT_RIPAS, CONTRACT_RAM_TOP, CONTRACT_CHUNK);
     no(m, INIT_RIPAS, CONTRACT_RAM_TOP, 0);
     no(m, INIT_RIPAS, CONTRACT_RAM_TOP, -CONTRACT_CHUNK);
@@ -132,7 +132,7 @@ static void an_image_is_in_private_memory_and_not_in_the_hosts(void)
 
     yes(m, HOST_WRITE, PAGE_OF(0, 15), 15);
     yes(m, HOST_WRITE, PAGE_OF(1, 0), 16);      /* no image */
-    yes(m, RUN);
+    yes(m, START);
     guest_reads(m, PAGE_OF(0, 15), 15);
     guest_reads(m, PAGE_OF(1, 0), 0);
     g_assert_cmphex(yes(m, HOST_READ, CONTRACT_RAM_BASE)->value, ==, 0);
@@ -157,7 +157,7 @@ static void an_image_partly_outside_of_ram_is_taken_in_part(void)
     yes(m, HOST_WRITE, LAST_PAGE, 77);
     yes(m, ADD_IMAGE, CONTRACT_RAM_TOP - CONTRACT_CHUNK, -1);
     yes(m, ADD_IMAGE, CONTRACT_RAM_BASE - CONTRACT_CHUNK, CONTRACT_CHUNK + 1);
-    yes(m, RUN);
+    yes(m, START);
     guest_reads(m, LAST_PAGE, 77);
     guest_reads(m, CONTRACT_RAM_BASE, IMAGE_WORD);
 }
@@ -172,7 +172,7 @@ static void images_may_come_in_any_order_and_again(void)
         yes(m, ADD_IMAGE, PAGE_OF(i - 1, 8), CONTRACT_CHUNK);
     }
     yes(m, ADD_IMAGE, CONTRACT_RAM_BASE, CONTRACT_CHUNK);
-    yes(m, RUN);
+    yes(m, START);
     for (int i = 1; i <= 3; i++) {
         guest_reads(m, PAGE_OF(i, 0), i);
     }
@@ -182,11 +182,11 @@ static void an_image_after_the_start_is_ignored(void)
 {
     g_autoptr(Machine) m = new_machine();
 
-    yes(m, RUN);
+    yes(m, START);
     yes(m, HOST_WRITE, CONTRACT_RAM_BASE, 1);
     yes(m, ADD_IMAGE, CONTRACT_RAM_BASE, CONTRACT_CHUNK);
     yes(m, STOPPED);
-    yes(m, RUN);
+    yes(m, START);
     guest_reads(m, CONTRACT_RAM_BASE, IMAGE_WORD);
 }
 
@@ -194,7 +194,7 @@ static void a_realm_without_an_image_runs(void)
 {
     g_autoptr(Machine) m = machine_new("machine", &(ContractSetup) { 0 });
 
-    yes(m, RUN);
+    yes(m, START);
     works(m);
 }
 
@@ -205,7 +205,7 @@ static void a_realm_exists_from_its_start_on(void)
     g_autoptr(Machine) m = new_machine();
 
     phase_is(m, REALM_PHASE_NEW);
-    yes(m, RUN);
+    yes(m, START);
     phase_is(m, REALM_PHASE_HERE);
     yes(m, STOPPED);
     phase_is(m, REALM_PHASE_HERE);
@@ -225,13 +225,13 @@ static void stop_and_cont_change_nothing(void)
     g_autoptr(Machine) m = new_machine();
 
     yes(m, STOPPED);            /* not running yet */
-    yes(m, RUN);
+    yes(m, START);
     works(m);
     for (int i = 0; i < 3; i++) {
         yes(m, STOPPED);
         yes(m, STOPPED);
-        yes(m, RUN);
-        yes(m, RUN);
+        yes(m, START);
+        yes(m, START);
         works(m);
         guest_reads(m, CONTRACT_RAM_BASE, IMAGE_WORD);
     }
@@ -241,12 +241,12 @@ static void a_machine_that_was_parked_runs_again(void)
 {
     g_autoptr(Machine) m = new_machine();
 
-    yes(m, RUN);
+    yes(m, START);
     works(m);
     for (int i = 0; i < 2; i++) {
         yes(m, PARK);
         yes(m, STOPPED);
-        yes(m, RUN);
+        yes(m, START);
         works(m);
     }
 }
@@ -255,16 +255,16 @@ static void a_machine_that_waits_for_a_realm_makes_none(void)
 {
     g_autoptr(Machine) m = waiting_machine("machine");
 
-    no(m, RUN);
+    no(m, START);
     yes(m, PARK);
     yes(m, STOPPED);
-    no(m, RUN);
+    no(m, START);
     phase_is(m, REALM_PHASE_WAITING);
     yes(m, OFFER);
-    no(m, RUN);
+    no(m, START);
     yes(m, PARK);
     yes(m, STOPPED);
-    no(m, RUN);
+    no(m, START);
     phase_is(m, REALM_PHASE_OFFERED);
 }
 
@@ -273,7 +273,7 @@ static void limits_are_within_reason(void)
     g_autoptr(Machine) m = new_machine();
     const Answer *before = yes(m, LIMITS), *after;
 
-    yes(m, RUN);
+    yes(m, START);
     after = yes(m, LIMITS);
     g_assert_cmpint(after->extra, >, 0);
     g_assert_cmpint(after->value, >=, after->extra * REALM_PAGE_SIZE);
@@ -289,7 +289,7 @@ static void what_is_told_of_a_realm(void)
 
     g_assert_cmpint(ask(m, MEASUREMENT)->value, ==, 0);
     g_assert_false(ask(m, COUNT_PAGES)->ok);
-    yes(m, RUN);
+    yes(m, START);
     ask(m, MEASUREMENT);
     ask(m, COUNT_PAGES);
 }

@@ -150,7 +150,7 @@ static void step_to(Pair *p, State state)
 {
     switch (state) {
     case RUNNING:
-        yes(p->source, RUN);
+        yes(p->source, START);
         break;
     case ACCEPTED:
         pair_bind(p);
@@ -264,11 +264,11 @@ static void a_realm_that_left_does_nothing(void)
 
     token = yes(p->source, EXPORT_START);
     try_all(p->source, SEALED);
-    no(p->source, RUN);
+    no(p->source, START);
     phase_is(p->source, REALM_PHASE_SEALED);
     yes(p->destination, IMPORT, .blob = token->blob);
     yes(p->destination, COMMIT);
-    yes(p->destination, RUN);
+    yes(p->destination, START);
     works(p->destination);
 }
 
@@ -278,7 +278,7 @@ static void a_realm_that_came_back_is_as_before(void)
 
     come_back(p);
     try_all(p->source, BACK);
-    yes(p->source, RUN);
+    yes(p->source, START);
     works(p->source);
     pair_migrate(p);
     works(p->destination);
@@ -342,7 +342,7 @@ static void a_realm_made_without_migration_stays(void)
                                           &(ContractSetup) { .fixed = true });
     g_autoptr(Machine) other = waiting_machine("destination");
 
-    yes(m, RUN);
+    yes(m, START);
     no(m, ACCEPT, .blob = yes(other, OFFER)->blob);
     phase_is(m, REALM_PHASE_HERE);
     no(m, EXPORT_BEGIN);
@@ -358,7 +358,7 @@ static void a_session_may_be_given_up_at_any_time_before_its_start(void)
 
         yes(p->source, EXPORT_ABORT);
         no(p->source, EXPORT_ABORT);
-        yes(p->source, RUN);
+        yes(p->source, START);
         works(p->source);
         machine_free(p->destination);
         p->destination = waiting_machine("destination");
@@ -391,7 +391,7 @@ static void after_the_start_token_only_the_abort_token_helps(void)
     yes(p->source, EXPORT_RESUME, .blob = token->blob);
     phase_is(p->source, REALM_PHASE_HERE);
     no(p->source, EXPORT_RESUME, .blob = token->blob);
-    yes(p->source, RUN);
+    yes(p->source, START);
     works(p->source);
 }
 
@@ -408,7 +408,7 @@ static void an_abort_token_is_for_its_own_session(void)
     yes(p->source, EXPORT_START);
     no(p->source, EXPORT_RESUME, .blob = others->blob);
     yes(p->source, EXPORT_RESUME, .blob = mine->blob);
-    yes(p->source, RUN);
+    yes(p->source, START);
     works(p->source);
 }
 
@@ -469,7 +469,7 @@ static void a_machine_in_a_paused_session_does_not_run(void)
 {
     g_autoptr(Pair) p = pair_at(PAUSED);
 
-    no(p->source, RUN);
+    no(p->source, START);
     yes(p->source, PARK);
     yes(p->source, STOPPED);
     goes_on(p, PAUSED);

@@ -31,7 +31,7 @@ static const ContractCall source_calls[] = {
 static const ContractCall destination_calls[] = {
     CALL_OFFER, CALL_IMPORT, CALL_IMPORT, CALL_IMPORT_MEMORY,
     CALL_IMPORT_MEMORY, CALL_COMMIT, CALL_EXPORT_BEGIN, CALL_PAUSE,
-    CALL_PHASE, CALL_RUN, CALL_EXPORT_ABORT,
+    CALL_PHASE, CALL_START, CALL_EXPORT_ABORT,
 };
 
 static GByteArray *some_pages(Walk *w)

@@ -23,7 +23,7 @@ Machine *running_machine(const char *name)
 {
     Machine *m = loaded_machine(name, &(ContractSetup) { 0 });
 
-    yes(m, RUN);
+    yes(m, START);
     return m;
 }
 
@@ -245,7 +245,7 @@ void pair_start(Pair *p)
     phase_is(p->destination, REALM_PHASE_IMPORTING);
     yes(p->destination, COMMIT);
     phase_is(p->destination, REALM_PHASE_HERE);
-    yes(p->destination, RUN);
+    yes(p->destination, START);
 }
 
 void pair_migrate(Pair *p)

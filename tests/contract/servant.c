@@ -72,8 +72,8 @@ static void serve_life(Serving *s, ContractCall call)
     case CALL_ADD_IMAGE:
         s->ops->add_image(s->arg[0], s->arg[1]);
         break;
-    case CALL_RUN:
-        a->ok = s->ops->run(&s->err);
+    case CALL_START:
+        a->ok = s->ops->start(&s->err);
         if (a->ok && s->harness->ran) {
             s->harness->ran();
         }

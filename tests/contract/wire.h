@@ -14,7 +14,7 @@
 #define CONTRACT_CALLS(CALL) \
     CALL(INIT_RIPAS,    "init_ripas")       /* base, size */ \
     CALL(ADD_IMAGE,     "add_image")        /* base, size */ \
-    CALL(RUN,           "run") \
+    CALL(START,         "start") \
     CALL(PARK,          "park") \
     CALL(STOPPED,       "stopped") \
     CALL(PHASE,         "phase") \

@@ -281,7 +281,7 @@ bool double_machine_create(const DoubleMachineOptions *options, Error **errp)
 
     start(options);
     if (!probe(errp) || !create_vm(errp) ||
-        !machine.ops->create(config, errp) || !add_slot(errp) ||
+        !machine.ops->prepare(config, errp) || !add_slot(errp) ||
         !add_vcpus(errp) || !add_irqchip(errp) ||
         !machine.ops->init_ripas(config->ram_base, config->ram_size, errp)) {
         return false;
@@ -344,7 +344,7 @@ void double_machine_destroy(void)
 
 bool double_machine_run(Error **errp)
 {
-    if (!machine.ops->run(errp)) {
+    if (!machine.ops->start(errp)) {
         machine.ops->park();
         return false;
     }

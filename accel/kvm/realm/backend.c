@@ -33,7 +33,7 @@ void realm_kvm_took(RealmStep step)
     realm_phase_take(&realm_kvm.phase, step);
 }
 
-static bool create(const RealmConfig *config, Error **errp)
+static bool prepare(const RealmConfig *config, Error **errp)
 {
     if (!kvm_irqchip_in_kernel()) {
         error_setg(errp, "rme-guest: a Realm's interrupt controller is the "
@@ -66,7 +66,7 @@ static void add_image(uint64_t base, uint64_t size)
 }
 
 /* A machine that waits for a Realm makes none of its own. */
-static bool run(Error **errp)
+static bool start(Error **errp)
 {
     if (!realm_kvm_check(REALM_STEP_RUN, errp)) {
         return false;
@@ -105,10 +105,10 @@ const RealmBackendOps *realm_kvm_backend(void)
 {
     static const RealmBackendOps ops = {
         .name = "kvm",
-        .create = create,
+        .prepare = prepare,
         .init_ripas = init_ripas,
         .add_image = add_image,
-        .run = run,
+        .start = start,
         .park = park,
         .stopped = stopped,
         .phase = realm_kvm_phase,

@@ -479,7 +479,7 @@ static void park_vcpus(void)
 }
 
 /* A machine that waits for a Realm makes none of its own. */
-static bool run_realm(Error **errp)
+static bool start_realm(Error **errp)
 {
     return check(REALM_STEP_RUN, errp) &&
            (phase() != REALM_PHASE_NEW ||
@@ -496,7 +496,7 @@ static const RmmPlatform platform = {
     .migration = true,
 };
 
-static bool create(const RealmConfig *config, Error **errp)
+static bool prepare(const RealmConfig *config, Error **errp)
 {
     if (!realm_memory_init(config, errp)) {
         return false;
@@ -516,10 +516,10 @@ const RealmBackendOps *realm_tcg_backend(void)
 {
     static const RealmBackendOps ops = {
         .name = "tcg",
-        .create = create,
+        .prepare = prepare,
         .init_ripas = init_ripas,
         .add_image = add_image,
-        .run = run_realm,
+        .start = start_realm,
         .park = park_vcpus,
         .stopped = leave_recs,
         .phase = phase,

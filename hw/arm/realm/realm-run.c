@@ -5,7 +5,7 @@
  * that cannot run, or has left for the destination of its migration, keeps
  * the machine from running; a reset is a Realm's end.
  *
- * Invariants: no vCPU runs unless RealmBackendOps.run has allowed it.
+ * Invariants: no vCPU runs unless RealmBackendOps.start has allowed it.
  *
  * Lock rule: BQL.
  *
@@ -39,7 +39,7 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     /* After an internal error QEMU asks for a reset, which a Realm has not. */
     if (!running) {
         realm_backend()->stopped();
-    } else if (!realm_backend()->run(&err)) {
+    } else if (!realm_backend()->start(&err)) {
         refuse_to_run(err, allowed ? RUN_STATE_INTERNAL_ERROR
                                    : RUN_STATE_PAUSED);
     }

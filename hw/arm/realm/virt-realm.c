@@ -239,7 +239,7 @@ static bool realm_init(VirtMachineState *vms, RealmConfig *config,
     fill_config(vms, config);
     realm_backend_set(backend, config);
     realm_run_init();
-    return backend->create(config, errp) && init_ripas(vms, errp);
+    return backend->prepare(config, errp) && init_ripas(vms, errp);
 }
 
 void virt_realm_init(VirtMachineState *vms)
