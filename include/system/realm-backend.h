@@ -190,8 +190,9 @@ const RealmBackendOps *realm_backend(void);
 const RealmConfig *realm_config(void);
 
 /*
- * This machine is a Realm from now on; both stay valid for its life.  Called
- * once, before @prepare.
+ * This machine is a Realm from now on, and @ops runs it; both stay valid for
+ * its life.  Called once, before @prepare.  The rest of what makes a machine a
+ * Realm is put together in hw/arm/realm/virt-realm.c.
  */
 void realm_backend_set(const RealmBackendOps *ops, const RealmConfig *config);
 

@@ -4,8 +4,7 @@
  * Purpose: one section of the migration stream relays what the source's
  * backend exports to the destination's.  source.c and destination.c are its
  * two halves, section.c registers them, config.c is the first word of the
- * stream, start.c the last, phase.c is system/realm-phase.h, qmp.c has the
- * commands.
+ * stream, start.c the last, qmp.c has the commands.
  *
  * Invariants: blobs are opaque; this folder includes nothing of an
  * accelerator.  Where the Realm is, the backend says whenever that matters.
@@ -36,9 +35,6 @@ extern RealmMigrationCounters realm_migration_counters;
 void realm_migration_counters_reset(void);
 /* Count a blob of @size bytes that carries @pages pages. */
 void realm_migration_count(size_t size, unsigned pages);
-
-/* section.c: called once, when the machine becomes a Realm. */
-void realm_migration_init(void);
 
 /* source.c: whether a Realm may be sent through @f, to another QEMU. */
 bool realm_source_check_channel(QEMUFile *f, Error **errp);

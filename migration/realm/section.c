@@ -14,6 +14,7 @@
 #include "migration/blocker.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/realm.h"
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "realm-migration.h"

@@ -25,6 +25,7 @@
 #include "io/channel-socket.h"
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
+#include "migration/realm.h"
 #include "migration/realm/realm-migration.h"
 #include "system/realm-kvm.h"
 #include "tests/unit/realm/fake-migration.h"
@@ -223,6 +224,7 @@ static void side_start(const char *kernel, size_t page, bool incoming)
     m.images[0] = (DoubleImage) { 0, 0x3000 };
     ops = realm_kvm_backend();
     realm_backend_set(ops, &m.config);
+    realm_migration_init();
     g_assert_true(double_machine_create(&m, &error_abort));
 }
 

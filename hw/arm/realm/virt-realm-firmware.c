@@ -69,7 +69,7 @@ bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem)
 {
     const char *name = MACHINE(vms)->firmware;
 
-    if (!virt_realm_of(vms)) {
+    if (!rme_guest_of(MACHINE(vms))) {
         return false;
     }
     remove_flash(vms);

@@ -1,6 +1,12 @@
 /*
  * The virt board as a Realm: what its files share
  *
+ * Files from leaf to root: virt-realm-check.c, virt-realm-devices.c,
+ * virt-realm-firmware.c, realm-run.c, virt-realm.c; and virt-realm-kvm.c, which
+ * the board calls by itself.
+ *
+ * Lock rule: BQL.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef HW_ARM_REALM_VIRT_REALM_INTERNAL_H
@@ -9,14 +15,21 @@
 #include "hw/arm/virt.h"
 #include "target/arm/realm/rme-guest.h"
 
-/* The Realm that the machine is, or NULL. */
-RmeGuest *virt_realm_of(VirtMachineState *vms);
+/* virt-realm-check.c */
 
 /* How wide a Realm's addresses are: the board's map, and the shared bit. */
 unsigned virt_realm_ipa_bits(const VirtMachineState *vms);
 
+/* Whether the board can be a Realm as @config wants; else @errp says why. */
+bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
+                      Error **errp);
+
+/* virt-realm-devices.c */
+
 /* Refuse, from now on, devices that cannot serve a Realm. */
 void virt_realm_devices_init(void);
+
+/* virt-realm-firmware.c */
 
 /* RealmBackendOps.init_ripas of the firmware's RAM, if any. */
 bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp);

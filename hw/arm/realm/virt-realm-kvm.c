@@ -21,7 +21,7 @@
 bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
 {
     MachineState *machine = MACHINE(vms);
-    RmeGuest *guest = virt_realm_of(vms);
+    RmeGuest *guest = rme_guest_of(machine);
     Error *err = NULL;
 
     if (!guest) {
@@ -39,7 +39,7 @@ bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
 
 bool virt_realm_kvm_type(VirtMachineState *vms, int *type)
 {
-    if (!virt_realm_of(vms)) {
+    if (!rme_guest_of(MACHINE(vms))) {
         return false;
     }
     *type = realm_kvm.abi.vm_type | virt_realm_ipa_bits(vms);

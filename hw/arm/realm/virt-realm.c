@@ -1,11 +1,10 @@
 /*
- * The virt board as a Realm
+ * The virt board as a Realm: where its machine comes together
  *
- * Purpose: refuse what a Realm cannot have, before anything is started;
- * choose the IPA width and the SMC conduit; hand the rest to the backend of
- * the accelerator in use.
- *
- * Invariants: an option the user gave is obeyed or refused, never changed.
+ * Purpose: assemble() joins the parts: the accelerator's backend, the run state
+ * of the machine, the loader of images and the migration.  The rest of this
+ * file is what the board itself has to be: its conduit and the shared half of
+ * its address space.
  *
  * Lock rule: BQL.
  *
@@ -18,139 +17,71 @@
 #include "exec/address-spaces.h"
 #include "hw/arm/virt-realm.h"
 #include "hw/boards.h"
-#include "semihosting/semihost.h"
-#include "system/cpu-timers.h"
-#include "system/realm-backend.h"
+#include "migration/realm.h"
 #include "system/kvm.h"
+#include "system/realm-backend.h"
+#include "system/realm-image.h"
 #include "system/tcg.h"
-#include "target/arm/cpu.h"
-#include "target/arm/internals.h"
 #include "target/arm/kvm-consts.h"
 #include "realm-run.h"
 #include "virt-realm-internal.h"
 
-/* Names of the error messages begin with the object they are about. */
-#define REALM "rme-guest: a Realm "
-
-RmeGuest *virt_realm_of(VirtMachineState *vms)
+static const RealmBackendOps *find_backend(void)
 {
-    RmeGuest *guest = rme_guest();
-
-    return guest && MACHINE(vms)->cgs == CONFIDENTIAL_GUEST_SUPPORT(guest)
-           ? guest : NULL;
+    if (kvm_enabled()) {
+        return realm_kvm_backend();
+    }
+    return tcg_enabled() ? realm_tcg_backend() : NULL;
 }
 
-static bool check_board(VirtMachineState *vms, Error **errp)
+/* From the firmware, if that is in RAM, up to the end of RAM. */
+static void fill_config(VirtMachineState *vms, RealmConfig *config)
 {
-    if (vms->gic_version != VIRT_GIC_VERSION_3) {
-        error_setg(errp, REALM "needs GICv3; use gic-version=3");
-    } else if (vms->secure) {
-        error_setg(errp, REALM "has no EL3; leave secure=on out");
-    } else if (vms->virt) {
-        error_setg(errp, REALM "has no EL2; leave virtualization=on out");
-    } else if (vms->iommu != VIRT_IOMMU_NONE) {
-        error_setg(errp, REALM "has no SMMU, which would read its tables in "
-                   "private memory; leave iommu=smmuv3 out");
-    } else if (vms->dtb_randomness) {
-        error_setg(errp, REALM "measures its device tree; leave "
-                   "dtb-randomness=on, or dtb-kaslr-seed=on, out");
-    } else {
-        return true;
-    }
-    return false;
+    MachineState *machine = MACHINE(vms);
+    uint64_t base = vms->memmap[VIRT_MEM].base;
+
+    config->ipa_bits = virt_realm_ipa_bits(vms);
+    config->ram_base = machine->firmware ? vms->memmap[VIRT_FLASH].base : base;
+    config->ram_size = base + machine->ram_size - config->ram_base;
+    config->has_measurement_algorithm |= tcg_enabled();
+    config->cpu_type = machine->cpu_type;
+    config->num_cpus = machine->smp.cpus;
 }
 
-static bool check_emulation(Error **errp)
+static bool init_ripas(VirtMachineState *vms, Error **errp)
 {
-    if (icount_enabled()) {
-        error_setg(errp, REALM "does not count instructions; "
-                   "leave -icount out");
-    } else if (semihosting_enabled(false)) {
-        error_setg(errp, REALM "shows the host no private memory, of which "
-                   "semihosting needs some; leave -semihosting out");
-    } else {
-        return true;
-    }
-    return false;
-}
-
-static bool check_mte(VirtMachineState *vms, const RealmConfig *config,
-                      Error **errp)
-{
-    if (vms->mte && !config->mte) {
-        error_setg(errp, REALM "of RMM 1.0 has no memory tags; leave mte=on "
-                   "out of -machine, or, with an RMM that has this extension, "
-                   "add mte=on to rme-guest as well");
-        return false;
-    }
-    if (config->mte && !vms->mte) {
-        error_setg(errp, "rme-guest: mte=on needs a machine with memory "
-                   "tags; add mte=on to -machine as well, or leave it out");
-        return false;
-    }
-    return true;
-}
-
-static bool check_memory(MachineState *machine, Error **errp)
-{
-    if (machine->maxram_size > machine->ram_size) {
-        error_setg(errp, REALM "cannot grow; leave maxmem and slots out of "
-                   "-m");
-        return false;
-    }
-    if (!memory_region_is_ram(machine->ram)) {
-        error_setg(errp, REALM "has one block of memory and no NUMA nodes; "
-                   "leave -numa out");
-        return false;
-    }
-    if (machine->ram_size % REALM_PAGE_SIZE) {
-        error_setg(errp, REALM "has whole pages; "
-                   "-m %" PRIu64 " bytes is no multiple of %d",
-                   machine->ram_size, REALM_PAGE_SIZE);
-        return false;
-    }
-    return true;
-}
-
-/* How many address bits the CPU has; the error if it cannot be a Realm's. */
-static bool check_cpu(MachineState *machine, unsigned *pa_bits, Error **errp)
-{
-    const CPUArchIdList *cpus = machine->possible_cpus;
-    Object *cpu = object_new(cpus->cpus[0].type);
-    bool aarch64 = object_property_get_bool(cpu, "aarch64", NULL);
-
-    *pa_bits = aarch64 ? arm_pamax(ARM_CPU(cpu)) : 0;
-    object_unref(cpu);
-    if (!aarch64) {
-        error_setg(errp, REALM "needs an AArch64 CPU, which '%s' is not; "
-                   "use -cpu max", machine->cpu_type);
-    }
-    return aarch64;
+    return virt_realm_firmware_init_ripas(vms, errp) &&
+           realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
+                                       MACHINE(vms)->ram_size, errp);
 }
 
 /*
- * The protected half of the IPA space holds the board's highest address, and
- * the other half shows the board to the Realm once more, as shared.
+ * The parts of a Realm's machine.  The backend is prepared last: the others
+ * are in place when it registers something of its own.
  */
-unsigned virt_realm_ipa_bits(const VirtMachineState *vms)
+static bool assemble(VirtMachineState *vms, const RealmBackendOps *backend,
+                     RealmConfig *config, Error **errp)
 {
-    return MAX(64 - clz64(vms->highest_gpa) + 1, 32);
+    fill_config(vms, config);
+    realm_backend_set(backend, config);         /* who runs the Realm */
+    realm_run_init();                           /* when it runs */
+    realm_image_init(backend->add_image);       /* what it holds at first */
+    realm_migration_init();                     /* how it leaves or comes */
+    return backend->prepare(config, errp) && init_ripas(vms, errp);
 }
 
-static bool check_ipa_bits(const VirtMachineState *vms, unsigned pa_bits,
-                           Error **errp)
+static bool realm_init(VirtMachineState *vms, RealmConfig *config,
+                       Error **errp)
 {
-    unsigned bits = virt_realm_ipa_bits(vms);
+    const RealmBackendOps *backend = find_backend();
 
-    if (bits > MIN(pa_bits, 48)) {
-        error_setg(errp, REALM "on this board needs addresses of %u bits, "
-                   "but the %s has %u; use %s", bits,
-                   pa_bits < 48 ? "CPU" : "RMM", MIN(pa_bits, 48),
-                   pa_bits >= 48 ? "less memory" : tcg_enabled() ?
-                   "-cpu max" : "highmem=off, with at most 3 GiB of memory");
+    if (!backend) {
+        error_setg(errp, "rme-guest: accelerator '%s' cannot run Realms here; "
+                   "use -accel tcg", current_accel_name());
         return false;
     }
-    return true;
+    return virt_realm_check(vms, config, errp) &&
+           assemble(vms, backend, config, errp);
 }
 
 /*
@@ -176,72 +107,6 @@ static void alias_shared_half(const RealmConfig *config)
     memory_region_add_subregion_overlap(sysmem, shared + offset, alias, -1);
 }
 
-static const RealmBackendOps *find_backend(void)
-{
-    if (kvm_enabled()) {
-        return realm_kvm_backend();
-    }
-    return tcg_enabled() ? realm_tcg_backend() : NULL;
-}
-
-static bool check_abi(const RealmConfig *config, Error **errp)
-{
-    if (!kvm_enabled() && config->kvm_abi != RME_GUEST_KVM_ABI_AUTO) {
-        error_setg(errp, "rme-guest: kvm-abi=%s is for KVM; leave it out",
-                   RmeGuestKvmAbi_str(config->kvm_abi));
-        return false;
-    }
-    return true;
-}
-
-/* From the firmware, if that is in RAM, up to the end of RAM. */
-static void fill_config(VirtMachineState *vms, RealmConfig *config)
-{
-    MachineState *machine = MACHINE(vms);
-    uint64_t base = vms->memmap[VIRT_MEM].base;
-
-    config->ipa_bits = virt_realm_ipa_bits(vms);
-    config->ram_base = machine->firmware ? vms->memmap[VIRT_FLASH].base : base;
-    config->ram_size = base + machine->ram_size - config->ram_base;
-    config->has_measurement_algorithm |= tcg_enabled();
-    config->cpu_type = machine->cpu_type;
-    config->num_cpus = machine->smp.cpus;
-}
-
-static bool init_ripas(VirtMachineState *vms, Error **errp)
-{
-    return virt_realm_firmware_init_ripas(vms, errp) &&
-           realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
-                                       MACHINE(vms)->ram_size, errp);
-}
-
-static bool realm_init(VirtMachineState *vms, RealmConfig *config,
-                       Error **errp)
-{
-    MachineState *machine = MACHINE(vms);
-    const RealmBackendOps *backend = find_backend();
-    unsigned pa_bits;
-
-    if (!backend) {
-        error_setg(errp, "rme-guest: accelerator '%s' cannot run Realms here; "
-                   "use -accel tcg", current_accel_name());
-        return false;
-    }
-    if (!check_cpu(machine, &pa_bits, errp) ||
-        !check_board(vms, errp) ||
-        !check_emulation(errp) ||
-        !check_abi(config, errp) ||
-        !check_mte(vms, config, errp) ||
-        !check_memory(machine, errp) ||
-        !check_ipa_bits(vms, pa_bits, errp)) {
-        return false;
-    }
-    fill_config(vms, config);
-    realm_backend_set(backend, config);
-    realm_run_init();
-    return backend->prepare(config, errp) && init_ripas(vms, errp);
-}
-
 void virt_realm_init(VirtMachineState *vms)
 {
     MachineState *machine = MACHINE(vms);
@@ -250,7 +115,7 @@ void virt_realm_init(VirtMachineState *vms)
     if (!guest) {
         return;
     }
-    if (!virt_realm_of(vms)) {
+    if (!rme_guest_of(machine)) {
         error_report("rme-guest: the machine does not use it; add "
                      "confidential-guest-support=%s to -machine virt",
                      object_get_canonical_path_component(OBJECT(guest)));

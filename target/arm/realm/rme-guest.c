@@ -31,6 +31,12 @@ RmeGuest *rme_guest(void)
     return the_guest;
 }
 
+RmeGuest *rme_guest_of(const MachineState *machine)
+{
+    return the_guest && machine->cgs == CONFIDENTIAL_GUEST_SUPPORT(the_guest)
+           ? the_guest : NULL;
+}
+
 /* The Realm is what the options said when its machine was created. */
 static bool may_change(Error **errp)
 {
@@ -240,7 +246,7 @@ static void suggest(MachineState *machine, const char *name, const char *value)
 /* An rme-guest that no machine uses protects nothing: say so, and stop. */
 static void rme_guest_check_used(Notifier *notifier, void *unused)
 {
-    if (current_machine->cgs != CONFIDENTIAL_GUEST_SUPPORT(the_guest)) {
+    if (!rme_guest_of(current_machine)) {
         error_report("rme-guest: this machine does not use it; add "
                      "confidential-guest-support=%s to -machine virt",
                      object_get_canonical_path_component(OBJECT(the_guest)));

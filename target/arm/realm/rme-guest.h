@@ -22,4 +22,7 @@ struct RmeGuest {
 /* The one rme-guest object, or NULL. */
 RmeGuest *rme_guest(void);
 
+/* The rme-guest object that @machine uses: @machine is a Realm; or NULL. */
+RmeGuest *rme_guest_of(const MachineState *machine);
+
 #endif

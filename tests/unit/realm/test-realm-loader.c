@@ -20,6 +20,7 @@
 #include "qapi/qapi-types-migration.h"
 #include "io/channel-buffer.h"
 #include "migration/migration-stats.h"
+#include "migration/realm.h"
 #include "migration/realm/realm-migration.h"
 #include "fake-backend.h"
 #include "fake-migration.h"
@@ -356,6 +357,7 @@ int main(int argc, char **argv)
     backend.import_memory = import_memory;
     backend.commit = commit;
     realm_backend_set(&backend, &config);
+    realm_migration_init();
 
     chunks = g_array_new(false, false, sizeof(Chunk));
     blobs = g_ptr_array_new();

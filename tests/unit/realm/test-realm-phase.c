@@ -1,5 +1,5 @@
 /*
- * The state machine of a Realm (migration/realm/phase.c)
+ * The state machine of a Realm (system/realm/realm-phase.c)
  *
  * Purpose: every pair of phases against a list of edges written down here,
  * for the most part after the states and steps of docs/specs/

@@ -20,6 +20,7 @@
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/postcopy-ram.h"
+#include "migration/realm.h"
 #include "migration/realm/realm-migration.h"
 #include "migration/realm/record.h"
 #include "fake-backend.h"
@@ -1365,6 +1366,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     config = default_config;
     realm_backend_set(&fake_backend, &config);
+    realm_migration_init();
 
     g_test_add_func("/realm/section/every-page-arrives-in-its-last-version",
                     test_moves);

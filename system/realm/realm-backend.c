@@ -11,9 +11,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/realm-image.h"
 #include "system/realm-backend.h"
-#include "realm-migration.h"
 
 static const RealmBackendOps *the_backend;
 static const RealmConfig *the_config;
@@ -34,12 +32,4 @@ void realm_backend_set(const RealmBackendOps *backend,
     assert(!the_backend);
     the_backend = backend;
     the_config = config;
-    realm_migration_init();
-}
-
-void realm_image_written(hwaddr addr, uint64_t size)
-{
-    if (the_backend) {
-        the_backend->add_image(addr, size);
-    }
 }

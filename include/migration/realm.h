@@ -1,0 +1,16 @@
+/*
+ * Live migration of Realms: what the machine asks of it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef INCLUDE_MIGRATION_REALM_H
+#define INCLUDE_MIGRATION_REALM_H
+
+/*
+ * The machine is a Realm (realm_backend_set): register its sections of the
+ * stream, and block its migration if rme-guest says migration=off.  Called
+ * once, under the BQL, before @prepare of the backend.  Errors end the program.
+ */
+void realm_migration_init(void);
+
+#endif
