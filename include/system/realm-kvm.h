@@ -1,9 +1,9 @@
 /*
- * What QEMU's KVM code asks about Realms
+ * What QEMU's KVM code and the virt board ask about Realms with KVM
  *
- * Purpose: the functions that hooks in accel/kvm/kvm-all.c and
- * target/arm/kvm.c call.  In a VM that is not a Realm, all of them do nothing
- * and say so.
+ * Purpose: first what the board asks before the VM exists; then the functions
+ * that hooks in accel/kvm/kvm-all.c and target/arm/kvm.c call.  In a VM that is
+ * not a Realm, the latter do nothing and say so.
  *
  * Lock rule: BQL, but for realm_kvm_convert and realm_kvm_refuse_exit, which a
  * vCPU's thread calls without it, and realm_kvm_copy_tags.
@@ -14,11 +14,25 @@
 #define SYSTEM_REALM_KVM_H
 
 #include "exec/memory.h"
+#include "qapi/qapi-types-rme-guest.h"
 #include "system/kvm.h"
 
 struct kvm_run;
 
 #ifdef TARGET_AARCH64
+
+/*
+ * Find out which interface of Realms the kernel has, or only whether it has
+ * @wanted, with VMs that are closed again; the VM of @s need not exist yet.
+ * False with @errp set if there can be no Realm.
+ */
+bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp);
+
+/* Once that was found out: the most address bits of a Realm, shared one too. */
+unsigned realm_kvm_max_ipa_bits(void);
+
+/* And the argument for KVM_CREATE_VM of a Realm with @ipa_bits of them. */
+int realm_kvm_vm_type(unsigned ipa_bits);
 
 /* The VM is, or is about to be, a Realm's. */
 bool realm_kvm_active(void);

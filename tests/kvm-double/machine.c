@@ -13,6 +13,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/rcu_queue.h"
 #include "qemu/units.h"
+#include "system/realm-kvm.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "internal.h"
 #include "machine.h"
@@ -244,7 +245,7 @@ static bool probe(Error **errp)
 static bool create_vm(Error **errp)
 {
     machine.state.vmfd = CALL(machine.state.fd, KVM_CREATE_VM,
-                              realm_kvm.abi.vm_type | machine.config.ipa_bits,
+                              realm_kvm_vm_type(machine.config.ipa_bits),
                               errp);
     return machine.state.vmfd >= 0;
 }

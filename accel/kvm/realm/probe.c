@@ -23,6 +23,7 @@
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "system/kvm_int.h"
+#include "system/realm-kvm.h"
 #include "realm-kvm.h"
 #include "trace.h"
 
@@ -275,4 +276,14 @@ bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
     }
     explain(&trial, wanted, errp);
     return false;
+}
+
+unsigned realm_kvm_max_ipa_bits(void)
+{
+    return realm_kvm.abi.max_ipa_bits;
+}
+
+int realm_kvm_vm_type(unsigned ipa_bits)
+{
+    return realm_kvm.abi.vm_type | ipa_bits;
 }

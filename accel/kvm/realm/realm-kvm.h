@@ -88,13 +88,6 @@ void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
 bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,
                           const char *what, Error **errp);
 
-/*
- * probe.c: find out what the kernel accepts, or only whether it accepts
- * @wanted, with VMs that are closed again; the VM of @s need not exist yet.
- * Fills in realm_kvm.abi.
- */
-bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp);
-
 /* backend.c: realm_phase_check and realm_phase_take of the Realm's phase. */
 RealmPhase realm_kvm_phase(void);
 bool realm_kvm_check(RealmStep step, Error **errp);

@@ -14,7 +14,7 @@
 #include "hw/arm/virt-realm.h"
 #include "hw/boards.h"
 #include "system/kvm_int.h"
-#include "accel/kvm/realm/realm-kvm.h"
+#include "system/realm-kvm.h"
 #include "target/arm/realm/rme-guest.h"
 #include "virt-realm-internal.h"
 
@@ -32,7 +32,7 @@ bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
         error_report_err(err);
         return false;
     }
-    *max_bits = realm_kvm.abi.max_ipa_bits - 1;
+    *max_bits = realm_kvm_max_ipa_bits() - 1;
     machine->cgs->require_guest_memfd = true;
     return true;
 }
@@ -42,6 +42,6 @@ bool virt_realm_kvm_type(VirtMachineState *vms, int *type)
     if (!rme_guest_of(MACHINE(vms))) {
         return false;
     }
-    *type = realm_kvm.abi.vm_type | virt_realm_ipa_bits(vms);
+    *type = realm_kvm_vm_type(virt_realm_ipa_bits(vms));
     return true;
 }
