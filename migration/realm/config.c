@@ -1,9 +1,10 @@
 /*
  * Live migration of Realms: what source and destination must have in common
  *
- * Purpose: the first section of the stream, so that a destination that was
- * started with other options says which ones, before RAM arrives.  This is
- * for the user: what counts is compared again, under seal, by the RMM.
+ * Purpose: the first section of the stream.  If the destination was started
+ * with other options than the source, it says which ones before RAM arrives.
+ * This is for the user only: the RMM compares again what it relies on, in data
+ * that is authenticated.
  *
  * Lock rule: BQL.
  *
@@ -28,7 +29,7 @@ typedef struct RealmWireConfig {
 
 static RealmWireConfig wire;
 
-static void fill(RealmWireConfig *c)
+static void fill_wire_config(RealmWireConfig *c)
 {
     const RealmConfig *config = realm_config();
 
@@ -58,7 +59,7 @@ static const char *difference(const RealmWireConfig *a,
 
 static int realm_config_pre_save(void *opaque)
 {
-    fill(opaque);
+    fill_wire_config(opaque);
     return 0;
 }
 
@@ -68,7 +69,7 @@ static int realm_config_post_load(void *opaque, int version_id)
     const char *option;
     Error *err = NULL;
 
-    fill(&own);
+    fill_wire_config(&own);
     option = difference(opaque, &own);
     if (!option) {
         return 0;

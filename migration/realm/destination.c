@@ -1,13 +1,21 @@
 /*
  * Live migration of Realms: the destination half of the "realm" section
  *
- * Purpose: hand every blob of the stream to the backend.
+ * Purpose: hand every blob of the stream to the backend, and commit when the
+ * stream has ended well.
  *
- * Invariants: the size of a blob is bounded before it is read; a blob is
- * used only by the backend, which authenticates it; the first failure ends
- * the migration, and this machine says how the source gets its Realm back.
+ * After the commit the destination cannot give the Realm back, so the commit
+ * waits until nothing can fail any more, which is the end of the stream.  QEMU
+ * calls no handler there, but it waits for the threads that help to load, and
+ * one of them is ours.  QEMU also takes a stream that ends early for a whole
+ * one; so this thread reports a start token that is missing.
  *
- * Lock rule: realm-migration.h.
+ * Invariants: the size of a blob is bounded before it is read.  Only the
+ * backend uses a blob, and authenticates it first.  Without a start token
+ * nothing is committed, and without a commit no vCPU runs.  The first failure
+ * ends the migration, and this machine says how the source gets its Realm back.
+ *
+ * Lock rule: BQL; the thread takes it when the stream has ended.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,15 +24,17 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-realm.h"
 #include "qemu/error-report.h"
-#include "system/system.h"
+#include "qemu/main-loop.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/postcopy-ram.h"
+#include "system/system.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "trace.h"
 
-/* The abort token was made and told: once is enough. */
-static bool given_up;
+static bool given_up;           /* the abort token was made and told */
+static bool token_imported;     /* the start token of this stream */
 
 static const char *record_name(RealmRecordType type)
 {
@@ -41,7 +51,7 @@ static bool import_blob(RealmRecordType type, const void *blob, size_t size,
 
     trace_realm_destination_record(record_name(type), size, pages, ok);
     if (ok) {
-        realm_migration_count(size, pages);
+        realm_counters_add_blob(size, pages);
     }
     return ok;
 }
@@ -85,8 +95,8 @@ void realm_destination_fail(void)
     qapi_event_send_realm_migration_failed(token);
 }
 
-/* The connection may end where no section of ours is loaded. */
-static void exiting(Notifier *notifier, void *unused)
+/* The connection may break before or after our sections are loaded. */
+static void fail_at_exit(Notifier *notifier, void *unused)
 {
     if (!given_up) {
         realm_destination_fail();
@@ -94,10 +104,10 @@ static void exiting(Notifier *notifier, void *unused)
 }
 
 /*
- * Postcopy starts the machine before the stream has ended, and a stream can
- * begin it whatever the capabilities are.
+ * Postcopy would start the machine before the stream has ended, and a stream
+ * can begin it whatever the capabilities are.
  */
-static int postcopy_event(NotifierWithReturn *notifier, void *opaque,
+static int refuse_postcopy(NotifierWithReturn *notifier, void *opaque,
                           Error **errp)
 {
     struct PostcopyNotifyData *data = opaque;
@@ -112,8 +122,8 @@ static int postcopy_event(NotifierWithReturn *notifier, void *opaque,
 
 void realm_destination_init(void)
 {
-    static Notifier at_exit = { .notify = exiting };
-    static NotifierWithReturn postcopy = { .notify = postcopy_event };
+    static Notifier at_exit = { .notify = fail_at_exit };
+    static NotifierWithReturn postcopy = { .notify = refuse_postcopy };
 
     qemu_add_exit_notifier(&at_exit);
     postcopy_add_notifier(&postcopy);
@@ -145,8 +155,8 @@ static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
     }
 }
 
-/* QEMU has refused versions above ours. */
-static bool load(QEMUFile *f, int version_id, Error **errp)
+/* QEMU itself refuses versions above ours. */
+static bool load_section(QEMUFile *f, int version_id, Error **errp)
 {
     RealmMigrationLimits limits;
     g_autofree uint8_t *buf = NULL;
@@ -161,19 +171,68 @@ static bool load(QEMUFile *f, int version_id, Error **errp)
     return load_records(f, buf, limits.max_blob, errp);
 }
 
+bool realm_destination_import_token(const void *token, size_t size,
+                                    Error **errp)
+{
+    token_imported = realm_backend()->import(token, size, errp);
+    return token_imported;
+}
+
+static bool commit(Error **errp)
+{
+    if (!token_imported) {
+        error_setg(errp, "Realm: the stream ended without its start token");
+        return false;
+    }
+    return realm_backend()->commit(errp);
+}
+
+/* Runs in a thread of QEMU's that helps to load; it may take the BQL. */
+static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    bool ok;
+
+    qemu_event_wait(&mis->main_thread_load_event);
+    if (qatomic_read(should_quit) || qemu_file_get_error(mis->from_src_file) ||
+        migrate_has_error(migrate_get_current())) {
+        return true;    /* the stream was not loaded, and QEMU knows */
+    }
+    bql_lock();
+    ok = commit(errp);
+    if (!ok) {
+        error_report_err(error_copy(*errp));
+        /* QEMU tells the source at its end that loading went wrong. */
+        qemu_file_set_error(mis->from_src_file, -EINVAL);
+    }
+    bql_unlock();
+    return ok;
+}
+
 int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     given_up = false;
-    return realm_start_load_setup(errp);
+    token_imported = false;
+    if (!migration_incoming_get_current()->from_src_file) {
+        error_setg(errp, "Realm: it is loaded from a migration only; start "
+                   "the destination with -incoming defer");
+        return -EINVAL;
+    }
+    if (!realm_check_capabilities(errp)) {
+        return -EINVAL;
+    }
+    qemu_loadvm_start_load_thread(commit_at_end, NULL);
+    return 0;
 }
 
-/* Whatever of the stream failed, also what is not ours. */
+/* Called whatever part of the stream failed, also one that is not ours. */
 int realm_destination_cleanup(void *opaque)
 {
     if (!given_up) {
         realm_destination_fail();
     }
-    realm_start_load_cleanup();
+    /* The thread may still wait, if QEMU gave up before its main loop. */
+    qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
     return 0;
 }
 
@@ -181,7 +240,7 @@ int realm_destination_load(QEMUFile *f, void *opaque, int version_id)
 {
     Error *err = NULL;
 
-    if (load(f, version_id, &err)) {
+    if (load_section(f, version_id, &err)) {
         return 0;
     }
     migrate_set_error(migrate_get_current(), err);

@@ -1,5 +1,8 @@
 /*
- * Live migration of Realms: QMP commands
+ * Realms: QMP commands
+ *
+ * Purpose: the commands of qapi/realm.json.  They check what only QEMU knows,
+ * like a migration under way; all else the backend accepts or refuses.
  *
  * Lock rule: BQL.
  *
@@ -70,7 +73,10 @@ RealmInfo *qmp_query_realm(Error **errp)
     return info;
 }
 
-/* In base64: what was offered here, and what was accepted last. */
+/*
+ * In base64: the offer made here, and the one accepted last.  The backend has
+ * neither: it gives an offer once, and an RMM refuses to accept one twice.
+ */
 static char *the_offer, *the_accepted;
 
 static bool make_offer(const RealmBackendOps *backend, Error **errp)
@@ -90,7 +96,7 @@ static bool make_offer(const RealmBackendOps *backend, Error **errp)
     return true;
 }
 
-static bool check_waits(RealmPhase phase, Error **errp)
+static bool check_may_offer(RealmPhase phase, Error **errp)
 {
     if (phase == REALM_PHASE_IMPORTING || phase == REALM_PHASE_FAILED) {
         error_setg(errp, "Realm: this destination has used its offer, and is "
@@ -102,13 +108,13 @@ static bool check_waits(RealmPhase phase, Error **errp)
            realm_phase_check(phase, REALM_STEP_OFFER, errp);
 }
 
-/* As long as nothing has come, a second try gets the same offer. */
+/* Until something of a migration has come, the same offer is given again. */
 RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
 {
     const RealmBackendOps *backend = need_realm(errp);
     RealmMigrationOffer *offer;
 
-    if (!backend || !check_waits(backend->phase(), errp) ||
+    if (!backend || !check_may_offer(backend->phase(), errp) ||
         (backend->phase() != REALM_PHASE_OFFERED &&
          !make_offer(backend, errp))) {
         return NULL;
@@ -141,10 +147,10 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
 }
 
 /*
- * Whether there is a Realm here that may accept an offer; @again: the one that
- * it has accepted.
+ * Whether there is a Realm here that may accept an offer.  @again: it is the
+ * one that the Realm has accepted already.
  */
-static bool check_can_go(bool again, Error **errp)
+static bool check_may_accept(bool again, Error **errp)
 {
     RealmPhase phase = realm_backend()->phase();
 
@@ -177,10 +183,10 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
     again = backend->phase() == REALM_PHASE_ACCEPTED &&
             g_strcmp0(offer, the_accepted) == 0;
     blob = decode(offer, "an offer", "realm-migration-offer", &size, errp);
-    if (!blob || !check_can_go(again, errp) || again) {
-        return;                 /* again: nothing was sent, it serves still */
+    if (!blob || !check_may_accept(again, errp) || again) {
+        return;                 /* again: it was not used, and stays good */
     }
-    /* What an earlier migration could not give up gives way as well. */
+    /* End the session of an earlier migration, if that could not do it. */
     g_clear_pointer(&the_accepted, g_free);
     if (realm_source_abort(errp) && backend->accept(blob, size, errp)) {
         the_accepted = g_strdup(offer);
@@ -241,7 +247,6 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
 
 RealmMigrationStats *qmp_query_realm_migration(Error **errp)
 {
-    const RealmMigrationCounters *c = &realm_migration_counters;
     const RealmBackendOps *backend = need_realm(errp);
     RealmMigrationStats *stats;
     RealmPhase phase;
@@ -253,12 +258,6 @@ RealmMigrationStats *qmp_query_realm_migration(Error **errp)
     stats = g_new0(RealmMigrationStats, 1);
     stats->phase = realm_phase_qmp(phase);
     stats->holds = realm_phase_holds(phase);
-    stats->private_pages = stat64_get(&c->private_pages);
-    stats->tag_pages = stat64_get(&c->tag_pages);
-    stats->bundles = stat64_get(&c->bundles);
-    stats->bytes = stat64_get(&c->bytes);
-    stats->rounds = stat64_get(&c->rounds);
-    stats->remaining = stat64_get(&c->remaining);
-    stats->total = stat64_get(&c->total);
+    realm_counters_get(stats);
     return stats;
 }

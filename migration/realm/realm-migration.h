@@ -1,45 +1,112 @@
 /*
- * Live migration of Realms: what the files of the "realm" section share
+ * Live migration of Realms: what the files of this folder share
  *
- * Purpose: one section of the migration stream relays what the source's
- * backend exports to the destination's.  source.c and destination.c are its
- * two halves, section.c registers them, config.c is the first word of the
- * stream, start.c the last, qmp.c has the commands.
+ * Purpose: the "realm" section of the migration stream relays what the source's
+ * backend exports to the destination's backend.
  *
- * Invariants: blobs are opaque; this folder includes nothing of an
- * accelerator.  Where the Realm is, the backend says whenever that matters.
+ * Files from leaf to root; each uses only those above it:
  *
- * Lock rule: the source's state belongs to the migration thread while a
- * migration is active (setup and completion have the BQL as well); the
- * destination's to the thread that loads.  Statistics are atomic.
+ *     record.c        how blobs are framed in the stream (record.h)
+ *     counters.c      how far a migration is
+ *     supported.c     which kinds of migration work with a Realm
+ *     config.c        "realm-config", the first section of the stream
+ *     destination.c   the half of "realm" that loads, and the commit
+ *     start.c         "realm-ready" and "realm-start", the last sections
+ *     source.c        the half of "realm" that saves
+ *     section.c       registers all of that (include/migration/realm.h)
+ *     qmp.c           the commands
+ *
+ * Invariants: blobs are opaque, and no file here includes one of an
+ * accelerator.  The backend says where the Realm is, and is asked each time
+ * that matters.
+ *
+ * Lock rule: the state of the source belongs to the migration thread while a
+ * migration is active (setup and completion have the BQL as well), that of the
+ * destination to the thread that loads.  Counters are atomic.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef MIGRATION_REALM_REALM_MIGRATION_H
 #define MIGRATION_REALM_REALM_MIGRATION_H
 
-#include "qemu/stats64.h"
+#include "qapi/qapi-types-realm.h"
 #include "migration/qemu-file.h"
 #include "system/realm-backend.h"
 
 #define REALM_SECTION "realm"
 #define REALM_SECTION_VERSION 1
 
-typedef struct RealmMigrationCounters {
-    Stat64 private_pages, tag_pages, bundles, bytes, rounds;
-    Stat64 remaining, total;    /* bytes of private memory */
-} RealmMigrationCounters;
+/* counters.c */
 
-extern RealmMigrationCounters realm_migration_counters;
+/* A migration begins at the source. */
+void realm_counters_reset(void);
 
-void realm_migration_counters_reset(void);
-/* Count a blob of @size bytes that carries @pages pages. */
-void realm_migration_count(size_t size, unsigned pages);
+/* A blob of @size bytes that carries @pages pages was sent or loaded. */
+void realm_counters_add_blob(size_t size, unsigned pages);
 
-/* source.c: whether a Realm may be sent through @f, to another QEMU. */
-bool realm_source_check_channel(QEMUFile *f, Error **errp);
+/* A round begins, in which @pages pages are to be exported. */
+void realm_counters_begin_round(uint64_t pages);
 
-/* See SaveVMHandlers for when each is called, and its result. */
+/* Pages of the round that are yet to be exported. */
+void realm_counters_set_remaining(uint64_t pages);
+uint64_t realm_counters_remaining(void);
+
+/* Fill in all of @stats but phase and holds. */
+void realm_counters_get(RealmMigrationStats *stats);
+
+/* supported.c: each says in @errp what to do instead. */
+
+/* Whether the mode and all capabilities that are on work with a Realm. */
+bool realm_check_capabilities(Error **errp);
+
+/* Whether a Realm may be sent through @f: only to another QEMU. */
+bool realm_check_channel(QEMUFile *f, Error **errp);
+
+/* config.c */
+
+/* Register the first section of the stream. */
+void realm_config_register(void);
+
+/* destination.c */
+
+/* Called once, when the machine is created. */
+void realm_destination_init(void);
+
+/*
+ * This machine will never run the Realm: returns the abort token in base64,
+ * which the caller frees; NULL with @errp set if the backend refuses.
+ */
+char *realm_destination_give_up(Error **errp);
+
+/* Give up because of a failure, and tell log and QMP. */
+void realm_destination_fail(void);
+
+/* The start token came, @size bytes at @token. */
+bool realm_destination_import_token(const void *token, size_t size,
+                                    Error **errp);
+
+/* See SaveVMHandlers. */
+int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp);
+int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
+int realm_destination_cleanup(void *opaque);
+
+/* start.c */
+
+/* Register the last two sections of the stream. */
+void realm_start_register(void);
+
+/* Keep them the last two, whatever was plugged in meanwhile. */
+void realm_start_move_last(void);
+
+/*
+ * How long the source waits for the destination's confirmation, in ms, beside
+ * what follows from downtime-limit; only tests change it.
+ */
+extern unsigned realm_start_base_ms;
+
+/* source.c */
+
+/* See SaveVMHandlers. */
 int realm_source_prepare(void *opaque, Error **errp);
 int realm_source_setup(QEMUFile *f, void *opaque, Error **errp);
 void realm_source_pending_estimate(void *opaque, uint64_t *must_precopy,
@@ -50,51 +117,13 @@ int realm_source_iterate(QEMUFile *f, void *opaque);
 int realm_source_complete(QEMUFile *f, void *opaque);
 void realm_source_cleanup(void *opaque);
 
-/* Whether all capabilities that are on were seen to work with Realms. */
-bool realm_check_capabilities(Error **errp);
-
 /*
- * Give up what a migration has left open, if no migration needs it.  False
- * with @errp set if the backend cannot now; then ask again.
+ * End the session that a migration has left open, if there is one.  False with
+ * @errp set if the backend cannot do that now; the caller may ask again.
  */
 bool realm_source_abort(Error **errp);
 
-/* The machine is about to run: a session that has paused it is over. */
+/* The machine is about to run: end a session that has paused the Realm. */
 void realm_source_resume(void);
-
-/* destination.c: called once. */
-void realm_destination_init(void);
-
-/*
- * This machine will never run the Realm: the abort token in base64, which the
- * caller frees; NULL with @errp set if the Realm cannot be given up.
- */
-char *realm_destination_give_up(Error **errp);
-
-/* Give up because of a failure, and tell everybody. */
-void realm_destination_fail(void);
-
-int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp);
-int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
-int realm_destination_cleanup(void *opaque);
-
-/* config.c: register the first section of the stream. */
-void realm_config_register(void);
-
-/* start.c: register the last two sections of the stream. */
-void realm_start_register(void);
-
-/* For load_setup and load_cleanup: what commits when the stream ends well. */
-int realm_start_load_setup(Error **errp);
-void realm_start_load_cleanup(void);
-
-/*
- * How long the source waits for the answer, beside what follows from
- * downtime-limit; only tests change it.
- */
-extern unsigned realm_start_base_ms;
-
-/* Keep them the last two, whatever was plugged in meanwhile. */
-void realm_start_move_last(void);
 
 #endif

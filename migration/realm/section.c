@@ -1,8 +1,8 @@
 /*
  * Live migration of Realms: the "realm" section of the stream
  *
- * Purpose: register the section, and see to it that a Realm whose migration
- * failed runs on.
+ * Purpose: register the section and what belongs to it, and let a Realm whose
+ * migration has failed run on.
  *
  * Lock rule: realm-migration.h.
  *
@@ -19,31 +19,6 @@
 #include "system/runstate.h"
 #include "realm-migration.h"
 
-RealmMigrationCounters realm_migration_counters;
-
-void realm_migration_counters_reset(void)
-{
-    RealmMigrationCounters *c = &realm_migration_counters;
-
-    stat64_set(&c->private_pages, 0);
-    stat64_set(&c->tag_pages, 0);
-    stat64_set(&c->bundles, 0);
-    stat64_set(&c->bytes, 0);
-    stat64_set(&c->rounds, 0);
-    stat64_set(&c->remaining, 0);
-    stat64_set(&c->total, 0);
-}
-
-void realm_migration_count(size_t size, unsigned pages)
-{
-    RealmMigrationCounters *c = &realm_migration_counters;
-
-    stat64_add(&c->bundles, 1);
-    stat64_add(&c->bytes, size);
-    stat64_add(&c->private_pages, pages);
-    stat64_add(&c->tag_pages, realm_config()->mte ? pages : 0);
-}
-
 /*
  * QEMU starts the vCPUs of the source again before it cleans a failed
  * migration up, so the session has to end here.
@@ -55,13 +30,15 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     }
 }
 
-/* Before QEMU looks for a return path, which a file does not have. */
-static int migration_event(NotifierWithReturn *notifier, MigrationEvent *e,
-                           Error **errp)
+/*
+ * Refuse a file before QEMU looks for a return path, which a file does not
+ * have: its message would not help.
+ */
+static int refuse_file(NotifierWithReturn *notifier, MigrationEvent *e,
+                       Error **errp)
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP &&
-        !realm_source_check_channel(migrate_get_current()->to_dst_file,
-                                    errp)) {
+        !realm_check_channel(migrate_get_current()->to_dst_file, errp)) {
         return -EPERM;
     }
     return 0;
@@ -95,7 +72,7 @@ void realm_migration_init(void)
     }
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
-    migration_add_notifier(&notifier, migration_event);
+    migration_add_notifier(&notifier, refuse_file);
     realm_destination_init();
     realm_config_register();
     realm_start_register();

@@ -1,18 +1,18 @@
 /*
  * Live migration of Realms: the source half of the "realm" section
  *
- * Purpose: rounds of dirty pages, then the Realm's state.  A round begins
- * when the backend is asked which pages are to be exported; these go out in
- * bundles; an epoch token closes it.
+ * Purpose: send rounds of dirty pages, then the Realm's state.  A round begins
+ * when the backend is asked which pages are to be exported.  They are sent in
+ * bundles, and an epoch token closes the round.
  *
- *     setup      session header and immutable state
- *     iterate    memory bundles until the rate limit or the round's end
- *     pending    round at its end: epoch token, next round
- *     complete   pause; last round; map, RECs
+ *     setup      session header and immutable state; the first round begins
+ *     iterate    memory bundles, up to the rate limit or the end of the round
+ *     pending    epoch token; the next round begins
+ *     complete   pause; the rest of the round, one more round; map and RECs
  *     (start.c)  start token, after all devices
  *
- * Invariants: from `cursor` on, `pages` has the pages known to be to export;
- * a page is sent at most once in an epoch.
+ * Invariants: from `cursor` on, `pages` has the pages of this round that are
+ * yet to be exported.  A page is sent at most once in an epoch.
  *
  * Lock rule: realm-migration.h.
  *
@@ -24,7 +24,6 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "io/channel-file.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/options.h"
@@ -37,73 +36,25 @@ static struct {
     RealmMigrationLimits limits;
     unsigned long *pages;       /* bitmap: to be exported */
     uint64_t num_pages;         /* bits in it */
-    uint64_t remaining;         /* bits set in it */
     uint64_t cursor;            /* where in the bitmap the round is */
     uint8_t *buf;               /* limits.max_blob bytes */
     uint8_t *token;             /* epoch token that waits to be sent */
     size_t token_size;
 } source;
 
-/* What a page costs in the stream. */
+/* About how many bytes of the stream a page takes. */
 static uint64_t page_bytes(void)
 {
     return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
 }
 
 /* Report @err (freed) as the reason why the migration fails. */
-static int fail(QEMUFile *f, Error *err)
+static int fail_migration(QEMUFile *f, Error *err)
 {
     migrate_set_error(migrate_get_current(), err);
     qemu_file_set_error(f, -EINVAL);
     error_report_err(err);
     return -EINVAL;
-}
-
-/* Those that a test has seen at work with a Realm; no other is allowed. */
-static bool is_proven(MigrationCapability capability)
-{
-    switch (capability) {
-    case MIGRATION_CAPABILITY_AUTO_CONVERGE:
-    case MIGRATION_CAPABILITY_EVENTS:
-    case MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE:
-    case MIGRATION_CAPABILITY_PAUSE_BEFORE_SWITCHOVER:
-    case MIGRATION_CAPABILITY_RETURN_PATH:
-    case MIGRATION_CAPABILITY_SWITCHOVER_ACK:
-    case MIGRATION_CAPABILITY_VALIDATE_UUID:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* The capability that Realms cannot have, or NULL. */
-static const char *unproven(void)
-{
-    const bool *on = migrate_get_current()->capabilities;
-
-    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
-        if (on[i] && !is_proven(i)) {
-            return MigrationCapability_str(i);
-        }
-    }
-    return NULL;
-}
-
-bool realm_check_capabilities(Error **errp)
-{
-    const char *name = unproven();
-
-    if (name) {
-        error_setg(errp, "Realm: %s does not work with Realms; turn it off",
-                   name);
-        return false;
-    }
-    if (migrate_mode() != MIG_MODE_NORMAL) {
-        error_setg(errp, "Realm: mode %s does not work with Realms; set it to "
-                   "normal", MigMode_str(migrate_mode()));
-        return false;
-    }
-    return true;
 }
 
 int realm_source_prepare(void *opaque, Error **errp)
@@ -134,7 +85,6 @@ static void alloc_buffers(void)
     source.buf = g_malloc(source.limits.max_blob);
     source.token = g_malloc(source.limits.max_blob);
     source.token_size = 0;
-    source.remaining = 0;
     source.cursor = 0;
     source.epoch_due = false;
 }
@@ -143,13 +93,7 @@ static void send_blob(QEMUFile *f, RealmRecordType type, size_t size,
                       unsigned pages)
 {
     realm_record_put(f, type, source.buf, size);
-    realm_migration_count(size, pages);
-}
-
-static void set_remaining(uint64_t pages)
-{
-    source.remaining = pages;
-    stat64_set(&realm_migration_counters.remaining, pages * REALM_PAGE_SIZE);
+    realm_counters_add_blob(size, pages);
 }
 
 static bool start_round(Error **errp)
@@ -160,33 +104,8 @@ static bool start_round(Error **errp)
         return false;
     }
     source.cursor = 0;
-    set_remaining(n);
-    stat64_add(&realm_migration_counters.rounds, 1);
+    realm_counters_begin_round(n);
     trace_realm_source_round(n);
-    return true;
-}
-
-/*
- * A file can be loaded more than once, so that the Realm would run more than
- * once, and from an old state.
- */
-bool realm_source_check_channel(QEMUFile *f, Error **errp)
-{
-    Object *ioc = OBJECT(qemu_file_get_ioc(f));
-    struct stat st;
-
-    if (migrate_rdma()) {       /* known from when the channel is open */
-        error_setg(errp, "Realm: RDMA does not work with Realms; use a "
-                   "socket");
-        return false;
-    }
-    if (object_dynamic_cast(ioc, TYPE_QIO_CHANNEL_FILE) &&
-        fstat(QIO_CHANNEL_FILE(ioc)->fd, &st) == 0 &&
-        (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
-        error_setg(errp, "Realm: it cannot be saved to a file; "
-                   "migrate it to another QEMU instead");
-        return false;
-    }
     return true;
 }
 
@@ -194,10 +113,10 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     ssize_t size;
 
-    if (!realm_source_check_channel(f, errp)) {
+    if (!realm_check_channel(f, errp)) {
         return -EPERM;
     }
-    realm_migration_counters_reset();
+    realm_counters_reset();
     alloc_buffers();
     size = realm_backend()->export_begin(source.buf, errp);
     if (size < 0) {
@@ -207,8 +126,6 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!start_round(errp)) {
         return -EINVAL;
     }
-    stat64_set(&realm_migration_counters.total,
-               source.remaining * REALM_PAGE_SIZE);
     realm_record_put(f, REALM_RECORD_END, NULL, 0);
     return 0;
 }
@@ -219,6 +136,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
  */
 static unsigned next_pages(uint64_t *pages)
 {
+    const uint64_t remaining = realm_counters_remaining();
     uint64_t page = source.cursor;
     unsigned n = 0;
 
@@ -230,8 +148,8 @@ static unsigned next_pages(uint64_t *pages)
         pages[n++] = page++;
     }
     source.cursor = page;
-    set_remaining(page < source.num_pages && source.remaining > n
-                  ? source.remaining - n : 0);
+    realm_counters_set_remaining(page < source.num_pages && remaining > n
+                                 ? remaining - n : 0);
     return n;
 }
 
@@ -260,7 +178,7 @@ static void send_token(QEMUFile *f)
     if (source.token_size) {
         realm_record_put(f, REALM_RECORD_STATE, source.token,
                          source.token_size);
-        realm_migration_count(source.token_size, 0);
+        realm_counters_add_blob(source.token_size, 0);
         source.token_size = 0;
     }
 }
@@ -283,7 +201,7 @@ static bool next_round(Error **errp)
 void realm_source_pending_estimate(void *opaque, uint64_t *must_precopy,
                                    uint64_t *can_postcopy)
 {
-    *must_precopy += source.remaining * page_bytes();
+    *must_precopy += realm_counters_remaining() * page_bytes();
 }
 
 void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
@@ -294,11 +212,11 @@ void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
     if (realm_backend()->phase() == REALM_PHASE_EXPORTING) {
         bql_lock();
         if (!next_round(&err)) {
-            fail(migrate_get_current()->to_dst_file, err);
+            fail_migration(migrate_get_current()->to_dst_file, err);
         }
         bql_unlock();
     }
-    *must_precopy += source.remaining * page_bytes();
+    *must_precopy += realm_counters_remaining() * page_bytes();
 }
 
 int realm_source_iterate(QEMUFile *f, void *opaque)
@@ -306,22 +224,22 @@ int realm_source_iterate(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     send_token(f);
-    while (source.remaining && !migration_rate_exceeded(f)) {
+    while (realm_counters_remaining() && !migration_rate_exceeded(f)) {
         if (!send_memory(f, &err)) {
-            return fail(f, err);
+            return fail_migration(f, err);
         }
         if (qemu_file_get_error(f)) {
             return qemu_file_get_error(f);
         }
     }
     realm_record_put(f, REALM_RECORD_END, NULL, 0);
-    return source.remaining == 0;
+    return realm_counters_remaining() == 0;
 }
 
 static bool send_round(QEMUFile *f, Error **errp)
 {
     send_token(f);
-    while (source.remaining) {
+    while (realm_counters_remaining()) {
         if (!send_memory(f, errp)) {
             return false;
         }
@@ -342,8 +260,8 @@ static bool send_state(QEMUFile *f, Error **errp)
 }
 
 /*
- * What is left of the round in progress; then, with no vCPU running, one
- * more round has all that was written since it began.
+ * No vCPU runs any more.  Send what is left of this round, and then one more
+ * round, which has all pages that were written since this one began.
  */
 int realm_source_complete(QEMUFile *f, void *opaque)
 {
@@ -351,7 +269,7 @@ int realm_source_complete(QEMUFile *f, void *opaque)
 
     if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
         !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
-        return fail(f, err);
+        return fail_migration(f, err);
     }
     realm_record_put(f, REALM_RECORD_END, NULL, 0);
     return 0;
@@ -372,8 +290,8 @@ bool realm_source_abort(Error **errp)
            realm_backend()->export_abort(errp);
 }
 
-/* Without a caller who could be told; it will be tried again. */
-static void give_up(void)
+/* There is no caller who could be told of an error; a user can try again. */
+static void give_up_session(void)
 {
     Error *err = NULL;
 
@@ -386,12 +304,12 @@ static void give_up(void)
     }
 }
 
-/* A migration lets the user stop and continue the Realm until its pause. */
+/* Until its pause the user may stop and continue a Realm that migrates. */
 void realm_source_resume(void)
 {
     if (realm_backend()->phase() == REALM_PHASE_PAUSED ||
         !migration_is_running()) {
-        give_up();
+        give_up_session();
     }
 }
 
@@ -401,8 +319,7 @@ void realm_source_cleanup(void *opaque)
         migrate_get_current()->state != MIGRATION_STATUS_COMPLETED) {
         report_sealed();
     }
-    give_up();
-    source.remaining = 0;
+    give_up_session();
     g_clear_pointer(&source.pages, g_free);
     g_clear_pointer(&source.buf, g_free);
     g_clear_pointer(&source.token, g_free);

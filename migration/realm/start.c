@@ -1,34 +1,27 @@
 /*
  * Live migration of Realms: readiness and start token, the end of the stream
  *
- * Purpose: after the start token only the destination runs the Realm.  So
- * the token is the last word of the stream, and before it the destination
- * has to confirm that it has loaded everything else: whatever fails until
- * then leaves the source able to go on.
+ * Purpose: after the start token only the destination can run the Realm.  So
+ * the token is the last thing in the stream, and before the source makes it,
+ * the destination has to confirm that it has loaded everything else.  If
+ * anything fails before that, the source goes on with the Realm.
  *
  *     source                          destination
  *     realm-ready  --------------->   all of the stream so far is loaded
  *                  <---------------   switchover ack, on the return path
  *     realm-start (token)  ------->   import
- *     QEMU's end of stream ------->   commit
+ *     QEMU's end of stream ------->   commit (destination.c)
  *
- * QEMU's message for "go ahead with the switchover" serves as confirmation;
- * where the capability switchover-ack is on, QEMU used it up by then.
+ * The confirmation is QEMU's message "go ahead with the switchover".  If the
+ * capability switchover-ack is on, QEMU has already used that message once, and
+ * does not wait for it again.
  *
- * The commit waits for the end of the stream because of what may fail until
- * then: after it the destination cannot give the Realm back.  QEMU has no
- * handler there, but waits for the threads that help to load.  It also takes
- * a stream that ends early for a whole one; so the thread says if the token
- * is missing.
+ * Invariants: the token is made only in the thread of a migration.
  *
- * Invariants: the destination commits only with this section, and cannot
- * run a vCPU before.  The token is made for the migration's own thread only.
- *
- * Lock rule: BQL, which the source gives up while it waits, so that the
- * monitor answers however long the destination takes.  The devices have been
- * saved then and no vCPU runs; QEMU refuses to run, plug or migrate anything
- * until the migration is over.  switchover_acked is set by the return path's
- * thread.
+ * Lock rule: BQL.  The source gives it up while it waits, so that the monitor
+ * answers however long the destination takes.  By then the devices are saved
+ * and no vCPU runs, and QEMU refuses to run, plug or migrate anything until the
+ * migration is over.  The thread of the return path sets switchover_acked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +33,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "migration/migration.h"
-#include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
@@ -50,10 +42,11 @@
 #define MAX_TOKEN REALM_MAX_START_TOKEN
 
 /*
- * The guest stands still while the source waits.  The destination loads what
- * was on its way when the devices were saved; that is bounded by what the user
- * takes for a downtime, and loading may be slower than sending.  Beside it
- * there is what takes its time however little is left: devices, a slow link.
+ * How long the source waits, while the guest stands still.  The destination
+ * still loads what was on its way when the devices were saved.  The downtime
+ * limit bounds how long sending that took, and loading may be some times
+ * slower.  The base is for what takes time however little is left: devices, a
+ * slow link.
  */
 #define DOWNTIMES 10
 unsigned realm_start_base_ms = 5000;
@@ -69,7 +62,6 @@ typedef struct RealmStart {
 } RealmStart;
 
 static RealmStart the_start;
-static bool token_imported;
 
 static int report(Error *err)
 {
@@ -79,8 +71,8 @@ static int report(Error *err)
 }
 
 /*
- * Devices are saved for other ends than a migration, too; and by a command of
- * the monitor's while a migration waits.
+ * QEMU saves devices not only for a migration, and a command of the monitor can
+ * do so while a migration waits.
  */
 static bool in_migration(Error **errp)
 {
@@ -117,8 +109,8 @@ static int realm_ready_post_load(void *opaque, int version_id)
     return 0;
 }
 
-/* Whether it has come to nothing since its state was @state, and why. */
-static bool is_over(MigrationState *s, int state, Error **errp)
+/* Whether the migration has failed since its state was @state, and why. */
+static bool has_failed(MigrationState *s, int state, Error **errp)
 {
     QEMUFile *back = s->rp_state.from_dst_file;
 
@@ -136,7 +128,7 @@ static bool is_over(MigrationState *s, int state, Error **errp)
     return false;
 }
 
-/* Without the BQL. */
+/* Wait for the destination's confirmation, without the BQL. */
 static bool wait_answer(MigrationState *s, int state, Error **errp)
 {
     const int64_t begin = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
@@ -144,7 +136,7 @@ static bool wait_answer(MigrationState *s, int state, Error **errp)
 
     qemu_fflush(s->to_dst_file);
     while (!qatomic_read(&s->switchover_acked)) {
-        if (is_over(s, state, errp)) {
+        if (has_failed(s, state, errp)) {
             return false;
         }
         if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin > limit) {
@@ -169,7 +161,7 @@ static bool wait_ready(Error **errp)
     bql_unlock();
     ok = wait_answer(s, state, errp);
     bql_lock();
-    return ok && !is_over(s, state, errp);
+    return ok && !has_failed(s, state, errp);
 }
 
 static int realm_start_pre_save(void *opaque)
@@ -190,6 +182,7 @@ static int realm_start_pre_save(void *opaque)
     return 0;
 }
 
+/* The padding is checked as well: a stream has one form. */
 static bool import_token(const RealmStart *start, Error **errp)
 {
     if (start->size > MAX_TOKEN) {
@@ -202,7 +195,7 @@ static bool import_token(const RealmStart *start, Error **errp)
         error_setg(errp, "what follows the token is not zero");
         return false;
     }
-    return realm_backend()->import(start->token, start->size, errp);
+    return realm_destination_import_token(start->token, start->size, errp);
 }
 
 static int realm_start_post_load(void *opaque, int version_id)
@@ -215,60 +208,7 @@ static int realm_start_post_load(void *opaque, int version_id)
         realm_destination_fail();
         return -EINVAL;
     }
-    token_imported = true;
     return 0;
-}
-
-static bool commit(Error **errp)
-{
-    if (!token_imported) {
-        error_setg(errp, "Realm: the stream ended without its start token");
-        return false;
-    }
-    return realm_backend()->commit(errp);
-}
-
-/* A thread of QEMU's that helps to load; it may have the BQL. */
-static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
-{
-    MigrationIncomingState *mis = migration_incoming_get_current();
-    bool ok;
-
-    qemu_event_wait(&mis->main_thread_load_event);
-    if (qatomic_read(should_quit) || qemu_file_get_error(mis->from_src_file) ||
-        migrate_has_error(migrate_get_current())) {
-        return true;    /* the stream was not loaded, and QEMU knows */
-    }
-    bql_lock();
-    ok = commit(errp);
-    if (!ok) {
-        error_report_err(error_copy(*errp));
-        /* QEMU tells the source at its end that loading went wrong. */
-        qemu_file_set_error(mis->from_src_file, -EINVAL);
-    }
-    bql_unlock();
-    return ok;
-}
-
-int realm_start_load_setup(Error **errp)
-{
-    if (!migration_incoming_get_current()->from_src_file) {
-        error_setg(errp, "Realm: it is loaded from a migration only; start "
-                   "the destination with -incoming defer");
-        return -EINVAL;
-    }
-    if (!realm_check_capabilities(errp)) {
-        return -EINVAL;
-    }
-    token_imported = false;
-    qemu_loadvm_start_load_thread(commit_at_end, NULL);
-    return 0;
-}
-
-void realm_start_load_cleanup(void)
-{
-    /* The thread may wait still, if QEMU gave up before its main loop. */
-    qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
 }
 
 static const VMStateDescription vmstate_realm_ready = {
