@@ -88,9 +88,7 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
 bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
                              Error **errp)
 {
-    ERRP_GUARD();
-
     return realm_kvm_check(REALM_STEP_IMPORT_MEMORY, errp) &&
            (import_pages(blob, size, pages, errp) ||
-            realm_kvm_import_failed(blob, size, errp));
+            realm_kvm_import_failed());
 }

@@ -100,8 +100,8 @@ bool realm_kvm_build_empty(Error **errp);
 
 /* session.c: see RealmBackendOps. */
 
-/* What went wrong with a record, for good; returns false. */
-bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp);
+/* A record was refused, which is final for the session; returns false. */
+bool realm_kvm_import_failed(void);
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp);
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp);
 ssize_t realm_kvm_export_begin(void *buf, Error **errp);

@@ -325,22 +325,17 @@ ssize_t realm_kvm_offer(void *buf, Error **errp)
     return emit(KVM_ARM_REALM_MIG_OFFER, buf, max_blob(), errp);
 }
 
-bool realm_kvm_import_failed(const void *blob, size_t size, Error **errp)
+bool realm_kvm_import_failed(void)
 {
-    g_autofree char *name = realm_record_name(blob, size);
-
     realm_kvm_took(REALM_STEP_FAIL);
-    error_prepend(errp, "%s: ", name);
     return false;
 }
 
 bool realm_kvm_import(const void *blob, size_t size, Error **errp)
 {
-    ERRP_GUARD();
-
     return realm_kvm_check(REALM_STEP_IMPORT, errp) &&
            (take(KVM_ARM_REALM_MIG_IMPORT, blob, size, errp) ||
-            realm_kvm_import_failed(blob, size, errp));
+            realm_kvm_import_failed());
 }
 
 bool realm_kvm_commit(Error **errp)

@@ -298,25 +298,20 @@ static ssize_t make_offer(void *buf, Error **errp)
     return mig_call(&pe, REALM_STEP_OFFER, errp) ? pe.x[1] : -1;
 }
 
-/* What went wrong with this record, for good. */
-static bool import_failed(const void *blob, size_t size, Error **errp)
+/* A record was refused, which is final for the session; returns false. */
+static bool import_failed(void)
 {
-    g_autofree char *name = realm_record_name(blob, size);
-
     took(REALM_STEP_FAIL);
-    error_prepend(errp, "%s: ", name);
     return false;
 }
 
 static bool import_blob(const void *blob, size_t size, Error **errp)
 {
-    ERRP_GUARD();
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
                         realm_memory_window(0, blob, size), size } };
 
     return check(REALM_STEP_IMPORT, errp) &&
-           (mig_call(&pe, REALM_STEP_IMPORT, errp) ||
-            import_failed(blob, size, errp));
+           (mig_call(&pe, REALM_STEP_IMPORT, errp) || import_failed());
 }
 
 /*
@@ -367,11 +362,8 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
 static bool import_memory(const void *blob, size_t size, unsigned *pages,
                           Error **errp)
 {
-    ERRP_GUARD();
-
     return check(REALM_STEP_IMPORT_MEMORY, errp) &&
-           (import_pages(blob, size, pages, errp) ||
-            import_failed(blob, size, errp));
+           (import_pages(blob, size, pages, errp) || import_failed());
 }
 
 /*

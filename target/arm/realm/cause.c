@@ -1,5 +1,5 @@
 /*
- * Why a call of a backend is refused, in words
+ * Why the RMM refuses a call, in words
  *
  * Purpose: one table from MigCause to what a user reads.
  *
@@ -7,7 +7,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "target/arm/rmm/mig-abi.h"
 #include "cause.h"
 
@@ -114,45 +113,6 @@ static const char *const causes[] = {
     [MIG_CAUSE_DIFFERENT_POLICY] =
         "the migration policies differ; use the rme-guest of the source",
 };
-
-static const char *type_name(uint8_t type)
-{
-    switch (type) {
-    case MIG_TYPE_IMMUTABLE:
-        return "immutable state";
-    case MIG_TYPE_MUTABLE:
-        return "mutable state";
-    case MIG_TYPE_REC:
-        return "REC";
-    case MIG_TYPE_MEMORY:
-        return "memory";
-    case MIG_TYPE_EPOCH:
-        return "epoch token";
-    case MIG_TYPE_START:
-        return "start token";
-    case MIG_TYPE_SESSION:
-        return "session header";
-    default:
-        return "record of an unknown type";
-    }
-}
-
-/* Nothing is authenticated here: it serves messages only. */
-char *realm_record_name(const void *blob, size_t size)
-{
-    MigHeader h;
-
-    if (size < sizeof(h)) {
-        return g_strdup_printf("record of %zu bytes", size);
-    }
-    memcpy(&h, blob, sizeof(h));
-    if (h.type == MIG_TYPE_SESSION) {
-        return g_strdup(type_name(h.type));
-    }
-    return g_strdup_printf("%s, stream %u, counter %" PRIu64,
-                           type_name(h.type), le16_to_cpu(h.stream),
-                           le64_to_cpu(h.counter));
-}
 
 const char *realm_cause(unsigned cause)
 {

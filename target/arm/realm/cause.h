@@ -1,8 +1,8 @@
 /*
- * Why a call of a backend is refused, in words
+ * Why the RMM refuses a call, in words
  *
- * Purpose: what the RMM says, in the same words from both backends; what they
- * refuse before they ask it is in system/realm-phase.h.
+ * Purpose: both backends tell the RMM's reasons in the same words.  What they
+ * refuse by themselves, before they ask the RMM, is in system/realm-phase.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,8 +11,5 @@
 
 /* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
 const char *realm_cause(unsigned cause);
-
-/* What a record of @size bytes says it is; the caller frees it. */
-char *realm_record_name(const void *blob, size_t size);
 
 #endif
