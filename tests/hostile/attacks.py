@@ -503,15 +503,15 @@ def plan_pages(plan):
 
 
 def of_frame(kind, offset, mask):
-    """Of a bit of a frame's header: type, zero, size, each big endian.  One
-    more bit of the third byte of a size goes beyond what the source sends,
-    and of the second beyond the first records."""
+    """Of a bit of a frame's header: type, zero, size, each big endian.  A bit
+    of the second byte of a size adds 64 KiB, or 1 MiB.  The stream may end
+    before that, which depends on how many pages the Realm has written."""
     if offset <= 4:
         return 'FRAME'
-    if offset == 5 and (mask == 0x10 or kind in ('mutable', 'rec')):
-        return 'SHORT'
-    if offset == 5 and kind == 'epoch':     # what follows may end before
-        return ('FORMAT', 'SHORT')
+    if offset == 5:
+        return ('SHORT' if kind in ('mutable', 'rec') else
+                'FORMAT' if kind == 'session' and mask == 1 else
+                ('FORMAT', 'SHORT'))
     return 'FORMAT'
 
 
