@@ -26,6 +26,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "exception.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 

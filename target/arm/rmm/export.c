@@ -28,6 +28,7 @@
 #include "granule.h"
 #include "mig.h"
 #include "policy.h"
+#include "rec.h"
 #include "rtt.h"
 #include "tags.h"
 
@@ -446,7 +447,7 @@ uint64_t mig_pause(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    if (realm_has_running_rec(c->realm)) {
+    if (rec_any_running(c->realm)) {
         result = mig_refuse(MIG_CAUSE_RECS_RUNNING);
     } else {
         realm_set_state(c->realm, REALM_EXPORT_PAUSED);

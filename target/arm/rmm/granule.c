@@ -13,6 +13,7 @@
  */
 #include <string.h>
 #include "granule.h"
+#include "rmm-abi.h"
 #include "rmm-internal.h"
 
 #define GRANULE_LOCKED 0x80

@@ -17,6 +17,7 @@
  */
 #include <string.h>
 
+#include "exception.h"
 #include "measurement.h"
 #include "mig.h"
 #include "policy.h"

@@ -17,6 +17,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "dispatch.h"
 #include "mig.h"
 
 /* What a row locks: all streams, or the one its arguments name */
@@ -101,51 +102,6 @@ CALLS(ROW)
 _Static_assert((0 CALLS(ROW)) == (1u << MIG_NUM_CALLS) - 1,
                "a row for every call of the extension");
 #undef ROW
-
-uint64_t mig_lock_realm(MigCall *c, RealmState state)
-{
-    RmmRealm *realm = c->realm;
-    uint64_t result = RMI_SUCCESS;
-
-    rmm_mutex_lock(&realm->lock);
-    if (realm->destroyed) {
-        result = RMI_ERROR_INPUT;       /* as if it had gone before the call */
-    } else if (realm->state != state) {
-        result = mig_refuse(MIG_CAUSE_STATE);
-    }
-    if (result != RMI_SUCCESS) {
-        rmm_mutex_unlock(&realm->lock);
-    }
-    return result;
-}
-
-void mig_unlock_realm(MigCall *c)
-{
-    rmm_mutex_unlock(&c->realm->lock);
-}
-
-uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
-                  uint64_t buf, size_t buf_size)
-{
-    uint8_t *bundle;
-
-    if (bundle_size(h->count, len) > buf_size) {
-        return RMI_ERROR_INPUT;
-    }
-    if (!bundle_possible(c->stream)) {
-        return mig_refuse(MIG_CAUSE_COUNTER);
-    }
-    bundle = bundle_seal(c->stream, h, body, len);
-    if (!bundle) {
-        return mig_refuse(MIG_CAUSE_CIPHER);
-    }
-    if (!rmm_write_ns(c->rmm, buf, bundle, h->size)) {
-        return RMI_ERROR_INPUT;
-    }
-    bundle_done(c->stream);
-    c->out[1] = h->size;
-    return RMI_SUCCESS;
-}
 
 /* The session becomes unusable; all streams are locked */
 static void import_fail(MigCall *c)
@@ -315,7 +271,7 @@ static void log_call(Rmm *rmm, const struct MigRow *row, const MigCall *c,
                      .inputs = &c->in[1], .num_inputs = row->inputs,
                      .result = x0 };
 
-    rmm_log(rmm, row->log, x0 != RMI_SUCCESS, &entry);
+    dispatch_log(rmm, row->log, x0 != RMI_SUCCESS, &entry);
 }
 
 void mig_handle(Rmm *rmm, RmmPe *pe)
@@ -325,7 +281,7 @@ void mig_handle(Rmm *rmm, RmmPe *pe)
     const struct MigRow *row;
 
     if (!rmm->platform.migration || n >= MIG_NUM_CALLS) {
-        rmm_refuse_unknown(rmm, pe, "MIG");
+        dispatch_refuse(rmm, pe, "MIG");
         return;
     }
     row = &rows[n];

@@ -15,6 +15,7 @@
 #ifndef RMM_MIG_H
 #define RMM_MIG_H
 
+#include "realm.h"
 #include "rmm-internal.h"
 #include "session.h"
 

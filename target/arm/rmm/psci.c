@@ -14,6 +14,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "dispatch.h"
+#include "rec.h"
 #include "rmm-internal.h"
 
 /* A handler returns X0, or has made the REC exit and returns anything. */
@@ -126,7 +128,7 @@ static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe)
                      .switched = switched,
                      .result = switched ? 0 : pe->x[0] };
 
-    rmm_log(rmm, row->log, (int64_t)entry.result < 0, &entry);
+    dispatch_log(rmm, row->log, (int64_t)entry.result < 0, &entry);
 }
 
 void psci_handle(Rmm *rmm, RmmPe *pe)
@@ -138,7 +140,7 @@ void psci_handle(Rmm *rmm, RmmPe *pe)
     unsigned n;
 
     if (!row) {
-        rmm_refuse_unknown(rmm, pe, "PSCI");
+        dispatch_refuse(rmm, pe, "PSCI");
         return;
     }
     for (n = 1; n <= row->inputs; n++) {
@@ -210,20 +212,6 @@ static uint64_t exit_for_host(RmmPe *pe, const uint64_t arg[4])
     return 0;
 }
 
-/*
- * MPIDR and index in an argument: the affinity fields stand where MPIDR_EL1
- * has them (PSCI 1.1, 5.1.4).  A Realm may pass what it reads there, and bit 31
- * of that is one.
- */
-static bool mpidr_to_index(uint64_t mpidr, uint32_t *index)
-{
-    const uint64_t aff3 = 0xffull << 32, res1 = 1ull << 31;
-
-    return !(mpidr & ~(aff3 | res1 | 0xffffff)) &&
-           rec_mpidr_to_index((mpidr & aff3) >> 8 | (mpidr & 0xffffff),
-                              index);
-}
-
 /* The REC's index, if the Realm has such a REC. */
 static bool target_index(RmmRec *rec, uint64_t mpidr, uint32_t *index)
 {
@@ -231,7 +219,7 @@ static bool target_index(RmmRec *rec, uint64_t mpidr, uint32_t *index)
     bool ok;
 
     rmm_mutex_lock(&realm->lock);
-    ok = mpidr_to_index(mpidr, index) && rec_find_index(realm, *index);
+    ok = rec_affinity_to_index(mpidr, index) && rec_find_index(realm, *index);
     rmm_mutex_unlock(&realm->lock);
     return ok;
 }
@@ -317,14 +305,6 @@ static bool status_permitted(const RmmRec *calling, const RmmRec *target,
     return status == PSCI_SUCCESS;
 }
 
-/* The call that the REC waits for is over. */
-static void answer(RmmRec *rec, uint64_t x0)
-{
-    rec->x[0] = x0;
-    rec->x[1] = rec->x[2] = rec->x[3] = 0;
-    rec_set_state(rec, REC_READY);
-}
-
 /* B4.3.8.2; a refusal leaves the request pending. */
 static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
                                 uint64_t status)
@@ -333,7 +313,7 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     uint32_t index;
 
     if (!target || target == calling || calling->state != REC_PSCI ||
-        !mpidr_to_index(calling->x[1], &index) ||
+        !rec_affinity_to_index(calling->x[1], &index) ||
         index != target->index ||
         !status_permitted(calling, target, status)) {
         return RMI_ERROR_INPUT;
@@ -341,32 +321,8 @@ static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
     if (realm_is_frozen(calling->realm->state)) {
         return RMI_ERROR_REALM;
     }
-    answer(calling, finish_call(calling, target, status));
+    rec_answer_psci(calling, finish_call(calling, target, status));
     return RMI_SUCCESS;
-}
-
-void psci_target_gone(RmmRealm *realm, uint32_t gone)
-{
-    uint32_t i, index;
-
-    for (i = 0; i < RMM_MAX_RECS; i++) {
-        RmmRec *rec = realm->recs[i];
-
-        if (rec && rec->state == REC_PSCI &&
-            mpidr_to_index(rec->x[1], &index) && index == gone) {
-            answer(rec, PSCI_INVALID_PARAMETERS);
-        }
-    }
-}
-
-void psci_check_target(RmmRec *rec)
-{
-    uint32_t index;
-
-    if (!mpidr_to_index(rec->x[1], &index) ||
-        !rec_find_index(rec->realm, index)) {
-        answer(rec, PSCI_INVALID_PARAMETERS);
-    }
 }
 
 uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,

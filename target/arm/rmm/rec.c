@@ -1,8 +1,7 @@
 /*
- * Realm Execution Contexts: create, destroy, enter, exit (see rec.h)
+ * Realm Execution Contexts: states, look-up, create, destroy (see rec.h)
  *
- * Lock rule: entry and exit hold the Realm's lock for a few assignments
- * only, so RECs of one Realm come and go side by side.
+ * Lock rule: the Realm's lock covers RECs and the list of them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,12 +9,8 @@
 #include <gnutls/gnutls.h>
 #include "granule.h"
 #include "measurement.h"
+#include "rec.h"
 #include "rmm-internal.h"
-#include "rtt.h"
-
-/* Bits of ICH_HCR_EL2 that the host may set (RMM 1.0, B4.4.18). */
-#define GIC_HCR_MASK ((1ull << 1) | (1ull << 2) | (1ull << 3) | \
-                      (0xfull << 4) | (1ull << 14))
 
 /*
  * Aff0 has four bits, the others eight each; Aff3 stands in bits 39:32 of
@@ -30,6 +25,15 @@ bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index)
 {
     *index = (uint32_t)(mpidr & 0xf) | (uint32_t)(mpidr >> 8) << 4;
     return !(mpidr & ~0xffffff0full);
+}
+
+bool rec_affinity_to_index(uint64_t mpidr, uint32_t *index)
+{
+    const uint64_t aff3 = 0xffull << 32, res1 = 1ull << 31;
+
+    return !(mpidr & ~(aff3 | res1 | 0xffffff)) &&
+           rec_mpidr_to_index((mpidr & aff3) >> 8 | (mpidr & 0xffffff),
+                              index);
 }
 
 #define TO(state) (1u << REC_##state)
@@ -70,6 +74,13 @@ void rec_set_state(RmmRec *rec, RecState to)
              "rec.h: no REC goes from state %d to %d%s", rec->state, to,
              import ? " by an import" : "");
     rec->state = to;
+}
+
+void rec_answer_psci(RmmRec *rec, uint64_t x0)
+{
+    rec->x[0] = x0;
+    rec->x[1] = rec->x[2] = rec->x[3] = 0;
+    rec_set_state(rec, REC_READY);
 }
 
 void rec_unref(RmmRec *rec)
@@ -133,7 +144,7 @@ RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index)
     return NULL;
 }
 
-bool realm_has_running_rec(const RmmRealm *realm)
+bool rec_any_running(const RmmRealm *realm)
 {
     uint32_t i;
 
@@ -319,6 +330,21 @@ static void release_granules(RmmRec *rec)
     granule_release(rec->rmm, rec->pa, GRANULE_REC);
 }
 
+/* Nobody can complete any more what names the REC with the index @gone. */
+static void answer_waiting_for(RmmRealm *realm, uint32_t gone)
+{
+    uint32_t i, index;
+
+    for (i = 0; i < RMM_MAX_RECS; i++) {
+        RmmRec *rec = realm->recs[i];
+
+        if (rec && rec->state == REC_PSCI &&
+            rec_affinity_to_index(rec->x[1], &index) && index == gone) {
+            rec_answer_psci(rec, PSCI_INVALID_PARAMETERS);
+        }
+    }
+}
+
 uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
 {
     RmmRec *rec = rec_lock(rmm, pa);
@@ -332,7 +358,7 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
         rec_set_state(rec, REC_DESTROYED);
         rec->realm->recs[rec->slot] = NULL;
         rec->realm->num_recs--;
-        psci_target_gone(rec->realm, rec->index);
+        answer_waiting_for(rec->realm, rec->index);
         rmm_mutex_lock(&rmm->lock);
         g_hash_table_remove(rmm->recs, &rec->pa);
         rmm_mutex_unlock(&rmm->lock);
@@ -353,258 +379,4 @@ uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count)
     realm_unlock(realm);
     *count = rmm->platform.num_aux;
     return RMI_SUCCESS;
-}
-
-/* Bits of ICH_LR<n>_EL2 (Arm GIC architecture). */
-#define LR_VINTID(lr)   ((uint32_t)(lr))
-#define LR_PINTID       (0x1fffull << 32)
-#define LR_EOI          (1ull << 41)    /* within PINTID, if not HW */
-#define LR_PRIORITY     48
-#define LR_HW           (1ull << 61)
-#define LR_STATE(lr)    ((lr) >> 62)
-#define LR_RES0         (0xfull << 56 | 7ull << 45)
-
-/* SGI, PPI, SPI, LPI of 16 bits; no extended ranges. */
-static bool intid_ok(uint32_t intid)
-{
-    return intid < 1020 || (intid >= 8192 && intid <= 0xffff);
-}
-
-/* A4.5.1.1: what a list register that is in use may say. */
-static bool lr_ok(const RmmPlatform *p, uint64_t lr)
-{
-    uint64_t res0 = (0xffull >> p->gic_prio_bits) << LR_PRIORITY | LR_RES0;
-
-    return !(lr & (LR_HW | res0 | (LR_PINTID & ~LR_EOI))) &&
-           intid_ok(LR_VINTID(lr));
-}
-
-static bool gic_ok(const RmmPlatform *p, const RmiRecEnter *enter)
-{
-    const uint64_t *lr = enter->gicv3_lrs;
-    unsigned i, j;
-
-    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
-        return false;
-    }
-    for (i = 0; p->gic_prio_bits && i <= p->num_lrs; i++) {
-        if (!LR_STATE(lr[i])) {
-            continue;
-        }
-        for (j = 0; j < i; j++) {
-            if (LR_STATE(lr[j]) && LR_VINTID(lr[j]) == LR_VINTID(lr[i])) {
-                return false;
-            }
-        }
-        if (!lr_ok(p, lr[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/*
- * A4.2.3; with INJECT_SEA, EMUL_MMIO is ignored.  TF-RMM refuses a useless
- * INJECT_SEA; the text leaves it open.
- */
-static bool abort_answer_ok(RecAbort kind, uint64_t flags)
-{
-    if (flags & RMI_ENTER_INJECT_SEA) {
-        return kind == REC_ABORT_EMULATABLE || kind == REC_ABORT_UNPROTECTED;
-    }
-    return !(flags & RMI_ENTER_EMUL_MMIO) || kind == REC_ABORT_EMULATABLE;
-}
-
-/* B4.3.14.2, in the order of the text. */
-static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
-{
-    RealmState state = rec->realm->state;
-
-    if (rec->state == REC_RUNNING) {
-        return RMI_ERROR_REC;
-    }
-    if (!realm_may_run(state)) {
-        return RMI_RESULT(RMI_ERROR_REALM, state == REALM_SYSTEM_OFF);
-    }
-    if (rec->state == REC_OFF || rec->state == REC_PSCI) {
-        return RMI_ERROR_REC;
-    }
-    if (!gic_ok(&rec->rmm->platform, enter)) {
-        return RMI_ERROR_REC;
-    }
-    return abort_answer_ok(rec->abort.kind, enter->flags) ? RMI_SUCCESS
-                                                          : RMI_ERROR_REC;
-}
-
-/* B5.3.5: how far the host went, and whether it meant to stop there. */
-static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
-{
-    bool rejected = rec->ripas.value == RMI_RIPAS_RAM &&
-                    rec->ripas.addr != rec->ripas.top &&
-                    (enter->flags & RMI_ENTER_RIPAS_REJECT);
-
-    rsi_answer(rec->x, RSI_SUCCESS,
-               (const uint64_t[]) { rec->ripas.addr,
-                                    rejected ? RSI_REJECT : RSI_ACCEPT }, 2);
-    memset(&rec->ripas, 0, sizeof(rec->ripas));
-}
-
-/*
- * False, with the abort in @exit, if the host took the buffer away.  If the
- * Realm made it EMPTY meanwhile, there is nothing for the host to resolve, and
- * no such exit (A5.2.9): as TF-RMM means to, the Realm goes on without what
- * the host answered, and takes an external abort where it looks for it.
- */
-static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
-                             RmiRecExit *exit)
-{
-    RsiHostCall *call;
-    void *p;
-    int level;
-
-    switch (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)) {
-    case RTT_ACCESS_OK:
-        call = p;
-        memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
-        break;
-    case RTT_ACCESS_EMPTY:
-        break;
-    case RTT_ACCESS_FAULT:
-        rec_abort_record(exit, rec->host_call_ipa, level);
-        return false;
-    }
-    rsi_answer(rec->x, RSI_SUCCESS, NULL, 0);
-    return true;
-}
-
-static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
-                           RmiRecExit *exit)
-{
-    switch (rec->state) {
-    case REC_RIPAS:
-        finish_ripas(rec, enter);
-        return true;
-    case REC_HOST_CALL:
-        return finish_host_call(rec, enter, exit);
-    default:
-        return true;
-    }
-}
-
-/* The abort that the last exit was, with the host's answer if it has one. */
-static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
-{
-    if (enter->flags & RMI_ENTER_INJECT_SEA ||
-        rec->abort.kind == REC_ABORT_EXTERNAL) {
-        exception_inject_sea(pe, rec->abort.esr, rec->abort.far);
-    } else if (enter->flags & RMI_ENTER_EMUL_MMIO) {
-        exception_finish_mmio(pe, rec->abort.esr, enter->gprs[0]);
-    }
-    memset(&rec->abort, 0, sizeof(rec->abort));
-}
-
-static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
-                        const RmiRecEnter *enter)
-{
-    g_atomic_int_inc(&rec->refs);       /* dropped by rec_exit */
-    rec_set_state(rec, REC_RUNNING);
-    rec->run_pa = run_pa;
-    rec->enter_flags = enter->flags;
-    pe->rec = rec;
-    pe->world = RMM_WORLD_REALM;
-    memcpy(pe->x, rec->x, sizeof(pe->x));
-    pe->pc = rec->pc;
-    pe->inject = (RmmInject) { 0 };
-    finish_abort(pe, rec, enter);
-}
-
-static uint64_t write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
-{
-    return rmm_write_ns(rmm, run_pa + offsetof(RmiRecRun, exit), exit,
-                        sizeof(*exit)) ? RMI_SUCCESS : RMI_ERROR_INPUT;
-}
-
-static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
-                             const RmiRecEnter *enter)
-{
-    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC };
-    uint64_t result = enter_check(rec, enter);
-
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    if (!finish_pending(rec, enter, &exit)) {
-        return write_exit(rec->rmm, run_pa, &exit);
-    }
-    enter_realm(pe, rec, run_pa, enter);
-    return RMI_SUCCESS;
-}
-
-uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
-{
-    RmiRecEnter enter;
-    uint64_t result;
-    RmmRec *rec;
-
-    if (run_pa % RMM_GRANULE_SIZE ||
-        !rmm->ops.ns(rmm->opaque, run_pa, sizeof(RmiRecRun)) ||
-        !rmm_read_ns(rmm, &enter, run_pa, sizeof(enter))) {
-        return RMI_ERROR_INPUT;
-    }
-    rec = rec_lock(rmm, pa);
-    if (!rec) {
-        return RMI_ERROR_INPUT;
-    }
-    result = enter_locked(pe, rec, run_pa, &enter);
-    rec_unlock(rec);
-    return result;
-}
-
-void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
-{
-    RmmRec *rec = pe->rec;
-    uint64_t result;
-
-    g_assert(rec && rec->state == REC_RUNNING);
-    memcpy(rec->x, pe->x, sizeof(rec->x));
-    rec->pc = pe->pc;
-    result = write_exit(rec->rmm, rec->run_pa, exit);
-
-    /* Nothing of the Realm stays in the registers. */
-    memset(pe, 0, sizeof(*pe));
-    pe->world = RMM_WORLD_HOST;
-    pe->x[0] = result;
-
-    rmm_mutex_lock(&rec->realm->lock);
-    rec_set_state(rec, state);
-    if (state == REC_PSCI) {
-        psci_check_target(rec);
-    }
-    rmm_mutex_unlock(&rec->realm->lock);
-    rec_unref(rec);
-}
-
-void rec_exit(RmmPe *pe, const RmiRecExit *exit)
-{
-    rec_exit_to(pe, exit, REC_READY);
-}
-
-/*
- * ESR_EL2 of a data abort from a lower level, translation fault: the level
- * is the end of its code, but for -1, which came later.
- */
-void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level)
-{
-    exit->exit_reason = RMI_EXIT_SYNC;
-    exit->esr = 0x24ull << 26 | (level < 0 ? 0x2b : 0x4 | level);
-    exit->hpfar = ipa >> RMM_GRANULE_SHIFT << 4;
-}
-
-void rec_exit_abort(RmmPe *pe, uint64_t ipa, int level)
-{
-    RmiRecExit exit = { 0 };
-
-    rec_abort_record(&exit, ipa, level);
-    pe->pc -= 4;
-    rec_exit(pe, &exit);
 }

@@ -97,6 +97,19 @@ uint64_t rec_index_to_mpidr(uint32_t index);
 bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index);
 
 /*
+ * The index from an argument of a PSCI call: the affinity fields stand where
+ * MPIDR_EL1 has them (PSCI 1.1, 5.1.4).  A Realm may pass what it reads from
+ * MPIDR_EL1, of which bit 31 is one.
+ */
+bool rec_affinity_to_index(uint64_t mpidr, uint32_t *index);
+
+/*
+ * @rec, in REC_PSCI, waits no more: its call returns @x0.  The Realm's lock is
+ * held.
+ */
+void rec_answer_psci(RmmRec *rec, uint64_t x0);
+
+/*
  * Find the REC at @pa and lock its Realm; NULL if there is none.
  * rec_unlock also drops the reference that this took.
  */
@@ -109,13 +122,25 @@ RmmRec *rec_find(const RmmRealm *realm, uint64_t pa);
 RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index);
 
 /* True if any REC of @realm is running; its lock is held. */
-bool realm_has_running_rec(const RmmRealm *realm);
+bool rec_any_running(const RmmRealm *realm);
+
+/* The REC that @pe runs. */
+static inline RmmRec *pe_rec(const RmmPe *pe)
+{
+    return pe->rec;
+}
 
 /* The calls; each returns the RMI result word. */
 uint64_t rec_create(Rmm *rmm, uint64_t rd, uint64_t rec, uint64_t params_pa);
 uint64_t rec_destroy(Rmm *rmm, uint64_t rec);
 uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count);
+
+/* ---- rec-enter.c ---- */
+
+/* RMI_REC_ENTER; returns the RMI result word. */
 uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
+
+/* ---- rec-exit.c ---- */
 
 /*
  * The PE leaves the Realm: X0 to X30 and PC of @pe to the REC, where they
@@ -125,6 +150,12 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
  */
 void rec_exit(RmmPe *pe, const RmiRecExit *exit);
 void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state);
+
+/*
+ * Write @exit to the run page at @run_pa; returns the RMI result word: the
+ * page may be no Non-secure memory any more.
+ */
+uint64_t rec_write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit);
 
 /* Make @exit a data abort at @ipa that the host has to resolve. */
 void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level);

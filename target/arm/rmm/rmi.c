@@ -14,8 +14,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "dispatch.h"
 #include "granule.h"
 #include "measurement.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 
@@ -117,7 +119,8 @@ static void log_call(Rmm *rmm, const struct RmiRow *row, const RmiCall *c,
                      .switched = switched,
                      .result = switched ? 0 : pe->x[0] };
 
-    rmm_log(rmm, row->log, RMI_STATUS(entry.result) != RMI_SUCCESS, &entry);
+    dispatch_log(rmm, row->log, RMI_STATUS(entry.result) != RMI_SUCCESS,
+                 &entry);
 }
 
 void rmi_handle(Rmm *rmm, RmmPe *pe)
@@ -128,7 +131,7 @@ void rmi_handle(Rmm *rmm, RmmPe *pe)
     uint64_t x0;
 
     if (number >= G_N_ELEMENTS(calls) || !calls[number].fn) {
-        rmm_refuse_unknown(rmm, pe, "RMI");
+        dispatch_refuse(rmm, pe, "RMI");
         return;
     }
     row = &calls[number];

@@ -1,8 +1,8 @@
 /*
  * The RMM model: entry from both worlds
  *
- * Purpose: make and free a model, pass each SMC to the handlers of its
- * interface, and read and write Non-secure memory.
+ * Purpose: make and free a model, and pass each SMC to the dispatcher of its
+ * interface.
  *
  * Invariant: a PE that is in the Realm world has a REC, and only then.
  *
@@ -10,8 +10,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include <string.h>
+#include "dispatch.h"
 #include "granule.h"
+#include "rec.h"
 #include "rmm-internal.h"
 
 static void table_realm_unref(gpointer realm)
@@ -56,51 +57,6 @@ void rmm_free(Rmm *rmm)
     granule_free_all(rmm);
     rmm_mutex_clear(&rmm->lock);
     g_free(rmm);
-}
-
-void rmm_tlb_sync(Rmm *rmm)
-{
-    lock_check_none();
-    if (rmm->ops.tlb_sync) {
-        rmm->ops.tlb_sync(rmm->opaque);
-    }
-}
-
-bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
-{
-    const void *p = rmm->ops.ns(rmm->opaque, pa, len);
-
-    if (p) {
-        memcpy(buf, p, len);
-    }
-    return p;
-}
-
-bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
-{
-    void *p = rmm->ops.ns(rmm->opaque, pa, len);
-
-    if (p) {
-        memcpy(p, buf, len);
-    }
-    return p;
-}
-
-void rmm_log(Rmm *rmm, RmmLogPolicy policy, bool failed, const RmmLog *entry)
-{
-    if (rmm->ops.log &&
-        (policy == LOG_ALWAYS || (policy == LOG_ERRORS && failed))) {
-        rmm->ops.log(rmm->opaque, entry);
-    }
-}
-
-void rmm_refuse_unknown(Rmm *rmm, RmmPe *pe, const char *interface)
-{
-    RmmLog entry = { .interface = interface, .call = "unknown",
-                     .result = SMCCC_NOT_SUPPORTED };
-
-    pe->x[0] = SMCCC_NOT_SUPPORTED;
-    rmm_log(rmm, LOG_ERRORS, true, &entry);
 }
 
 void rmm_call(Rmm *rmm, RmmPe *pe)

@@ -13,7 +13,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "dispatch.h"
 #include "measurement.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "token.h"
@@ -42,7 +44,7 @@ static RsiFn rsi_host_call;
 
 /*
  * Numbers, inputs and outputs (X1 and up) are those of B5.3.  IPA_STATE_SET
- * and HOST_CALL exit, so their results are for rec.c to give.
+ * and HOST_CALL exit, so rec-enter.c gives their results.
  *
  *     number call             inputs outputs handler        log
  */
@@ -92,8 +94,8 @@ static void log_call(Rmm *rmm, const struct RsiRow *row, const RmmPe *pe)
                      .switched = switched,
                      .result = switched ? 0 : pe->x[0] };
 
-    rmm_log(rmm, row->log, entry.result != RSI_SUCCESS &&
-                           entry.result != RSI_INCOMPLETE, &entry);
+    dispatch_log(rmm, row->log, entry.result != RSI_SUCCESS &&
+                                entry.result != RSI_INCOMPLETE, &entry);
 }
 
 void rsi_handle(Rmm *rmm, RmmPe *pe)
@@ -294,7 +296,7 @@ static uint64_t rsi_ipa_state_get(RsiCall *c)
     return RSI_SUCCESS;
 }
 
-/* B5.3.4: the host answers with the next RMI_REC_ENTER (rec.c). */
+/* B5.3.4: the host answers with the next RMI_REC_ENTER (rec-enter.c). */
 static uint64_t rsi_host_call(RsiCall *c)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_HOST_CALL };

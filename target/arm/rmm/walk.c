@@ -15,6 +15,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "granule.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt-desc.h"
 

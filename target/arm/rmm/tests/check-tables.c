@@ -5,6 +5,7 @@
  */
 #include "check-tables.h"
 #include "granule.h"
+#include "realm.h"
 #include "rmm-internal.h"
 
 #define PA 0x0003fffffffff000ull

@@ -10,6 +10,7 @@
 #define FAKE_MACHINE_H
 
 #include <glib.h>
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 

@@ -10,6 +10,7 @@
 #include "check-tables.h"
 #include "cose.h"
 #include "mig-machine.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "session.h"

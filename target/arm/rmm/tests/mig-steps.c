@@ -8,6 +8,7 @@
 #include "granule.h"
 #include "measurement.h"
 #include "mig-steps.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "session.h"

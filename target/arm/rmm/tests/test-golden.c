@@ -16,6 +16,7 @@
 
 #include "mig-golden.h"
 #include "mig-steps.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "session.h"
 

@@ -9,6 +9,7 @@
 #include "granule.h"
 #include "mig-oracle.h"
 #include "mig-steps.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "session.h"

@@ -1,0 +1,220 @@
+/*
+ * Realm Execution Contexts: entry (see rec.h)
+ *
+ * Purpose: check what the host asks for, finish the call or the abort that
+ * the last exit left open, and put the PE into the Realm world.
+ *
+ * Lock rule: an entry holds the Realm's lock for checks and assignments only,
+ * so RECs of one Realm enter side by side.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "dispatch.h"
+#include "exception.h"
+#include "rec.h"
+#include "rmm-internal.h"
+#include "rtt.h"
+
+/* Bits of ICH_HCR_EL2 that the host may set (RMM 1.0, B4.4.18). */
+#define GIC_HCR_MASK ((1ull << 1) | (1ull << 2) | (1ull << 3) | \
+                      (0xfull << 4) | (1ull << 14))
+
+/* Bits of ICH_LR<n>_EL2 (Arm GIC architecture). */
+#define LR_VINTID(lr)   ((uint32_t)(lr))
+#define LR_PINTID       (0x1fffull << 32)
+#define LR_EOI          (1ull << 41)    /* within PINTID, if not HW */
+#define LR_PRIORITY     48
+#define LR_HW           (1ull << 61)
+#define LR_STATE(lr)    ((lr) >> 62)
+#define LR_RES0         (0xfull << 56 | 7ull << 45)
+
+/* SGI, PPI, SPI, LPI of 16 bits; no extended ranges. */
+static bool intid_ok(uint32_t intid)
+{
+    return intid < 1020 || (intid >= 8192 && intid <= 0xffff);
+}
+
+/* A4.5.1.1: what a list register that is in use may say. */
+static bool lr_ok(const RmmPlatform *p, uint64_t lr)
+{
+    uint64_t res0 = (0xffull >> p->gic_prio_bits) << LR_PRIORITY | LR_RES0;
+
+    return !(lr & (LR_HW | res0 | (LR_PINTID & ~LR_EOI))) &&
+           intid_ok(LR_VINTID(lr));
+}
+
+static bool gic_ok(const RmmPlatform *p, const RmiRecEnter *enter)
+{
+    const uint64_t *lr = enter->gicv3_lrs;
+    unsigned i, j;
+
+    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
+        return false;
+    }
+    for (i = 0; p->gic_prio_bits && i <= p->num_lrs; i++) {
+        if (!LR_STATE(lr[i])) {
+            continue;
+        }
+        for (j = 0; j < i; j++) {
+            if (LR_STATE(lr[j]) && LR_VINTID(lr[j]) == LR_VINTID(lr[i])) {
+                return false;
+            }
+        }
+        if (!lr_ok(p, lr[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * A4.2.3; with INJECT_SEA, EMUL_MMIO is ignored.  TF-RMM refuses a useless
+ * INJECT_SEA; the text leaves it open.
+ */
+static bool abort_answer_ok(RecAbort kind, uint64_t flags)
+{
+    if (flags & RMI_ENTER_INJECT_SEA) {
+        return kind == REC_ABORT_EMULATABLE || kind == REC_ABORT_UNPROTECTED;
+    }
+    return !(flags & RMI_ENTER_EMUL_MMIO) || kind == REC_ABORT_EMULATABLE;
+}
+
+/* B4.3.14.2, in the order of the text. */
+static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
+{
+    RealmState state = rec->realm->state;
+
+    if (rec->state == REC_RUNNING) {
+        return RMI_ERROR_REC;
+    }
+    if (!realm_may_run(state)) {
+        return RMI_RESULT(RMI_ERROR_REALM, state == REALM_SYSTEM_OFF);
+    }
+    if (rec->state == REC_OFF || rec->state == REC_PSCI) {
+        return RMI_ERROR_REC;
+    }
+    if (!gic_ok(&rec->rmm->platform, enter)) {
+        return RMI_ERROR_REC;
+    }
+    return abort_answer_ok(rec->abort.kind, enter->flags) ? RMI_SUCCESS
+                                                          : RMI_ERROR_REC;
+}
+
+/* B5.3.5: how far the host went, and whether it meant to stop there. */
+static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
+{
+    bool rejected = rec->ripas.value == RMI_RIPAS_RAM &&
+                    rec->ripas.addr != rec->ripas.top &&
+                    (enter->flags & RMI_ENTER_RIPAS_REJECT);
+
+    rsi_answer(rec->x, RSI_SUCCESS,
+               (const uint64_t[]) { rec->ripas.addr,
+                                    rejected ? RSI_REJECT : RSI_ACCEPT }, 2);
+    memset(&rec->ripas, 0, sizeof(rec->ripas));
+}
+
+/*
+ * False, with the abort in @exit, if the host took the buffer away.  If the
+ * Realm made it EMPTY meanwhile, there is nothing for the host to resolve, and
+ * no such exit (A5.2.9): as TF-RMM means to, the Realm goes on without what
+ * the host answered, and takes an external abort where it looks for it.
+ */
+static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
+                             RmiRecExit *exit)
+{
+    RsiHostCall *call;
+    void *p;
+    int level;
+
+    switch (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)) {
+    case RTT_ACCESS_OK:
+        call = p;
+        memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
+        break;
+    case RTT_ACCESS_EMPTY:
+        break;
+    case RTT_ACCESS_FAULT:
+        rec_abort_record(exit, rec->host_call_ipa, level);
+        return false;
+    }
+    rsi_answer(rec->x, RSI_SUCCESS, NULL, 0);
+    return true;
+}
+
+static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
+                           RmiRecExit *exit)
+{
+    switch (rec->state) {
+    case REC_RIPAS:
+        finish_ripas(rec, enter);
+        return true;
+    case REC_HOST_CALL:
+        return finish_host_call(rec, enter, exit);
+    default:
+        return true;
+    }
+}
+
+/* The abort that the last exit was, with the host's answer if it has one. */
+static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
+{
+    if (enter->flags & RMI_ENTER_INJECT_SEA ||
+        rec->abort.kind == REC_ABORT_EXTERNAL) {
+        exception_inject_sea(pe, rec->abort.esr, rec->abort.far);
+    } else if (enter->flags & RMI_ENTER_EMUL_MMIO) {
+        exception_finish_mmio(pe, rec->abort.esr, enter->gprs[0]);
+    }
+    memset(&rec->abort, 0, sizeof(rec->abort));
+}
+
+static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
+                        const RmiRecEnter *enter)
+{
+    g_atomic_int_inc(&rec->refs);       /* dropped by rec_exit */
+    rec_set_state(rec, REC_RUNNING);
+    rec->run_pa = run_pa;
+    rec->enter_flags = enter->flags;
+    pe->rec = rec;
+    pe->world = RMM_WORLD_REALM;
+    memcpy(pe->x, rec->x, sizeof(pe->x));
+    pe->pc = rec->pc;
+    pe->inject = (RmmInject) { 0 };
+    finish_abort(pe, rec, enter);
+}
+
+static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
+                             const RmiRecEnter *enter)
+{
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC };
+    uint64_t result = enter_check(rec, enter);
+
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (!finish_pending(rec, enter, &exit)) {
+        return rec_write_exit(rec->rmm, run_pa, &exit);
+    }
+    enter_realm(pe, rec, run_pa, enter);
+    return RMI_SUCCESS;
+}
+
+uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
+{
+    RmiRecEnter enter;
+    uint64_t result;
+    RmmRec *rec;
+
+    if (run_pa % RMM_GRANULE_SIZE ||
+        !rmm->ops.ns(rmm->opaque, run_pa, sizeof(RmiRecRun)) ||
+        !rmm_read_ns(rmm, &enter, run_pa, sizeof(enter))) {
+        return RMI_ERROR_INPUT;
+    }
+    rec = rec_lock(rmm, pa);
+    if (!rec) {
+        return RMI_ERROR_INPUT;
+    }
+    result = enter_locked(pe, rec, run_pa, &enter);
+    rec_unlock(rec);
+    return result;
+}

@@ -1,0 +1,77 @@
+/*
+ * Realm Execution Contexts: exit (see rec.h)
+ *
+ * Lock rule: an exit holds the Realm's lock for the change of the state only,
+ * so RECs of one Realm leave side by side.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "rec.h"
+#include "rmm-internal.h"
+
+/* The host may have destroyed the target of the call before this exit. */
+static void answer_if_target_is_gone(RmmRec *rec)
+{
+    uint32_t index;
+
+    if (!rec_affinity_to_index(rec->x[1], &index) ||
+        !rec_find_index(rec->realm, index)) {
+        rec_answer_psci(rec, PSCI_INVALID_PARAMETERS);
+    }
+}
+
+uint64_t rec_write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
+{
+    return rmm_write_ns(rmm, run_pa + offsetof(RmiRecRun, exit), exit,
+                        sizeof(*exit)) ? RMI_SUCCESS : RMI_ERROR_INPUT;
+}
+
+void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
+{
+    RmmRec *rec = pe->rec;
+    uint64_t result;
+
+    g_assert(rec && rec->state == REC_RUNNING);
+    memcpy(rec->x, pe->x, sizeof(rec->x));
+    rec->pc = pe->pc;
+    result = rec_write_exit(rec->rmm, rec->run_pa, exit);
+
+    /* Nothing of the Realm stays in the registers. */
+    memset(pe, 0, sizeof(*pe));
+    pe->world = RMM_WORLD_HOST;
+    pe->x[0] = result;
+
+    rmm_mutex_lock(&rec->realm->lock);
+    rec_set_state(rec, state);
+    if (state == REC_PSCI) {
+        answer_if_target_is_gone(rec);
+    }
+    rmm_mutex_unlock(&rec->realm->lock);
+    rec_unref(rec);
+}
+
+void rec_exit(RmmPe *pe, const RmiRecExit *exit)
+{
+    rec_exit_to(pe, exit, REC_READY);
+}
+
+/*
+ * ESR_EL2 of a data abort from a lower level, translation fault: the level
+ * is the end of its code, but for -1, which came later.
+ */
+void rec_abort_record(RmiRecExit *exit, uint64_t ipa, int level)
+{
+    exit->exit_reason = RMI_EXIT_SYNC;
+    exit->esr = 0x24ull << 26 | (level < 0 ? 0x2b : 0x4 | level);
+    exit->hpfar = ipa >> RMM_GRANULE_SHIFT << 4;
+}
+
+void rec_exit_abort(RmmPe *pe, uint64_t ipa, int level)
+{
+    RmiRecExit exit = { 0 };
+
+    rec_abort_record(&exit, ipa, level);
+    pe->pc -= 4;
+    rec_exit(pe, &exit);
+}
