@@ -19,7 +19,12 @@
 #include "hw/boards.h"
 #include "system/system.h"
 #include "target/arm/cpu.h"
-#include "accel/tcg/realm/realm-tcg.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/machine/pe.h"
+#include "accel/tcg/realm/machine/stage2.h"
+#include "accel/tcg/realm/host/mmu.h"
+#include "accel/tcg/realm/host/recs.h"
+#include "accel/tcg/realm/host/state.h"
 #include "contract.h"
 
 static void add_rom(void)
@@ -41,7 +46,7 @@ static uint8_t *shared_ram(void)
 /* The board has loaded a device tree: cases have images of their own. */
 static void forget_images(void)
 {
-    GArray *images = realm_tcg.layout.images;
+    GArray *images = realm_host.layout.images;
 
     for (guint i = 0; i < images->len; i++) {
         RealmRange range = realm_range(images, i);
@@ -85,8 +90,8 @@ static RmmFault walk(const ContractAccess *access)
 {
     RmmTranslation found;
 
-    return rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, access->ipa,
-                           kind(access), &found);
+    return rmm_stage2_walk(realm_rmm, &realm_pes[first_cpu->cpu_index].stage2,
+                           access->ipa, kind(access), &found);
 }
 
 /* The access that stage 2 has granted, with this page of it in @page. */
@@ -142,11 +147,11 @@ static ContractOutcome access_memory(ContractAccess *access)
                                    : refused(walk(access));
 }
 
-/* As cpu.c does it for an SMC, where all vCPUs are excluded. */
+/* As cpu-class.c does it for an SMC, where all vCPUs are excluded. */
 static bool set_ripas(uint64_t base, uint64_t top, bool ram,
                       uint64_t *reached)
 {
-    RmmPe *pe = &realm_tcg.vcpus[first_cpu->cpu_index].pe;
+    RmmPe *pe = realm_pe(first_cpu);
 
     memset(pe->x, 0, sizeof(pe->x));
     pe->x[0] = RSI_IPA_STATE_SET;
@@ -154,9 +159,9 @@ static bool set_ripas(uint64_t base, uint64_t top, bool ram,
     pe->x[2] = top;
     pe->x[3] = ram ? RMI_RIPAS_RAM : RMI_RIPAS_EMPTY;
     pe->x[4] = RSI_CHANGE_DESTROYED;
-    realm_host_call(pe);
+    realm_call(pe);
     if (pe->world == RMM_WORLD_HOST) {
-        realm_host_handle_exit(first_cpu);
+        realm_rec_handle_exit(first_cpu);
     }
     *reached = pe->x[1];
     return pe->x[0] == RSI_SUCCESS;

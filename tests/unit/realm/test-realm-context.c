@@ -1,5 +1,5 @@
 /*
- * A processor's registers as one blob (accel/tcg/realm/context.c)
+ * A processor's registers as one blob (accel/tcg/realm/machine/context.c)
  *
  * Purpose: what is saved is loaded; and whatever memory is given back after
  * that, or after a failure, has nothing of it: neither the blob itself, nor
@@ -16,14 +16,14 @@
 #include "qemu/rcu_queue.h"
 #include "migration/vmstate.h"
 #include "target/arm/cpu.h"
-#include "accel/tcg/realm/realm-tcg.h"
+#include "accel/tcg/realm/machine/context.h"
+#include "accel/tcg/realm/machine/pe.h"
 
 #define SIZE    65536           /* room for a context */
 #define SECRET  0x5ec2e75ec2e75ec2ull
 
 /* ---- What QEMU gives ---- */
 
-RealmTcg realm_tcg;
 CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
 
 uint64_t arm_cpu_mp_affinity(ARMCPU *cpu)
@@ -88,7 +88,7 @@ static void assert_nothing_is_left(unsigned least)
 /* ---- Tests ---- */
 
 static ARMCPU cpu;
-static RealmVcpu vcpu;
+static RealmPe pe;
 
 static void set_registers(uint64_t value)
 {
@@ -176,7 +176,7 @@ static void add_cpu(void)
     type_register_static(&type);
     object_initialize(&cpu, sizeof(cpu), TYPE_ARM_CPU);
     QTAILQ_INSERT_TAIL_RCU(&cpus_queue, &cpu.parent_obj, node);
-    realm_tcg.vcpus = &vcpu;
+    realm_pes = &pe;
 }
 
 int main(int argc, char **argv)

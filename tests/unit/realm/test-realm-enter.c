@@ -1,5 +1,5 @@
 /*
- * A REC is entered, or not (accel/tcg/realm/host.c)
+ * A REC is entered, or not (accel/tcg/realm/host/recs.c)
  *
  * Purpose: whatever RMI_REC_ENTER answers, the vCPU runs its REC or there is
  * an error; also where the REC exits before it has run.  Here the RMM is a
@@ -14,8 +14,12 @@
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/arm-powerctl.h"
-#include "target/arm/realm/shared.h"
-#include "accel/tcg/realm/realm-tcg.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/machine.h"
+#include "accel/tcg/realm/host/buffers.h"
+#include "accel/tcg/realm/host/mmu.h"
+#include "accel/tcg/realm/host/recs.h"
+#include "accel/tcg/realm/host/state.h"
 
 #define REC     0x1000
 #define RUN     0x2000
@@ -35,7 +39,7 @@ static const Answer *answers;
 static unsigned entered;
 static RmiRecRun run_page;
 
-void realm_host_call(RmmPe *pe)
+void realm_call(RmmPe *pe)
 {
     g_assert_cmphex(pe->x[0], ==, RMI_REC_ENTER);
     g_assert_cmphex(pe->x[1], ==, REC);
@@ -62,6 +66,20 @@ void realm_host_call(RmmPe *pe)
     }
 }
 
+/* ---- The machine ---- */
+
+static RmmPe cpu_pe;
+
+RmmPe *realm_pe(CPUState *cs)
+{
+    return &cpu_pe;
+}
+
+bool realm_pe_in_realm(CPUState *cs)
+{
+    return cpu_pe.world == RMM_WORLD_REALM;
+}
+
 /* ---- The host's memory ---- */
 
 static unsigned mapped;
@@ -74,7 +92,7 @@ bool realm_mmu_fault(uint64_t ipa)
     return !is_gone;
 }
 
-void *realm_memory_ns_page(unsigned n, uint64_t *pa)
+void *realm_run_page(unsigned n, uint64_t *pa)
 {
     *pa = RUN;
     return &run_page;
@@ -82,7 +100,6 @@ void *realm_memory_ns_page(unsigned n, uint64_t *pa)
 
 /* ---- What QEMU gives ---- */
 
-RealmTcg realm_tcg;
 CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
 static unsigned stops;
 
@@ -106,24 +123,18 @@ void qemu_system_vmstop_request(RunState reason)
 NEVER(void, qemu_system_shutdown_request, ShutdownCause reason)
 NEVER(int, arm_set_cpu_on, uint64_t cpuid, uint64_t entry, uint64_t context_id,
       uint32_t target_el, bool target_aa64)
-NEVER(CPUState *, realm_cpu_by_mpidr, uint64_t mpidr)
-NEVER(uint64_t, realm_cpu_mpidr, CPUState *cs)
-NEVER(void, realm_memory_discard_shared, uint64_t base, uint64_t top)
-NEVER(void, realm_memory_protect, void)
-NEVER(uint64_t, realm_memory_window, unsigned window, const void *host,
-      size_t size)
-NEVER(uint64_t, realm_mmu_create_table, uint64_t ipa, unsigned level)
-NEVER(uint64_t, realm_mmu_create_tables, uint64_t ipa)
-NEVER(bool, realm_mmu_delegate, uint64_t pa)
-NEVER(void, realm_mmu_fold_images, void)
-NEVER(uint64_t, realm_mmu_new_granules, unsigned count)
+NEVER(CPUState *, realm_pe_by_mpidr, uint64_t mpidr)
+NEVER(void, realm_pe_interrupt, CPUState *cs)
+NEVER(uint64_t, realm_pe_mpidr, CPUState *cs)
+NEVER(uint64_t, realm_mmu_call_for_range, uint64_t fid, uint64_t rec,
+      uint64_t *base, uint64_t top)
+NEVER(void, realm_mmu_discard_shared, uint64_t base, uint64_t top)
 NEVER(void, realm_mmu_reclaim, uint64_t base, uint64_t top)
 NEVER(void, realm_mmu_unlend, uint64_t base, uint64_t top)
-NEVER(void *, realm_shared_ram, uint64_t base, uint64_t size)
 
 /* ---- Tests ---- */
 
-static RealmVcpu vcpu = { .rec = REC, .run = RUN };
+static RealmRec rec = { .pa = REC, .run = RUN };
 static CPUState cpu;
 
 static void begin(const Answer *the_answers)
@@ -131,16 +142,16 @@ static void begin(const Answer *the_answers)
     answers = the_answers;
     entered = mapped = stops = 0;
     is_gone = false;
-    vcpu.pe = (RmmPe) { 0 };
+    cpu_pe = (RmmPe) { 0 };
     memset(&run_page, 0, sizeof(run_page));
-    realm_tcg.vcpus = &vcpu;
+    realm_host.recs = &rec;
 }
 
 static void test_runs(void)
 {
     begin((Answer []) { RUNS });
-    g_assert_true(realm_host_enter(&cpu, &error_abort));
-    g_assert_true(realm_host_entered(&cpu));
+    g_assert_true(realm_rec_enter(&cpu, &error_abort));
+    g_assert_true(realm_pe_in_realm(&cpu));
 }
 
 /* Twice: another vCPU has taken it away again. */
@@ -148,11 +159,11 @@ static void test_exits_before_it_runs(void)
 {
     begin((Answer []) { NEEDS_BUFFER, NEEDS_BUFFER, RUNS });
     run_page.enter.gprs[0] = ANSWER;
-    g_assert_true(realm_host_enter(&cpu, &error_abort));
+    g_assert_true(realm_rec_enter(&cpu, &error_abort));
     g_assert_cmpuint(entered, ==, 3);
     g_assert_cmpuint(mapped, ==, 2);
     g_assert_cmphex(run_page.enter.gprs[0], ==, ANSWER);
-    g_assert_true(realm_host_entered(&cpu));
+    g_assert_true(realm_pe_in_realm(&cpu));
 }
 
 static void test_needs_a_page_that_is_gone(void)
@@ -161,12 +172,12 @@ static void test_needs_a_page_that_is_gone(void)
 
     begin((Answer []) { NEEDS_BUFFER });
     is_gone = true;
-    g_assert_false(realm_host_enter(&cpu, &err));
+    g_assert_false(realm_rec_enter(&cpu, &err));
     g_assert_cmpstr(error_get_pretty(err), ==,
                     "Realm: vCPU 0 needs the page at 0x40123000, which is "
                     "gone; the Realm cannot go on");
     error_free(err);
-    g_assert_false(realm_host_entered(&cpu));
+    g_assert_false(realm_pe_in_realm(&cpu));
 }
 
 static void test_is_refused(void)
@@ -174,7 +185,7 @@ static void test_is_refused(void)
     Error *err = NULL;
 
     begin((Answer []) { REFUSES });
-    g_assert_false(realm_host_enter(&cpu, &err));
+    g_assert_false(realm_rec_enter(&cpu, &err));
     g_assert_nonnull(strstr(error_get_pretty(err), "refused to run a REC"));
     error_free(err);
 }
@@ -184,7 +195,7 @@ static void handle_host_call(void)
 {
     run_page.exit.exit_reason = RMI_EXIT_HOST_CALL;
     run_page.exit.gprs[1] = 1;
-    realm_host_handle_exit(&cpu);
+    realm_rec_handle_exit(&cpu);
     g_assert_cmphex(run_page.enter.gprs[0], ==, UINT64_MAX);
     g_assert_cmphex(run_page.enter.gprs[1], ==, 1);
 }
@@ -193,7 +204,7 @@ static void test_host_call(void)
 {
     begin((Answer []) { NEEDS_BUFFER, RUNS });
     handle_host_call();
-    g_assert_true(realm_host_entered(&cpu));
+    g_assert_true(realm_pe_in_realm(&cpu));
     g_assert_cmpuint(stops, ==, 0);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The keys that sign attestation tokens (accel/tcg/realm/keys.c)
+ * The keys that sign attestation tokens (accel/tcg/realm/machine/keys.c)
  *
  * Purpose: keys are made once, kept where nobody else can read them, and used
  * by every QEMU of the user; what is doubtful is refused with a warning that
@@ -11,7 +11,7 @@
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
 #include "qemu/rcu.h"
-#include "accel/tcg/realm/realm-tcg.h"
+#include "accel/tcg/realm/machine/keys.h"
 
 #define RAK "realm-attestation.key"
 #define PLATFORM "platform.key"

@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: the host's half of stage 2
+ * Realms under TCG: the host's half of stage 2
  *
  * Purpose: what KVM's MMU code does on a real machine, by RMI calls alone:
  * delegate granules, make tables, assign pages to the Realm and take them
@@ -21,14 +21,13 @@
  * pages (realm_mmu_unfold_all).
  *
  * Invariants:
- * - The granule at a protected IPA has that address as its PA; host memory at
- *   an unprotected IPA as well (memory.c).
  * - Tables are made for IPAs of the board's RAM only, in both halves; so
- *   their number is bounded, and memory.c has set that many granules aside.
+ *   their number is bounded, and the machine has that many extra granules
+ *   (realm_mmu_extra_size).
  * - Nothing of a Realm's memory is aged, merged or swapped here: a page goes
  *   back to the host when the Realm gives it up, and not before.
  *
- * Lock rule: RealmTcg.mmu_lock, after the BQL if both are held.  Functions
+ * Lock rule: realm_mmu_lock, after the BQL if both are held.  Functions
  * with "locked" in their comment want it from the caller.  Who holds it waits
  * for no vCPU: what invalidates translations (RmmOps.tlb_sync) runs where all
  * vCPUs are excluded, or before the Realm is built.
@@ -41,8 +40,12 @@
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
-#include "realm-tcg.h"
-#include "trace.h"
+#include "target/arm/realm/shared.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/machine.h"
+#include "accel/tcg/realm/trace.h"
+#include "mmu.h"
+#include "state.h"
 
 #define LEVEL_SHIFT(level) (12 + 9 * (3 - (level)))
 #define LEVEL_SIZE(level) BIT_ULL(LEVEL_SHIFT(level))
@@ -58,7 +61,11 @@
 /* Host's choice for lent memory: normal, write-back, read and write. */
 #define LENT_ATTRIBUTES (6 << 2 | 3 << 6)
 
+QemuMutex realm_mmu_lock;
+
 static struct {
+    uint64_t extra_size;        /* bytes of extra granules */
+    uint64_t extra_used;
     uint64_t num_blocks;        /* of RAM, the last perhaps only in part */
     uint16_t *delegated;        /* granules of each that are the RMM's */
     unsigned long *folded;      /* mapped as a block */
@@ -71,13 +78,13 @@ static struct {
 
 static uint64_t shared_bit(void)
 {
-    return BIT_ULL(realm_tcg.config->ipa_bits - 1);
+    return BIT_ULL(realm_host.config->ipa_bits - 1);
 }
 
 /* [base, base + size) is RAM of the board. */
 static bool is_ram(uint64_t base, uint64_t size)
 {
-    return realm_layout_is_ram(&realm_tcg.layout, base, size);
+    return realm_layout_is_ram(&realm_host.layout, base, size);
 }
 
 bool realm_mmu_is_lendable(uint64_t ipa)
@@ -88,12 +95,12 @@ bool realm_mmu_is_lendable(uint64_t ipa)
 
 static uint64_t block_of(uint64_t ipa)
 {
-    return ipa / BLOCK_SIZE - realm_tcg.config->ram_base / BLOCK_SIZE;
+    return ipa / BLOCK_SIZE - realm_host.config->ram_base / BLOCK_SIZE;
 }
 
 static uint64_t block_base(uint64_t block)
 {
-    return (realm_tcg.config->ram_base / BLOCK_SIZE + block) * BLOCK_SIZE;
+    return (realm_host.config->ram_base / BLOCK_SIZE + block) * BLOCK_SIZE;
 }
 
 /* ---- Granules and tables; locked ---- */
@@ -102,7 +109,7 @@ bool realm_mmu_delegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_DELEGATE, pa } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     if (pe.x[0] == RMI_SUCCESS && is_ram(pa, REALM_PAGE_SIZE)) {
         mmu.delegated[block_of(pa)]++;
     }
@@ -113,16 +120,21 @@ static void undelegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_UNDELEGATE, pa } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
     mmu.delegated[block_of(pa)]--;
-    realm_memory_discard_private(pa, pa + REALM_PAGE_SIZE);
+    realm_physmem_discard(pa, pa + REALM_PAGE_SIZE);
 }
 
 uint64_t realm_mmu_new_granules(unsigned count)
 {
-    uint64_t pa = realm_memory_alloc(count);
+    uint64_t size = count * REALM_PAGE_SIZE;
+    uint64_t start = ROUND_UP(mmu.extra_used, size);
+    uint64_t pa = REALM_EXTRA_BASE + start;
 
+    /* The machine has room for every table that the Realm can have. */
+    assert(is_power_of_2(count) && start + size <= mmu.extra_size);
+    mmu.extra_used = start + size;
     for (unsigned i = 0; i < count; i++) {
         bool ok = realm_mmu_delegate(pa + i * REALM_PAGE_SIZE);
 
@@ -131,7 +143,7 @@ uint64_t realm_mmu_new_granules(unsigned count)
     return pa;
 }
 
-static uint64_t take_table(void)
+static uint64_t take_granule(void)
 {
     uint64_t pa;
 
@@ -152,9 +164,9 @@ typedef struct Entry {
 
 static Entry read_entry(uint64_t ipa)
 {
-    RmmPe pe = { .x = { RMI_RTT_READ_ENTRY, realm_tcg.rd, ipa, 3 } };
+    RmmPe pe = { .x = { RMI_RTT_READ_ENTRY, realm_host.rd, ipa, 3 } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
     return (Entry) { .level = pe.x[1], .assigned = pe.x[2] == RMI_ASSIGNED,
                      .ripas = pe.x[4] };
@@ -163,10 +175,10 @@ static Entry read_entry(uint64_t ipa)
 uint64_t realm_mmu_create_table(uint64_t ipa, unsigned level)
 {
     uint64_t base = ROUND_DOWN(ipa, LEVEL_SIZE(level - 1));
-    uint64_t table = take_table();
-    RmmPe pe = { .x = { RMI_RTT_CREATE, realm_tcg.rd, table, base, level } };
+    uint64_t table = take_granule();
+    RmmPe pe = { .x = { RMI_RTT_CREATE, realm_host.rd, table, base, level } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     if (pe.x[0] != RMI_SUCCESS) {
         g_array_append_val(mmu.tables, table);
     } else if (level == 3 && is_ram(base, BLOCK_SIZE) &&
@@ -192,15 +204,53 @@ uint64_t realm_mmu_create_tables(uint64_t ipa)
     return create_tables(ipa, read_entry(ipa).level, 3);
 }
 
+/* Where to go on after an RMI result that asks for a deeper table. */
+static bool wants_table(uint64_t result, unsigned *level)
+{
+    *level = RMI_INDEX(result);
+    return RMI_STATUS(result) == RMI_ERROR_RTT && *level < 3;
+}
+
+uint64_t realm_mmu_call_for_range(uint64_t fid, uint64_t rec, uint64_t *base,
+                                  uint64_t top)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    unsigned level;
+
+    while (*base < top) {
+        RmmPe pe = { .x = { fid, realm_host.rd } };
+        uint64_t *arg = &pe.x[2];
+
+        if (fid == RMI_RTT_SET_RIPAS) {
+            *arg++ = rec;
+        }
+        arg[0] = *base;
+        arg[1] = top;
+        realm_call(&pe);
+        if (pe.x[0] == RMI_SUCCESS) {
+            *base = pe.x[1];
+        } else if (wants_table(pe.x[0], &level)) {
+            uint64_t result = realm_mmu_create_table(*base, level + 1);
+
+            if (result) {
+                return result;
+            }
+        } else {
+            return pe.x[0];
+        }
+    }
+    return RMI_SUCCESS;
+}
+
 /*
  * Put a leaf into the place of the table for the 2 MiB at @ipa, if the RMM
  * finds that its entries allow it.  Locked.
  */
-static bool fold(uint64_t ipa)
+static bool fold_table(uint64_t ipa)
 {
-    RmmPe pe = { .x = { RMI_RTT_FOLD, realm_tcg.rd, ipa, 3 } };
+    RmmPe pe = { .x = { RMI_RTT_FOLD, realm_host.rd, ipa, 3 } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     if (pe.x[0] == RMI_SUCCESS) {
         g_array_append_val(mmu.tables, pe.x[1]);
         trace_realm_mmu_fold(ipa, ipa + BLOCK_SIZE);
@@ -236,7 +286,8 @@ static void fold_due(uint64_t limit)
     while (block < mmu.num_blocks && limit && !mmu.paged) {
         clear_bit(block, mmu.due);
         /* Else pages were taken away since. */
-        if (mmu.delegated[block] == BLOCK_PAGES && fold(block_base(block))) {
+        if (mmu.delegated[block] == BLOCK_PAGES &&
+            fold_table(block_base(block))) {
             set_bit(block, mmu.folded);
             limit--;
         }
@@ -246,7 +297,7 @@ static void fold_due(uint64_t limit)
 
 static void fold_exclusive(CPUState *cs, run_on_cpu_data unused)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     mmu.timer_armed = false;
     fold_due(FOLDS_AT_ONCE);
@@ -273,17 +324,17 @@ static void all_due(void)
 
 void realm_mmu_fold_images(void)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
 
-    /* So nobody has cached anything. */
-    assert(realm_tcg.phase == REALM_PHASE_NEW);
+    /* No vCPU has a REC yet, so nobody has cached anything. */
+    assert(!realm_host.recs[0].pa);
     all_due();
     fold_due(UINT64_MAX);
 }
 
 void realm_mmu_fold_all(void)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     mmu.paged = false;
     all_due();
@@ -295,7 +346,7 @@ void realm_mmu_fold_all(void)
 /* The translations stay what they were: nothing is flushed. */
 bool realm_mmu_unfold_all(void)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t block = find_first_bit(mmu.folded, mmu.num_blocks);
 
     mmu.paged = true;
@@ -314,7 +365,7 @@ bool realm_mmu_unfold_all(void)
 /* Locked.  Assign a granule to the protected @ipa, if that has RIPAS RAM. */
 static bool donate(uint64_t ipa)
 {
-    RmmPe pe = { .x = { RMI_DATA_CREATE_UNKNOWN, realm_tcg.rd, ipa, ipa } };
+    RmmPe pe = { .x = { RMI_DATA_CREATE_UNKNOWN, realm_host.rd, ipa, ipa } };
     Entry entry = read_entry(ipa);
 
     if (entry.assigned || entry.ripas != RMI_RIPAS_RAM) {
@@ -326,7 +377,7 @@ static bool donate(uint64_t ipa)
     }
     /* A page that an import dropped is delegated already. */
     realm_mmu_delegate(ipa);
-    realm_host_call(&pe);
+    realm_call(&pe);
     trace_realm_mmu_donate(ipa, pe.x[0]);
     block_grew(block_of(ipa));
     return pe.x[0] == RMI_SUCCESS;
@@ -350,16 +401,16 @@ static bool lend(uint64_t ipa)
         return false;
     }
     ipa = ROUND_DOWN(ipa, LEVEL_SIZE(level));
-    pe = (RmmPe) { .x = { RMI_RTT_MAP_UNPROTECTED, realm_tcg.rd, ipa, level,
+    pe = (RmmPe) { .x = { RMI_RTT_MAP_UNPROTECTED, realm_host.rd, ipa, level,
                           ipa | LENT_ATTRIBUTES } };
-    realm_host_call(&pe);
+    realm_call(&pe);
     trace_realm_mmu_lend(ipa, ipa + LEVEL_SIZE(level), pe.x[0]);
     return pe.x[0] == RMI_SUCCESS;
 }
 
 bool realm_mmu_fault(uint64_t ipa)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     if (ipa < shared_bit()) {
         return is_ram(ipa, REALM_PAGE_SIZE) && donate(ipa);
@@ -381,7 +432,7 @@ static void fold_empty(uint64_t base, uint64_t top)
     for (uint64_t ipa = ROUND_UP(base, BLOCK_SIZE); ipa + BLOCK_SIZE <= top;
          ipa += BLOCK_SIZE) {
         if (may_be_empty(ipa) && read_entry(ipa).level == 3) {
-            fold(ipa);
+            fold_table(ipa);
         }
     }
 }
@@ -392,9 +443,9 @@ static void fold_empty(uint64_t base, uint64_t top)
  */
 static uint64_t reclaim_page(uint64_t ipa)
 {
-    RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_tcg.rd, ipa } };
+    RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_host.rd, ipa } };
 
-    realm_host_call(&pe);
+    realm_call(&pe);
     if (pe.x[0] == RMI_SUCCESS) {
         undelegate(pe.x[1]);
     } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT) {
@@ -410,7 +461,7 @@ static uint64_t reclaim_page(uint64_t ipa)
 
 void realm_mmu_reclaim(uint64_t base, uint64_t top)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t ipa = base, next;
 
     while (ipa < top && (next = reclaim_page(ipa)) > ipa) {
@@ -434,15 +485,15 @@ static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
         return ipa;
     }
     ipa = ROUND_DOWN(ipa, size);
-    pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_tcg.rd, ipa,
+    pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_host.rd, ipa,
                           entry.level } };
-    realm_host_call(&pe);
+    realm_call(&pe);
     return MAX(pe.x[1], ipa + size);
 }
 
 void realm_mmu_unlend(uint64_t base, uint64_t top)
 {
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t end = shared_bit() + top;
 
     for (uint64_t ipa = shared_bit() + base; ipa < end; ) {
@@ -451,10 +502,46 @@ void realm_mmu_unlend(uint64_t base, uint64_t top)
     fold_empty(shared_bit() + base, end);
 }
 
+/* Where the board has RAM; what is between its ranges backs nothing. */
+void realm_mmu_discard_shared(uint64_t base, uint64_t top)
+{
+    const GArray *ram = realm_host.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        uint64_t start = MAX(base, realm_range(ram, i).base);
+        uint64_t end = MIN(top, realm_range(ram, i).top);
+
+        if (start < end) {
+            realm_shared_discard(start, end - start);
+        }
+    }
+}
+
+/* For each half: a table for every 2 MiB of RAM, GiB and 512 GiB. */
+static uint64_t most_tables(const RealmConfig *config)
+{
+    uint64_t size = config->ram_size;
+
+    return 2 * (size / (2 * MiB) + size / GiB + size / (512 * GiB) + 3);
+}
+
+/*
+ * Beside them the start tables (at most 16, aligned), and for every vCPU a
+ * REC; rounded up generously, since memory that is not used is not there.
+ */
+uint64_t realm_mmu_extra_size(const RealmConfig *config)
+{
+    uint64_t granules = most_tables(config) + 128 +
+                        32 * (uint64_t)config->num_cpus;
+
+    return granules * REALM_PAGE_SIZE;
+}
+
 void realm_mmu_init(const RealmConfig *config)
 {
     uint64_t top = config->ram_base + config->ram_size;
 
+    mmu.extra_size = realm_mmu_extra_size(config);
     mmu.num_blocks = DIV_ROUND_UP(top, BLOCK_SIZE) -
                      config->ram_base / BLOCK_SIZE;
     mmu.delegated = g_new0(uint16_t, mmu.num_blocks);
@@ -462,5 +549,5 @@ void realm_mmu_init(const RealmConfig *config)
     mmu.due = bitmap_new(mmu.num_blocks);
     mmu.tables = g_array_new(false, false, sizeof(uint64_t));
     mmu.timer = timer_new_ms(QEMU_CLOCK_VIRTUAL, fold_timer_expired, NULL);
-    qemu_mutex_init(&realm_tcg.mmu_lock);
+    qemu_mutex_init(&realm_mmu_lock);
 }

@@ -1,9 +1,9 @@
 /*
- * The TCG backend for Realms: a processor's registers as one blob
+ * Realms under TCG: a PE's registers as one blob
  *
  * Purpose: what the RMM seals as the context of a REC.  It is the state of
  * QEMU's CPU object in vmstate form, which a Realm's migration stream does
- * not carry in the open (cpu.c takes the CPU's own section away).
+ * not carry in the open (cpu-class.c takes the CPU's own section away).
  *
  * Invariants: the vCPU does not run; a blob that comes in was authenticated
  * by the RMM.
@@ -20,28 +20,12 @@
 #include "migration/qemu-file.h"
 #include "migration/vmstate.h"
 #include "target/arm/cpu.h"
-#include "realm-tcg.h"
-
-uint64_t realm_cpu_mpidr(CPUState *cs)
-{
-    return arm_cpu_mp_affinity(ARM_CPU(cs));
-}
-
-CPUState *realm_cpu_by_mpidr(uint64_t mpidr)
-{
-    CPUState *cs;
-
-    CPU_FOREACH(cs) {
-        if (realm_cpu_mpidr(cs) == mpidr) {
-            return cs;
-        }
-    }
-    return NULL;
-}
+#include "context.h"
+#include "pe.h"
 
 size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
 {
-    CPUState *cs = realm_cpu_by_mpidr(mpidr);
+    CPUState *cs = realm_pe_by_mpidr(mpidr);
     g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
     QEMUFile *file = qemu_file_new_output(QIO_CHANNEL(channel));
     size_t used = 0;
@@ -59,22 +43,22 @@ size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
 bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
                         size_t size)
 {
-    CPUState *cs = realm_cpu_by_mpidr(mpidr);
-    RealmVcpu *vcpu;
+    CPUState *cs = realm_pe_by_mpidr(mpidr);
+    RealmPe *pe;
 
     if (!cs) {
         return false;
     }
-    vcpu = &realm_tcg.vcpus[cs->cpu_index];
-    if (vcpu->context) {
+    pe = &realm_pes[cs->cpu_index];
+    if (pe->context) {
         return false;
     }
-    vcpu->context = g_memdup2(buf, size);
-    vcpu->context_size = size;
+    pe->context = g_memdup2(buf, size);
+    pe->context_size = size;
     return true;
 }
 
-static bool apply(CPUState *cs, const void *context, size_t size)
+static bool apply_context(CPUState *cs, const void *context, size_t size)
 {
     g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
     QEMUFile *file;
@@ -96,16 +80,16 @@ bool realm_contexts_apply(Error **errp)
     bool ok = true;
 
     CPU_FOREACH(cs) {
-        RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
+        RealmPe *pe = &realm_pes[cs->cpu_index];
 
-        if (!vcpu->context) {
+        if (!pe->context) {
             continue;
         }
-        ok = ok && apply(cs, vcpu->context, vcpu->context_size);
+        ok = ok && apply_context(cs, pe->context, pe->context_size);
         /* Arrived in the open, and the RMM knows of no exception. */
         cs->exception_index = -1;
-        explicit_bzero(vcpu->context, vcpu->context_size);
-        g_clear_pointer(&vcpu->context, g_free);
+        explicit_bzero(pe->context, pe->context_size);
+        g_clear_pointer(&pe->context, g_free);
     }
     if (!ok) {
         error_setg(errp, "Realm: this machine cannot load the registers of a "

@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: stage 2 of an access
+ * Realms under TCG: stage 2 of an access
  *
  * Purpose: what an access meets behind stage 1.  Where the walk of the RMM's
  * tables faults, the PE takes the exception that hardware would take:
@@ -27,21 +27,23 @@
  * - A machine stops only when its vCPUs have left guest code, so no REC is
  *   paused or exported while its vCPU is in here.
  *
- * Lock rule: runs on vCPU threads without the BQL, and takes RealmTcg.mmu_lock
- * and the RMM's locks only; but the BQL for a moment where the REC cannot be
- * entered again.  The PE is copied: other vCPUs look at its world
- * (realm_host_entered).
+ * Lock rule: runs on vCPU threads without the BQL, and takes the RMM's locks
+ * and what the host takes to handle an abort; but the BQL for a moment where
+ * the REC cannot be entered again.  The PE is copied: other vCPUs look at its
+ * world (realm_pe_in_realm).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "exec/exec-all.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
 #include "target/arm/syndrome.h"
-#include "realm-tcg.h"
-#include "trace.h"
+#include "accel/tcg/realm/trace.h"
+#include "pe.h"
+#include "stage2.h"
 
 #define FSC_TRANSLATION 0x04    /* the level is in bits 1:0 */
 #define FSC_GPF         0x28
@@ -81,7 +83,7 @@ static int stage1_level(const RealmAccess *a)
  * 1, FAR_EL2 is no virtual address; the RMM uses it for aborts that it
  * injects, and a walk's abort is Arm's code to report.
  */
-static RmmSyndrome syndrome(const RealmAccess *a, int level)
+static RmmSyndrome abort_syndrome(const RealmAccess *a, int level)
 {
     bool fetch = a->type == MMU_INST_FETCH;
     uint64_t ec = fetch ? EC_INSNABORT : EC_DATAABORT;
@@ -98,7 +100,8 @@ static RmmSyndrome syndrome(const RealmAccess *a, int level)
 }
 
 /* The Realm takes an abort: one that the RMM injected, or its PE's own. */
-static G_NORETURN void deliver(const RealmAccess *a, const RmmInject *inject)
+static G_NORETURN void deliver_abort(const RealmAccess *a,
+                                     const RmmInject *inject)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
     uint32_t syn = inject->esr;
@@ -113,9 +116,9 @@ static G_NORETURN void deliver(const RealmAccess *a, const RmmInject *inject)
 }
 
 /* The vCPU cannot go on; the instruction is executed again if it ever does. */
-static G_NORETURN void leave(const RealmAccess *a)
+static G_NORETURN void leave_code(const RealmAccess *a)
 {
-    if (!realm_host_entered(a->cs)) {
+    if (!realm_pe_in_realm(a->cs)) {
         a->cs->halted = 1;
         a->cs->exception_index = EXCP_HLT;
     }
@@ -128,7 +131,7 @@ static G_NORETURN void leave(const RealmAccess *a)
  * if the access that needs it is real, Arm's code reports the abort, with the
  * level at which the walk was.
  */
-static bool refuse(const RealmAccess *a, RmmFault fault)
+static bool refuse_access(const RealmAccess *a, RmmFault fault)
 {
     if (a->walk && fault == RMM_FAULT_ADDRESS_SIZE) {
         a->walk->type = ARMFault_AddressSize;
@@ -157,7 +160,7 @@ static bool granule_protection_fault(const RealmAccess *a)
     if (a->walk) {
         a->walk->type = ARMFault_GPCFOnOutput;
     } else if (!a->probe) {
-        deliver(a, &inject);
+        deliver_abort(a, &inject);
     }
     return false;
 }
@@ -166,26 +169,31 @@ static bool granule_protection_fault(const RealmAccess *a)
 static bool take_exception(const RealmAccess *a, RmmFault fault, int level)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
-    RmmSyndrome s = syndrome(a, level);
-    RmmPe pe = realm_tcg.vcpus[a->cs->cpu_index].pe;
+    RmmSyndrome s = abort_syndrome(a, level);
+    RmmPe pe = *realm_pe(a->cs);
     bool mapped = false;
 
     memcpy(pe.x, env->xregs, sizeof(pe.x));
     pe.pc = env->pc;
-    rmm_exception(realm_tcg.rmm, &pe, &s);
+    rmm_exception(realm_rmm, &pe, &s);
     if (pe.world == RMM_WORLD_HOST) {
-        mapped = realm_host_handle_abort(a->cs, &pe);
+        mapped = realm_host_ops->handle_abort(a->cs, &pe);
+    }
+    if (pe.world == RMM_WORLD_HOST) {   /* the REC cannot be entered again */
+        bql_lock();
+        *realm_pe(a->cs) = pe;
+        bql_unlock();
     }
     if (mapped && !pe.inject.pending) {
         return true;
     }
     if (a->probe) {
-        return refuse(a, fault);
+        return refuse_access(a, fault);
     }
     if (pe.inject.pending) {
-        deliver(a, &pe.inject);
+        deliver_abort(a, &pe.inject);
     }
-    leave(a);
+    leave_code(a);
 }
 
 static void set_page(CPUTLBEntryFull *out, const RmmTranslation *found)
@@ -207,28 +215,31 @@ static bool host_may_help(RmmFault fault)
 
 bool realm_stage2(const RealmAccess *a, CPUTLBEntryFull *out)
 {
+    const RmmStage2 *stage2 = &realm_pes[a->cs->cpu_index].stage2;
     RmmTranslation found;
     RmmFault fault;
     bool again;
 
     do {
-        fault = rmm_stage2_walk(realm_tcg.rmm, &realm_tcg.stage2, a->ipa,
+        fault = rmm_stage2_walk(realm_rmm, stage2, a->ipa,
                                 rmm_access(a->type), &found);
         if (fault == RMM_FAULT_NONE) {
             set_page(out, &found);
             return true;
         }
-        if (fault == RMM_FAULT_UNPROTECTED && !realm_mmu_is_lendable(a->ipa)) {
+        if (fault == RMM_FAULT_UNPROTECTED &&
+            !realm_host_ops->is_lendable(a->ipa)) {
             out->prot &= ~PAGE_EXEC;
             return true;
         }
-        assert(fault != RMM_FAULT_PERMISSION);  /* mmu.c: read and write */
+        assert(fault != RMM_FAULT_PERMISSION);  /* lent: read and write */
         trace_realm_stage2_fault(a->cs->cpu_index, a->va, a->ipa, fault);
         if (fault == RMM_FAULT_GPF) {
             return granule_protection_fault(a);
         }
         again = a->probe && !host_may_help(fault)
-                ? refuse(a, fault) : take_exception(a, fault, found.level);
+                ? refuse_access(a, fault)
+                : take_exception(a, fault, found.level);
     } while (again);
     return false;
 }

@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: processors
+ * Realms under TCG: TCG's CPUs as PEs
  *
  * Purpose: make TCG's CPUs behave as PEs that run RECs: every translation
  * goes through stage 2 of the Realm, SMCs go to the RMM, and the host's debug
@@ -10,7 +10,7 @@
  * the translator is edited).
  *
  * Invariants: a TLB entry is made from what stage 2 says at that moment, and
- * is gone before the RMM acts on a change of stage 2 (realm_cpu_flush_all).
+ * is gone before the RMM acts on a change of stage 2 (call.c).
  *
  * Lock rule: realm_tlb_fill runs on vCPU threads without the BQL (stage2.c);
  * all else has the BQL, or excludes all vCPUs.
@@ -36,8 +36,12 @@
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
 #include "target/arm/internals.h"
-#include "realm-tcg.h"
-#include "trace.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/trace.h"
+#include "cpu-class.h"
+#include "pe.h"
+#include "physmem.h"
+#include "stage2.h"
 
 /* What the CPU class had before. */
 static const TCGCPUOps *arm_ops;
@@ -45,41 +49,6 @@ static const struct SysemuCPUOps *arm_sysemu_ops;
 static DeviceRealize arm_realize;
 static void (*arm_set_pc)(CPUState *cs, vaddr value);
 static int (*arm_gdb_read_register)(CPUState *cs, GByteArray *buf, int reg);
-
-static void do_flush(CPUState *cs, run_on_cpu_data unused)
-{
-    tlb_flush(cs);
-}
-
-/*
- * No vCPU uses an old translation when this returns.  Where all other vCPUs
- * are excluded, they are outside of guest code until it is over; so what the
- * first of many calls has emptied stays empty.  Where the machine is stopped,
- * they flush before they run; waiting for them would give the BQL up, which a
- * migration about to complete must keep.
- */
-void realm_cpu_flush_all(void)
-{
-    CPUState *cs;
-
-    if (current_cpu) {
-        assert(cpu_in_exclusive_context(current_cpu));
-        CPU_FOREACH(cs) {
-            if (cs->neg.tlb.c.dirty) {
-                tlb_flush(cs);
-            }
-        }
-        return;
-    }
-    assert(bql_locked());
-    CPU_FOREACH(cs) {
-        if (runstate_is_running()) {
-            run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
-        } else {
-            async_run_on_cpu(cs, do_flush, RUN_ON_CPU_NULL);
-        }
-    }
-}
 
 /*
  * Stage 1 by Arm's code, then stage 2 by the RMM's tables.  A page that is
@@ -109,26 +78,26 @@ static bool realm_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
  */
 static bool realm_has_work(CPUState *cs)
 {
-    return realm_host_entered(cs) && arm_sysemu_ops->has_work(cs);
+    return realm_pe_in_realm(cs) && arm_sysemu_ops->has_work(cs);
 }
 
 static bool realm_cpu_exec_halt(CPUState *cs)
 {
-    return arm_ops->cpu_exec_halt(cs) && realm_host_entered(cs);
+    return arm_ops->cpu_exec_halt(cs) && realm_pe_in_realm(cs);
 }
 
 /* Hand the SMC that @cs executed to the RMM, and take what it answers. */
-static void smc(CPUState *cs)
+static void do_smc(CPUState *cs)
 {
     CPUARMState *env = &ARM_CPU(cs)->env;
-    RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
+    RmmPe *pe = realm_pe(cs);
 
     trace_realm_cpu_smc(cs->cpu_index, env->xregs[0]);
     memcpy(pe->x, env->xregs, sizeof(pe->x));
     pe->pc = env->pc;
-    realm_host_call(pe);
+    realm_call(pe);
     if (pe->world == RMM_WORLD_HOST) {
-        realm_host_handle_exit(cs);
+        realm_host_ops->handle_exit(cs);
     }
     if (pe->world == RMM_WORLD_REALM) {
         memcpy(env->xregs, pe->x, sizeof(pe->x));
@@ -143,9 +112,9 @@ static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
 {
     BQL_LOCK_GUARD();
 
-    if (realm_host_entered(cs)) {
+    if (realm_pe_in_realm(cs)) {
         ARM_CPU(cs)->env.pc += 4;
-        smc(cs);
+        do_smc(cs);
     }
 }
 
@@ -169,7 +138,7 @@ static void realm_do_interrupt(CPUState *cs)
         cs->exception_index = EXCP_INTERRUPT; /* no interrupt before that */
         cpu_loop_exit(cs);
     } else {
-        smc(cs);
+        do_smc(cs);
         if (cs->halted) {
             cs->exception_index = EXCP_HLT;
             cpu_loop_exit(cs);
@@ -201,7 +170,7 @@ static int realm_gdb_write_register(CPUState *cs, uint8_t *buf, int reg)
 /* The debugger's "continue at"; vCPUs themselves come here for PSCI. */
 static void realm_set_pc(CPUState *cs, vaddr value)
 {
-    if (!realm_phase_exists(realm_tcg.phase) || current_cpu) {
+    if (!realm_physmem_is_protected() || current_cpu) {
         arm_set_pc(cs, value);
     }
 }
@@ -256,7 +225,7 @@ static void hide_mte(ARMCPU *cpu)
                                        MTE, 0);
 }
 
-/* What the Realm is created without (host.c), and what no Realm has (SME). */
+/* What the Realm is created without (build.c), and what no Realm has (SME). */
 static const char *const hidden[] = { "sve", "sme", "pmu" };
 
 /* Whether -cpu asks for @property, which is of a hidden feature. */
@@ -320,12 +289,12 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     ARMCPU *cpu = ARM_CPU(dev);
 
     if (!object_property_set_link(OBJECT(dev), "memory",
-                                  OBJECT(realm_memory_root()), errp)) {
+                                  OBJECT(realm_physmem_root()), errp)) {
         return;
     }
     if (cpu->tag_memory) {
         if (!object_property_set_link(OBJECT(dev), "tag-memory",
-                OBJECT(realm_memory_tag_root(cpu->tag_memory)), errp)) {
+                OBJECT(realm_physmem_tag_root(cpu->tag_memory)), errp)) {
             return;
         }
     } else {

@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: the keys that sign attestation tokens
+ * Realms under TCG: the keys that sign attestation tokens
  *
  * Purpose: an installation's two private keys, made on first use and kept in
  * $XDG_STATE_HOME/qemu-realm/ (~/.local/state/qemu-realm/), with the public
@@ -23,7 +23,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "target/arm/rmm/cose.h"
-#include "realm-tcg.h"
+#include "keys.h"
 
 static const char *const names[RMM_KEYS] = {
     [RMM_KEY_REALM_ATTESTATION] = "realm-attestation.key",
@@ -47,7 +47,7 @@ static char *state_folder(void)
 }
 
 /* A new key on P-384 as PKCS #8; GnuTLS's result. */
-static int generate(gnutls_datum_t *der)
+static int generate_key(gnutls_datum_t *der)
 {
     gnutls_x509_privkey_t key;
     int ret = gnutls_x509_privkey_init(&key);
@@ -94,7 +94,7 @@ static bool write_key(const char *path, const gnutls_datum_t *der,
 static bool make_key(const char *path, Error **errp)
 {
     gnutls_datum_t der = { NULL, 0 };
-    int ret = generate(&der);
+    int ret = generate_key(&der);
     bool ok;
 
     if (ret < 0) {
@@ -154,7 +154,7 @@ static int open_key(const char *path)
                                O_NONBLOCK));
 }
 
-static bool load(const char *folder, RmmKey which, Error **errp)
+static bool load_key(const char *folder, RmmKey which, Error **errp)
 {
     g_autofree char *path = g_build_filename(folder, names[which], NULL);
     int fd = open_key(path);
@@ -211,7 +211,7 @@ static int platform_public(gnutls_datum_t *pem)
     return ret;
 }
 
-static bool holds(const char *path, const gnutls_datum_t *wanted)
+static bool file_holds(const char *path, const gnutls_datum_t *wanted)
 {
     g_autofree char *contents = NULL;
     gsize size;
@@ -221,7 +221,7 @@ static bool holds(const char *path, const gnutls_datum_t *wanted)
 }
 
 /* For verifiers; written once, and when the key is another. */
-static bool publish(const char *folder, Error **errp)
+static bool publish_platform_key(const char *folder, Error **errp)
 {
     g_autofree char *path = g_build_filename(folder, "platform.pub", NULL);
     gnutls_datum_t pem = { NULL, 0 };
@@ -233,7 +233,7 @@ static bool publish(const char *folder, Error **errp)
         error_setg(errp, "platform key: %s", gnutls_strerror(ret));
         return false;
     }
-    ok = holds(path, &pem) ||
+    ok = file_holds(path, &pem) ||
          g_file_set_contents(path, (char *)pem.data, pem.size, &err);
     if (!ok) {
         error_setg(errp, "%s", err->message);
@@ -243,18 +243,18 @@ static bool publish(const char *folder, Error **errp)
     return ok;
 }
 
-static bool load_all(const char *folder, Error **errp)
+static bool load_keys(const char *folder, Error **errp)
 {
     if (g_mkdir_with_parents(folder, 0700) < 0) {
         error_setg_errno(errp, errno, "cannot create '%s'", folder);
         return false;
     }
     for (int which = 0; which < RMM_KEYS; which++) {
-        if (!load(folder, which, errp)) {
+        if (!load_key(folder, which, errp)) {
             return false;
         }
     }
-    return publish(folder, errp);
+    return publish_platform_key(folder, errp);
 }
 
 void realm_keys_init(void)
@@ -262,7 +262,7 @@ void realm_keys_init(void)
     g_autofree char *folder = state_folder();
     Error *err = NULL;
 
-    if (!load_all(folder, &err)) {
+    if (!load_keys(folder, &err)) {
         warn_reportf_err(err, "Realm: no attestation tokens: ");
         gnutls_memset(keys, 0, sizeof(keys));
     }

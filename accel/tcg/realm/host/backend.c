@@ -1,5 +1,5 @@
 /*
- * The TCG backend for Realms: the seam to machine and migration
+ * Realms under TCG: the seam to machine and migration
  *
  * Purpose: RealmBackendOps in terms of calls to the RMM model.
  *
@@ -15,28 +15,33 @@
 #include "qapi/error.h"
 #include "qemu/lockable.h"
 #include "system/runstate.h"
-#include "target/arm/cpu.h"
+#include "target/arm/realm/cause.h"
 #include "target/arm/rmm/mig-abi.h"
-#include "realm-tcg.h"
-#include "trace.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/machine.h"
+#include "buffers.h"
+#include "build.h"
+#include "mmu.h"
+#include "recs.h"
+#include "state.h"
 
 #define MIG(call) (MIG_FID_BASE + (call))
 
-RealmTcg realm_tcg;
+static RealmPhase realm_phase;
 
 static RealmPhase phase(void)
 {
-    return qatomic_read(&realm_tcg.phase);
+    return qatomic_read(&realm_phase);
 }
 
-static bool check(RealmStep step, Error **errp)
+static bool check_step(RealmStep step, Error **errp)
 {
     return realm_phase_check(phase(), step, errp);
 }
 
-static void took(RealmStep step)
+static void took_step(RealmStep step)
 {
-    realm_phase_take(&realm_tcg.phase, step);
+    realm_phase_take(&realm_phase, step);
 }
 
 /*
@@ -48,14 +53,14 @@ static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
     const char *what = realm_step_text(step);
     unsigned status, index;
 
-    if (!check(step, errp)) {
+    if (!check_step(step, errp)) {
         return false;
     }
-    realm_host_call(pe);
+    realm_call(pe);
     status = RMI_STATUS(pe->x[0]);
     index = RMI_INDEX(pe->x[0]);
     if (pe->x[0] == RMI_SUCCESS) {
-        took(step);
+        took_step(step);
         return true;
     }
     if (status == RMI_ERROR_REALM) {
@@ -74,29 +79,29 @@ static size_t max_blob(void)
 
 static uint64_t rd(void)
 {
-    return realm_tcg.rd;
+    return realm_host.rd;
 }
 
 static uint64_t blob_window(const void *buf)
 {
-    return realm_memory_window(0, buf, max_blob());
+    return realm_window(0, buf, max_blob());
 }
 
 static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
 {
-    return realm_layout_add_ram(&realm_tcg.layout, base, size, errp);
+    return realm_layout_add_ram(&realm_host.layout, base, size, errp);
 }
 
 /* Resets before the start repeat the images. */
 static void add_image(uint64_t base, uint64_t size)
 {
-    realm_layout_add_image(&realm_tcg.layout, base, size);
+    realm_layout_add_image(&realm_host.layout, base, size);
 }
 
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
 {
     return realm_phase_exists(phase())
-        ? rmm_realm_rim(realm_tcg.rmm, rd(), value) : 0;
+        ? rmm_realm_rim(realm_rmm, rd(), value) : 0;
 }
 
 static bool count_pages(RealmPages *pages)
@@ -104,7 +109,7 @@ static bool count_pages(RealmPages *pages)
     RmmPages counted;
 
     if (!realm_phase_exists(phase()) ||
-        !rmm_realm_pages(realm_tcg.rmm, rd(), &counted)) {
+        !rmm_realm_pages(realm_rmm, rd(), &counted)) {
         return false;
     }
     *pages = (RealmPages) { .private = counted.owned,
@@ -132,7 +137,7 @@ static bool export_abort(Error **errp)
 static bool accept_offer(const void *offer, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
-                        realm_memory_window(0, offer, size), size } };
+                        realm_window(0, offer, size), size } };
 
     return (phase() != REALM_PHASE_ACCEPTED || export_abort(errp)) &&
            mig_call(&pe, REALM_STEP_ACCEPT, errp);
@@ -154,7 +159,7 @@ static ssize_t export_begin(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
                         max_blob() } };
 
-    if (!check(REALM_STEP_BEGIN, errp)) {
+    if (!check_step(REALM_STEP_BEGIN, errp)) {
         return -1;
     }
     if (!unfold_all(errp) || !mig_call(&pe, REALM_STEP_BEGIN, errp)) {
@@ -166,12 +171,12 @@ static ssize_t export_begin(void *buf, Error **errp)
 
 static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
 {
-    const RealmConfig *config = realm_tcg.config;
+    const RealmConfig *config = realm_host.config;
     uint64_t pages = config->ram_size / REALM_PAGE_SIZE;
     size_t size = ROUND_UP(pages, 64) / 8;
     RmmPe pe = { .x = { MIG(MIG_COLLECT_DIRTY), rd(), config->ram_base,
                         config->ram_base + config->ram_size,
-                        realm_memory_window(1, bitmap, size) } };
+                        realm_window(1, bitmap, size) } };
 
     if (!mig_call(&pe, REALM_STEP_COLLECT_DIRTY, errp)) {
         return -1;
@@ -188,11 +193,11 @@ static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
 
     assert(n <= MIG_MAX_PAGES);
     for (unsigned i = 0; i < n; i++) {
-        ipas[i] = cpu_to_le64(realm_tcg.config->ram_base +
+        ipas[i] = cpu_to_le64(realm_host.config->ram_base +
                               pages[i] * REALM_PAGE_SIZE);
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_MEMORY), rd(),
-                          realm_memory_window(1, ipas, n * sizeof(*ipas)), n,
+                          realm_window(1, ipas, n * sizeof(*ipas)), n,
                           blob_window(buf), max_blob(), 0 } };
     if (!mig_call(&pe, REALM_STEP_EXPORT_MEMORY, errp)) {
         return -1;
@@ -220,10 +225,10 @@ static ssize_t export_rec(unsigned n, void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (n >= realm_tcg.config->num_cpus) {
+    if (n >= realm_host.config->num_cpus) {
         return 0;
     }
-    pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REC), rd(), realm_tcg.vcpus[n].rec,
+    pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REC), rd(), realm_host.recs[n].pa,
                           blob_window(buf), max_blob() } };
     return mig_call(&pe, REALM_STEP_STATE, errp) ? pe.x[1] : -1;
 }
@@ -231,26 +236,28 @@ static ssize_t export_rec(unsigned n, void *buf, Error **errp)
 /* First the Realm's own state and its map, then the RECs. */
 static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
+    static uint64_t next_base;  /* where the map goes on */
+    static unsigned first_rec;  /* the part that is the first REC, or 0 */
     RmmPe pe;
 
-    if (!check(REALM_STEP_STATE, errp)) {
+    if (!check_step(REALM_STEP_STATE, errp)) {
         return -1;
     }
     if (part == 0) {
-        realm_tcg.next_base = 0;
-        realm_tcg.first_rec = 0;
+        next_base = 0;
+        first_rec = 0;
     }
-    if (realm_tcg.first_rec) {
-        return export_rec(part - realm_tcg.first_rec, buf, errp);
+    if (first_rec) {
+        return export_rec(part - first_rec, buf, errp);
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_REALM), rd(), blob_window(buf),
-                          max_blob(), realm_tcg.next_base } };
+                          max_blob(), next_base } };
     if (!mig_call(&pe, REALM_STEP_STATE, errp)) {
         return -1;
     }
-    realm_tcg.next_base = pe.x[2];
-    if (!realm_tcg.next_base) {
-        realm_tcg.first_rec = part + 1;
+    next_base = pe.x[2];
+    if (!next_base) {
+        first_rec = part + 1;
     }
     return pe.x[1];
 }
@@ -259,7 +266,7 @@ static ssize_t export_start(void *buf, Error **errp)
 {
     const size_t room = REALM_MAX_START_TOKEN;
     RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(),
-                        realm_memory_window(0, buf, room), room } };
+                        realm_window(0, buf, room), room } };
 
     return mig_call(&pe, REALM_STEP_START, errp) ? pe.x[1] : -1;
 }
@@ -267,7 +274,7 @@ static ssize_t export_start(void *buf, Error **errp)
 static bool export_resume(const void *token, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_EXPORT_RESUME), rd(),
-                        realm_memory_window(0, token, size), size } };
+                        realm_window(0, token, size), size } };
 
     if (!mig_call(&pe, REALM_STEP_RESUME, errp)) {
         return false;
@@ -280,7 +287,7 @@ static bool build(bool (*steps)(Error **errp), RealmStep step, Error **errp)
 {
     bool ok = steps(errp);
 
-    took(ok ? step : REALM_STEP_BREAK);
+    took_step(ok ? step : REALM_STEP_BREAK);
     return ok;
 }
 
@@ -288,9 +295,9 @@ static ssize_t make_offer(void *buf, Error **errp)
 {
     RmmPe pe;
 
-    if (!check(REALM_STEP_OFFER, errp) ||
+    if (!check_step(REALM_STEP_OFFER, errp) ||
         (phase() == REALM_PHASE_WAITING &&
-         !build(realm_host_build_empty, REALM_STEP_BUILD_EMPTY, errp))) {
+         !build(realm_build_empty, REALM_STEP_BUILD_EMPTY, errp))) {
         return -1;
     }
     pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
@@ -301,16 +308,16 @@ static ssize_t make_offer(void *buf, Error **errp)
 /* A record was refused, which is final for the session; returns false. */
 static bool import_failed(void)
 {
-    took(REALM_STEP_FAIL);
+    took_step(REALM_STEP_FAIL);
     return false;
 }
 
 static bool import_blob(const void *blob, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_IMPORT), rd(),
-                        realm_memory_window(0, blob, size), size } };
+                        realm_window(0, blob, size), size } };
 
-    return check(REALM_STEP_IMPORT, errp) &&
+    return check_step(REALM_STEP_IMPORT, errp) &&
            (mig_call(&pe, REALM_STEP_IMPORT, errp) || import_failed());
 }
 
@@ -320,7 +327,7 @@ static bool import_blob(const void *blob, size_t size, Error **errp)
  */
 static bool prepare_page(uint64_t ipa, uint64_t *granule, Error **errp)
 {
-    const RealmConfig *config = realm_tcg.config;
+    const RealmConfig *config = realm_host.config;
 
     if (ipa < config->ram_base ||
         ipa - config->ram_base >= config->ram_size) {
@@ -345,15 +352,15 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
     RmmPe pe;
 
     /* Imports take nothing away, so nobody is waited for meanwhile. */
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
     for (size_t i = 0; i < n; i++) {
         if (!prepare_page(ipas[i], &granules[i], errp)) {
             return false;
         }
     }
     pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
-                          realm_memory_window(0, blob, size), size,
-                          realm_memory_window(1, granules, sizeof(granules)),
+                          realm_window(0, blob, size), size,
+                          realm_window(1, granules, sizeof(granules)),
                           MAX(n, 1) } };
     *pages = n;
     return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp);
@@ -362,18 +369,18 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
 static bool import_memory(const void *blob, size_t size, unsigned *pages,
                           Error **errp)
 {
-    return check(REALM_STEP_IMPORT_MEMORY, errp) &&
+    return check_step(REALM_STEP_IMPORT_MEMORY, errp) &&
            (import_pages(blob, size, pages, errp) || import_failed());
 }
 
 /*
  * A map changes within RAM and at its end: one that does so elsewhere is of
- * another machine, and tables for it were not set aside (memory.c).
+ * another machine, and tables for it were not set aside (mmu.c).
  */
 static bool create_tables(uint64_t ipa)
 {
-    const RealmConfig *config = realm_tcg.config;
-    QEMU_LOCK_GUARD(&realm_tcg.mmu_lock);
+    const RealmConfig *config = realm_host.config;
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     return ipa >= config->ram_base &&
            ipa - config->ram_base <= config->ram_size &&
@@ -386,7 +393,7 @@ static bool commit(Error **errp)
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
-    if (!check(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
+    if (!check_step(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
         return false;
     }
     for (;;) {
@@ -414,93 +421,43 @@ static ssize_t import_abort(void *buf, Error **errp)
     return mig_call(&pe, REALM_STEP_GIVE_UP, errp) ? pe.x[1] : -1;
 }
 
-/* It goes on where it was, which need not be in a WFI that something ends. */
-static void unpark(CPUState *cs)
-{
-    RealmVcpu *vcpu = &realm_tcg.vcpus[cs->cpu_index];
-
-    if (vcpu->parked) {
-        vcpu->parked = false;
-        cs->halted = 0;
-    }
-}
-
-/* A vCPU whose REC the RMM does not let run does not run. */
-static bool enter_recs(Error **errp)
-{
-    CPUState *cs;
-
-    CPU_FOREACH(cs) {
-        unpark(cs);
-        if (ARM_CPU(cs)->power_state != PSCI_ON) {
-            cs->halted = 1;
-        } else if (!realm_host_entered(cs) && !realm_host_enter(cs, errp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void leave_recs(void)
-{
-    CPUState *cs;
-
-    CPU_FOREACH(cs) {
-        RmmPe *pe = &realm_tcg.vcpus[cs->cpu_index].pe;
-
-        if (pe->world == RMM_WORLD_REALM) {
-            memcpy(pe->x, ARM_CPU(cs)->env.xregs, sizeof(pe->x));
-            pe->pc = ARM_CPU(cs)->env.pc;
-            rmm_interrupt(realm_tcg.rmm, pe);
-        }
-    }
-}
-
-/* QEMU is about to let the vCPUs run: they must not (realm_has_work). */
-static void park_vcpus(void)
-{
-    CPUState *cs;
-
-    leave_recs();
-    CPU_FOREACH(cs) {
-        if (!cs->halted) {
-            realm_tcg.vcpus[cs->cpu_index].parked = true;
-            cs->halted = 1;
-        }
-    }
-}
-
 /* A machine that waits for a Realm makes none of its own. */
 static bool start_realm(Error **errp)
 {
-    return check(REALM_STEP_RUN, errp) &&
+    return check_step(REALM_STEP_RUN, errp) &&
            (phase() != REALM_PHASE_NEW ||
-            build(realm_host_build, REALM_STEP_BUILD, errp)) &&
-           enter_recs(errp);
+            build(realm_build, REALM_STEP_BUILD, errp)) &&
+           realm_recs_enter(errp);
 }
 
-static const RmmPlatform platform = {
-    .ipa_bits = 48,
-    .num_bps = 15,              /* all that the architecture can have */
-    .num_wps = 15,
-    .sha512 = true,
-    .mte = true,
-    .migration = true,
+static const RealmHostOps host = {
+    .ns = realm_buffers_ns,
+    .is_lendable = realm_mmu_is_lendable,
+    .handle_exit = realm_rec_handle_exit,
+    .handle_abort = realm_rec_handle_abort,
 };
 
 static bool prepare(const RealmConfig *config, Error **errp)
 {
-    if (!realm_memory_init(config, errp)) {
+    const RealmMachineConfig machine = {
+        .cpu_type = config->cpu_type,
+        .num_cpus = config->num_cpus,
+        .ram_base = config->ram_base,
+        .ram_size = config->ram_size,
+        .extra_size = realm_mmu_extra_size(config),
+        .ipa_bits = config->ipa_bits,
+        .mte = config->mte,
+    };
+
+    if (!realm_machine_init(&machine, &host, errp)) {
         return false;
     }
-    realm_keys_init();
-    realm_tcg.config = config;
-    realm_tcg.phase = realm_phase_first(runstate_check(RUN_STATE_INMIGRATE));
-    realm_tcg.rmm = rmm_new(realm_memory_ops(), NULL, &platform);
-    realm_tcg.vcpus = g_new0(RealmVcpu, config->num_cpus);
-    realm_layout_init(&realm_tcg.layout, config, REALM_PAGE_SIZE);
+    realm_phase = realm_phase_first(runstate_check(RUN_STATE_INMIGRATE));
+    realm_host.config = config;
+    realm_host.recs = g_new0(RealmRec, config->num_cpus);
+    realm_layout_init(&realm_host.layout, config, REALM_PAGE_SIZE);
+    realm_buffers_init(config->num_cpus);
     realm_mmu_init(config);
-    realm_cpu_class_init(config->cpu_type);
     return true;
 }
 

@@ -1,0 +1,223 @@
+/*
+ * Realms under TCG: a Realm is built
+ *
+ * Purpose: what KVM does on a real machine: create the Realm, from the images
+ * that the loader left in RAM or as an empty one to import into.
+ *
+ * Invariants: the Realm is built from RMI calls alone, in an order that
+ * depends on nothing but the machine's options, since it is measured.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/lockable.h"
+#include "target/arm/cpu.h"
+#include "target/arm/realm/cause.h"
+#include "target/arm/realm/shared.h"
+#include "target/arm/rmm/mig-abi.h"
+#include "target/arm/rmm/rmm-abi.h"
+#include "accel/tcg/realm/machine.h"
+#include "buffers.h"
+#include "build.h"
+#include "mmu.h"
+#include "state.h"
+
+static int start_level(uint8_t ipa_bits)
+{
+    /* At most 16 concatenated tables (RMM 1.0, A5.2.1). */
+    return ipa_bits <= 43 ? 1 : 0;
+}
+
+static bool create_realm(const RealmConfig *config, Error **errp)
+{
+    g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
+    ARMCPU *cpu = ARM_CPU(first_cpu);
+    int level = start_level(config->ipa_bits);
+    unsigned tables = BIT(MAX(config->ipa_bits - (48 - 9 * level), 0));
+    uint64_t rd = realm_mmu_new_granules(1);
+    RmmPe pe = { .x = { RMI_REALM_CREATE, rd,
+                        realm_window(0, params, sizeof(*params)) } };
+
+    realm_physmem_protect();
+    params->ext_flags = (config->migration ? RMI_REALM_EXT_MIGRATION : 0) |
+                        (config->mte ? RMI_REALM_EXT_MTE : 0);
+    params->s2sz = config->ipa_bits;
+    params->num_bps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, BRPS);
+    params->num_wps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, WRPS);
+    params->hash_algo = config->measurement_algorithm ==
+        RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? RMI_HASH_SHA_256
+                                               : RMI_HASH_SHA_512;
+    memcpy(params->rpv, config->rpv, REALM_RPV_SIZE);
+    params->vmid = 1;
+    params->rtt_base = realm_mmu_new_granules(tables);
+    params->rtt_level_start = level;
+    params->rtt_num_start = tables;
+
+    realm_call(&pe);
+    if (realm_host_refused("to create the Realm", pe.x[0], errp)) {
+        return false;
+    }
+    realm_host.rd = rd;
+    realm_host.layout.fixed = true;
+    return true;
+}
+
+/* Which machines may take part in its migration: one more measured call. */
+static bool set_policy(const RealmPolicy *policy, Error **errp)
+{
+    g_autofree MigPolicy *mig = g_new0(MigPolicy, 1);
+    RmmPe pe = { .x = { MIG_FID_BASE + MIG_SET_POLICY, realm_host.rd,
+                        realm_window(0, mig, sizeof(*mig)),
+                        sizeof(*mig) } };
+
+    QEMU_BUILD_BUG_ON(sizeof(mig->anchors) != sizeof(policy->anchors));
+    QEMU_BUILD_BUG_ON(sizeof(mig->implementation_id) !=
+                      sizeof(policy->implementation));
+    mig->version = MIG_POLICY_VERSION;
+    mig->flags = (policy->compact ? MIG_POLICY_COMPACT : 0) |
+                 (policy->secured ? MIG_POLICY_SECURED : 0) |
+                 (policy->has_implementation ? MIG_POLICY_IMPLEMENTATION : 0);
+    mig->num_anchors = policy->num_anchors;
+    memcpy(mig->implementation_id, policy->implementation,
+           sizeof(mig->implementation_id));
+    memcpy(mig->anchors, policy->anchors, sizeof(mig->anchors));
+
+    realm_call(&pe);
+    if (RMI_STATUS(pe.x[0]) == RMI_ERROR_REALM) {
+        error_setg(errp, "Realm: the RMM refused the migration policy: %s",
+                   realm_cause(RMI_INDEX(pe.x[0])));
+        return false;
+    }
+    return !realm_host_refused("the migration policy", pe.x[0], errp);
+}
+
+/* A Realm without contents, from the machine's options alone. */
+static bool create_configured(const RealmConfig *config, Error **errp)
+{
+    return create_realm(config, errp) &&
+           (!config->has_policy || set_policy(&config->policy, errp));
+}
+
+static bool create_rec(CPUState *cs, Error **errp)
+{
+    RealmRec *rec = &realm_host.recs[cs->cpu_index];
+    g_autofree RmiRecParams *params = g_new0(RmiRecParams, 1);
+    RmmPe pe;
+
+    rec->pa = realm_mmu_new_granules(1);
+    realm_run_page(cs->cpu_index, &rec->run);
+    params->flags = cs->start_powered_off ? 0 : RMI_REC_RUNNABLE;
+    params->mpidr = realm_pe_mpidr(cs);
+    params->pc = cs->start_powered_off ? 0 : ARM_CPU(cs)->env.pc;
+
+    pe = (RmmPe) { .x = { RMI_REC_CREATE, realm_host.rd, rec->pa,
+                          realm_window(0, params, sizeof(*params)) } };
+    realm_call(&pe);
+    if (realm_host_refused("to create a REC", pe.x[0], errp)) {
+        return false;
+    }
+    realm_pe_set_rec(cs, rec->pa);
+    return true;
+}
+
+static bool create_recs(Error **errp)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (!create_rec(cs, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
+{
+    uint64_t result = realm_mmu_create_tables(ipa);
+    RmmPe pe = { .x = { RMI_DATA_CREATE, realm_host.rd, ipa, ipa,
+                        realm_window(0, shared, REALM_PAGE_SIZE),
+                        RMI_DATA_MEASURE } };
+
+    if (realm_host_refused("a table for an image", result, errp)) {
+        return false;
+    }
+    if (!realm_mmu_delegate(ipa)) {
+        error_setg(errp, "the RMM refused a page of an image at 0x%" PRIx64,
+                   ipa);
+        return false;
+    }
+    realm_call(&pe);
+    return !realm_host_refused("a page of an image", pe.x[0], errp);
+}
+
+static bool create_image_pages(Error **errp)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    g_autoptr(GArray) images = realm_layout_images(&realm_host.layout);
+
+    for (guint i = 0; i < images->len; i++) {
+        RealmRange image = realm_range(images, i);
+        uint64_t size = image.top - image.base;
+        uint8_t *shared = realm_shared_ram(image.base, size);
+
+        for (uint64_t at = 0; at < size; at += REALM_PAGE_SIZE) {
+            if (!create_page(image.base + at, shared + at, errp)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool init_ripas(Error **errp)
+{
+    const GArray *ram = realm_host.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        RealmRange range = realm_range(ram, i);
+        uint64_t result = realm_mmu_call_for_range(RMI_RTT_INIT_RIPAS, 0,
+                                                   &range.base, range.top);
+
+        if (realm_host_refused("RAM", result, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool activate(Error **errp)
+{
+    RmmPe pe = { .x = { RMI_REALM_ACTIVATE, realm_host.rd } };
+
+    realm_call(&pe);
+    return !realm_host_refused("to activate the Realm", pe.x[0], errp);
+}
+
+bool realm_build(Error **errp)
+{
+    const RealmConfig *config = realm_host.config;
+
+    if (!create_configured(config, errp) || !init_ripas(errp) ||
+        !create_image_pages(errp)) {
+        return false;
+    }
+    realm_mmu_fold_images();
+    if (!create_recs(errp) || !activate(errp)) {
+        return false;
+    }
+    /* The host's copy of the images is of no use to anyone any more. */
+    realm_mmu_discard_shared(config->ram_base,
+                                config->ram_base + config->ram_size);
+    return true;
+}
+
+bool realm_build_empty(Error **errp)
+{
+    return create_configured(realm_host.config, errp) && create_recs(errp);
+}
+

@@ -1,0 +1,135 @@
+/*
+ * Realms under TCG: calls to the RMM
+ *
+ * Purpose: the way into the RMM, and what it asks of the machine meanwhile
+ * (RmmOps).  The TLB flush that follows a change of stage 2 is made here.
+ *
+ * Invariants: no vCPU uses an old translation when RmmOps.tlb_sync is over.
+ *
+ * Lock rule: any thread.  Who makes a call that invalidates translations has
+ * excluded all vCPUs, or has the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/guest-random.h"
+#include "qemu/main-loop.h"
+#include "exec/cputlb.h"
+#include "system/runstate.h"
+#include "accel/tcg/realm/trace.h"
+#include "call.h"
+#include "context.h"
+#include "keys.h"
+#include "pe.h"
+#include "physmem.h"
+
+/* Translations that this thread made invalid may still be in TLBs. */
+static __thread bool flush_due;
+
+/* A REC was entered, so TLBs may have something. */
+static bool any_has_run;
+
+static void flush_one(CPUState *cs, run_on_cpu_data unused)
+{
+    tlb_flush(cs);
+}
+
+/*
+ * No vCPU uses an old translation when this returns.  Where all other vCPUs
+ * are excluded, they are outside of guest code until it is over; so what the
+ * first of many calls has emptied stays empty.  Where the machine is stopped,
+ * they flush before they run; waiting for them would give the BQL up, which a
+ * migration about to complete must keep.
+ */
+static void flush_all(void)
+{
+    CPUState *cs;
+
+    if (current_cpu) {
+        assert(cpu_in_exclusive_context(current_cpu));
+        CPU_FOREACH(cs) {
+            if (cs->neg.tlb.c.dirty) {
+                tlb_flush(cs);
+            }
+        }
+        return;
+    }
+    assert(bql_locked());
+    CPU_FOREACH(cs) {
+        if (runstate_is_running()) {
+            run_on_cpu(cs, flush_one, RUN_ON_CPU_NULL);
+        } else {
+            async_run_on_cpu(cs, flush_one, RUN_ON_CPU_NULL);
+        }
+    }
+}
+
+static void tlb_invalidate(void *opaque, uint16_t vmid, uint64_t base,
+                           uint64_t top)
+{
+    flush_due = true;
+}
+
+static void tlb_sync(void *opaque)
+{
+    if (flush_due && qatomic_read(&any_has_run)) {
+        flush_all();
+    }
+    flush_due = false;
+}
+
+static void *ns(void *opaque, uint64_t pa, size_t len)
+{
+    return realm_host_ops->ns(pa, len);
+}
+
+static void random_bytes(void *opaque, void *buf, size_t len)
+{
+    qemu_guest_getrandom_nofail(buf, len);
+}
+
+static void log_call(void *opaque, const RmmLog *entry)
+{
+    g_autoptr(GString) inputs = NULL;
+    unsigned i;
+
+    if (!trace_event_get_state_backends(TRACE_REALM_RMM_CALL)) {
+        return;
+    }
+    inputs = g_string_new(NULL);
+    for (i = 0; i < entry->num_inputs; i++) {
+        g_string_append_printf(inputs, " 0x%" PRIx64, entry->inputs[i]);
+    }
+    trace_realm_rmm_call(entry->interface, entry->call, inputs->str,
+                         entry->switched ? "switched" : "returned",
+                         entry->result);
+}
+
+/*
+ * No interrupt_pending: what interrupts a vCPU here is another thread's kick,
+ * which takes effect behind the call in any case.  CPU_INTERRUPT_HARD is the
+ * Realm's own interrupt, and one that the Realm masks would stay pending and
+ * end its token calls for ever.
+ */
+const RmmOps realm_rmm_ops = {
+    .granule = realm_physmem_granule,
+    .granule_tags = realm_physmem_granule_tags,
+    .ns = ns,
+    .tlb_invalidate = tlb_invalidate,
+    .tlb_sync = tlb_sync,
+    .random = random_bytes,
+    .context_save = realm_context_save,
+    .context_load = realm_context_load,
+    .key = realm_key,
+    .log = log_call,
+};
+
+void realm_call(RmmPe *pe)
+{
+    rmm_call(realm_rmm, pe);
+    if (pe->world == RMM_WORLD_REALM && !qatomic_read(&any_has_run)) {
+        qatomic_set(&any_has_run, true);
+    }
+}

@@ -1,0 +1,12 @@
+/*
+ * Realms under TCG: TCG's CPUs as PEs
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ACCEL_TCG_REALM_MACHINE_CPU_CLASS_H
+#define ACCEL_TCG_REALM_MACHINE_CPU_CLASS_H
+
+/* Make PEs of CPUs of the class @cpu_type; before the first is created. */
+void realm_cpu_class_init(const char *cpu_type);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * Realms under TCG: physical memory
+ *
+ * Purpose: private RAM and its tags, which only CPUs see; and the granules
+ * that hold the RMM's tables and descriptors, which nobody sees.
+ *
+ *     PA                          what
+ *     ram_base .. + ram_size      private RAM: granules of pages
+ *     REALM_EXTRA_BASE ..         granules of tables, RD, RECs
+ *     all else                    Non-secure: what the host has there
+ *
+ * Until RAM is protected no CPU runs, and what the loader writes "for the
+ * CPU" goes to the board's RAM.
+ *
+ * Invariants: neither private RAM nor its tags are in an address space other
+ * than the CPUs', nor are they migratable RAM blocks.
+ *
+ * Lock rule: set up once under the BQL and constant after that.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/madvise.h"
+#include "exec/ram_addr.h"
+#include "exec/address-spaces.h"
+#include "exec/exec-all.h"
+#include "hw/boards.h"
+#include "system/hostmem.h"
+#include "physmem.h"
+
+/* Two 4-bit tags a byte for every 16 bytes: memory is 32 times its tags. */
+#define TAG_SHIFT       5
+
+static struct {
+    RealmMachineConfig config;
+    MemoryRegion root, ram, board, loader;
+    MemoryRegion tag_root, tags, board_tags;
+    uint8_t *ram_host;
+    uint8_t *tags_host;         /* NULL without MTE */
+    uint8_t *extra;
+} mem;
+
+/* The granule at @pa is in [@base, @base + @size). */
+static bool is_in(uint64_t pa, uint64_t base, uint64_t size)
+{
+    return pa >= base && RMM_GRANULE_SIZE <= size &&
+           pa - base <= size - RMM_GRANULE_SIZE;
+}
+
+void *realm_physmem_granule(void *opaque, uint64_t pa)
+{
+    const RealmMachineConfig *config = &mem.config;
+
+    if (is_in(pa, config->ram_base, config->ram_size)) {
+        return mem.ram_host + (pa - config->ram_base);
+    }
+    if (is_in(pa, REALM_EXTRA_BASE, config->extra_size)) {
+        return mem.extra + (pa - REALM_EXTRA_BASE);
+    }
+    return NULL;
+}
+
+uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa)
+{
+    const RealmMachineConfig *config = &mem.config;
+
+    if (!mem.tags_host || !is_in(pa, config->ram_base, config->ram_size)) {
+        return NULL;
+    }
+    return mem.tags_host + ((pa - config->ram_base) >> TAG_SHIFT);
+}
+
+static void discard_ram(uint64_t offset, uint64_t size)
+{
+    RAMBlock *block = mem.ram.ram_block;
+
+    if (qemu_ram_pagesize(block) == RMM_GRANULE_SIZE &&
+        !ram_block_discard_is_disabled()) {
+        ram_block_discard_range(block, offset, size);
+    }
+}
+
+void realm_physmem_discard(uint64_t base, uint64_t top)
+{
+    uint64_t offset = base - mem.config.ram_base;
+    ram_addr_t start = memory_region_get_ram_addr(&mem.ram) + offset;
+
+    tb_invalidate_phys_range(start, start + (top - base) - 1);
+    discard_ram(offset, top - base);
+}
+
+void realm_physmem_protect(void)
+{
+    memory_region_set_enabled(&mem.loader, false);
+}
+
+bool realm_physmem_is_protected(void)
+{
+    return !mem.loader.enabled;
+}
+
+MemoryRegion *realm_physmem_root(void)
+{
+    return &mem.root;
+}
+
+MemoryRegion *realm_physmem_tag_root(MemoryRegion *board_tags)
+{
+    hwaddr upper = BIT_ULL(mem.config.ipa_bits - 1) >> TAG_SHIFT;
+
+    if (!memory_region_is_mapped(&mem.board_tags)) {
+        memory_region_init_alias(&mem.board_tags, OBJECT(current_machine),
+                                 "realm-shared-tags", board_tags, 0, upper);
+        memory_region_add_subregion(&mem.tag_root, upper, &mem.board_tags);
+    }
+    return &mem.tag_root;
+}
+
+/*
+ * Memory that only the Realm has.  What the machine's memory backend says of
+ * the shared RAM holds for it as well, but it is never shared.
+ */
+static uint8_t *alloc_private(MemoryRegion *mr, const char *name,
+                              uint64_t size, Error **errp)
+{
+    const HostMemoryBackend *backend = current_machine->memdev;
+    uint32_t flags = RAM_PRIVATE | (backend->reserve ? 0 : RAM_NORESERVE);
+    void *host;
+
+    if (!memory_region_init_ram_flags_nomigrate(mr, OBJECT(current_machine),
+                                                name, size, flags, errp)) {
+        return NULL;
+    }
+    host = memory_region_get_ram_ptr(mr);
+    qemu_madvise(host, size, backend->merge ? QEMU_MADV_MERGEABLE
+                                            : QEMU_MADV_UNMERGEABLE);
+    if (!backend->dump) {
+        qemu_madvise(host, size, QEMU_MADV_DONTDUMP);
+    }
+    return host;
+}
+
+static bool init_ram(const RealmMachineConfig *config, Error **errp)
+{
+    Object *owner = OBJECT(current_machine);
+    hwaddr upper = BIT_ULL(config->ipa_bits - 1);
+
+    memory_region_init(&mem.root, owner, "realm", 2 * upper);
+    mem.ram_host = alloc_private(&mem.ram, "realm-private", config->ram_size,
+                                 errp);
+    if (!mem.ram_host) {
+        return false;
+    }
+    memory_region_add_subregion(&mem.root, config->ram_base, &mem.ram);
+    memory_region_init_alias(&mem.board, owner, "realm-shared",
+                             get_system_memory(), 0, upper);
+    memory_region_add_subregion(&mem.root, upper, &mem.board);
+
+    /* The loader writes through a CPU's address space. */
+    memory_region_init_alias(&mem.loader, owner, "realm-loader",
+                             get_system_memory(), 0, upper);
+    memory_region_add_subregion_overlap(&mem.root, 0, &mem.loader, 1);
+    return true;
+}
+
+static bool init_tags(const RealmMachineConfig *config, Error **errp)
+{
+    Object *owner = OBJECT(current_machine);
+
+    memory_region_init(&mem.tag_root, owner, "realm-tags", UINT64_MAX / 32);
+    mem.tags_host = alloc_private(&mem.tags, "realm-private-tags",
+                                  config->ram_size >> TAG_SHIFT, errp);
+    if (!mem.tags_host) {
+        return false;
+    }
+    memory_region_add_subregion(&mem.tag_root, config->ram_base >> TAG_SHIFT,
+                                &mem.tags);
+    return true;
+}
+
+/* Reserved only: what is not used takes no memory. */
+static bool init_extra(const RealmMachineConfig *config, Error **errp)
+{
+    mem.extra = qemu_anon_ram_alloc(config->extra_size, NULL, false, true);
+    if (!mem.extra) {
+        error_setg(errp, "rme-guest: no %" PRIu64 " bytes of memory for the "
+                   "Realm's tables; use less memory", config->extra_size);
+        return false;
+    }
+    return true;
+}
+
+bool realm_physmem_init(const RealmMachineConfig *config, Error **errp)
+{
+    mem.config = *config;
+    return init_ram(config, errp) &&
+           (!config->mte || init_tags(config, errp)) &&
+           init_extra(config, errp);
+}
