@@ -30,7 +30,7 @@
  * Lock rule: realm_mmu_lock, after the BQL if both are held.  Functions
  * with "locked" in their comment want it from the caller.  Who holds it waits
  * for no vCPU: what invalidates translations (RmmOps.tlb_sync) runs where all
- * vCPUs are excluded, or before the Realm is built.
+ * vCPUs are excluded, or before any REC is entered.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -64,8 +64,7 @@
 QemuMutex realm_mmu_lock;
 
 static struct {
-    uint64_t extra_size;        /* bytes of extra granules */
-    uint64_t extra_used;
+    uint64_t extra_used;        /* bytes of extra granules */
     uint64_t num_blocks;        /* of RAM, the last perhaps only in part */
     uint16_t *delegated;        /* granules of each that are the RMM's */
     unsigned long *folded;      /* mapped as a block */
@@ -133,7 +132,8 @@ uint64_t realm_mmu_new_granules(unsigned count)
     uint64_t pa = REALM_EXTRA_BASE + start;
 
     /* The machine has room for every table that the Realm can have. */
-    assert(is_power_of_2(count) && start + size <= mmu.extra_size);
+    assert(is_power_of_2(count) &&
+           start + size <= realm_mmu_extra_size(realm_host.config));
     mmu.extra_used = start + size;
     for (unsigned i = 0; i < count; i++) {
         bool ok = realm_mmu_delegate(pa + i * REALM_PAGE_SIZE);
@@ -464,7 +464,7 @@ void realm_mmu_reclaim(uint64_t base, uint64_t top)
     QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t ipa = base, next;
 
-    while (ipa < top && (next = reclaim_page(ipa)) > ipa) {
+    while (ipa < top && (next = reclaim_page(ipa)) != ipa) {
         ipa = next;
     }
     fold_empty(base, top);
@@ -488,6 +488,7 @@ static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
     pe = (RmmPe) { .x = { RMI_RTT_UNMAP_UNPROTECTED, realm_host.rd, ipa,
                           entry.level } };
     realm_call(&pe);
+    /* Where the level has no blocks, the RMM refuses, and top is 0. */
     return MAX(pe.x[1], ipa + size);
 }
 
@@ -541,7 +542,6 @@ void realm_mmu_init(const RealmConfig *config)
 {
     uint64_t top = config->ram_base + config->ram_size;
 
-    mmu.extra_size = realm_mmu_extra_size(config);
     mmu.num_blocks = DIV_ROUND_UP(top, BLOCK_SIZE) -
                      config->ram_base / BLOCK_SIZE;
     mmu.delegated = g_new0(uint16_t, mmu.num_blocks);

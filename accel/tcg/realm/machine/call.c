@@ -28,7 +28,10 @@
 /* Translations that this thread made invalid may still be in TLBs. */
 static __thread bool flush_due;
 
-/* A REC was entered, so TLBs may have something. */
+/*
+ * A REC was entered, so TLBs may have something.  The host enters the first
+ * one under the BQL, before any vCPU runs.
+ */
 static bool any_has_run;
 
 static void flush_one(CPUState *cs, run_on_cpu_data unused)
