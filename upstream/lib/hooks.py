@@ -85,7 +85,7 @@ def apply(text, hooks, path):
     lines = split(text)
     inserts, replaced = {}, {}
     for hook in hooks:
-        at = find(lines, hook, path)
+        at = find_anchor(lines, hook, path)
         if hook.kind == 'replace':
             if at in replaced:
                 raise Failure(f'{hook.where}: line {at + 1} of {path} is '
@@ -102,7 +102,7 @@ def apply(text, hooks, path):
     return '\n'.join(out) + '\n'
 
 
-def find(lines, hook, path):
+def find_anchor(lines, hook, path):
     """The index of the one line in scope that contains the anchor."""
     first, last = 0, len(lines)
     if hook.fields.get('in'):
