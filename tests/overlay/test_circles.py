@@ -110,7 +110,8 @@ class Circles(unittest.TestCase):
     def test_a_list_of_files_is_right(self):
         sources = {'a_c': 'void a(void) { }', 'b_c': 'void b(void) { a(); }'}
         for text in ('Files, from leaf to root:\n *\n *   a.c  the leaf\n'
-                     ' *   b.c  the root', 'Files from leaf\n * to root: a b.'):
+                     ' *   b.c  the root', 'Files from leaf\n * to root: a b.',
+                     'a.c\n * b.c\n *\n * from leaf to root.  See z.h.'):
             self.assertEqual(self.found(x_h=f'/*\n * {text}\n */', **sources),
                              [])
         self.assertEqual(

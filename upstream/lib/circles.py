@@ -137,24 +137,26 @@ def describe(graph, group):
 def listed(header, texts):
     """The sources that a header lists from leaf to root, and their folder's
     others: that of the header, or of those below it the one that fits best.
-    Their names may lack `.c`. Nothing where it has no list."""
+    Their names may lack `.c`; the list may precede those words. Nothing where
+    the head comment has no list."""
     head = HEAD.match(texts[header])
     text = ' '.join(re.sub(r'\n \*', ' ', head[1]).split()) if head else ''
-    _, phrase, text = text.partition('from leaf to root')
-    if not phrase:
-        return [], set()
+    before, phrase, after = text.partition('from leaf to root')
     top = str(PurePosixPath(header).parent)
     folders = {}
     for path in texts:
         if path.endswith('.c') and path.startswith(top + '/'):
             source = PurePosixPath(path)
             folders.setdefault(source.parent, {})[source.stem] = path
-    names = list(dict.fromkeys(re.findall(r'([\w-]+)\.c\b', text)
-                               or re.findall(r'[\w-]+', text)))
-    best = max(folders.values(), default={},
-               key=lambda stems: len(stems.keys() & set(names)))
-    order = [best[name] for name in names if name in best]
-    return order, set(best.values()) - set(order)
+    for text in (after, before) if phrase else ():
+        names = list(dict.fromkeys(re.findall(r'([\w-]+)\.c\b', text)
+                                   or re.findall(r'[\w-]+', text)))
+        best = max(folders.values(), default={},
+                   key=lambda stems: len(stems.keys() & set(names)))
+        order = [best[name] for name in names if name in best]
+        if order:
+            return order, set(best.values()) - set(order)
+    return [], set()
 
 
 def wrong_lists(texts, graph):
