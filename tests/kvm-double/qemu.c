@@ -2,7 +2,7 @@
  * As much of QEMU as the KVM backend for Realms calls
  *
  * Purpose: the seam where ioctls are issued, which ends in the double; what
- * accel/kvm/realm/host.c does on arm64; and a few answers.
+ * accel/kvm/realm/board.c does on arm64; and a few answers.
  *
  * Lock rule: realm_kvm_shared and realm_kvm_discard from any thread.
  *
@@ -60,7 +60,7 @@ int __wrap_getpagesize(void)
     return the_double ? (int)the_double->page_size : __real_getpagesize();
 }
 
-/* ---- In the place of accel/kvm/realm/host.c ---- */
+/* ---- In the place of accel/kvm/realm/board.c ---- */
 
 void *realm_kvm_shared(uint64_t base, uint64_t size)
 {

@@ -1,12 +1,12 @@
 /*
  * The KVM backend for Realms: the seam to machine and migration
  *
- * Purpose: RealmBackendOps in terms of the files beside this one.
+ * Purpose: implement RealmBackendOps with the files beside this one.
  *
- * Invariants: vCPUs' registers are the Realm's, from before the first vCPU
- * exists: QEMU never reads or writes them.
+ * Invariants: the registers of the vCPUs belong to the Realm, already before
+ * the first vCPU exists.  QEMU neither reads nor writes them.
  *
- * Lock rule: BQL, but export_memory and import_memory from any thread.
+ * Lock rule: BQL; but any thread may call export_memory and import_memory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,23 +16,6 @@
 #include "system/runstate.h"
 #include "realm-kvm.h"
 
-RealmKvm realm_kvm;
-
-RealmPhase realm_kvm_phase(void)
-{
-    return qatomic_read(&realm_kvm.phase);
-}
-
-bool realm_kvm_check(RealmStep step, Error **errp)
-{
-    return realm_phase_check(realm_kvm_phase(), step, errp);
-}
-
-void realm_kvm_took(RealmStep step)
-{
-    realm_phase_take(&realm_kvm.phase, step);
-}
-
 static bool prepare(const RealmConfig *config, Error **errp)
 {
     if (!kvm_irqchip_in_kernel()) {
@@ -40,9 +23,7 @@ static bool prepare(const RealmConfig *config, Error **errp)
                    "kernel's; leave kernel-irqchip=off out");
         return false;
     }
-    realm_kvm.config = config;
-    realm_kvm.phase = realm_phase_first(runstate_check(RUN_STATE_INMIGRATE));
-    realm_layout_init(&realm_kvm.layout, config, qemu_real_host_page_size());
+    realm_kvm_init(config, runstate_check(RUN_STATE_INMIGRATE));
     if (!realm_kvm_configure(config, errp) ||
         !realm_kvm_migration_init(config, errp)) {
         return false;
@@ -59,13 +40,13 @@ static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
     return realm_layout_add_ram(&realm_kvm.layout, base, size, errp);
 }
 
-/* Resets before the start repeat the images. */
+/* Until the start, each reset of the machine adds the same images again. */
 static void add_image(uint64_t base, uint64_t size)
 {
     realm_layout_add_image(&realm_kvm.layout, base, size);
 }
 
-/* A machine that waits for a Realm makes none of its own. */
+/* A machine that waits for a migration does not build a Realm. */
 static bool start(Error **errp)
 {
     if (!realm_kvm_check(REALM_STEP_RUN, errp)) {
@@ -80,12 +61,12 @@ static void park(void)
     realm_kvm.parked = true;
 }
 
-/* The kernel leaves a REC when its vCPU leaves KVM_RUN. */
+/* Nothing to do: a vCPU that has left KVM_RUN has left its REC as well. */
 static void stopped(void)
 {
 }
 
-/* No interface of the kernel tells; its guest can ask the RMM. */
+/* The kernel has no interface for it.  The Realm itself can ask the RMM. */
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
 {
     return 0;

@@ -1,11 +1,12 @@
 /*
  * The KVM backend for Realms: calls to the kernel
  *
- * Purpose: one place where ioctls are made: interrupted ones again, refused
- * ones with their name in the message.
+ * Purpose: make ioctls, in one place: an interrupted one is made again, and the
+ * message about a refused one has its name.
  *
- * Invariants: an ioctl that answered EINTR or EAGAIN has changed nothing, or
- * keeps in its argument how far it got; both are how KVM defines them.
+ * Invariants: an ioctl that returned EINTR or EAGAIN has changed nothing, or
+ * its argument says how far it got.  KVM defines both errors that way, so the
+ * ioctl may be made again.
  *
  * Lock rule: none.
  *
@@ -18,11 +19,11 @@
 #include "realm-kvm.h"
 #include "trace.h"
 
-/* A kernel that says "again" for longer than this does not get anywhere. */
+/* A kernel that asks for more tries than this makes no progress. */
 #define MAX_TRIES   1000
 #define PAUSE_US    100
 
-static bool again(int ret, unsigned *tries)
+static bool is_to_be_repeated(int ret, unsigned *tries)
 {
     if ((ret != -EINTR && ret != -EAGAIN) || ++*tries == MAX_TRIES) {
         return false;
@@ -33,14 +34,14 @@ static bool again(int ret, unsigned *tries)
     return true;
 }
 
-/* What @expression, which makes @call, returns in the end. */
+/* @expression makes @call: repeat it, and return what it returned last. */
 #define REPEAT(call, expression) ({                     \
     unsigned tries_ = 0;                                \
     int ret_;                                           \
                                                         \
     do {                                                \
         ret_ = (expression);                            \
-    } while (again(ret_, &tries_));                     \
+    } while (is_to_be_repeated(ret_, &tries_));                     \
     trace_realm_kvm_call((call)->name, ret_);           \
     ret_;                                               \
 })
@@ -65,27 +66,27 @@ int realm_kvm_fd_call(int fd, const RealmKvmCall *call)
     return REPEAT(call, kvm_device_ioctl(fd, call->request, call->arg));
 }
 
-/* An ioctl that returns 0 has returned @ret. */
-static bool returned_0(const RealmKvmCall *call, int ret, const char *what,
+/* @call should have returned 0, and returned @ret. */
+static bool check_is_0(const RealmKvmCall *call, int ret, const char *what,
                        Error **errp)
 {
     if (ret < 0) {
         error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, call->name);
     } else if (ret > 0) {
-        realm_kvm_lies(errp, call->name, "it returned %d", ret);
+        realm_kvm_invalid_answer(errp, call->name, "it returned %d", ret);
     }
     return ret == 0;
 }
 
 bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp)
 {
-    return returned_0(call, realm_kvm_vm_call(call), what, errp);
+    return check_is_0(call, realm_kvm_vm_call(call), what, errp);
 }
 
 bool realm_kvm_vcpu_do(CPUState *cs, const RealmKvmCall *call,
                        const char *what, Error **errp)
 {
-    return returned_0(call, realm_kvm_vcpu_call(cs, call), what, errp);
+    return check_is_0(call, realm_kvm_vcpu_call(cs, call), what, errp);
 }
 
 bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp)
@@ -96,18 +97,6 @@ bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp)
                          extension);
     }
     return *value >= 0;
-}
-
-void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
-{
-    g_autofree char *text = NULL;
-    va_list ap;
-
-    va_start(ap, problem);
-    text = g_strdup_vprintf(problem, ap);
-    va_end(ap);
-    error_setg(errp, "Realm: %s: the kernel's answer is wrong: %s", name,
-               text);
 }
 
 bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,

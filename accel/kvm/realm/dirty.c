@@ -1,12 +1,12 @@
 /*
  * The KVM backend for Realms: which pages were written
  *
- * Purpose: read the kernel's log of written pages: of the Realm's own for the
- * rounds of its migration, of shared ones for QEMU's "ram" section, since
- * KVM keeps no dirty log of a slot with guest_memfd.
+ * Purpose: read the kernel's log of written pages.  The rounds of the Realm's
+ * migration need the private ones.  QEMU's "ram" section needs the shared
+ * ones, because KVM keeps no dirty log of a slot with guest_memfd.
  *
- * Invariants: one reading goes through all RAM in ascending order; runs that
- * the kernel returns are used only if they lie in what was asked for.
+ * Invariants: one reading goes through all RAM in ascending order.  A run that
+ * the kernel returns is used only if it lies in the range asked for.
  *
  * Lock rule: BQL.
  *
@@ -21,21 +21,22 @@
 #include "realm-kvm.h"
 #include "trace.h"
 
-/* In one call: 4096 runs of 16 bytes. */
+/* Of 16 bytes each, in the buffer for one call. */
 #define MAX_RUNS 4096
 
-typedef void DirtyRun(uint64_t base, uint64_t size, void *opaque);
+/* Does something with the written pages in [@base, @base + @size). */
+typedef void DirtyRunFn(uint64_t base, uint64_t size, void *opaque);
 
 typedef struct Reading {
-    struct kvm_arm_realm_dirty_log log;     /* what is left */
+    struct kvm_arm_realm_dirty_log log;     /* what is left to read */
     const struct kvm_arm_realm_dirty_run *runs;
-    uint64_t pages;                         /* in the runs so far */
+    uint64_t pages;                         /* in all runs so far */
     unsigned calls;
 } Reading;
 
 /* The log moved on from @before, and its runs lie, in order, in between. */
-static bool makes_sense(const Reading *reading,
-                        const struct kvm_arm_realm_dirty_log *before)
+static bool is_valid_answer(const Reading *reading,
+                            const struct kvm_arm_realm_dirty_log *before)
 {
     const struct kvm_arm_realm_dirty_log *log = &reading->log;
     uint64_t at = before->base;
@@ -58,7 +59,7 @@ static bool makes_sense(const Reading *reading,
     return true;
 }
 
-static bool read_some(Reading *reading, Error **errp)
+static bool read_next_runs(Reading *reading, Error **errp)
 {
     const struct kvm_arm_realm_dirty_log before = reading->log;
     int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_DIRTY_LOG,
@@ -70,22 +71,23 @@ static bool read_some(Reading *reading, Error **errp)
                          (uint64_t)before.base);
         return false;
     }
-    if (ret > 0 || !makes_sense(reading, &before)) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_DIRTY_LOG", "from 0x%" PRIx64
-                       " on, it returned %d with %u runs, 0x%" PRIx64
-                       " bytes from 0x%" PRIx64 " on and %" PRIu64
-                       " pages to go", (uint64_t)before.base, ret,
-                       reading->log.num_runs, (uint64_t)reading->log.size,
-                       (uint64_t)reading->log.base,
-                       (uint64_t)reading->log.remaining);
+    if (ret > 0 || !is_valid_answer(reading, &before)) {
+        realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_DIRTY_LOG", "from 0x%"
+                                 PRIx64 " on, it returned %d with %u runs, 0x%"
+                                 PRIx64 " bytes from 0x%" PRIx64 " on and %"
+                                 PRIu64 " pages to go", (uint64_t)before.base,
+                                 ret, reading->log.num_runs,
+                                 (uint64_t)reading->log.size,
+                                 (uint64_t)reading->log.base,
+                                 (uint64_t)reading->log.remaining);
         return false;
     }
     reading->calls++;
     return true;
 }
 
-/* Call @act for every run of @which; how many pages these are, or -1. */
-static int64_t read_log(uint32_t which, DirtyRun *act, void *opaque,
+/* Call @use_run for every run of @which; return the pages in them, or -1. */
+static int64_t read_log(uint32_t which, DirtyRunFn *use_run, void *opaque,
                         Error **errp)
 {
     g_autofree struct kvm_arm_realm_dirty_run *runs =
@@ -102,11 +104,11 @@ static int64_t read_log(uint32_t which, DirtyRun *act, void *opaque,
 
     while (reading.log.size) {
         reading.log.num_runs = MAX_RUNS;
-        if (!read_some(&reading, errp)) {
+        if (!read_next_runs(&reading, errp)) {
             return -1;
         }
         for (uint32_t i = 0; i < reading.log.num_runs; i++) {
-            act(runs[i].base, runs[i].size, opaque);
+            use_run(runs[i].base, runs[i].size, opaque);
             reading.pages += runs[i].size / KVM_ARM_REALM_GRANULE;
         }
     }
@@ -116,7 +118,7 @@ static int64_t read_log(uint32_t which, DirtyRun *act, void *opaque,
     return reading.pages;
 }
 
-static void set_bits(uint64_t base, uint64_t size, void *opaque)
+static void set_dirty_bits(uint64_t base, uint64_t size, void *opaque)
 {
     bitmap_set(opaque, (base - realm_kvm.config->ram_base) / REALM_PAGE_SIZE,
                size / REALM_PAGE_SIZE);
@@ -128,10 +130,10 @@ int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp)
         return -1;
     }
     bitmap_zero(bitmap, realm_kvm.config->ram_size / REALM_PAGE_SIZE);
-    return read_log(KVM_ARM_REALM_DIRTY_PRIVATE, set_bits, bitmap, errp);
+    return read_log(KVM_ARM_REALM_DIRTY_PRIVATE, set_dirty_bits, bitmap, errp);
 }
 
-static void shared_written(uint64_t base, uint64_t size, void *unused)
+static void mark_shared(uint64_t base, uint64_t size, void *unused)
 {
     realm_kvm_shared_written(base, size);
 }
@@ -141,6 +143,6 @@ bool realm_kvm_sync_shared(Error **errp)
     RealmPhase phase = realm_kvm_phase();
 
     return (!realm_phase_exports(phase) && phase != REALM_PHASE_SEALED) ||
-           read_log(KVM_ARM_REALM_DIRTY_SHARED, shared_written, NULL,
+           read_log(KVM_ARM_REALM_DIRTY_SHARED, mark_shared, NULL,
                     errp) >= 0;
 }

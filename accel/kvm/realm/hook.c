@@ -1,11 +1,12 @@
 /*
  * The KVM backend for Realms: what QEMU's KVM code calls
  *
- * Purpose: include/system/realm-kvm.h.
+ * Purpose: implement include/system/realm-kvm.h, which hooks in QEMU's sources
+ * call.
  *
- * Invariants: nothing here changes a VM that is not a Realm.
+ * Invariants: nothing here changes a VM that is not a Realm's.
  *
- * Lock rule: realm-kvm.h.
+ * Lock rule: see system/realm-kvm.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -57,7 +58,10 @@ int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private)
     return -EINVAL;
 }
 
-/* Addresses of devices only: what the Realm reaches there is its own half. */
+/*
+ * Only devices use the addresses from the limit on.  The Realm's accesses there
+ * end in the slots of its lower half.
+ */
 bool realm_kvm_hides(const MemoryRegionSection *section)
 {
     return realm_kvm.config &&
@@ -100,7 +104,7 @@ int realm_kvm_scratch_type(int type)
 
 void realm_kvm_add_features(uint32_t *features)
 {
-    if (realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME) {
+    if (realm_kvm_is_rme()) {
         features[0] |= BIT(realm_kvm.abi.rec_feature);
     }
 }

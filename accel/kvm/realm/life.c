@@ -1,7 +1,8 @@
 /*
  * The KVM backend for Realms: from the VM to a Realm that runs
  *
- * Purpose: the steps of both generations of the posted interface.
+ * Purpose: create and start a Realm, by the steps of either generation of the
+ * posted interface.
  *
  *     step            RME (v5 to v11)              RMI (v12 to v15)
  *     configure       CONFIG_REALM                 nothing can be
@@ -14,12 +15,12 @@
  *     build_empty     CREATE_REALM, FINALIZE       by OFFER
  *
  * Invariants:
- * - A Realm is built once: neither stop and cont nor a failure comes back to
- *   the phase NEW.
- * - Images are populated in ascending order, each page once, since this is
- *   measured.
+ * - A Realm is built once: no step leads back to the phase NEW, also not stop
+ *   and cont, or a failure.
+ * - Images are populated in ascending order and each page once, because the
+ *   order is measured.
  *
- * Lock rule: BQL, no vCPU runs.
+ * Lock rule: BQL, and no vCPU runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,19 +32,15 @@
 #include "realm-kvm.h"
 #include "trace.h"
 
-static bool is_rme(void)
+/* An operation of KVM_CAP_ARM_RME, which only the first generation has. */
+static bool rme_do(uint64_t operation, const void *args, const char *what,
+                   Error **errp)
 {
-    return realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME;
+    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap, operation, args, what,
+                                errp);
 }
 
 /* ---- What the user asked for ---- */
-
-static bool configure_rme(const struct kvm_arm_rme_config *config,
-                          const char *what, Error **errp)
-{
-    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap,
-                                KVM_ARM_RME_CONFIG_REALM, config, what, errp);
-}
 
 static bool configure_rpv(const RealmConfig *config, Error **errp)
 {
@@ -53,13 +50,14 @@ static bool configure_rpv(const RealmConfig *config, Error **errp)
     if (!config->has_rpv) {
         return true;
     }
-    if (!is_rme()) {
+    if (!realm_kvm_is_rme()) {
         error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
                    "takes no personalization-value; leave it out");
         return false;
     }
     memcpy(rme.rpv, config->rpv, sizeof(rme.rpv));
-    return configure_rme(&rme, "set personalization-value", errp);
+    return rme_do(KVM_ARM_RME_CONFIG_REALM, &rme, "set personalization-value",
+                  errp);
 }
 
 static bool configure_algorithm(const RealmConfig *config, Error **errp)
@@ -74,17 +72,18 @@ static bool configure_algorithm(const RealmConfig *config, Error **errp)
     if (!config->has_measurement_algorithm) {
         return true;
     }
-    if (!is_rme()) {
+    if (!realm_kvm_is_rme()) {
         error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
                    "chooses the measurement-algorithm itself; leave it out");
         return false;
     }
-    return configure_rme(&rme, "set measurement-algorithm", errp);
+    return rme_do(KVM_ARM_RME_CONFIG_REALM, &rme, "set measurement-algorithm",
+                  errp);
 }
 
 /*
- * The posted kernels hide MTE from Realms (v14, the list of extensions), and
- * mainline allows no guest_memfd beside it.
+ * The posted kernels hide MTE from Realms (v14, the list of extensions).
+ * Mainline allows a VM either MTE or guest_memfd.
  */
 static bool configure_mte(const RealmConfig *config, Error **errp)
 {
@@ -120,8 +119,7 @@ static bool init_ripas(const RealmRange *range, Error **errp)
         .size = range->top - range->base,
     };
 
-    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_INIT_RIPAS,
-                                &args, "declare its RAM", errp);
+    return rme_do(KVM_ARM_RME_INIT_RIPAS, &args, "declare its RAM", errp);
 }
 
 static bool populate_rme(const RealmRange *image, Error **errp)
@@ -132,14 +130,16 @@ static bool populate_rme(const RealmRange *image, Error **errp)
         .flags = KVM_ARM_RME_POPULATE_MEASURE,
     };
 
-    return realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_POPULATE,
-                                &args, "populate its memory", errp);
+    return rme_do(KVM_ARM_RME_POPULATE, &args, "populate its memory", errp);
 }
 
-/* How many bytes of @before the kernel has populated; 0 with @errp set. */
-static uint64_t populated(const struct kvm_arm_rmi_populate *before,
-                          const struct kvm_arm_rmi_populate *after,
-                          int ret, Error **errp)
+/*
+ * Returns how many bytes of @before the kernel has populated, or 0 with @errp
+ * set.  Version 12 returns them; later versions move the range in @after.
+ */
+static uint64_t populated_bytes(const struct kvm_arm_rmi_populate *before,
+                                const struct kvm_arm_rmi_populate *after,
+                                int ret, Error **errp)
 {
     bool v12 = realm_kvm.abi.populate == KVM_ARM_RMI_POPULATE_V12;
     uint64_t done = v12 ? ret : before->size - after->size;
@@ -149,15 +149,16 @@ static uint64_t populated(const struct kvm_arm_rmi_populate *before,
 
     if (!consistent || done == 0 || done > before->size ||
         !QEMU_IS_ALIGNED(done, realm_kvm.layout.page_size)) {
-        realm_kvm_lies(errp, "KVM_ARM_RMI_POPULATE", "of 0x%" PRIx64
-                       " bytes at 0x%" PRIx64 ", it populated 0x%" PRIx64,
-                       (uint64_t)before->size, (uint64_t)before->base, done);
+        realm_kvm_invalid_answer(errp, "KVM_ARM_RMI_POPULATE", "of 0x%" PRIx64
+                                 " bytes at 0x%" PRIx64 ", it populated 0x%"
+                                 PRIx64, (uint64_t)before->size,
+                                 (uint64_t)before->base, done);
         return 0;
     }
     return done;
 }
 
-/* The kernel may stop anywhere, and goes on from there. */
+/* The kernel may populate a part of the range: ask it for the rest. */
 static bool populate_rmi(const RealmRange *image, Error **errp)
 {
     uint64_t base = image->base, done;
@@ -181,7 +182,7 @@ static bool populate_rmi(const RealmRange *image, Error **errp)
                              base, call.name);
             return false;
         }
-        done = populated(&before, &after, ret, errp);
+        done = populated_bytes(&before, &after, ret, errp);
         if (!done) {
             return false;
         }
@@ -190,11 +191,11 @@ static bool populate_rmi(const RealmRange *image, Error **errp)
 }
 
 static bool for_ranges(const GArray *ranges,
-                       bool (*act)(const RealmRange *range, Error **errp),
+                       bool (*do_range)(const RealmRange *, Error **),
                        Error **errp)
 {
     for (guint i = 0; i < ranges->len; i++) {
-        if (!act(&realm_range(ranges, i), errp)) {
+        if (!do_range(&realm_range(ranges, i), errp)) {
             return false;
         }
     }
@@ -211,7 +212,7 @@ static bool populate_images(Error **errp)
 {
     g_autoptr(GArray) images = realm_layout_images(&realm_kvm.layout);
 
-    return for_ranges(images, is_rme() ? populate_rme : populate_rmi, errp);
+    return for_ranges(images, realm_kvm_is_rme() ? populate_rme : populate_rmi, errp);
 }
 
 /* ---- vCPUs ---- */
@@ -231,8 +232,8 @@ static bool set_register(CPUState *cs, uint64_t id, uint64_t value,
                              errp);
 }
 
-/* All that a host may choose of a vCPU (RmiRecParams) is where it starts. */
-static bool set_registers(CPUState *cs, Error **errp)
+/* A host chooses with which registers a vCPU starts (RmiRecParams). */
+static bool set_boot_registers(CPUState *cs, Error **errp)
 {
     uint64_t x[8], pc;
 
@@ -248,23 +249,23 @@ static bool set_registers(CPUState *cs, Error **errp)
     return set_register(cs, KVM_REG_ARM_CORE_REG(regs.pc), pc, errp);
 }
 
-static bool finalize(CPUState *cs, Error **errp)
+static bool finalize_vcpu(CPUState *cs, Error **errp)
 {
     int feature = realm_kvm.abi.rec_feature;
     g_autofree char *what = g_strdup_printf("create the REC of vCPU %d",
                                             cs->cpu_index);
 
-    return !is_rme() ||
+    return !realm_kvm_is_rme() ||
            realm_kvm_vcpu_do(cs, REALM_KVM_CALL(KVM_ARM_VCPU_FINALIZE,
                                                 &feature), what, errp);
 }
 
-static bool for_vcpus(bool (*act)(CPUState *cs, Error **errp), Error **errp)
+static bool for_vcpus(bool (*do_vcpu)(CPUState *, Error **), Error **errp)
 {
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        if (!act(cs, errp)) {
+        if (!do_vcpu(cs, errp)) {
             return false;
         }
     }
@@ -275,40 +276,35 @@ static bool for_vcpus(bool (*act)(CPUState *cs, Error **errp), Error **errp)
 
 static bool create_rme(Error **errp)
 {
-    return !is_rme() ||
-           realm_kvm_enable_cap(realm_kvm.abi.rme_cap,
-                                KVM_ARM_RME_CREATE_REALM, NULL,
-                                "create it", errp);
+    return !realm_kvm_is_rme() ||
+           rme_do(KVM_ARM_RME_CREATE_REALM, NULL, "create it", errp);
 }
 
 static bool activate_rme(Error **errp)
 {
-    return !is_rme() ||
-           realm_kvm_enable_cap(realm_kvm.abi.rme_cap, KVM_ARM_RME_ACTIVATE,
-                                NULL, "activate it", errp);
+    return !realm_kvm_is_rme() ||
+           rme_do(KVM_ARM_RME_ACTIVATE, NULL, "activate it", errp);
 }
 
-/* Once populated, the host's copy of the images is of no use to anyone. */
+/* The shared copy of the images is discarded once the Realm has its own. */
 static bool build(Error **errp)
 {
     const GArray *ram = realm_kvm.layout.ram;
 
-    return for_vcpus(set_registers, errp) && create_rme(errp) &&
-           (!is_rme() || for_ranges(ram, init_ripas, errp)) &&
+    return for_vcpus(set_boot_registers, errp) && create_rme(errp) &&
+           (!realm_kvm_is_rme() || for_ranges(ram, init_ripas, errp)) &&
            populate_images(errp) && for_ranges(ram, discard_shared, errp) &&
-           for_vcpus(finalize, errp) && activate_rme(errp);
+           for_vcpus(finalize_vcpu, errp) && activate_rme(errp);
 }
 
 static bool build_empty(Error **errp)
 {
-    return create_rme(errp) && for_vcpus(finalize, errp);
+    return create_rme(errp) && for_vcpus(finalize_vcpu, errp);
 }
 
-static bool build_once(bool (*steps)(Error **errp), RealmStep step,
-                       Error **errp)
+/* @step was tried, and @ok says whether it worked. */
+static bool end_build(RealmStep step, bool ok)
 {
-    bool ok = steps(errp);
-
     realm_kvm_took(ok ? step : REALM_STEP_BREAK);
     realm_kvm.layout.fixed = true;
     return ok;
@@ -316,10 +312,10 @@ static bool build_once(bool (*steps)(Error **errp), RealmStep step,
 
 bool realm_kvm_build(Error **errp)
 {
-    return build_once(build, REALM_STEP_BUILD, errp);
+    return end_build(REALM_STEP_BUILD, build(errp));
 }
 
 bool realm_kvm_build_empty(Error **errp)
 {
-    return build_once(build_empty, REALM_STEP_BUILD_EMPTY, errp);
+    return end_build(REALM_STEP_BUILD_EMPTY, build_empty(errp));
 }

@@ -1,10 +1,10 @@
 /*
  * The KVM backend for Realms: bundles of pages
  *
- * Purpose: batches of private pages, with their tags, to and from the blobs
- * that travel.
+ * Purpose: export a batch of private pages, with their tags, as a blob that
+ * travels, and import such a blob.
  *
- * Invariants: an ioctl exports or imports its whole batch, or nothing.
+ * Invariants: one ioctl exports or imports the whole batch, or nothing.
  *
  * Lock rule: any thread.
  *
@@ -17,8 +17,8 @@
 #include "qapi/error.h"
 #include "realm-kvm.h"
 
-static bool export_makes_sense(const struct kvm_arm_realm_pages *args, int ret,
-                               uint64_t room)
+static bool is_valid_export(const struct kvm_arm_realm_pages *args, int ret,
+                            uint64_t room)
 {
     return ret == 0 && args->done == args->count &&
            args->pages <= args->count && args->blob_size <= room &&
@@ -50,11 +50,12 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
                           "KVM_ARM_REALM_EXPORT_PAGES", ret, args.cause);
         return -1;
     }
-    if (!export_makes_sense(&args, ret, realm_kvm.limits.max_blob)) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_EXPORT_PAGES", "it returned %d, "
-                       "with %u of %u pages done, %u exported in %" PRIu64
-                       " bytes", ret, args.done, n, args.pages,
-                       (uint64_t)args.blob_size);
+    if (!is_valid_export(&args, ret, realm_kvm.limits.max_blob)) {
+        realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_EXPORT_PAGES",
+                                 "it returned %d, with %u of %u pages done, "
+                                 "%u exported in %" PRIu64 " bytes", ret,
+                                 args.done, n, args.pages,
+                                 (uint64_t)args.blob_size);
         return -1;
     }
     *exported = args.pages;
@@ -77,8 +78,9 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
         return false;
     }
     if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_IMPORT_PAGES", "it returned %d, "
-                       "with %u pages imported", ret, args.pages);
+        realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_IMPORT_PAGES",
+                                 "it returned %d, with %u pages imported", ret,
+                                 args.pages);
         return false;
     }
     *pages = args.pages;

@@ -1,16 +1,18 @@
 /*
  * The KVM backend for Realms: which interface the kernel has
  *
- * Purpose: the two posted generations have been under several numbers, which
- * mean other things in mainline; so ask the kernel to do what only one of
- * them can, on VMs that are closed again.
+ * Purpose: find out which of the two posted generations of the interface the
+ * kernel has.  Their numbers changed from version to version and mean other
+ * things in mainline.  So create a VM, ask it for something that only one
+ * generation can do, and close it.
  *
  *     VM type      the VM accepts                         then it is
  *     bit 30       KVM_ARM_RMI_POPULATE                   RMI, v14 or v15
  *     bits [11:8]  KVM_ENABLE_CAP, to configure a hash    RME, v5 to v11
  *                  KVM_ARM_RMI_POPULATE, one of two       RMI, v12 or v13
  *
- * Invariants: what is found was accepted by this kernel; nothing is left open.
+ * Invariants: this kernel has accepted what is found; no descriptor is left
+ * open.
  *
  * Lock rule: BQL.
  *
@@ -27,20 +29,23 @@
 #include "realm-kvm.h"
 #include "trace.h"
 
-/* The least that KVM allows: any Realm can have it. */
+/* The smallest width that KVM allows, so any kernel accepts it. */
 #define TRIAL_IPA_BITS 32
 
-/* Why no VM type was accepted, for the message. */
+/* What was tried so far: the message of a failure needs it. */
 typedef struct Trial {
-    int vm;
+    int vm;                     /* that is being tried */
     int vm_error;               /* of KVM_CREATE_VM */
     bool vm_created;            /* but neither interface was accepted */
-    const char *failed;         /* an ioctl that failed without an answer */
-    int error;                  /* and how */
+    const char *failed;         /* ioctl that failed for another reason */
+    int error;                  /* its errno */
 } Trial;
 
-/* What says nothing of the kernel's interfaces ends the search. */
-static int note(Trial *trial, const RealmKvmCall *call, int ret)
+/*
+ * Some errors have reasons that say nothing about the kernel's interface.
+ * Remember such an error: it ends the search.
+ */
+static int note_failure(Trial *trial, const RealmKvmCall *call, int ret)
 {
     switch (ret) {
     case -EINTR:
@@ -58,7 +63,7 @@ static int note(Trial *trial, const RealmKvmCall *call, int ret)
 
 static int try_call(Trial *trial, int fd, const RealmKvmCall *call)
 {
-    return note(trial, call, realm_kvm_fd_call(fd, call));
+    return note_failure(trial, call, realm_kvm_fd_call(fd, call));
 }
 
 static int check_extension(Trial *trial, unsigned extension)
@@ -69,15 +74,15 @@ static int check_extension(Trial *trial, unsigned extension)
     return MAX(ret, 0);
 }
 
-/* An arm64 VM answers EINVAL to ioctls that it does not know; others ENOTTY. */
+/* An arm64 VM returns EINVAL for an unknown ioctl, other VMs ENOTTY. */
 static bool is_known(int ret)
 {
     return ret != -EINVAL && ret != -ENOTTY;
 }
 
 /*
- * Nothing to populate is fine for a kernel that takes the ioctl; one that
- * wants something is given a page without a source, which is another error.
+ * Some kernels accept the ioctl with a size of 0.  The others get a page
+ * without a source: the error for that is not the one for an unknown ioctl.
  */
 static bool takes_populate(Trial *trial, unsigned long request)
 {
@@ -126,7 +131,7 @@ static bool takes_config(Trial *trial, uint32_t cap)
                                                       &enable));
 }
 
-/* A vCPU of a Realm is refused without the feature REC, or with another. */
+/* A Realm's vCPU is accepted only with the feature REC, and with no other. */
 static bool takes_feature(Trial *trial, int cpu, unsigned feature)
 {
     struct kvm_vcpu_init init;
@@ -187,7 +192,7 @@ static void find_limits(Trial *trial, RealmKvmAbi *abi)
                          KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
-/* Try a VM of @type; whether it is a Realm's, with an interface we know. */
+/* Try a VM of @type.  True if it is a Realm's, with a known interface. */
 static bool try_type(KVMState *s, uint32_t type, RmeGuestKvmAbi wanted,
                      RealmKvmAbi *abi, Trial *trial)
 {
@@ -195,7 +200,7 @@ static bool try_type(KVMState *s, uint32_t type, RmeGuestKvmAbi wanted,
                                               type | TRIAL_IPA_BITS);
     bool found;
 
-    trial->vm = note(trial, call, realm_kvm_system_call(s, call));
+    trial->vm = note_failure(trial, call, realm_kvm_system_call(s, call));
     if (trial->vm < 0) {
         /* Without RME, a kernel that knows Realms says EPERM. */
         trial->vm_error = trial->vm_error == -EPERM ? -EPERM : trial->vm;
@@ -211,7 +216,8 @@ static bool try_type(KVMState *s, uint32_t type, RmeGuestKvmAbi wanted,
     return found;
 }
 
-static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
+static void explain_failure(const Trial *trial, RmeGuestKvmAbi wanted,
+                            Error **errp)
 {
     if (trial->failed) {
         error_setg_errno(errp, trial->error, "rme-guest: cannot find out how "
@@ -235,8 +241,9 @@ static void explain(const Trial *trial, RmeGuestKvmAbi wanted, Error **errp)
 static bool check_limits(const RealmKvmAbi *abi, Error **errp)
 {
     if (abi->max_ipa_bits < TRIAL_IPA_BITS || abi->max_ipa_bits > 52) {
-        realm_kvm_lies(errp, "KVM_CHECK_EXTENSION(KVM_CAP_ARM_VM_IPA_SIZE)",
-                       "a Realm has addresses of %u bits", abi->max_ipa_bits);
+        realm_kvm_invalid_answer(errp, "KVM_CHECK_EXTENSION("
+                                 "KVM_CAP_ARM_VM_IPA_SIZE)", "a Realm has "
+                                 "addresses of %u bits", abi->max_ipa_bits);
         return false;
     }
     if (!abi->guest_memfd) {
@@ -274,7 +281,7 @@ bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
             return true;
         }
     }
-    explain(&trial, wanted, errp);
+    explain_failure(&trial, wanted, errp);
     return false;
 }
 

@@ -1,21 +1,38 @@
 /*
  * The KVM backend for Realms: what its files share
  *
- * Purpose: the kernel's uAPI and nothing else: probe.c finds out which of the
- * posted interfaces the kernel has, life.c creates and starts the Realm by it,
- * memory.c answers its changes of memory, dirty.c, pages.c and session.c are
- * its migration, tags.c copies tags, backend.c is the table, hook.c what
- * QEMU's KVM code calls, host.c what is taken from QEMU's memory and vCPUs.
+ * Purpose: run a Realm, and migrate it, with the kernel's interface alone.
+ * These are the files, and below their functions.  A file calls only
+ * functions of files above it, and QEMU's.
+ *
+ *     state.c            the Realm's phase and what else is known of it
+ *     errors.c           messages for refusals and for invalid answers
+ *     call.c             ioctls
+ *     board.c            QEMU's memory and vCPUs
+ *     probe.c            which of the posted interfaces the kernel has, for
+ *                        the board (system/realm-kvm.h)
+ *     life.c             from the VM to a Realm that runs
+ *     convert.c          memory becomes private or shared
+ *     shared-tags.c      tags of shared memory
+ *     dirty.c            which pages were written
+ *     dirty-listener.c   QEMU asks for the shared ones among them
+ *     pages.c            bundles of private pages
+ *     session.c          the steps of a migration
+ *     backend.c          the table, RealmBackendOps
+ *     hook.c             what QEMU's own KVM code calls (system/realm-kvm.h)
  *
  * Invariants:
- * - The kernel is called by call.c alone, through kvm_ioctl, kvm_vm_ioctl,
- *   kvm_vcpu_ioctl and kvm_device_ioctl, so that a test can stand in for it.
- * - What the kernel answers is checked before it is used, as far as it is a
- *   count, a size or an address.
- * - All but host.c runs on any host.
+ * - Only call.c calls the kernel, through kvm_ioctl, kvm_vm_ioctl,
+ *   kvm_vcpu_ioctl and kvm_device_ioctl, so that a test can stand in for the
+ *   kernel.  The one exception is realm_kvm_check_extension, a hook.
+ * - Counts, sizes and addresses that the kernel returns are checked before
+ *   they are used.
+ * - board.c and dirty-listener.c need all of QEMU; the other files run on any
+ *   host, in a test.
  *
- * Lock rule: BQL, but for memory.c, export_memory and import_memory, which
- * touch nothing that changes after the Realm's start.
+ * Lock rule: BQL, except that any thread may call the functions of convert.c,
+ * shared-tags.c and pages.c, which use nothing that changes after the Realm's
+ * start but its phase.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,7 +44,9 @@
 #include "system/realm-backend.h"
 #include "target/arm/realm/layout.h"
 
-/* What the kernel's interface turned out to be: probe.c */
+/* ---- state.c ---- */
+
+/* What probe.c has found out about the kernel's interface. */
 typedef struct RealmKvmAbi {
     RmeGuestKvmAbi generation;  /* AUTO: not known, no Realm */
     uint32_t vm_type;           /* for KVM_CREATE_VM, beside the IPA width */
@@ -51,7 +70,41 @@ typedef struct RealmKvm {
 
 extern RealmKvm realm_kvm;
 
-/* call.c: ioctls by name; EINTR and EAGAIN are tried again. */
+/*
+ * Set configuration, layout and first phase; @incoming: the machine waits for
+ * a migration.  @config has to stay.
+ */
+void realm_kvm_init(const RealmConfig *config, bool incoming);
+
+/* The kernel has the first generation of the interface. */
+bool realm_kvm_is_rme(void);
+
+/* realm_phase_check and realm_phase_take with the phase of this Realm. */
+RealmPhase realm_kvm_phase(void);
+bool realm_kvm_check(RealmStep step, Error **errp);
+void realm_kvm_took(RealmStep step);
+
+/* A record was refused: the session is over for good.  Returns false. */
+bool realm_kvm_import_failed(void);
+
+/* ---- errors.c ---- */
+
+/*
+ * The kernel's answer to the ioctl @name cannot be right; @problem, a format,
+ * says what is wrong with it.
+ */
+void realm_kvm_invalid_answer(Error **errp, const char *name,
+                              const char *problem, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/*
+ * The kernel has refused @step: the ioctl @name returned the negative errno
+ * @ret, and @cause is what the RMM said, if it was asked.
+ */
+void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
+                       int ret, uint32_t cause);
+
+/* ---- call.c: ioctls by name ---- */
 
 typedef struct RealmKvmCall {
     const char *name;           /* in messages */
@@ -63,46 +116,96 @@ typedef struct RealmKvmCall {
     (&(const RealmKvmCall) { .name = #req, .request = (req), \
                              .arg = (void *)(uintptr_t)(argument) })
 
-/* Each returns what the ioctl does, or a negative errno. */
+/*
+ * Make the ioctl @call, again after EINTR and EAGAIN.  Each returns what the
+ * ioctl does, or a negative errno.
+ */
 int realm_kvm_system_call(KVMState *s, const RealmKvmCall *call);
 int realm_kvm_vm_call(const RealmKvmCall *call);
 int realm_kvm_vcpu_call(CPUState *cs, const RealmKvmCall *call);
 int realm_kvm_fd_call(int fd, const RealmKvmCall *call);
 
 /*
- * As those above for an ioctl that returns 0; else @errp says that @what
- * could not be done.
+ * The same for an ioctl that returns 0.  If it does not, they return false,
+ * and @errp says that the kernel cannot do @what.
  */
 bool realm_kvm_vm_do(const RealmKvmCall *call, const char *what, Error **errp);
 bool realm_kvm_vcpu_do(CPUState *cs, const RealmKvmCall *call,
                        const char *what, Error **errp);
 
-/* What the VM answers to KVM_CHECK_EXTENSION of @extension; 0: not there. */
+/*
+ * Put into *@value what the VM answers to KVM_CHECK_EXTENSION of @extension;
+ * it is 0 if the VM does not have it.
+ */
 bool realm_kvm_vm_check(unsigned extension, int *value, Error **errp);
 
-/* The kernel's answer to @call makes no sense: @problem is the reason. */
-void realm_kvm_lies(Error **errp, const char *name, const char *problem, ...)
-    G_GNUC_PRINTF(3, 4);
-
-/* KVM_ENABLE_CAP on the VM with @cap and two arguments. */
+/* KVM_ENABLE_CAP on the VM, with @cap and two arguments. */
 bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,
                           const char *what, Error **errp);
 
-/* backend.c: realm_phase_check and realm_phase_take of the Realm's phase. */
-RealmPhase realm_kvm_phase(void);
-bool realm_kvm_check(RealmStep step, Error **errp);
-void realm_kvm_took(RealmStep step);
+/* ---- board.c: ranges are of Realm RAM, in host pages ---- */
 
-/* life.c */
+/* The shared mapping of a range, or NULL if it is not RAM. */
+void *realm_kvm_shared(uint64_t base, uint64_t size);
+
+/* Give back what backs the range, in its private or in its shared half. */
+bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
+                       Error **errp);
+
+/* Mark the shared pages of the range as written, for the "ram" section. */
+void realm_kvm_shared_written(uint64_t base, uint64_t size);
+
+/* Get the registers with which a vCPU starts; false if it starts off. */
+bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
+
+/* ---- probe.c: see system/realm-kvm.h ---- */
+
+/* ---- life.c ---- */
+
+/* Tell the kernel what the user asked for, before the Realm is created. */
 bool realm_kvm_configure(const RealmConfig *config, Error **errp);
+
+/* Build the Realm with its images, or (for a migration) without contents. */
 bool realm_kvm_build(Error **errp);
 bool realm_kvm_build_empty(Error **errp);
 
-/* session.c: see RealmBackendOps. */
+/* ---- convert.c ---- */
 
-/* A record was refused, which is final for the session; returns false. */
-bool realm_kvm_import_failed(void);
+/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
+bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
+                             Error **errp);
+
+/* ---- dirty.c ---- */
+
+/* See RealmBackendOps. */
+int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp);
+
+/*
+ * Tell QEMU which shared pages the Realm wrote, as KVM's dirty log does for
+ * other VMs.  Does nothing without a session.
+ */
+bool realm_kvm_sync_shared(Error **errp);
+
+/* ---- dirty-listener.c ---- */
+
+/* Call realm_kvm_sync_shared whenever QEMU wants to know what was written. */
+void realm_kvm_watch_shared(void);
+
+/* ---- pages.c: see RealmBackendOps ---- */
+
+ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
+                                unsigned *exported, Error **errp);
+bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
+                             Error **errp);
+
+/* ---- session.c: see RealmBackendOps ---- */
+
+/*
+ * Allow the migration of the Realm by @config, or block it if the kernel has
+ * none; before the Realm is created.
+ */
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp);
+
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp);
 ssize_t realm_kvm_export_begin(void *buf, Error **errp);
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp);
@@ -115,46 +218,5 @@ ssize_t realm_kvm_offer(void *buf, Error **errp);
 bool realm_kvm_import(const void *blob, size_t size, Error **errp);
 bool realm_kvm_commit(Error **errp);
 ssize_t realm_kvm_import_abort(void *buf, Error **errp);
-
-/*
- * Say in @errp why the kernel refused @step: @ret is the negative errno of
- * @name, @cause what the RMM said.
- */
-void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
-                       int ret, uint32_t cause);
-
-/* pages.c: see RealmBackendOps. */
-ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
-                                unsigned *exported, Error **errp);
-bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
-                             Error **errp);
-
-/* dirty.c: see RealmBackendOps. */
-int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp);
-
-/*
- * Tell QEMU which shared pages the Realm wrote: what KVM's dirty log is for
- * other VMs.  Nothing happens without a session.
- */
-bool realm_kvm_sync_shared(Error **errp);
-
-/* memory.c: for realm_kvm_convert */
-bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
-                             Error **errp);
-
-/*
- * host.c: what is QEMU's.  Ranges are of Realm RAM, in host pages.
- *
- * @realm_kvm_shared: the shared mapping of a range, or NULL.
- * @realm_kvm_discard: give back what backs the range, private or shared.
- * @realm_kvm_shared_written: mark the shared pages of the range as written.
- * @realm_kvm_boot_registers: where a vCPU starts; false if it is off.
- */
-void *realm_kvm_shared(uint64_t base, uint64_t size);
-bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
-                       Error **errp);
-void realm_kvm_shared_written(uint64_t base, uint64_t size);
-bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
-void realm_kvm_watch_shared(void);
 
 #endif

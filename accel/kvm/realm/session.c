@@ -1,12 +1,12 @@
 /*
  * The KVM backend for Realms: sessions of a migration
  *
- * Purpose: the steps of KVM_ARM_REALM_MIGRATE, each of which takes a blob from
- * QEMU, or gives it one, or neither (docs/specs/kvm-arm-realm-migration.rst).
+ * Purpose: the steps of KVM_ARM_REALM_MIGRATE.  A step takes a blob from QEMU,
+ * or gives QEMU one, or has none (docs/specs/kvm-arm-realm-migration.rst).
  *
- * Invariants: blobs are opaque; a size that the kernel returns is at most
- * that of the buffer.  A step that has returned no error has been taken, even
- * if the rest of the answer makes no sense: the phase follows the kernel's.
+ * Invariants: blobs are opaque.  A size that the kernel returns is at most the
+ * buffer's.  The phase follows the kernel's: a step without an error has been
+ * taken, even if the rest of the kernel's answer is invalid.
  *
  * Lock rule: BQL.
  *
@@ -23,11 +23,11 @@
 #include "target/arm/realm/cause.h"
 #include "realm-kvm.h"
 
-/* Of what a kernel says of itself, the most that makes sense. */
+/* A kernel that says its limits are higher than these is not believed. */
 #define MAX_BLOB    (64 * MiB)
 #define MAX_PAGES   16384
 
-/* Of the Realm's state: more than any Realm can need. */
+/* The state of a Realm has fewer parts than this. */
 #define MAX_PARTS   65536
 
 typedef struct kvm_arm_realm_migrate Args;
@@ -36,7 +36,7 @@ typedef struct kvm_arm_realm_migrate Args;
     [KVM_ARM_REALM_MIG_##cmd] = { "KVM_ARM_REALM_MIGRATE(" #cmd ")", \
                                   REALM_STEP_##step }
 
-/* Of KVM_ARM_REALM_MIGRATE, by cmd */
+/* Indexed by kvm_arm_realm_migrate.cmd. */
 static const struct {
     const char *name;
     RealmStep step;
@@ -47,32 +47,7 @@ static const struct {
     ROW(IMPORT, IMPORT), ROW(COMMIT, COMMIT), ROW(GIVE_UP, GIVE_UP),
 };
 
-void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
-                       int ret, uint32_t cause)
-{
-    const char *what = realm_step_text(step);
-
-    switch (-ret) {
-    case EPERM:                 /* KVM's own check, without a cause */
-        cause = MIG_CAUSE_STATE;
-        break;
-    case EOPNOTSUPP:
-        cause = MIG_CAUSE_NOT_MIGRATABLE;
-        break;
-    case E2BIG:
-        cause = MIG_CAUSE_FORMAT;
-        break;
-    case EPROTO:
-    case EBADMSG:
-        break;
-    default:
-        error_setg_errno(errp, -ret, "Realm: cannot %s: %s", what, name);
-        return;
-    }
-    error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(cause));
-}
-
-/* As realm_kvm_refused, with what an errno says of this step alone. */
+/* Like realm_kvm_refused, but an errno can mean more for a certain step. */
 static void step_refused(const Args *args, int ret, Error **errp)
 {
     static const struct {
@@ -82,7 +57,7 @@ static void step_refused(const Args *args, int ret, Error **errp)
     } rows[] = {
         { KVM_ARM_REALM_MIG_ACCEPT, -E2BIG, MIG_CAUSE_OFFER_FORMAT },
         { KVM_ARM_REALM_MIG_RESUME, -E2BIG, MIG_CAUSE_ABORT_FORMAT },
-        /* That it is paused was checked before. */
+        /* EPERM also means "not paused", but that was checked before. */
         { KVM_ARM_REALM_MIG_STATE, -EPERM, MIG_CAUSE_REALM_PART },
     };
     const char *name = cmds[args->cmd].name;
@@ -103,7 +78,7 @@ static void step_refused(const Args *args, int ret, Error **errp)
     realm_kvm_refused(errp, step, name, ret, cause);
 }
 
-static bool migrate(Args *args, Error **errp)
+static bool take_step(Args *args, Error **errp)
 {
     uint64_t room = args->blob_size;
     int ret;
@@ -118,27 +93,28 @@ static bool migrate(Args *args, Error **errp)
     }
     realm_kvm_took(cmds[args->cmd].step);
     if (ret > 0 || args->blob_size > room) {
-        realm_kvm_lies(errp, cmds[args->cmd].name, "it returned %d, with a "
-                       "blob of %" PRIu64 " bytes for %" PRIu64, ret,
-                       (uint64_t)args->blob_size, room);
+        realm_kvm_invalid_answer(errp, cmds[args->cmd].name, "it returned %d, "
+                                 "with a blob of %" PRIu64 " bytes for %"
+                                 PRIu64, ret, (uint64_t)args->blob_size, room);
         return false;
     }
     return true;
 }
 
 /*
- * A step that emits a blob of at most @room bytes, which is not empty; the
- * size of it, or -1.
+ * Take a step that writes a blob into @buf, of @room bytes.  The blob must not
+ * be empty.  Returns its size, or -1.
  */
-static ssize_t emit(uint32_t cmd, void *buf, uint64_t room, Error **errp)
+static ssize_t emit_blob(uint32_t cmd, void *buf, uint64_t room,
+                         Error **errp)
 {
     Args args = { .cmd = cmd, .blob = (uintptr_t)buf, .blob_size = room };
 
-    if (!migrate(&args, errp)) {
+    if (!take_step(&args, errp)) {
         return -1;
     }
     if (!args.blob_size) {
-        realm_kvm_lies(errp, cmds[cmd].name, "the blob is empty");
+        realm_kvm_invalid_answer(errp, cmds[cmd].name, "the blob is empty");
         return -1;
     }
     return args.blob_size;
@@ -149,12 +125,21 @@ static uint64_t max_blob(void)
     return realm_kvm.limits.max_blob;
 }
 
-/* A step that takes a blob, or has none. */
-static bool take(uint32_t cmd, const void *blob, size_t size, Error **errp)
+/* Take a step that reads the blob of @size bytes at @blob. */
+static bool send_blob(uint32_t cmd, const void *blob, size_t size,
+                      Error **errp)
 {
     Args args = { .cmd = cmd, .blob = (uintptr_t)blob, .blob_size = size };
 
-    return migrate(&args, errp);
+    return take_step(&args, errp);
+}
+
+/* Take a step without a blob. */
+static bool plain_step(uint32_t cmd, Error **errp)
+{
+    Args args = { .cmd = cmd };
+
+    return take_step(&args, errp);
 }
 
 /* ---- Before the Realm is created ---- */
@@ -172,9 +157,10 @@ static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
         info->max_pages > MAX_PAGES ||
         info->max_blob < (uint64_t)info->max_pages * KVM_ARM_REALM_GRANULE ||
         info->max_blob > MAX_BLOB) {
-        realm_kvm_lies(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, %u pages "
-                       "and 0x%" PRIx64 " bytes in a blob", info->flags,
-                       info->max_pages, (uint64_t)info->max_blob);
+        realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, "
+                                 "%u pages and 0x%" PRIx64 " bytes in a blob",
+                                 info->flags, info->max_pages,
+                                 (uint64_t)info->max_blob);
         return false;
     }
     return true;
@@ -217,7 +203,7 @@ static void fill_policy(struct kvm_arm_realm_policy *to,
     memcpy(to->anchors, policy->anchors, sizeof(to->anchors));
 }
 
-static bool enable(const RealmConfig *config, Error **errp)
+static bool enable_migration(const RealmConfig *config, Error **errp)
 {
     struct kvm_arm_realm_policy policy = { 0 };
     struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };
@@ -241,7 +227,7 @@ bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
     realm_kvm.migratable = can_migrate;
     if (realm_kvm.migratable) {
         return !config->migration ||
-               (get_limits(config, errp) && enable(config, errp));
+               (get_limits(config, errp) && enable_migration(config, errp));
     }
     if (config->migration) {
         error_setg(errp, "rme-guest: this kernel's KVM cannot migrate Realms "
@@ -258,32 +244,32 @@ bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 
 bool realm_kvm_export_abort(Error **errp)
 {
-    return take(KVM_ARM_REALM_MIG_ABORT, NULL, 0, errp);
+    return plain_step(KVM_ARM_REALM_MIG_ABORT, errp);
 }
 
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 {
     return (realm_kvm_phase() != REALM_PHASE_ACCEPTED ||
             realm_kvm_export_abort(errp)) &&
-           take(KVM_ARM_REALM_MIG_ACCEPT, offer, size, errp);
+           send_blob(KVM_ARM_REALM_MIG_ACCEPT, offer, size, errp);
 }
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    return emit(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(), errp);
+    return emit_blob(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(), errp);
 }
 
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
 {
-    return emit(KVM_ARM_REALM_MIG_EPOCH, buf, max_blob(), errp);
+    return emit_blob(KVM_ARM_REALM_MIG_EPOCH, buf, max_blob(), errp);
 }
 
 bool realm_kvm_pause(Error **errp)
 {
-    return take(KVM_ARM_REALM_MIG_PAUSE, NULL, 0, errp);
+    return plain_step(KVM_ARM_REALM_MIG_PAUSE, errp);
 }
 
-/* An empty one says that there is no such part. */
+/* The blob is empty if the state has no part of this number. */
 ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 {
     Args args = {
@@ -293,11 +279,12 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
         .blob_size = max_blob(),
     };
 
-    if (!migrate(&args, errp)) {
+    if (!take_step(&args, errp)) {
         return -1;
     }
     if (args.blob_size && part >= MAX_PARTS) {
-        realm_kvm_lies(errp, cmds[args.cmd].name, "there is a part %u", part);
+        realm_kvm_invalid_answer(errp, cmds[args.cmd].name,
+                                 "there is a part %u", part);
         return -1;
     }
     return args.blob_size;
@@ -305,12 +292,12 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 
 ssize_t realm_kvm_export_start(void *buf, Error **errp)
 {
-    return emit(KVM_ARM_REALM_MIG_START, buf, REALM_MAX_START_TOKEN, errp);
+    return emit_blob(KVM_ARM_REALM_MIG_START, buf, REALM_MAX_START_TOKEN, errp);
 }
 
 bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
 {
-    return take(KVM_ARM_REALM_MIG_RESUME, token, size, errp);
+    return send_blob(KVM_ARM_REALM_MIG_RESUME, token, size, errp);
 }
 
 /* ---- Destination ---- */
@@ -322,28 +309,22 @@ ssize_t realm_kvm_offer(void *buf, Error **errp)
          !realm_kvm_build_empty(errp))) {
         return -1;
     }
-    return emit(KVM_ARM_REALM_MIG_OFFER, buf, max_blob(), errp);
-}
-
-bool realm_kvm_import_failed(void)
-{
-    realm_kvm_took(REALM_STEP_FAIL);
-    return false;
+    return emit_blob(KVM_ARM_REALM_MIG_OFFER, buf, max_blob(), errp);
 }
 
 bool realm_kvm_import(const void *blob, size_t size, Error **errp)
 {
     return realm_kvm_check(REALM_STEP_IMPORT, errp) &&
-           (take(KVM_ARM_REALM_MIG_IMPORT, blob, size, errp) ||
+           (send_blob(KVM_ARM_REALM_MIG_IMPORT, blob, size, errp) ||
             realm_kvm_import_failed());
 }
 
 bool realm_kvm_commit(Error **errp)
 {
-    return take(KVM_ARM_REALM_MIG_COMMIT, NULL, 0, errp);
+    return plain_step(KVM_ARM_REALM_MIG_COMMIT, errp);
 }
 
 ssize_t realm_kvm_import_abort(void *buf, Error **errp)
 {
-    return emit(KVM_ARM_REALM_MIG_GIVE_UP, buf, max_blob(), errp);
+    return emit_blob(KVM_ARM_REALM_MIG_GIVE_UP, buf, max_blob(), errp);
 }

@@ -1,23 +1,19 @@
 /*
- * The KVM backend for Realms: what is QEMU's
+ * The KVM backend for Realms: memory and vCPUs of the board
  *
- * Purpose: the shared mapping of RAM, what backs it, and where vCPUs start.
- * Tests of this folder on other hosts have their own instead of this file.
+ * Purpose: find the shared mapping of RAM, give back what backs RAM, and get
+ * the registers with which a vCPU starts.  These need all of QEMU; a test on
+ * another host has functions of its own for them.
  *
- * Lock rule: realm_kvm_shared and realm_kvm_discard from any thread, the rest
- * under the BQL.
+ * Lock rule: any thread may call realm_kvm_shared and realm_kvm_discard; the
+ * others need the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
-#include "exec/address-spaces.h"
 #include "exec/ram_addr.h"
-#include "migration/migration.h"
-#include "migration/misc.h"
-#include "migration/qemu-file.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/shared.h"
 #include "realm-kvm.h"
@@ -76,26 +72,4 @@ bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)
     memcpy(x, env->xregs, 8 * sizeof(*x));
     *pc = env->pc;
     return true;
-}
-
-/* The "ram" section cannot be told that this failed but by the migration. */
-static void log_sync_global(MemoryListener *listener, bool last_stage)
-{
-    Error *err = NULL;
-
-    if (!realm_kvm_sync_shared(&err)) {
-        migrate_set_error(migrate_get_current(), err);
-        qemu_file_set_error(migrate_get_current()->to_dst_file, -EIO);
-        error_report_err(err);
-    }
-}
-
-void realm_kvm_watch_shared(void)
-{
-    static MemoryListener listener = {
-        .name = "realm-kvm",
-        .log_sync_global = log_sync_global,
-    };
-
-    memory_listener_register(&listener, &address_space_memory);
 }

@@ -1,19 +1,19 @@
 /*
  * The KVM backend for Realms: memory becomes private or shared
  *
- * Purpose: answer KVM_EXIT_MEMORY_FAULT: a Realm changes the RIPAS of a range
- * (private if it is to be RAM, else shared), or a vCPU has met a page that
- * is not what its half of the IPA space asks for.
+ * Purpose: answer KVM_EXIT_MEMORY_FAULT.  There are two reasons for this exit:
+ * the Realm changes the RIPAS of a range, which becomes private for RAM and
+ * shared for EMPTY; or a vCPU has accessed a page by an address in one half of
+ * the IPA space, and the page is in the other half's state.
  *
  *                     attribute of the VM          guest_memfd alone (v15)
  *     to private      set PRIVATE; drop shared     drop shared
  *     to shared       drop private; clear PRIVATE  drop private
  *
- * What is private is dropped while it is PRIVATE: in a kernel with v15 the
- * attribute says which mappings an invalidation is for.
+ * Private memory is dropped while the attribute still says PRIVATE: a kernel
+ * with v15 takes from the attribute which mappings an invalidation is for.
  *
- * Invariants: a range is converted as a whole or refused before anything
- * changed.
+ * Invariants: a bad range is refused before anything has changed.
  *
  * Lock rule: any thread; the kernel orders conversions of the same page.
  *
@@ -45,6 +45,7 @@ static bool check_range(uint64_t base, uint64_t size, Error **errp)
     return true;
 }
 
+/* Nothing to do in a kernel without attributes of the VM. */
 static bool set_attributes(uint64_t base, uint64_t size, uint64_t attributes,
                            Error **errp)
 {
@@ -59,27 +60,23 @@ static bool set_attributes(uint64_t base, uint64_t size, uint64_t attributes,
                            "change its memory", errp);
 }
 
-static bool to_private(uint64_t base, uint64_t size, Error **errp)
-{
-    return set_attributes(base, size, KVM_MEMORY_ATTRIBUTE_PRIVATE, errp) &&
-           realm_kvm_discard(base, size, false, errp);
-}
-
-static bool to_shared(uint64_t base, uint64_t size, Error **errp)
-{
-    return realm_kvm_discard(base, size, true, errp) &&
-           set_attributes(base, size, 0, errp);
-}
-
-bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool private,
+bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp)
 {
-    /* Kernels differ in whether a shared address keeps its bit. */
+    /* Some kernels leave the shared bit in an address of the upper half. */
     base &= ~realm_kvm.layout.limit;
-    trace_realm_kvm_convert(base, size, private);
+    trace_realm_kvm_convert(base, size, to_private);
     if (!size) {
         return true;
     }
-    return check_range(base, size, errp) &&
-           (private ? to_private : to_shared)(base, size, errp);
+    if (!check_range(base, size, errp)) {
+        return false;
+    }
+    if (to_private) {
+        return set_attributes(base, size, KVM_MEMORY_ATTRIBUTE_PRIVATE,
+                              errp) &&
+               realm_kvm_discard(base, size, false, errp);
+    }
+    return realm_kvm_discard(base, size, true, errp) &&
+           set_attributes(base, size, 0, errp);
 }
