@@ -111,7 +111,7 @@ help:
 	@echo 'make coverage     what the tests of that library reach of it'
 	@echo 'make fuzz         fuzz the RMM library without end; fuzz-short: three minutes'
 	@echo 'make check-model  the model of Realm migration, in every state'
-	@echo 'make check-double    the KVM backend on a stand-in kernel, which also fails and lies'
+	@echo 'make check-double    the KVM backend on a stand-in kernel, with failures and invalid answers'
 	@echo 'make check-contract  every backend against one suite, and what they did compared'
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'

@@ -1,5 +1,5 @@
 /*
- * Three runs of a Realm, for tests that make the kernel fail or lie
+ * Three runs of a Realm, for tests that change the answers of the kernel
  *
  * Purpose: runs.h.  The other side of a migration is a process of its own,
  * without hooks: it answers an offer with all records of a migration.

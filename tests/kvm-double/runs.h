@@ -1,5 +1,5 @@
 /*
- * Three runs of a Realm, for tests that make the kernel fail or lie
+ * Three runs of a Realm, for tests that change the answers of the kernel
  *
  * Purpose: a whole life, the source's half of a migration, and the
  * destination's, each from the start of the kernel to its end.  A run ends

@@ -274,23 +274,23 @@ static void test_busy(void)
     end();
 }
 
-static int the_lie;
+static int invalid_result;
 
-static void lie(DoubleCall *call, bool after, void *unused)
+static void falsify_result(DoubleCall *call, bool after, void *unused)
 {
     if (after) {
-        call->ret = the_lie;
+        call->ret = invalid_result;
     }
 }
 
-static void test_lies(void)
+static void test_invalid_results(void)
 {
-    static const int lies[] = { 0, 100, 16 * 4096 + 4096, INT_MAX };
+    static const int results[] = { 0, 100, 16 * 4096 + 4096, INT_MAX };
 
-    for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(results); i++) {
         start(4 * KiB);
-        the_lie = lies[i];
-        double_set_hook(lie, NULL);
+        invalid_result = results[i];
+        double_set_hook(falsify_result, NULL);
         check_refused(i % 2, "the kernel's answer is wrong");
         end();
     }
@@ -531,7 +531,7 @@ int main(int argc, char **argv)
     TEST("come_back_as_they_went", test_copies);
     TEST("a_kernel_may_copy_page_by_page", test_partly);
     TEST("no_write_while_a_dirty_log_is_on", test_busy);
-    TEST("refuse_counts_that_make_no_sense", test_lies);
+    TEST("refuse_counts_that_make_no_sense", test_invalid_results);
     TEST("refuse_what_is_not_memory", test_no_memory);
     TEST("only_the_machines_own_ram_has_them", test_ordinary_ram);
     TEST("a_machine_with_tags_migrates_unless_page_tags_is_off",

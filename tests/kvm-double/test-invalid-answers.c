@@ -1,11 +1,11 @@
 /*
- * A kernel that lies
+ * A kernel whose answers are invalid
  *
- * Purpose: every answer of an ioctl that the backend uses is replaced by one
- * that makes no sense: counts beyond what was asked for, no progress, ranges
- * outside or in disorder, sizes beyond the room, unknown versions and flags,
- * results that no ioctl has.  Each ends the run with an error that names the
- * ioctl; the sanitizers see that nothing was used before.
+ * Purpose: replace each answer of an ioctl that the backend uses by an invalid
+ * one: a count beyond the one asked for, no progress, ranges outside of RAM or
+ * out of order, a size beyond the buffer's, an unknown version or flag, a
+ * result that the ioctl does not have.  Each has to end the run with an error
+ * that names the ioctl.  The sanitizers see that nothing was used before.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,17 +21,17 @@
 #define ANY         -1
 #define RETURNS     "the kernel's answer is wrong"
 
-typedef struct Lie {
-    const char *claim;          /* what the kernel says */
+typedef struct InvalidAnswer {
+    const char *name;           /* what the kernel says */
     const Run *run;
     unsigned long request;
     int64_t which;              /* step, or extension; or ANY */
-    void (*tell)(DoubleCall *call);
+    void (*falsify)(DoubleCall *call);
     const char *says;           /* beside the ioctl's name; NULL: RETURNS */
-} Lie;
+} InvalidAnswer;
 
-/* The kernel's answer, as @type *a, becomes what the rest says. */
-#define TELL(name, type, ...) \
+/* The rest of the arguments changes the answer, which is @type *a. */
+#define FALSIFY(name, type, ...) \
     static void name(DoubleCall *call) \
     { \
         type *a = call->arg; \
@@ -41,44 +41,44 @@ typedef struct Lie {
 
 /* ---- Any ioctl ---- */
 
-TELL(returns_1, void, call->ret = 1)
-TELL(returns_much, void, call->ret = INT_MAX)
-TELL(returns_little, void, call->ret = 8)
-TELL(returns_200, void, call->ret = 200)
+FALSIFY(returns_1, void, call->ret = 1)
+FALSIFY(returns_much, void, call->ret = INT_MAX)
+FALSIFY(returns_little, void, call->ret = 8)
+FALSIFY(returns_200, void, call->ret = 200)
 
 /* ---- Populate ---- */
 
 typedef struct kvm_arm_rmi_populate Populate;
 
-TELL(backwards, Populate, a->size += 0x100000; a->base -= 0x100000;
-     a->source_uaddr -= 0x100000)
-TELL(size_only, Populate, a->base = 0)
-TELL(source_elsewhere, Populate, a->source_uaddr += 4096)
-TELL(half_a_page, Populate, a->size += 2048; a->base -= 2048;
-     a->source_uaddr -= 2048)
-TELL(size_is_huge, Populate, a->size = UINT64_MAX)
-TELL(returns_0, void, call->ret = 0)
+FALSIFY(backwards, Populate, a->size += 0x100000; a->base -= 0x100000;
+        a->source_uaddr -= 0x100000)
+FALSIFY(size_only, Populate, a->base = 0)
+FALSIFY(source_elsewhere, Populate, a->source_uaddr += 4096)
+FALSIFY(half_a_page, Populate, a->size += 2048; a->base -= 2048;
+        a->source_uaddr -= 2048)
+FALSIFY(size_is_huge, Populate, a->size = UINT64_MAX)
+FALSIFY(returns_0, void, call->ret = 0)
 
 /* ---- Limits ---- */
 
 typedef struct kvm_arm_realm_mig_info Info;
 
-TELL(version_2, Info, a->version = 2)
-TELL(unknown_flag, Info, a->flags |= 1u << 31)
-TELL(no_pages, Info, a->max_pages = 0)
-TELL(many_pages, Info, a->max_pages = UINT32_MAX)
-TELL(small_blob, Info, a->max_blob = 4096)
-TELL(huge_blob, Info, a->max_blob = UINT64_MAX)
+FALSIFY(version_2, Info, a->version = 2)
+FALSIFY(unknown_flag, Info, a->flags |= 1u << 31)
+FALSIFY(no_pages, Info, a->max_pages = 0)
+FALSIFY(many_pages, Info, a->max_pages = UINT32_MAX)
+FALSIFY(small_blob, Info, a->max_blob = 4096)
+FALSIFY(huge_blob, Info, a->max_blob = UINT64_MAX)
 
 /* ---- Steps ---- */
 
 typedef struct kvm_arm_realm_migrate Migrate;
 
-TELL(blob_is_empty, Migrate, a->blob_size = 0)
-TELL(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
-TELL(blob_is_over, Migrate, a->blob_size = 512 * 4 * KiB * 2)
-TELL(parts_for_ever, Migrate, a->blob_size = a->blob_size ?: 1)
-TELL(token_is_over, Migrate, a->blob_size = REALM_MAX_START_TOKEN + 1)
+FALSIFY(blob_is_empty, Migrate, a->blob_size = 0)
+FALSIFY(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
+FALSIFY(blob_is_over, Migrate, a->blob_size = 512 * 4 * KiB * 2)
+FALSIFY(parts_for_ever, Migrate, a->blob_size = a->blob_size ?: 1)
+FALSIFY(token_is_over, Migrate, a->blob_size = REALM_MAX_START_TOKEN + 1)
 
 /* ---- The log ---- */
 
@@ -89,44 +89,44 @@ static struct kvm_arm_realm_dirty_run *runs_of(Log *a)
     return (struct kvm_arm_realm_dirty_run *)(uintptr_t)a->runs;
 }
 
-TELL(many_runs, Log, a->num_runs = UINT32_MAX)
-TELL(more_runs, Log, a->num_runs = 4097)
-TELL(log_stays, Log, a->base = 1 * GiB; a->size = 4 * MiB)
-TELL(log_grows, Log, a->size = UINT64_MAX)
-TELL(log_elsewhere, Log, a->base += 4096)
-TELL(much_remains, Log, a->remaining = UINT64_MAX)
-TELL(run_of_nothing, Log, runs_of(a)[0].size = 0)
-TELL(run_misaligned, Log, runs_of(a)[0].base += 1)
-TELL(run_size_misaligned, Log, runs_of(a)[0].size += 8)
-TELL(run_below, Log, runs_of(a)[0].base = 0)
-TELL(run_above, Log, runs_of(a)[0].base = 2 * GiB)
-TELL(run_beyond, Log, runs_of(a)[0].size = 1 * GiB)
-TELL(run_wraps, Log, runs_of(a)[0].size = -4096ull)
-TELL(runs_overlap, Log, runs_of(a)[1] = runs_of(a)[0])
-TELL(runs_in_disorder, Log, runs_of(a)[0].base = runs_of(a)[1].base;
-     runs_of(a)[1].base -= 8 * KiB)
+FALSIFY(many_runs, Log, a->num_runs = UINT32_MAX)
+FALSIFY(more_runs, Log, a->num_runs = 4097)
+FALSIFY(log_stays, Log, a->base = 1 * GiB; a->size = 4 * MiB)
+FALSIFY(log_grows, Log, a->size = UINT64_MAX)
+FALSIFY(log_elsewhere, Log, a->base += 4096)
+FALSIFY(much_remains, Log, a->remaining = UINT64_MAX)
+FALSIFY(run_of_nothing, Log, runs_of(a)[0].size = 0)
+FALSIFY(run_misaligned, Log, runs_of(a)[0].base += 1)
+FALSIFY(run_size_misaligned, Log, runs_of(a)[0].size += 8)
+FALSIFY(run_below, Log, runs_of(a)[0].base = 0)
+FALSIFY(run_above, Log, runs_of(a)[0].base = 2 * GiB)
+FALSIFY(run_beyond, Log, runs_of(a)[0].size = 1 * GiB)
+FALSIFY(run_wraps, Log, runs_of(a)[0].size = -4096ull)
+FALSIFY(runs_overlap, Log, runs_of(a)[1] = runs_of(a)[0])
+FALSIFY(runs_in_disorder, Log, runs_of(a)[0].base = runs_of(a)[1].base;
+        runs_of(a)[1].base -= 8 * KiB)
 
 /* ---- Bundles ---- */
 
 typedef struct kvm_arm_realm_pages Pages;
 
-TELL(fewer_done, Pages, a->done--)
-TELL(more_done, Pages, a->done++)
-TELL(more_pages, Pages, a->pages = a->count + 1)
-TELL(no_pages_in_a_blob, Pages, a->pages = 0)
-TELL(pages_in_no_blob, Pages, a->blob_size = 0)
-TELL(bundle_is_huge, Pages, a->blob_size = UINT64_MAX)
-TELL(bundle_is_over, Pages, a->blob_size = 512 * 4 * KiB * 2)
-TELL(imported_many, Pages, a->pages = UINT32_MAX)
-TELL(imported_more, Pages, a->pages = 513)
+FALSIFY(fewer_done, Pages, a->done--)
+FALSIFY(more_done, Pages, a->done++)
+FALSIFY(more_pages, Pages, a->pages = a->count + 1)
+FALSIFY(no_pages_in_a_blob, Pages, a->pages = 0)
+FALSIFY(pages_in_no_blob, Pages, a->blob_size = 0)
+FALSIFY(bundle_is_huge, Pages, a->blob_size = UINT64_MAX)
+FALSIFY(bundle_is_over, Pages, a->blob_size = 512 * 4 * KiB * 2)
+FALSIFY(imported_many, Pages, a->pages = UINT32_MAX)
+FALSIFY(imported_more, Pages, a->pages = 513)
 
 /* ---- Tags ---- */
 
 typedef struct kvm_arm_copy_tags_list TagsList;
 
-TELL(no_tags_done, TagsList, a->done = 0)
-TELL(more_tags_done, TagsList, a->done = a->count + 1)
-TELL(many_tags_done, TagsList, a->done = UINT32_MAX)
+FALSIFY(no_tags_done, TagsList, a->done = 0)
+FALSIFY(more_tags_done, TagsList, a->done = a->count + 1)
+FALSIFY(many_tags_done, TagsList, a->done = UINT32_MAX)
 
 /* ---- Which of them, where ---- */
 
@@ -140,7 +140,7 @@ static const Run destination_v14 = { "destination", "v14", 4 * KiB,
 
 #define STEP(step) KVM_ARM_REALM_MIGRATE, KVM_ARM_REALM_MIG_##step
 
-static const Lie lies[] = {
+static const InvalidAnswer answers[] = {
     { "realms-have-200-bits", &life_v10, KVM_CHECK_EXTENSION,
       KVM_CAP_ARM_VM_IPA_SIZE, returns_200, "addresses of 200 bits" },
     { "realms-have-8-bits", &life_v14, KVM_CHECK_EXTENSION,
@@ -202,7 +202,7 @@ static const Lie lies[] = {
     { "state-returns-much", &source_v14, STEP(STATE), returns_much },
     { "state-is-over", &source_v14, STEP(STATE), blob_is_over },
     { "state-for-ever", &source_v14, STEP(STATE), parts_for_ever },
-    /* Here the kernel has handed over: runs.c checks that QEMU takes it so. */
+    /* The kernel has handed over: runs.c checks that QEMU takes it so. */
     { "start-returns-1", &source_v14, STEP(START), returns_1 },
     { "start-is-empty", &source_v14, STEP(START), blob_is_empty },
     { "start-is-over", &source_v14, STEP(START), token_is_over },
@@ -272,10 +272,10 @@ static const Lie lies[] = {
       KVM_ARM_REALM_IMPORT_PAGES, ANY, imported_more },
 };
 
-typedef struct Liar {
-    const Lie *lie;
+typedef struct Falsifier {
+    const InvalidAnswer *answer;
     const char *name;           /* of the ioctl; NULL: it was not called */
-} Liar;
+} Falsifier;
 
 static int64_t which_of(const DoubleCall *call)
 {
@@ -287,7 +287,7 @@ static int64_t which_of(const DoubleCall *call)
     case KVM_ENABLE_CAP: {
         const struct kvm_enable_cap *cap = call->arg;
 
-        /* Migration's has no steps, and is told apart by what it is not. */
+        /* KVM_CAP_ARM_RME's operations are numbers; migration's has none. */
         return cap->cap == KVM_CAP_ARM_MTE ? ANY :
                cap->cap == KVM_CAP_ARM_REALM_MIGRATION ? 0 : cap->args[0] ?:
                ANY;
@@ -297,34 +297,34 @@ static int64_t which_of(const DoubleCall *call)
     }
 }
 
-/* Told whenever the backend asks, but not while it finds out what is there. */
-static void tell(DoubleCall *call, bool after, void *opaque)
+/* Successful answers only: a trial of probe.c may fail as it should. */
+static void falsify(DoubleCall *call, bool after, void *opaque)
 {
-    Liar *liar = opaque;
-    const Lie *lie = liar->lie;
-    bool asked = call->request == (uint32_t)lie->request &&
-                 which_of(call) == lie->which && call->ret >= 0;
+    Falsifier *f = opaque;
+    const InvalidAnswer *answer = f->answer;
+    bool asked = call->request == (uint32_t)answer->request &&
+                 which_of(call) == answer->which && call->ret >= 0;
 
     if (after && asked) {
-        lie->tell(call);
-        liar->name = call->name;
+        answer->falsify(call);
+        f->name = call->name;
     }
 }
 
-static void test_lie(const void *opaque)
+static void test_answer(const void *opaque)
 {
-    Liar liar = { .lie = opaque };
-    Run run = *liar.lie->run;
+    Falsifier f = { .answer = opaque };
+    Run run = *f.answer->run;
     Error *err = NULL;
 
-    run.hook = tell;
-    run.opaque = &liar;
+    run.hook = falsify;
+    run.opaque = &f;
     g_assert_false(run_counted(&run, false, &err));
-    g_assert_nonnull(liar.name);
+    g_assert_nonnull(f.name);
     g_test_message("%s", error_get_pretty(err));
-    g_assert_nonnull(strstr(error_get_pretty(err), liar.name));
+    g_assert_nonnull(strstr(error_get_pretty(err), f.name));
     g_assert_nonnull(strstr(error_get_pretty(err),
-                            liar.lie->says ?: RETURNS));
+                            f.answer->says ?: RETURNS));
     error_free(err);
 }
 
@@ -334,11 +334,11 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     runs_init();
-    for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm-double/lies/refuse-%s",
-                                                lies[i].claim);
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/kvm-double/invalid-answers/refuse-%s", answers[i].name);
 
-        g_test_add_data_func(name, &lies[i], test_lie);
+        g_test_add_data_func(name, &answers[i], test_answer);
     }
     ret = g_test_run();
     runs_end();
