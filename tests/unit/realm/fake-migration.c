@@ -254,13 +254,13 @@ bool migrate_return_path(void)
 
 MigMode migrate_mode(void)
 {
-    return g_strcmp0(fake_migration.unproven, "cpr-reboot") ?
+    return g_strcmp0(fake_migration.unsupported, "cpr-reboot") ?
         MIG_MODE_NORMAL : MIG_MODE_CPR_REBOOT;
 }
 
 bool migrate_rdma(void)
 {
-    return g_strcmp0(fake_migration.unproven, "rdma") == 0;
+    return g_strcmp0(fake_migration.unsupported, "rdma") == 0;
 }
 
 void fake_migration_capability(MigrationCapability capability, bool on)

@@ -31,7 +31,7 @@ typedef struct FakeMigration {
     VMChangeStateHandler *vm_changed;
 
     /* Answers. */
-    const char *unproven;               /* a transport or mode, or NULL */
+    const char *unsupported;            /* a transport or mode, or NULL */
     bool no_return_path, broken_return_path;
     unsigned downtime_limit;            /* ms */
     char *error;                        /* the first one, or NULL */

@@ -54,7 +54,7 @@ static void try_again(void)
 {
     fake_fail(NULL, 0, false);
     fake_destination_new(true);
-    fake_migration.unproven = NULL;
+    fake_migration.unsupported = NULL;
     fake_migration_no_capability();
     fake_migration.no_return_path = fake_migration.broken_return_path = false;
     fake_migration.meanwhile = fake_migration_answer;
@@ -525,7 +525,7 @@ static void test_prepare(void)
 }
 
 /* Those that functional tests turn on (test_realm_refused.py). */
-static bool is_proven(const char *name)
+static bool is_supported(const char *name)
 {
     static const char *const names[] = {
         "auto-converge", "events", "late-block-activate",
@@ -543,7 +543,7 @@ static void test_capability(const void *opaque)
 
     reset();
     fake_migration_capability(capability, true);
-    if (is_proven(name)) {
+    if (is_supported(name)) {
         g_assert_cmpint(handlers()->save_prepare(NULL, &error_abort), ==, 0);
     } else {
         check_not_prepared(name);
@@ -554,7 +554,7 @@ static void test_capability(const void *opaque)
 static void test_mode(void)
 {
     reset();
-    fake_migration.unproven = "cpr-reboot";
+    fake_migration.unsupported = "cpr-reboot";
     check_not_prepared("mode cpr-reboot does not work with Realms");
     check_not_prepared("set it to normal");
 }
@@ -565,9 +565,9 @@ static void test_rdma(void)
     Error *err = NULL;
 
     reset();
-    fake_migration.unproven = "rdma";
+    fake_migration.unsupported = "rdma";
     stream_open(&stream);
-    g_assert_false(realm_source_check_channel(stream.f, &err));
+    g_assert_false(realm_check_channel(stream.f, &err));
     g_assert_nonnull(strstr(error_get_pretty(err), "use a socket"));
     error_free(err);
     stream_close(&stream);
@@ -1356,7 +1356,8 @@ static void add_failures(void)
     for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
         const char *capability = MigrationCapability_str(i);
         g_autofree char *name = g_strdup_printf(
-            "/realm/source/%s-%s", is_proven(capability) ? "allow" : "refuse",
+            "/realm/source/%s-%s",
+            is_supported(capability) ? "allow" : "refuse",
             capability);
 
         g_test_add_data_func(name, GINT_TO_POINTER(i), test_capability);
