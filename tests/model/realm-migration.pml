@@ -185,7 +185,7 @@ bit gave_up[2];                 /* the source resumed with this token */
 
 /* ---- the Realm at the source ---- */
 
-inline write(p)
+inline write_page(p)
 {
     d_step {
         QUIET && (RUNS || NO(PAUSE_FREEZES) && phase == PAUSED) &&
@@ -219,7 +219,7 @@ inline write(p)
                          (ok || failures < FAILURES))
 
 /* Seal bundle b; hand it over (ok) or not */
-inline send(t, b, ok)
+inline send_bundle(t, b, ok)
 {
     iv[t] = (NO(IV_UP) -> sent[AT(session, t)] : iv[t]) + 1;
     PROPERTY(3, !(USED_IVS(t) >> iv[t] & 1));
@@ -301,7 +301,7 @@ inline export_begin(ok)
     d_step {
         QUIET && phase == ACCEPTED && ROOM(0, ok) ->
         printf("source     EXPORT_BEGIN, ok %d\n", ok);
-        send(0, BUNDLE(IMMUTABLE, 0), ok);
+        send_bundle(0, BUNDLE(IMMUTABLE, 0), ok);
         if
         :: ok ->
             phase = EXPORTING;
@@ -332,7 +332,7 @@ inline export_memory(p, t, ok)
         printf("source     EXPORT_MEMORY page %d.%d, stream %d, ok %d\n",
                p, version[p], t, ok);
         epoch_used = 1;
-        send(t, BUNDLE(MEMORY, p << 3 | version[p]), ok);
+        send_bundle(t, BUNDLE(MEMORY, p << 3 | version[p]), ok);
         pending[p] = pending[p] && !ok && !NO(PUT_BACK);
         seen[p] = seen[p] || ok || NO(WHOLE)
     }
@@ -343,7 +343,7 @@ inline export_epoch(ok)
     d_step {
         QUIET && EXPORTS && ROOM(0, ok) && epoch < EPOCHS ->
         printf("source     EXPORT_EPOCH %d, ok %d\n", epoch, ok);
-        send(0, BUNDLE(EPOCH, SUM(sent, session) + 1), ok);
+        send_bundle(0, BUNDLE(EPOCH, SUM(sent, session) + 1), ok);
         if
         :: ok ->
             epoch++;
@@ -368,7 +368,7 @@ inline export_state(ok)
         QUIET && EXPORTS && ROOM(0, ok) && !state_left &&
         (phase == PAUSED || NO(STATE_PAUSED)) ->
         printf("source     EXPORT_REALM, EXPORT_REC, ok %d\n", ok);
-        send(0, BUNDLE(STATE, ALL_STATE), ok);
+        send_bundle(0, BUNDLE(STATE, ALL_STATE), ok);
         state_left = ok;
         seen[0] = 1;
         seen[1] = 1
@@ -383,7 +383,7 @@ inline export_start(ok)
         (!dirty[0] && !dirty[1] || NO(DIRTY_ZERO)) &&
         (!pending[0] && !pending[1] || NO(PENDING_ZERO)) ->
         printf("source     EXPORT_START, ok %d\n", ok);
-        send(0, BUNDLE(START, SUM(sent, session) + 1), ok);
+        send_bundle(0, BUNDLE(START, SUM(sent, session) + 1), ok);
         if
         :: ok ->
             start_left = 1;
@@ -452,7 +452,7 @@ inline import_begin(d, s)
      (TYPE(b) != START || state_at[d] || NO(STATE_CHECK)))
 
 /* Bundle b takes effect */
-inline take(d, t, b)
+inline take_bundle(d, t, b)
 {
     printf("dest. %d    IMPORT stream %d: type %d, epoch %d, value %d\n",
            d, t, TYPE(b), EPOCH_OF(b), VALUE(b));
@@ -477,7 +477,7 @@ inline import(d, s, t, n)
         (n == got[AT(d, t)] || NO(COUNTER_CHECK) &&
                                SUM(got, d) < 4 * LENGTH) &&
         OPENS(d, STORED(s, t, n)) ->
-        take(d, t, STORED(s, t, n))
+        take_bundle(d, t, STORED(s, t, n))
     }
 }
 
@@ -487,7 +487,7 @@ inline import_torn(d, t)
         OTHER_QUIET(d) && phase_at[d] == IMPORTING &&
         torn_at == AT(session_at[d], t) * LENGTH + got[AT(d, t)] + 1 &&
         OPENS(d, torn) ->
-        take(d, t, torn)
+        take_bundle(d, t, torn)
     }
 }
 
@@ -565,7 +565,7 @@ active proctype adversary()
 
 end:
     do
-    :: write(0) :: write(1)
+    :: write_page(0) :: write_page(1)
 
     :: accept(0) :: accept(1)
     :: export_begin(1) :: export_begin(0)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include "cbor-make.h"
 
-static cbor_item_t *made(cbor_item_t *item)
+static cbor_item_t *made_item(cbor_item_t *item)
 {
     if (!item) {
         g_error("out of memory for a CBOR item");
@@ -20,13 +20,13 @@ static cbor_item_t *made(cbor_item_t *item)
 static cbor_item_t *make_uint(uint64_t value)
 {
     if (value <= UINT8_MAX) {
-        return made(cbor_build_uint8(value));
+        return made_item(cbor_build_uint8(value));
     }
     if (value <= UINT16_MAX) {
-        return made(cbor_build_uint16(value));
+        return made_item(cbor_build_uint16(value));
     }
-    return made(value <= UINT32_MAX ? cbor_build_uint32(value)
-                                    : cbor_build_uint64(value));
+    return made_item(value <= UINT32_MAX ? cbor_build_uint32(value)
+                                         : cbor_build_uint64(value));
 }
 
 cbor_item_t *cbor_make_int(int64_t value)
@@ -41,12 +41,12 @@ cbor_item_t *cbor_make_int(int64_t value)
 
 cbor_item_t *cbor_make_text(const char *text)
 {
-    return made(cbor_build_string(text));
+    return made_item(cbor_build_string(text));
 }
 
 cbor_item_t *cbor_make_bytes(const void *data, size_t size)
 {
-    return made(cbor_build_bytestring(data, size));
+    return made_item(cbor_build_bytestring(data, size));
 }
 
 cbor_item_t *cbor_make_taken(GBytes *bytes)
@@ -61,17 +61,17 @@ cbor_item_t *cbor_make_taken(GBytes *bytes)
 
 cbor_item_t *cbor_make_map(size_t entries)
 {
-    return made(cbor_new_definite_map(entries));
+    return made_item(cbor_new_definite_map(entries));
 }
 
 cbor_item_t *cbor_make_array(size_t entries)
 {
-    return made(cbor_new_definite_array(entries));
+    return made_item(cbor_new_definite_array(entries));
 }
 
 cbor_item_t *cbor_make_tag(uint64_t tag, cbor_item_t *item)
 {
-    return made(cbor_build_tag(tag, cbor_move(item)));
+    return made_item(cbor_build_tag(tag, cbor_move(item)));
 }
 
 void cbor_put(cbor_item_t *map, int64_t key, cbor_item_t *value)

@@ -5,7 +5,7 @@
  */
 #include "cbor-read.h"
 
-static size_t left(const CborReader *r)
+static size_t bytes_left(const CborReader *r)
 {
     return r->end - r->at;
 }
@@ -27,13 +27,13 @@ static bool read_head(CborReader *r, CborMajor *major, uint64_t *value)
     unsigned info;
     int size;
 
-    if (!left(r)) {
+    if (!bytes_left(r)) {
         return false;
     }
     *major = *r->at >> 5;
     info = *r->at++ & 31;
     size = argument_size(info);
-    if (size < 0 || size > left(r)) {
+    if (size < 0 || size > bytes_left(r)) {
         return false;
     }
     *value = size ? 0 : info;
@@ -68,7 +68,7 @@ bool cbor_read_string(CborReader *r, CborMajor major,
 {
     uint64_t n;
 
-    if (!cbor_read(r, major, &n) || n > left(r)) {
+    if (!cbor_read(r, major, &n) || n > bytes_left(r)) {
         return false;
     }
     *data = r->at;
@@ -87,7 +87,7 @@ bool cbor_skip(CborReader *r)
         if (!read_head(r, &major, &n)) {
             return false;
         }
-        if (major >= CBOR_BYTES && major <= CBOR_MAP && n > left(r)) {
+        if (major >= CBOR_BYTES && major <= CBOR_MAP && n > bytes_left(r)) {
             return false;
         }
         switch (major) {
@@ -107,7 +107,7 @@ bool cbor_skip(CborReader *r)
         default:
             break;
         }
-        if (items - 1 > left(r)) {
+        if (items - 1 > bytes_left(r)) {
             return false;
         }
     }

@@ -100,7 +100,7 @@ static void apply_run(MigCall *c, const MigRun *run)
     g_assert(top == run->top);
 }
 
-static uint64_t check_all(MigCall *c)
+static uint64_t check_map(MigCall *c)
 {
     const MigRun *runs = (const MigRun *)c->s->runs->data;
     uint64_t result = RMI_SUCCESS;
@@ -127,7 +127,7 @@ uint64_t mig_import_commit(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    result = check_all(c);
+    result = check_map(c);
     if (result == RMI_SUCCESS) {
         for (guint i = 0; i < c->s->runs->len; i++) {
             apply_run(c, &runs[i]);

@@ -129,8 +129,8 @@ static GBytes *signed_bytes(GBytes *payload)
 }
 
 /* GnuTLS gives r and s in DER; COSE wants them side by side. */
-static bool unpack(uint8_t signature[COSE_SIGNATURE_SIZE],
-                   const gnutls_datum_t *der)
+static bool unpack_signature(uint8_t signature[COSE_SIGNATURE_SIZE],
+                             const gnutls_datum_t *der)
 {
     gnutls_datum_t r = { NULL, 0 }, s = { NULL, 0 };
     bool ok;
@@ -143,8 +143,8 @@ static bool unpack(uint8_t signature[COSE_SIGNATURE_SIZE],
     return ok;
 }
 
-static bool sign(const CoseKey *key, GBytes *bytes,
-                 uint8_t signature[COSE_SIGNATURE_SIZE])
+static bool sign_bytes(const CoseKey *key, GBytes *bytes,
+                       uint8_t signature[COSE_SIGNATURE_SIZE])
 {
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
@@ -154,7 +154,7 @@ static bool sign(const CoseKey *key, GBytes *bytes,
     ok = gnutls_privkey_sign_data(key->private, GNUTLS_DIG_SHA384,
                                   GNUTLS_PRIVKEY_FLAG_REPRODUCIBLE,
                                   &datum, &der) == 0 &&
-         unpack(signature, &der);
+         unpack_signature(signature, &der);
     gnutls_free(der.data);
     return ok;
 }
@@ -163,7 +163,7 @@ GBytes *cose_sign1(const CoseKey *key, GBytes *payload)
 {
     GBytes *bytes = signed_bytes(payload);
     uint8_t signature[COSE_SIGNATURE_SIZE];
-    bool ok = sign(key, bytes, signature);
+    bool ok = sign_bytes(key, bytes, signature);
     cbor_item_t *array;
 
     g_bytes_unref(bytes);
@@ -237,7 +237,8 @@ bool cose_split(CoseSign1 *parts, const void *message, size_t size)
 }
 
 /* A number without leading zeros, as DER has it. */
-static gnutls_datum_t number(const uint8_t coordinate[COSE_COORDINATE_SIZE])
+static gnutls_datum_t
+short_number(const uint8_t coordinate[COSE_COORDINATE_SIZE])
 {
     size_t skip = 0;
 
@@ -248,11 +249,11 @@ static gnutls_datum_t number(const uint8_t coordinate[COSE_COORDINATE_SIZE])
                               COSE_COORDINATE_SIZE - skip };
 }
 
-static bool verify(gnutls_pubkey_t key, GBytes *bytes,
-                   const uint8_t signature[COSE_SIGNATURE_SIZE])
+static bool verify_bytes(gnutls_pubkey_t key, GBytes *bytes,
+                         const uint8_t signature[COSE_SIGNATURE_SIZE])
 {
-    gnutls_datum_t r = number(signature), der = { NULL, 0 };
-    gnutls_datum_t s = number(signature + COSE_COORDINATE_SIZE);
+    gnutls_datum_t r = short_number(signature), der = { NULL, 0 };
+    gnutls_datum_t s = short_number(signature + COSE_COORDINATE_SIZE);
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
     gnutls_datum_t datum = { (void *)data, size };
@@ -276,7 +277,7 @@ bool cose_verify(const CoseSign1 *parts, const uint8_t point[COSE_POINT_SIZE])
     }
     payload = g_bytes_new_static(parts->payload, parts->payload_size);
     bytes = signed_bytes(payload);
-    ok = verify(key, bytes, parts->signature);
+    ok = verify_bytes(key, bytes, parts->signature);
     g_bytes_unref(bytes);
     g_bytes_unref(payload);
     gnutls_pubkey_deinit(key);

@@ -100,20 +100,20 @@ static uint64_t get_reg(const RmmPe *pe, unsigned n)
     return n < 31 ? pe->x[n] : 0;
 }
 
-static void inject(RmmPe *pe, uint64_t esr)
+static void inject_exception(RmmPe *pe, uint64_t esr)
 {
     pe->inject = (RmmInject) { .pending = true, .esr = esr };
 }
 
 static void inject_undefined(RmmPe *pe)
 {
-    inject(pe, ESR_IL);
+    inject_exception(pe, ESR_IL);
 }
 
 /* The abort @esr goes on to EL1, with another reason. */
 static void inject_abort(RmmPe *pe, uint64_t esr, uint64_t far, uint64_t fsc)
 {
-    inject(pe, (esr & TOLD_ABORT) | EC_SAME_EL | fsc);
+    inject_exception(pe, (esr & TOLD_ABORT) | EC_SAME_EL | fsc);
     pe->inject.abort = true;
     pe->inject.far = far;
 }

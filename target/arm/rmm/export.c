@@ -251,7 +251,7 @@ typedef struct Collection {
     uint64_t bits[COLLECT_WORDS];
 } Collection;
 
-static void collect_page(void *opaque, uint64_t ipa)
+static void note_page(void *opaque, uint64_t ipa)
 {
     Collection *to = opaque;
     uint64_t n = (ipa - to->base) >> RMM_GRANULE_SHIFT;
@@ -270,7 +270,7 @@ static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
     if (result != RMI_SUCCESS) {
         return result;
     }
-    c->out[1] += rtt_collect_dirty(c->realm, base, top, collect_page, &to);
+    c->out[1] += rtt_collect_dirty(c->realm, base, top, note_page, &to);
     mig_unlock_realm(c);
     return rmm_write_ns(c->rmm, bitmap, to.bits, words * 8) ?
            RMI_SUCCESS : RMI_ERROR_INPUT;
@@ -321,7 +321,7 @@ static void gather_page(Gathering *g, uint64_t pa)
 }
 
 /* Take and copy what is PENDING of the pages asked for */
-static uint64_t gather(Gathering *g)
+static uint64_t gather_pages(Gathering *g)
 {
     uint64_t pa, result;
 
@@ -344,7 +344,7 @@ static uint64_t gather(Gathering *g)
 }
 
 /* Nothing left: what was taken has to be sent by a later bundle */
-static void put_back(Gathering *g)
+static void put_pages_back(Gathering *g)
 {
     rmm_mutex_lock(&g->c->realm->lock);
     if (!g->c->realm->destroyed) {
@@ -371,7 +371,7 @@ static uint64_t export_pages(Gathering *g)
 {
     MigCall *c = g->c;
     MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = c->s->epoch };
-    uint64_t result = gather(g);
+    uint64_t result = gather_pages(g);
 
     if (result == RMI_SUCCESS && g->taken) {
         /* Before the host sees any of it: collecting ends in this epoch */
@@ -383,7 +383,7 @@ static uint64_t export_pages(Gathering *g)
                           c->in[4], c->in[5]);
     }
     if (result != RMI_SUCCESS) {
-        put_back(g);
+        put_pages_back(g);
     } else {
         c->out[2] = g->taken;
     }

@@ -215,7 +215,7 @@ static bool is_zero(const void *p, size_t len)
  * Memory that was never written reads as zero without being allocated; it
  * stays so if nothing is stored to it.
  */
-static void zero(void *p, size_t len)
+static void zero_memory(void *p, size_t len)
 {
     if (!is_zero(p, len)) {
         memset(p, 0, len);
@@ -226,9 +226,9 @@ void granule_wipe(Rmm *rmm, uint64_t pa)
 {
     uint8_t *tags = granule_map_tags(rmm, pa);
 
-    zero(granule_map(rmm, pa), RMM_GRANULE_SIZE);
+    zero_memory(granule_map(rmm, pa), RMM_GRANULE_SIZE);
     if (tags) {
-        zero(tags, RMM_TAG_BYTES);
+        zero_memory(tags, RMM_TAG_BYTES);
     }
 }
 

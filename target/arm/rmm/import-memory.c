@@ -53,7 +53,7 @@ static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
 }
 
 /* Find every page of the opened bundle; false if it is not well formed */
-static bool parse(Import *im, const MigHeader *h)
+static bool parse_pages(Import *im, const MigHeader *h)
 {
     const bool mte = realm_has_mte(im->c->realm);
     const uint8_t *at = bundle_body(im->c->stream, h->count);
@@ -177,7 +177,7 @@ static uint64_t import_pages(Import *im, const MigHeader *h)
     if (h->epoch != c->s->epoch) {
         return mig_refuse(MIG_CAUSE_EPOCH);
     }
-    if (h->count == 0 || h->total != 0 || !parse(im, h)) {
+    if (h->count == 0 || h->total != 0 || !parse_pages(im, h)) {
         return mig_refuse(MIG_CAUSE_FORMAT);
     }
     if (im->count != h->count) {

@@ -120,7 +120,7 @@ static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
 }
 
 /* The authentic first bundle takes effect */
-static uint64_t begin(MigCall *c, const MigImmutable *im)
+static uint64_t begin_import(MigCall *c, const MigImmutable *im)
 {
     uint64_t result = mig_lock_realm(c, REALM_IMPORT);
     MigCause cause;
@@ -178,7 +178,7 @@ static uint64_t begin_bundle(MigCall *c, const uint8_t *bundle, size_t size)
         return mig_refuse(cause);
     }
     memcpy(&im, bundle_body(c->stream, 0), sizeof(im));
-    return immutable_valid(&h, &im) ? begin(c, &im)
+    return immutable_valid(&h, &im) ? begin_import(c, &im)
                                     : mig_refuse(MIG_CAUSE_FORMAT);
 }
 

@@ -55,8 +55,8 @@ size_t measurement_size(uint8_t hash_algo)
 }
 
 /* Hash @len bytes to @out, MEASUREMENT_BYTES of it with the padding. */
-static void hash(const RmmRealm *realm, const void *data, size_t len,
-                 uint8_t *out)
+static void hash_bytes(const RmmRealm *realm, const void *data, size_t len,
+                       uint8_t *out)
 {
     int err;
 
@@ -70,7 +70,7 @@ static void extend_rim(RmmRealm *realm, Descriptor *desc, uint8_t type)
     desc->type = type;
     desc->length = sizeof(*desc);
     memcpy(desc->rim, realm->measurement[0], MEASUREMENT_BYTES);
-    hash(realm, desc, sizeof(*desc), realm->measurement[0]);
+    hash_bytes(realm, desc, sizeof(*desc), realm->measurement[0]);
 }
 
 void measurement_init(RmmRealm *realm, const RmiRealmParams *params)
@@ -85,7 +85,7 @@ void measurement_init(RmmRealm *realm, const RmiRealmParams *params)
     measured->pmu_num_ctrs = params->pmu_num_ctrs & 0xff;
     measured->hash_algo = params->hash_algo & 0xff;
     measured->ext_flags = params->ext_flags;
-    hash(realm, measured, sizeof(*measured), realm->measurement[0]);
+    hash_bytes(realm, measured, sizeof(*measured), realm->measurement[0]);
     g_free(measured);
 }
 
@@ -95,7 +95,7 @@ void measurement_data(RmmRealm *realm, uint64_t ipa, uint64_t flags,
     Descriptor desc = { .u.data = { .ipa = ipa, .flags = flags } };
 
     if (flags & RMI_DATA_MEASURE) {
-        hash(realm, contents, RMM_GRANULE_SIZE, desc.u.data.hash);
+        hash_bytes(realm, contents, RMM_GRANULE_SIZE, desc.u.data.hash);
     }
     extend_rim(realm, &desc, TYPE_DATA);
 }
@@ -108,7 +108,7 @@ void measurement_rec(RmmRealm *realm, const RmiRecParams *params)
     measured->flags = params->flags;
     measured->pc = params->pc;
     memcpy(measured->gprs, params->gprs, sizeof(measured->gprs));
-    hash(realm, measured, sizeof(*measured), desc.u.rec.hash);
+    hash_bytes(realm, measured, sizeof(*measured), desc.u.rec.hash);
     g_free(measured);
     extend_rim(realm, &desc, TYPE_REC);
 }
@@ -126,8 +126,8 @@ void measurement_finish(RmmRealm *realm)
 
     memcpy(realm->rim_base, realm->measurement[0], sizeof(realm->rim_base));
     if (realm->policy.version) {
-        hash(realm, &realm->policy, sizeof(realm->policy),
-             desc.u.policy.hash);
+        hash_bytes(realm, &realm->policy, sizeof(realm->policy),
+                   desc.u.policy.hash);
         extend_rim(realm, &desc, TYPE_POLICY);
     }
 }
@@ -146,5 +146,5 @@ void measurement_extend(RmmRealm *realm, unsigned slot,
     g_assert(size <= MEASUREMENT_BYTES);
     memcpy(buf, realm->measurement[slot], old);
     memcpy(buf + old, data, size);
-    hash(realm, buf, old + size, realm->measurement[slot]);
+    hash_bytes(realm, buf, old + size, realm->measurement[slot]);
 }

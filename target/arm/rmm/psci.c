@@ -105,7 +105,7 @@ _Static_assert((0 SMCCC_CALLS(ROW)) == 3,
 #undef ABSENT
 
 /* NULL if a Realm has no such call. */
-static const PsciRow *find(uint64_t fid)
+static const PsciRow *find_row(uint64_t fid)
 {
     uint64_t smccc = fid - SMCCC_FID_VERSION;
     uint64_t psci = (fid & ~(uint64_t)PSCI_64BIT) - PSCI_FID_32(0);
@@ -134,7 +134,7 @@ static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe)
 void psci_handle(Rmm *rmm, RmmPe *pe)
 {
     uint32_t fid = pe_fid(pe);
-    const PsciRow *row = find(fid);
+    const PsciRow *row = find_row(fid);
     uint64_t arg[4] = { fid };
     uint64_t x0;
     unsigned n;
@@ -182,7 +182,7 @@ static uint64_t psci_version(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 
 static uint64_t psci_features(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
 {
-    const PsciRow *row = find(arg[1]);
+    const PsciRow *row = find_row(arg[1]);
 
     return row && row->feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }

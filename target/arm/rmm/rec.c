@@ -331,7 +331,7 @@ static void release_granules(RmmRec *rec)
 }
 
 /* Nobody can complete any more what names the REC with the index @gone. */
-static void answer_waiting_for(RmmRealm *realm, uint32_t gone)
+static void answer_waiting_recs(RmmRealm *realm, uint32_t gone)
 {
     uint32_t i, index;
 
@@ -358,7 +358,7 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
         rec_set_state(rec, REC_DESTROYED);
         rec->realm->recs[rec->slot] = NULL;
         rec->realm->num_recs--;
-        answer_waiting_for(rec->realm, rec->index);
+        answer_waiting_recs(rec->realm, rec->index);
         rmm_mutex_lock(&rmm->lock);
         g_hash_table_remove(rmm->recs, &rec->pa);
         rmm_mutex_unlock(&rmm->lock);

@@ -273,7 +273,7 @@ static uint64_t rmi_data_create_unknown(RmiCall *c)
 }
 
 /* A granule that is out of the tables becomes the host's again. */
-static void give_back(Rmm *rmm, uint64_t pa, GranuleState state)
+static void give_granule_back(Rmm *rmm, uint64_t pa, GranuleState state)
 {
     rmm_tlb_sync(rmm);
     if (state == GRANULE_RTT) {
@@ -293,7 +293,7 @@ static uint64_t rmi_data_destroy(RmiCall *c)
     result = rtt_data_destroy(realm, c->in[2], &c->out[1], &c->out[2]);
     realm_unlock(realm);
     if (result == RMI_SUCCESS) {
-        give_back(c->rmm, c->out[1], GRANULE_DATA);
+        give_granule_back(c->rmm, c->out[1], GRANULE_DATA);
     }
     return result;
 }
@@ -322,7 +322,7 @@ static uint64_t rmi_rtt_destroy(RmiCall *c)
     result = rtt_destroy(realm, c->in[2], c->in[3], &c->out[1], &c->out[2]);
     realm_unlock(realm);
     if (result == RMI_SUCCESS) {
-        give_back(c->rmm, c->out[1], GRANULE_RTT);
+        give_granule_back(c->rmm, c->out[1], GRANULE_RTT);
     }
     return result;
 }
@@ -338,7 +338,7 @@ static uint64_t rmi_rtt_fold(RmiCall *c)
     result = rtt_fold(realm, c->in[2], c->in[3], &c->out[1]);
     realm_unlock(realm);
     if (result == RMI_SUCCESS) {
-        give_back(c->rmm, c->out[1], GRANULE_RTT);
+        give_granule_back(c->rmm, c->out[1], GRANULE_RTT);
     }
     return result;
 }

@@ -81,8 +81,8 @@ static uint64_t visit_pages(RmmRealm *realm, PageVisitor *v)
     return v->count;
 }
 
-static void mark_dirty(PageVisitor *v, uint64_t *entry, uint64_t desc,
-                       uint64_t ipa)
+static void mark_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                      uint64_t ipa)
 {
     while (!desc_change_dirty(entry, &desc, v->level, DESC_PENDING,
                               DESC_S2AP_W)) {
@@ -93,14 +93,14 @@ static void mark_dirty(PageVisitor *v, uint64_t *entry, uint64_t desc,
 void rtt_mark_all_dirty(RmmRealm *realm)
 {
     PageVisitor v = {
-        .top = UINT64_MAX, .mask = DESC_AF, .visit = mark_dirty
+        .top = UINT64_MAX, .mask = DESC_AF, .visit = mark_page
     };
 
     visit_pages(realm, &v);
 }
 
-static void collect(PageVisitor *v, uint64_t *entry, uint64_t desc,
-                    uint64_t ipa)
+static void collect_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                         uint64_t ipa)
 {
     while (desc & DESC_S2AP_W) {
         desc_change_dirty(entry, &desc, v->level, DESC_S2AP_W,
@@ -117,14 +117,14 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
 {
     PageVisitor v = {
         .base = base, .top = top, .mask = DESC_S2AP_W | DESC_PENDING,
-        .visit = collect, .fn = fn, .opaque = opaque
+        .visit = collect_page, .fn = fn, .opaque = opaque
     };
 
     return visit_pages(realm, &v);
 }
 
-static void count(PageVisitor *v, uint64_t *entry, uint64_t desc,
-                  uint64_t ipa)
+static void count_pages(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                        uint64_t ipa)
 {
     v->count += rtt_entry_bytes(v->level) / RMM_GRANULE_SIZE;
 }
@@ -167,7 +167,8 @@ bool rtt_has_blocks(RmmRealm *realm)
 uint64_t rtt_count_unexported(RmmRealm *realm)
 {
     PageVisitor v = {
-        .top = UINT64_MAX, .mask = DESC_S2AP_W | DESC_PENDING, .visit = count
+        .top = UINT64_MAX, .mask = DESC_S2AP_W | DESC_PENDING,
+        .visit = count_pages
     };
 
     return visit_pages(realm, &v);
@@ -175,7 +176,9 @@ uint64_t rtt_count_unexported(RmmRealm *realm)
 
 uint64_t rtt_count_assigned(RmmRealm *realm)
 {
-    PageVisitor v = { .top = UINT64_MAX, .mask = DESC_AF, .visit = count };
+    PageVisitor v = {
+        .top = UINT64_MAX, .mask = DESC_AF, .visit = count_pages
+    };
 
     return visit_pages(realm, &v);
 }

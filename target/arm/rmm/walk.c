@@ -69,7 +69,7 @@ static RmmFault fault_of(uint64_t desc)
 }
 
 /* The granule of @ipa in the leaf at @out->level whose memory begins at @pa. */
-static void translate(RmmTranslation *out, uint64_t pa, uint64_t ipa)
+static void fill_translation(RmmTranslation *out, uint64_t pa, uint64_t ipa)
 {
     out->bytes = rtt_entry_bytes(out->level);
     out->pa = pa + (ipa & (out->bytes - 1) & ~(RMM_GRANULE_SIZE - 1ull));
@@ -88,7 +88,7 @@ static RmmFault walk_protected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
         /* False if the page went away under us: look again. */
     } while (write && !desc_relax(entry, &desc, out->level, DESC_S2AP_W));
 
-    translate(out, desc & DESC_PA, ipa);
+    fill_translation(out, desc & DESC_PA, ipa);
     out->writable = desc & DESC_S2AP_W;
     out->readable = out->executable = true;
     return RMM_FAULT_NONE;
@@ -107,7 +107,7 @@ static RmmFault walk_unprotected(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
     if (!(desc & (write ? DESC_S2AP_W : DESC_S2AP_R))) {
         return RMM_FAULT_PERMISSION;
     }
-    translate(out, desc_ns_pa(desc, s2->lpa2), ipa);
+    fill_translation(out, desc_ns_pa(desc, s2->lpa2), ipa);
     if (granule_state(rmm, out->pa) != GRANULE_NS) {
         return RMM_FAULT_GPF;
     }

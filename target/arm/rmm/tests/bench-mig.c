@@ -23,7 +23,7 @@ typedef struct Bench {
     uint64_t pages;
 } Bench;
 
-static void check(uint64_t result)
+static void check_result(uint64_t result)
 {
     if (result != RMI_SUCCESS) {
         fprintf(stderr, "refused: %#lx\n", (unsigned long)result);
@@ -56,8 +56,8 @@ static void *run_stream(void *opaque)
 
         memcpy(machine_ns(b->src, list), ipas + i, n * 8);
         t0 = cpu_seconds();
-        check(MIG_OUT(b->src, out, MIG_EXPORT_MEMORY, list, n, blob,
-                      MIG_MAX_BUNDLE, b->stream));
+        check_result(MIG_OUT(b->src, out, MIG_EXPORT_MEMORY, list, n, blob,
+                             MIG_MAX_BUNDLE, b->stream));
         t1 = cpu_seconds();
         b->export_time += t1 - t0;
         b->pages += out[1];
@@ -65,7 +65,7 @@ static void *run_stream(void *opaque)
         memcpy(machine_ns(b->dst, blob), machine_ns(b->src, blob), out[0]);
         memset(machine_ns(b->dst, list), 0, n * 8);
         t1 = cpu_seconds();
-        check(MIG(b->dst, MIG_IMPORT_MEMORY, blob, out[0], list, n));
+        check_result(MIG(b->dst, MIG_IMPORT_MEMORY, blob, out[0], list, n));
         t2 = cpu_seconds();
         b->import_time += t2 - t1;
     }
@@ -81,7 +81,7 @@ static void first_round(Machine *src, Machine *dst)
                                        &g_array_index(ipas, uint64_t, i),
                                        MIN(MIG_MAX_PAGES, ipas->len - i), 0);
 
-        check(machine_receive(dst, r));
+        check_result(machine_receive(dst, r));
         g_byte_array_unref(r);
     }
     g_array_unref(ipas);
@@ -92,8 +92,8 @@ static void next_epoch(Machine *src, Machine *dst)
     uint64_t result;
     Record *r = machine_export(src, MIG_EXPORT_EPOCH, 0, &result);
 
-    check(result);
-    check(machine_receive(dst, r));
+    check_result(result);
+    check_result(machine_receive(dst, r));
     g_byte_array_unref(r);
 }
 
@@ -142,8 +142,8 @@ int main(int argc, char **argv)
         machine_scribble(all[0].src, i * RMM_GRANULE_SIZE, rand);
     }
     machine_activate(all[0].src);
-    check(machine_connect(all[0].src, all[0].dst, &begin));
-    check(machine_receive(all[0].dst, begin));
+    check_result(machine_connect(all[0].src, all[0].dst, &begin));
+    check_result(machine_receive(all[0].dst, begin));
     first_round(all[0].src, all[0].dst);
 
     while (wall < seconds) {

@@ -44,7 +44,7 @@ static double cpu_seconds(void)
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-static void check(bool ok, const char *what)
+static void check_that(bool ok, const char *what)
 {
     if (!ok) {
         fprintf(stderr, "bench-rmm: %s failed\n", what);
@@ -54,7 +54,7 @@ static void check(bool ok, const char *what)
 
 #define CALL(b, fid, ...) do {                                          \
         uint64_t x0_ = fake_call((b)->m, fid, __VA_ARGS__);             \
-        check(x0_ == RMI_SUCCESS, #fid);                                \
+        check_that(x0_ == RMI_SUCCESS, #fid);                           \
     } while (0)
 
 static uint64_t pages(const Bench *b)
@@ -172,7 +172,7 @@ static double walk_all(Bench *b, RmmAccess access, uint64_t step, uint64_t *n)
     for (*n = 0, ipa = 0; ipa < b->top; ipa += step, ++*n) {
         if (rmm_stage2_walk(b->m->rmm, &b->s2, ipa, access, &out)
             != RMM_FAULT_NONE) {
-            check(false, "walk");
+            check_that(false, "walk");
         }
     }
     return cpu_seconds() - t;
@@ -216,7 +216,7 @@ static double walk_write_clean(Bench *b, uint64_t *n)
 }
 
 /* One collection; before it, a write to every @step bytes of memory. */
-static double collect(Bench *b, uint64_t step, uint64_t *n)
+static double collect_dirty(Bench *b, uint64_t step, uint64_t *n)
 {
     uint64_t count, written = 0;
     double t;
@@ -228,29 +228,29 @@ static double collect(Bench *b, uint64_t step, uint64_t *n)
     t = cpu_seconds();
     collect_all(b, &count);
     t = cpu_seconds() - t;
-    check(count == written, "collection");
+    check_that(count == written, "collection");
     *n = 1;
     return t;
 }
 
 static double collect_0(Bench *b, uint64_t *n)
 {
-    return collect(b, 0, n);
+    return collect_dirty(b, 0, n);
 }
 
 static double collect_1000th(Bench *b, uint64_t *n)
 {
-    return collect(b, 1000 * RMM_GRANULE_SIZE, n);
+    return collect_dirty(b, 1000 * RMM_GRANULE_SIZE, n);
 }
 
 static double collect_10th(Bench *b, uint64_t *n)
 {
-    return collect(b, 10 * RMM_GRANULE_SIZE, n);
+    return collect_dirty(b, 10 * RMM_GRANULE_SIZE, n);
 }
 
 static double collect_100(Bench *b, uint64_t *n)
 {
-    return collect(b, RMM_GRANULE_SIZE, n);
+    return collect_dirty(b, RMM_GRANULE_SIZE, n);
 }
 
 /* Exit by a data abort, the granule that it needs, and in again. */
@@ -347,7 +347,7 @@ static uint64_t granules_in_use(Bench *b)
     return used * RMM_GRANULE_SIZE;
 }
 
-static void build(Bench *b)
+static void build_realm(Bench *b)
 {
     uint64_t ram = b->top + NUM_FREE * RMM_GRANULE_SIZE, before;
     uint64_t granules = ram / RMM_GRANULE_SIZE + ram / (2 << 20) + 256 +
@@ -364,14 +364,14 @@ static void build(Bench *b)
     CALL(b, RMI_REALM_ACTIVATE, b->r.rd);
     b->metadata = heap() - before + granules_in_use(b);
     b->realm = fake_realm_object(b->m, &b->r);
-    check(rmm_stage2(b->m->rmm, b->r.rec[0], &b->s2), "stage 2");
+    check_that(rmm_stage2(b->m->rmm, b->r.rec[0], &b->s2), "stage 2");
     b->free_ipa = b->top;
     for (i = 0; i < NUM_FREE; i++) {
         b->free[i] = fake_granule_ns(b->m);
     }
 }
 
-static int compare(const void *a, const void *b)
+static int compare_times(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
 
@@ -388,7 +388,7 @@ static void run_case(Bench *b, unsigned which)
         t[i] = cases[which].run(b, &n);
         t[i] /= n;
     }
-    qsort(t, b->runs, sizeof(t[0]), compare);
+    qsort(t, b->runs, sizeof(t[0]), compare_times);
     median = t[b->runs / 2];
     if (!which) {
         b->page_copy = median;
@@ -414,7 +414,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench-rmm [MIB [RUNS]]\n");
         return 2;
     }
-    build(&b);
+    build_realm(&b);
     printf("%u MiB, median of %u, CPU time\n%-40s %12s %14s %10s\n", mib,
            b.runs, "", "ns", "a second", "copies");
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {

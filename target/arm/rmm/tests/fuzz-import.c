@@ -82,7 +82,7 @@ static uint64_t number(Fuzz *f, unsigned bytes)
     return fuzz_number(&f->in, bytes);
 }
 
-static Record *copy(const Record *r)
+static Record *copy_record(const Record *r)
 {
     return g_byte_array_append(g_byte_array_new(), r->data, r->len);
 }
@@ -187,7 +187,7 @@ static uint64_t value(Fuzz *f)
     }
 }
 
-static void set(Record *r, size_t at, uint64_t value, size_t size)
+static void set_field(Record *r, size_t at, uint64_t value, size_t size)
 {
     memcpy(r->data + at, &value, MIN(size, r->len - at));
 }
@@ -212,16 +212,17 @@ static void edit_once(Fuzz *f, Record *r)
 
     switch (kind % 8) {
     case 0:
-        set(r, at, 1u << kind / 8 % 8 ^ (at < r->len ? r->data[at] : 0), 1);
+        set_field(r, at,
+                  1u << kind / 8 % 8 ^ (at < r->len ? r->data[at] : 0), 1);
         break;
     case 1:
-        set(r, at, value(f), 1);
+        set_field(r, at, value(f), 1);
         break;
     case 2:
-        set(r, at, value(f), 4);
+        set_field(r, at, value(f), 4);
         break;
     case 3:
-        set(r, at & ~7ull, value(f), 8);
+        set_field(r, at & ~7ull, value(f), 8);
         break;
     case 4:
         insert(f, r, at);
@@ -273,7 +274,7 @@ static void set_right(Fuzz *f, Record *plain)
 }
 
 /* Seals @r where it is; its size is right, unless it is to be @wrong */
-static void seal(Fuzz *f, Record *r, bool wrong)
+static void seal_record(Fuzz *f, Record *r, bool wrong)
 {
     size_t len = MAX(r->len, sizeof(MigHeader)), old = r->len, aad;
     CryptoAead *aead = crypto_aead_new(f->key);
@@ -373,13 +374,13 @@ static Record *begin_record(Fuzz *f, Record **plain)
         r = g_byte_array_append(g_byte_array_new(), begin->data,
                                 f->hello.size);
     }
-    *plain = copy(f->g->plain->pdata[0]);
+    *plain = copy_record(f->g->plain->pdata[0]);
     set_right(f, *plain);
     if (parts & EDIT_BUNDLE) {
         edit(f, *plain);
     }
-    bundle = copy(*plain);
-    seal(f, bundle, false);
+    bundle = copy_record(*plain);
+    seal_record(f, bundle, false);
     g_byte_array_append(r, bundle->data, bundle->len);
     g_byte_array_unref(bundle);
     if (parts & EDIT_RECORD) {
@@ -554,7 +555,7 @@ static void take_pages(Fuzz *f, const Record *plain)
 }
 
 /* The header was the one that was due, and the body has no byte too much */
-static void take(Fuzz *f, const State *before, const Record *plain)
+static void take_record(Fuzz *f, const State *before, const Record *plain)
 {
     MigHeader h = header_of(plain);
     const uint8_t *body = plain->data + sizeof(h);
@@ -675,7 +676,7 @@ static uint64_t import(Fuzz *f, const Record *r)
 }
 
 /* A record arrives; @plain is what it seals, if we know.  Drops both. */
-static void deliver(Fuzz *f, Record *r, Record *plain)
+static void deliver_record(Fuzz *f, Record *r, Record *plain)
 {
     State before = state_of(f);
     uint64_t x0 = import(f, r);
@@ -683,7 +684,7 @@ static void deliver(Fuzz *f, Record *r, Record *plain)
     check_result(f, &before, x0, true);
     if (x0 == RMI_SUCCESS) {
         g_assert_cmpuint(state_of(f).total, ==, before.total + 1);
-        take(f, &before, f->keys && plain ? plain : find_genuine(f, r));
+        take_record(f, &before, f->keys && plain ? plain : find_genuine(f, r));
     }
     g_byte_array_unref(r);
     if (plain) {
@@ -702,26 +703,26 @@ static void step_genuine(Fuzz *f, guint index, bool edited)
 
     index = f->keys && begins ? 0 : index % f->g->sealed->len;
     if (!f->keys) {
-        r = copy(f->g->sealed->pdata[index]);
+        r = copy_record(f->g->sealed->pdata[index]);
         if (edited) {
             edit(f, r);
         }
     } else if (begins) {
         r = begin_record(f, &plain);
     } else {
-        plain = copy(f->g->plain->pdata[index]);
+        plain = copy_record(f->g->plain->pdata[index]);
         set_right(f, plain);
         how = edited ? number(f, 1) : 0;
         if (edited) {
             edit(f, plain);
         }
-        r = copy(plain);
-        seal(f, r, how & 1);
+        r = copy_record(plain);
+        seal_record(f, r, how & 1);
         if (how & 2) {
             edit(f, r);
         }
     }
-    deliver(f, r, plain);
+    deliver_record(f, r, plain);
 }
 
 /* A record of the input's own */
@@ -742,10 +743,10 @@ static void step_own(Fuzz *f)
         g_byte_array_append(r, bytes, size);
     }
     if (f->keys) {
-        plain = copy(r);
-        seal(f, r, false);
+        plain = copy_record(r);
+        seal_record(f, r, false);
     }
-    deliver(f, r, plain);
+    deliver_record(f, r, plain);
 }
 
 static void step_commit(Fuzz *f)

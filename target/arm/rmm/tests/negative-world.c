@@ -188,7 +188,8 @@ static RmmPe *pe_of(World *w, const NegativeCommand *c)
 }
 
 /* All registers have a value, so that one that changes shows. */
-static void load(World *w, RmmPe *pe, const NegativeCommand *c, uint64_t more)
+static void load_registers(World *w, RmmPe *pe, const NegativeCommand *c,
+                           uint64_t more)
 {
     unsigned i;
 
@@ -206,7 +207,7 @@ uint64_t world_issue(World *w, const NegativeCommand *c, uint64_t more)
 {
     RmmPe *pe = pe_of(w, c);
 
-    load(w, pe, c, more);
+    load_registers(w, pe, c, more);
     rmm_call(w->m->rmm, pe);
     return pe->x[0];
 }
@@ -234,7 +235,7 @@ static void refused_once(World *w, const NegativeCommand *c, uint64_t x0,
     const char *changed;
     unsigned i;
 
-    load(w, pe, c, more);
+    load_registers(w, pe, c, more);
     want = *pe;
     want.x[0] = x0;
     rmm_call(w->m->rmm, pe);

@@ -298,7 +298,7 @@ static void test_a_token_with_any_bit_changed_is_refused(void)
 }
 
 /* What a host makes that knows all but the secret */
-static void forge(Record *token, const Machine *src)
+static void forge_token(Record *token, const Machine *src)
 {
     memcpy(token->data + offsetof(MigAbort, offer_nonce),
            machine_session((Machine *)src)->offer.nonce, 32);
@@ -312,7 +312,7 @@ static void test_the_token_of_another_destination_is_refused(void)
     OK(machine_abort(other.dst, &token));
     REFUSES(p.src, machine_resume(p.src, token),
             REFUSED(MIG_CAUSE_ABORT_OTHER));
-    forge(token, p.src);
+    forge_token(token, p.src);
     REFUSES(p.src, machine_resume(p.src, token),
             REFUSED(MIG_CAUSE_ABORT_SECRET));
     /* Nor does what the offer says in the open open its lock */
@@ -338,7 +338,7 @@ static void test_the_token_of_an_earlier_migration_is_refused(void)
     pair_go(&second, AT_START);
     REFUSES(p.src, machine_resume(p.src, token),
             REFUSED(MIG_CAUSE_ABORT_OTHER));
-    forge(token, p.src);
+    forge_token(token, p.src);
     REFUSES(p.src, machine_resume(p.src, token),
             REFUSED(MIG_CAUSE_ABORT_SECRET));
     OK(MIG(second.dst, MIG_IMPORT_COMMIT));

@@ -220,7 +220,7 @@ static void an_exchange_that_fails_is_tried_again(void)
 }
 
 /* The first record, with call @n failing. */
-static uint64_t begin(unsigned n)
+static uint64_t begin_import(unsigned n)
 {
     Machine *src = source_new(&machine_defaults, 1);
     Machine *dst = machine_new(&machine_defaults);
@@ -242,7 +242,7 @@ static void an_import_that_cannot_be_opened_is_refused(void)
 {
     unsigned n = 1;
 
-    while (begin(n) != RMI_SUCCESS) {
+    while (begin_import(n) != RMI_SUCCESS) {
         n++;
     }
     /* Two calls for the key, one for the cipher, one to open the record. */

@@ -27,7 +27,7 @@ static uint8_t body_byte(size_t i)
 }
 
 /* A memory bundle with entries 0x1000, 0x2000, ... */
-static GByteArray *seal(MigStream *s, uint32_t count, size_t len)
+static GByteArray *seal_bundle(MigStream *s, uint32_t count, size_t len)
 {
     MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 5, .count = count };
     uint8_t *body = bundle_body(s, count), *start;
@@ -63,8 +63,8 @@ static void test_a_sealed_bundle_opens_once_and_in_order(void)
 
     stream_init(&a, 3, key);
     stream_init(&b, 3, key);
-    one = seal(&a, COUNT, BODY);
-    two = seal(&a, 0, 0);
+    one = seal_bundle(&a, COUNT, BODY);
+    two = seal_bundle(&a, 0, 0);
     g_assert_cmpuint(one->len, ==, bundle_size(COUNT, BODY));
 
     g_assert_false(open_bytes(&b, two->data, two->len, &h, &cause));
@@ -98,7 +98,7 @@ static void test_a_flip_of_any_bit_is_refused(void)
 
     stream_init(&a, 0, key);
     stream_init(&b, 0, key);
-    one = seal(&a, COUNT, BODY);
+    one = seal_bundle(&a, COUNT, BODY);
     for (size_t i = 0; i < one->len; i++) {
         for (int bit = 0; bit < 8; bit++) {
             one->data[i] ^= 1 << bit;
@@ -125,7 +125,7 @@ static void test_no_other_length_is_accepted(void)
 
     stream_init(&a, 0, key);
     stream_init(&b, 0, key);
-    one = seal(&a, COUNT, BODY);
+    one = seal_bundle(&a, COUNT, BODY);
     len = one->len;
     g_byte_array_append(one, more, sizeof(more));
     for (size_t n = 0; n <= one->len; n++) {
@@ -157,7 +157,7 @@ static void test_another_stream_or_key_does_not_open_it(void)
     stream_init(&a, 0, key);
     stream_init(&b, 1, key);
     stream_init(&c, 0, other_key);
-    one = seal(&a, COUNT, BODY);
+    one = seal_bundle(&a, COUNT, BODY);
     g_assert_false(open_bytes(&b, one->data, one->len, &h, &cause));
     g_assert_cmpint(cause, ==, MIG_CAUSE_FORMAT);
     ((MigHeader *)one->data)->stream = 1;
@@ -209,9 +209,9 @@ static void test_equal_bodies_have_different_ciphertexts(void)
 
     stream_init(&a, 0, key);
     stream_init(&b, 1, key);
-    one = seal(&a, 0, BODY);
-    two = seal(&a, 0, BODY);
-    three = seal(&b, 0, BODY);
+    one = seal_bundle(&a, 0, BODY);
+    two = seal_bundle(&a, 0, BODY);
+    three = seal_bundle(&b, 0, BODY);
     g_assert_cmpint(memcmp(one->data + at, two->data + at, BODY), !=, 0);
     g_assert_cmpint(memcmp(one->data + at, three->data + at, BODY), !=, 0);
     g_byte_array_unref(one);
@@ -263,7 +263,7 @@ static void test_peek_finds_the_entries_and_nothing_else(void)
     uint64_t ipas[MIG_MAX_PAGES];
 
     stream_init(&a, 0, key);
-    one = seal(&a, COUNT, BODY);
+    one = seal_bundle(&a, COUNT, BODY);
     g_assert_cmpuint(mig_peek_entries(one->data, one->len, ipas), ==, COUNT);
     g_assert_cmpuint(ipas[0], ==, 0x1000);
     g_assert_cmpuint(ipas[2], ==, 0x3000);

@@ -72,8 +72,8 @@ static void same_offer(const Record *made, const Record *golden)
 }
 
 /* Until a record is refused; then @at is its number */
-static Machine *receive(const Golden *g, GPtrArray *all, uint64_t *result,
-                        guint *at)
+static Machine *receive_stream(const Golden *g, GPtrArray *all,
+                               uint64_t *result, guint *at)
 {
     Record *random = golden_load(g, "random.bin");
     Record *golden = golden_load(g, "00.bin");
@@ -102,7 +102,7 @@ static void test_a_stream_of_an_earlier_release_arrives(gconstpointer data)
     guint at;
 
     g_assert_cmpuint(all->len, >, 5);
-    m = receive(g, all, &result, &at);
+    m = receive_stream(g, all, &result, &at);
     OK(result);
     g_assert_cmphex(machine_session(m)->features, ==, g->used);
     OK(MIG(m, MIG_IMPORT_COMMIT));
@@ -125,7 +125,7 @@ static void test_it_arrives_only_as_it_was_made(gconstpointer data)
         guint at;
 
         record->data[record->len / 2] ^= 1;
-        machine_free(receive(g, all, &result, &at));
+        machine_free(receive_stream(g, all, &result, &at));
         g_assert_cmpuint(at, ==, i + 1);
         g_assert_cmpuint(RMI_INDEX(result), >=, MIG_CAUSE_FINAL);
         record->data[record->len / 2] ^= 1;

@@ -7,8 +7,8 @@
 #include "fake-machine.h"
 #include "measurement.h"
 
-static void check(FakeMachine *m, const FakeRealm *r, unsigned slot,
-                  const char *hex)
+static void check_slot(FakeMachine *m, const FakeRealm *r, unsigned slot,
+                       const char *hex)
 {
     const uint8_t *value = fake_realm_object(m, r)->measurement[slot];
     GString *s = g_string_new(NULL);
@@ -39,12 +39,12 @@ static void params_are_measured(void)
     FakeMachine *m = fake_machine_new(64);
     FakeRealm r48 = realm48(m, 48), r40 = realm48(m, 40), r44 = realm48(m, 44);
 
-    check(m, &r48, 0, "6739dfb22b75ee1268d08dfa8369f501"
-                      "bc0b066243553f069f560d1fa1172973");
-    check(m, &r40, 0, "045cb3602843a6845cb710fbbfbb92f0"
-                      "c7d611afe0106ac2953e46950a70c42b");
-    check(m, &r44, 0, "97352ee0ce3ba8c8e071bf2795495b46"
-                      "f19d523ee54382303533bd09bc61a660");
+    check_slot(m, &r48, 0, "6739dfb22b75ee1268d08dfa8369f501"
+                           "bc0b066243553f069f560d1fa1172973");
+    check_slot(m, &r40, 0, "045cb3602843a6845cb710fbbfbb92f0"
+                           "c7d611afe0106ac2953e46950a70c42b");
+    check_slot(m, &r44, 0, "97352ee0ce3ba8c8e071bf2795495b46"
+                           "f19d523ee54382303533bd09bc61a660");
     fake_machine_free(m);
 }
 
@@ -54,7 +54,7 @@ static void init_ripas(FakeMachine *m, const FakeRealm *r, uint64_t base,
     g_assert_cmphex(fake_call(m, RMI_RTT_INIT_RIPAS, r->rd, base, top),
                     ==, RMI_SUCCESS);
     g_assert_cmphex(m->pe.x[1], ==, top);
-    check(m, r, 0, rim);
+    check_slot(m, r, 0, rim);
 }
 
 static void ripas_then_rec(void)
@@ -71,15 +71,15 @@ static void ripas_then_rec(void)
     params->pc = 0x5555555611a5;
     g_assert_cmphex(fake_call(m, RMI_REC_CREATE, r.rd, fake_granule(m),
                               FAKE_NS_PARAMS), ==, RMI_SUCCESS);
-    check(m, &r, 0, "dee75b9f0dd2babb129640b4156868a4"
-                    "1336a75aeb1e40d4b3366eab1555191c");
+    check_slot(m, &r, 0, "dee75b9f0dd2babb129640b4156868a4"
+                         "1336a75aeb1e40d4b3366eab1555191c");
     /* A REC that starts off adds nothing. */
     params->flags = 0;
     params->mpidr = 1;
     g_assert_cmphex(fake_call(m, RMI_REC_CREATE, r.rd, fake_granule(m),
                               FAKE_NS_PARAMS), ==, RMI_SUCCESS);
-    check(m, &r, 0, "dee75b9f0dd2babb129640b4156868a4"
-                    "1336a75aeb1e40d4b3366eab1555191c");
+    check_slot(m, &r, 0, "dee75b9f0dd2babb129640b4156868a4"
+                         "1336a75aeb1e40d4b3366eab1555191c");
     fake_machine_free(m);
 }
 
@@ -89,7 +89,7 @@ static void data(FakeMachine *m, const FakeRealm *r, uint64_t ipa,
     memset(fake_ns(m, FAKE_NS_SRC), 0x5a, RMM_GRANULE_SIZE);
     g_assert_cmphex(fake_call(m, RMI_DATA_CREATE, r->rd, fake_granule(m), ipa,
                               FAKE_NS_SRC, flags), ==, RMI_SUCCESS);
-    check(m, r, 0, rim);
+    check_slot(m, r, 0, rim);
 }
 
 static void ripas_and_data(void)
@@ -128,8 +128,8 @@ static void rem_extends_from_zero(void)
     fake_enter(m, &pe, &r, 0);
     g_assert_cmphex(fake_call_pe(m, &pe, RSI_MEASUREMENT_EXTEND, args, 3),
                     ==, RSI_SUCCESS);
-    check(m, &r, 1, "f0bac6157eaec34c9368f09d783aa3a4"
-                    "7ae1ff0e295aeb322b063e9f60feeeb3");
+    check_slot(m, &r, 1, "f0bac6157eaec34c9368f09d783aa3a4"
+                         "7ae1ff0e295aeb322b063e9f60feeeb3");
     g_assert_cmphex(fake_call_pe(m, &pe, RSI_MEASUREMENT_READ, read, 1),
                     ==, RSI_SUCCESS);
     g_assert_cmpmem(&pe.x[1], 64,
@@ -171,7 +171,7 @@ static void extensions_show_in_the_rim(void)
     for (flag = RMI_REALM_EXT_MIGRATION; flag <= RMI_REALM_EXT_MTE; flag++) {
         fake_realm_params(m, &r, 48, 0)->ext_flags = flag;
         g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
-        check(m, &r, 0, rims[flag - 1]);
+        check_slot(m, &r, 0, rims[flag - 1]);
     }
     fake_machine_free(m);
 }

@@ -65,7 +65,7 @@ typedef struct Attack {
 } Attack;
 
 /* Apply it to the list of what the destination gets */
-static void apply(GPtrArray *all, const Attack *a)
+static void apply_attack(GPtrArray *all, const Attack *a)
 {
     Record *r = all->pdata[a->record];
     uint8_t zero = 0;
@@ -122,7 +122,7 @@ static uint64_t attack(const Attack *a, int *state)
     all = all_records(src, begin);
     g_assert_cmpuint(all->len, ==, NUM_RECORDS);
     if (a) {
-        apply(all, a);
+        apply_attack(all, a);
     }
     for (guint i = 0; i < all->len && result == RMI_SUCCESS; i++) {
         result = machine_receive(dst, all->pdata[i]);
@@ -503,7 +503,8 @@ static void test_a_rec_with_impossible_contents_is_refused(void)
 }
 
 /* A record that the source never makes, sealed with its key. */
-static Record *forge(Machine *src, MigHeader h, const void *body, size_t len)
+static Record *forge_record(Machine *src, MigHeader h, const void *body,
+                            size_t len)
 {
     MigStream *s = &machine_session(src)->streams[0];
     uint8_t *room = bundle_body(s, h.count), *bundle;
@@ -525,7 +526,7 @@ static void forged_is_refused(const char *label, MigHeader h,
     Record *record;
 
     g_test_message("%s", label);
-    record = forge(l.src, h, body, len);
+    record = forge_record(l.src, h, body, len);
     g_assert_cmphex(machine_receive(l.dst, record), ==, REFUSED(cause));
     g_assert_cmpint(machine_state(l.dst), ==, REALM_FAILED);
     g_byte_array_unref(record);
@@ -587,8 +588,9 @@ static void test_a_map_that_is_none_is_refused(void)
     Lie l = lie_new();
     size_t i;
 
-    step_take(l.dst, forge(l.src, (MigHeader) { .type = MIG_TYPE_MUTABLE },
-                           &good, sizeof(good)));
+    step_take(l.dst, forge_record(l.src,
+                                  (MigHeader) { .type = MIG_TYPE_MUTABLE },
+                                  &good, sizeof(good)));
     machine_free(l.src);
     machine_free(l.dst);
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -657,7 +659,7 @@ static void test_the_epochs_end_before_they_wrap(void)
     machine_session(l.dst)->epoch = UINT32_MAX;
     g_assert_cmphex(MIG(l.src, MIG_EXPORT_EPOCH, NS_BLOB(0), MIG_MAX_BUNDLE),
                     ==, REFUSED(MIG_CAUSE_COUNTER));
-    record = forge(l.src, h, "", 0);
+    record = forge_record(l.src, h, "", 0);
     g_assert_cmphex(machine_receive(l.dst, record), ==,
                     REFUSED(MIG_CAUSE_EPOCH));
     g_byte_array_unref(record);

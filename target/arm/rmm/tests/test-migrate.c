@@ -636,7 +636,7 @@ static void test_no_rec_may_go_while_a_realm_leaves(void)
 #define LOAD_X3 0x93c38007ull           /* 64 bits, emulatable */
 #define FAR     0xffff000000001234ull
 
-static void enter(Machine *m, RmmPe *pe, uint64_t flags, uint64_t data)
+static void enter_rec(Machine *m, RmmPe *pe, uint64_t flags, uint64_t data)
 {
     RmiRecRun *run = machine_ns(m, NS_LIST(0));
 
@@ -656,7 +656,7 @@ static Machine *move_with_abort(uint64_t esr)
     Machine *dst = machine_new(&machine_defaults);
     RmmPe pe;
 
-    enter(src, &pe, 0, 0);
+    enter_rec(src, &pe, 0, 0);
     g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
     pe.pc = 0x1000;
     rmm_exception(src->rmm, &pe, &s);
@@ -674,13 +674,13 @@ static void test_a_load_is_emulated_by_the_host_it_moved_to(void)
     Machine *dst = move_with_abort(LOAD_X3);
     RmmPe pe;
 
-    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0x123456789abcdefull);
+    enter_rec(dst, &pe, RMI_ENTER_EMUL_MMIO, 0x123456789abcdefull);
     g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
     g_assert_cmphex(pe.x[3], ==, 0x123456789abcdefull);
     g_assert_cmphex(pe.pc, ==, 0x1004);
     g_assert_false(pe.inject.pending);
     rmm_interrupt(dst->rmm, &pe);
-    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);    /* once */
+    enter_rec(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);    /* once */
     g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
     machine_free(dst);
 }
@@ -690,9 +690,9 @@ static void test_an_abort_is_injected_by_the_host_it_moved_to(void)
     Machine *dst = move_with_abort(0x92000007);
     RmmPe pe;
 
-    enter(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);
+    enter_rec(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);
     g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
-    enter(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
+    enter_rec(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
     g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
     g_assert_true(pe.inject.pending);
     g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
@@ -706,9 +706,9 @@ static void test_a_realm_takes_its_external_abort_where_it_moved_to(void)
     Machine *dst = move_with_abort(0x92000010);
     RmmPe pe;
 
-    enter(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
+    enter_rec(dst, &pe, RMI_ENTER_INJECT_SEA, 0);
     g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
-    enter(dst, &pe, 0, 0);
+    enter_rec(dst, &pe, 0, 0);
     g_assert_true(pe.inject.pending);
     g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
     g_assert_cmphex(pe.inject.far, ==, FAR);

@@ -88,8 +88,8 @@ static uint64_t result_of(const char *name)
 /* "command label" -> how many there should be, less how many there are. */
 static GHashTable *balance;
 
-static void count(const char *command, const char *label, uint64_t x0,
-                  int n)
+static void count_row(const char *command, const char *label, uint64_t x0,
+                      int n)
 {
     g_autofree char *key = g_strdup_printf("%s %s, X0 0x%"
                                            G_GINT64_MODIFIER "x", command,
@@ -107,7 +107,7 @@ static unsigned count_token(const char *command, const char *token)
     g_auto(GStrv) label = g_strsplit(result[0], "*", 2);
     unsigned n = label[1] ? label[1][0] - '0' : 1;
 
-    count(command, label[0], result_of(result[1]), n);
+    count_row(command, label[0], result_of(result[1]), n);
     return n;
 }
 
@@ -139,9 +139,9 @@ static unsigned count_exceptions(void)
     for (i = 0; i < G_N_ELEMENTS(suite_exceptions); i++) {
         const char *label = suite_exceptions[i].label;
 
-        count(suite_exceptions[i].command, label,
-              strcmp(label, "aux_live") ? RMI_ERROR_INPUT : 0,
-              -(int)suite_exceptions[i].count);
+        count_row(suite_exceptions[i].command, label,
+                  strcmp(label, "aux_live") ? RMI_ERROR_INPUT : 0,
+                  -(int)suite_exceptions[i].count);
         all += suite_exceptions[i].count;
     }
     return all;
@@ -157,7 +157,7 @@ static unsigned count_rows(const NegativeCommand *c, size_t num)
         all += c->num_rows;
         for (i = 0; i < c->num_rows; i++) {
             if (c->rows[i].label[0] != '+') {
-                count(c->name, c->rows[i].label, c->rows[i].x0, -1);
+                count_row(c->name, c->rows[i].label, c->rows[i].x0, -1);
             }
         }
     }

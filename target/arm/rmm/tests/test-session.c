@@ -104,7 +104,7 @@ typedef struct Pair {
     uint8_t src_key[CRYPTO_KEY_SIZE], dst_key[CRYPTO_KEY_SIZE];
 } Pair;
 
-static void fill(uint8_t *p, size_t n)
+static void fill_bytes(uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         p[i] = g_test_rand_int();
@@ -116,12 +116,12 @@ static void pair_init(Pair *p)
     memset(p, 0, sizeof(*p));
     p->s = session_of(&p->src);
     p->d = session_of(&p->dst);
-    fill(p->src_secret, 32);
-    fill(p->dst_secret, 32);
+    fill_bytes(p->src_secret, 32);
+    fill_bytes(p->dst_secret, 32);
     p->offer.type = MIG_TYPE_OFFER;
     p->answer.type = MIG_TYPE_SESSION;
-    fill(p->offer.nonce, 32);
-    fill(p->answer.nonce, 32);
+    fill_bytes(p->offer.nonce, 32);
+    fill_bytes(p->answer.nonce, 32);
     crypto_public(p->offer.public_key, p->dst_secret);
     crypto_public(p->answer.public_key, p->src_secret);
 }

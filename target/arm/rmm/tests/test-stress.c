@@ -87,7 +87,7 @@ static uint64_t draw_page(Actor *a, uint64_t base)
 
 /* ---- walkers ---- */
 
-static void walk(Actor *a)
+static void walk_page(Actor *a)
 {
     static const uint64_t parts[] = {
         IPA_RIPAS, IPA_DATA, IPA_TABLE, IPA_BLOCK, IPA_RANDOM, UNPROTECTED,
@@ -161,7 +161,7 @@ static void change_mappings(Actor *a)
 
 /* ---- RECs ---- */
 
-static bool enter(Actor *a)
+static bool enter_rec(Actor *a)
 {
     const uint64_t args[] = { a->s->r.rec[a->rec], FAKE_NS_RUN(a->rec) };
 
@@ -171,7 +171,7 @@ static bool enter(Actor *a)
     return a->realm_pe.world == RMM_WORLD_REALM;
 }
 
-static void leave(Actor *a)
+static void leave_rec(Actor *a)
 {
     if (a->realm_pe.world == RMM_WORLD_REALM) {
         rmm_interrupt(a->s->m->rmm, &a->realm_pe);
@@ -185,22 +185,22 @@ static void change_ripas(Actor *a)
     uint64_t args[] = { base, base + (1 + draw(a, 4)) * RMM_GRANULE_SIZE,
                         draw(a, 2), RSI_CHANGE_DESTROYED };
 
-    if (!enter(a)) {
+    if (!enter_rec(a)) {
         return;
     }
     fake_call_pe(a->s->m, &a->realm_pe, RSI_IPA_STATE_SET, args, 4);
     a->done += !CALL(a, RMI_RTT_SET_RIPAS, RD(a), a->s->r.rec[a->rec], base,
                      args[1]);
-    enter(a);
-    leave(a);
+    enter_rec(a);
+    leave_rec(a);
 }
 
-static void run(Actor *a)
+static void run_rec(Actor *a)
 {
     const uint64_t extend[10] = { 1 + draw(a, 4), 8, a->rand };
     const uint64_t page[] = { draw_page(a, IPA_RIPAS) };
 
-    if (!enter(a)) {
+    if (!enter_rec(a)) {
         return;
     }
     a->done++;
@@ -219,7 +219,7 @@ static void run(Actor *a)
         fake_call_pe(a->s->m, &a->realm_pe, RSI_MEASUREMENT_READ, extend, 1);
         break;
     default:
-        leave(a);
+        leave_rec(a);
         break;
     }
 }
@@ -464,14 +464,14 @@ static const struct {
     unsigned rec;
     uint64_t ns;
 } cast[] = {
-    { "walker", walk, .steps = 60 * STEPS },
-    { "another walker", walk, .steps = 60 * STEPS },
-    { "third walker", walk, .steps = 60 * STEPS },
+    { "walker", walk_page, .steps = 60 * STEPS },
+    { "another walker", walk_page, .steps = 60 * STEPS },
+    { "third walker", walk_page, .steps = 60 * STEPS },
     { "data", change_data, .steps = 20 * STEPS },
     { "tables", change_tables, .steps = 4 * STEPS },
     { "mappings", change_mappings, .steps = 40 * STEPS },
     { "RIPAS", change_ripas, .steps = 10 * STEPS, .rec = 0 },
-    { "Realm", run, .steps = 20 * STEPS, .rec = 1 },
+    { "Realm", run_rec, .steps = 20 * STEPS, .rec = 1 },
     { "migration", migrate, end_migration, STEPS, .ns = NS_PAGES(0) },
     { "second stream", export_more, .steps = 20 * STEPS, .ns = NS_PAGES(1) },
     { "other Realms", live_and_die, .steps = STEPS, .ns = NS_PAGES(2) },
@@ -481,7 +481,7 @@ static const struct {
 
 #define ACTORS G_N_ELEMENTS(cast)
 
-static gpointer act(gpointer opaque)
+static gpointer run_actor(gpointer opaque)
 {
     Actor *a = opaque;
     unsigned i;
@@ -495,14 +495,14 @@ static gpointer act(gpointer opaque)
         a->step(a);
         g_thread_yield();               /* so that none is done early */
     }
-    leave(a);
+    leave_rec(a);
     if (a->end) {
         a->end(a);
     }
     return NULL;
 }
 
-static void play(Stress *s)
+static void run_cast(Stress *s)
 {
     Actor actors[ACTORS];
     unsigned i, j;
@@ -523,7 +523,7 @@ static void play(Stress *s)
         }
     }
     for (i = 0; i < ACTORS; i++) {
-        actors[i].thread = g_thread_new(cast[i].name, act, &actors[i]);
+        actors[i].thread = g_thread_new(cast[i].name, run_actor, &actors[i]);
     }
     for (i = 0; i < ACTORS; i++) {
         g_thread_join(actors[i].thread);
@@ -600,7 +600,7 @@ static void everything_at_once(void)
     Stress *s = stress_new();
     unsigned count[GRANULE_STATES];
 
-    play(s);
+    run_cast(s);
     assert_in_order(s);
     unfold_block(s);
     fake_realm_destroy(s->m, &s->r);

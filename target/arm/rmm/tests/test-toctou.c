@@ -261,8 +261,8 @@ static void world_end(World *w)
 }
 
 /* Requests @first to @last see byte @at changed (none if @first is 0). */
-static char *run(const Subject *s, size_t at, unsigned first, unsigned last,
-                 unsigned *asked)
+static char *run_subject(const Subject *s, size_t at, unsigned first,
+                         unsigned last, unsigned *asked)
 {
     char *text;
     World w;
@@ -300,17 +300,17 @@ static void a_byte_counts_once(gconstpointer data)
 {
     const Subject *s = data;
     unsigned requests, asked, n, different = 0;
-    char *before = run(s, 0, 0, 0, &requests);
+    char *before = run_subject(s, 0, 0, 0, &requests);
     size_t at;
 
     g_assert_cmpuint(requests, >, 0);
     for (at = 0; at < s->len; at = next_byte(at)) {
-        char *after = run(s, at, 1, UINT_MAX, &asked);
+        char *after = run_subject(s, at, 1, UINT_MAX, &asked);
 
         different += g_strcmp0(before, after) != 0;
         for (n = 1; n <= requests; n++) {
-            char *late = run(s, at, n + 1, UINT_MAX, &asked);
-            char *once = run(s, at, n, n, &asked);
+            char *late = run_subject(s, at, n + 1, UINT_MAX, &asked);
+            char *once = run_subject(s, at, n, n, &asked);
 
             assert_either(late, before, after, at, n + 1);
             assert_either(once, before, after, at, n);
@@ -331,7 +331,7 @@ typedef struct Flipper {
     gint stop;
 } Flipper;
 
-static gpointer flip(gpointer opaque)
+static gpointer flip_word(gpointer opaque)
 {
     Flipper *f = opaque;
 
@@ -379,7 +379,7 @@ static void a_race_has_one_of_two_outcomes(void)
                 continue;
             }
             f.word = word;
-            thread = g_thread_new("flip", flip, &f);
+            thread = g_thread_new("flip", flip_word, &f);
             s->call(&w);
             g_atomic_int_set(&f.stop, 1);
             g_thread_join(thread);
@@ -454,7 +454,7 @@ static uint64_t call_import(Pair *p)
     return MIG(p->dst, MIG_IMPORT, NS_BLOB(0), p->record->len);
 }
 
-static void begin(Pair *p)
+static void begin_pair(Pair *p)
 {
     prepare_begin(p);
     g_assert_cmphex(call_import(p), ==, RMI_SUCCESS);
@@ -466,13 +466,13 @@ static void prepare_epoch(Pair *p)
 {
     uint64_t result;
 
-    begin(p);
+    begin_pair(p);
     p->record = machine_export(p->src, MIG_EXPORT_EPOCH, 0, &result);
     g_assert_cmphex(result, ==, RMI_SUCCESS);
     memcpy(machine_ns(p->dst, NS_BLOB(0)), p->record->data, p->record->len);
 }
 
-static void collect(Pair *p)
+static void collect_list(Pair *p)
 {
     GArray *ipas = machine_collect(p->src);
 
@@ -483,8 +483,8 @@ static void collect(Pair *p)
 
 static void prepare_list(Pair *p)
 {
-    begin(p);
-    collect(p);
+    begin_pair(p);
+    collect_list(p);
 }
 
 static uint64_t call_export(Pair *p)
@@ -498,8 +498,8 @@ static void prepare_memory(Pair *p)
     uint64_t out[3], *list = machine_ns(p->dst, NS_LIST(0));
     unsigned i;
 
-    begin(p);
-    collect(p);
+    begin_pair(p);
+    collect_list(p);
     g_assert_cmphex(MIG_OUT(p->src, out, MIG_EXPORT_MEMORY, NS_LIST(0), PAGES,
                             NS_BLOB(0), MIG_MAX_BUNDLE, 0), ==, RMI_SUCCESS);
     p->record = machine_record(p->src, RMI_SUCCESS, out[0], 0);
@@ -535,7 +535,7 @@ static void prepare_resume(Pair *p)
 {
     GArray *ipas;
 
-    begin(p);
+    begin_pair(p);
     g_assert_cmphex(MIG(p->src, MIG_PAUSE), ==, RMI_SUCCESS);
     ipas = machine_collect(p->src);
     g_byte_array_unref(machine_send_pages(p->src, (uint64_t *)ipas->data,

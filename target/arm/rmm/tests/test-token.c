@@ -66,7 +66,8 @@ static uint64_t init(Fixture *f, uint8_t challenge)
     return fake_call_pe(f->m, &f->pe, RSI_ATTESTATION_TOKEN_INIT, args, 8);
 }
 
-static uint64_t next(Fixture *f, uint64_t ipa, uint64_t offset, uint64_t size)
+static uint64_t next_piece(Fixture *f, uint64_t ipa, uint64_t offset,
+                           uint64_t size)
 {
     uint64_t args[] = { ipa, offset, size };
 
@@ -96,7 +97,7 @@ static GByteArray *read_on(Fixture *f, size_t size)
     do {
         offset %= RMM_GRANULE_SIZE;
         piece = MIN(size, RMM_GRANULE_SIZE - offset);
-        result = next(f, 0x3000, offset, piece);
+        result = next_piece(f, 0x3000, offset, piece);
         g_assert(result == RSI_INCOMPLETE || result == RSI_SUCCESS);
         g_assert_cmpuint(f->pe.x[1], <=, piece);
         g_assert(result == RSI_SUCCESS || f->pe.x[1] == piece);
@@ -160,13 +161,13 @@ static void rest_is_a_token(Fixture *f, uint8_t challenge)
 static void there_are_no_tokens(Fixture *f, gconstpointer data)
 {
     fake_refused(f->m, init(f, 1), RSI_ERROR_UNKNOWN);
-    fake_refused(f->m, next(f, 0x3000, 0, 16), RSI_ERROR_STATE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 16), RSI_ERROR_STATE);
 }
 
 static void continue_needs_an_init(Fixture *f, gconstpointer data)
 {
-    fake_refused(f->m, next(f, 0x3000, 0, 16), RSI_ERROR_STATE);
-    fake_refused(f->m, next(f, 0x3000, 0, 0), RSI_ERROR_STATE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 16), RSI_ERROR_STATE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 0), RSI_ERROR_STATE);
 }
 
 static void refuse_arguments(Fixture *f)
@@ -191,8 +192,8 @@ static void refuse_arguments(Fixture *f)
 
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("%s", cases[i].label);
-        fake_refused(f->m, next(f, cases[i].ipa, cases[i].offset,
-                                cases[i].size), RSI_ERROR_INPUT);
+        fake_refused(f->m, next_piece(f, cases[i].ipa, cases[i].offset,
+                                      cases[i].size), RSI_ERROR_INPUT);
     }
 }
 
@@ -229,7 +230,7 @@ static void a_piece_changes_nothing_beside_it(Fixture *f, gconstpointer data)
 
     memset(page, 0xee, RMM_GRANULE_SIZE);
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    g_assert_cmphex(next(f, 0x3000, 4000, 90), ==, RSI_INCOMPLETE);
+    g_assert_cmphex(next_piece(f, 0x3000, 4000, 90), ==, RSI_INCOMPLETE);
     g_assert_cmpuint(f->pe.x[1], ==, 90);
     g_assert_cmphex(page[4000], ==, 0xd9);      /* the head of a large tag */
     for (i = 0; i < RMM_GRANULE_SIZE; i++) {
@@ -241,23 +242,23 @@ static void after_the_last_piece_there_is_no_more(Fixture *f,
                                                   gconstpointer data)
 {
     g_byte_array_unref(read_token(f, 1, 4096));
-    fake_refused(f->m, next(f, 0x3000, 0, 16), RSI_ERROR_STATE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 16), RSI_ERROR_STATE);
     g_byte_array_unref(read_token(f, 1, 4096));
 }
 
 static void a_size_of_zero_is_no_piece(Fixture *f, gconstpointer data)
 {
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    fake_refused(f->m, next(f, 0x3000, 0, 0), RSI_INCOMPLETE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 0), RSI_INCOMPLETE);
     g_assert_cmpuint(f->pe.x[1], ==, 0);
-    fake_refused(f->m, next(f, 0x3000, 0xfff, 0), RSI_INCOMPLETE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0xfff, 0), RSI_INCOMPLETE);
     rest_is_a_token(f, 1);
 }
 
 static void init_again_starts_over(Fixture *f, gconstpointer data)
 {
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    g_assert_cmphex(next(f, 0x3000, 0, 500), ==, RSI_INCOMPLETE);
+    g_assert_cmphex(next_piece(f, 0x3000, 0, 500), ==, RSI_INCOMPLETE);
     g_assert_cmphex(init(f, 2), ==, RSI_SUCCESS);
     rest_is_a_token(f, 2);
 }
@@ -268,14 +269,14 @@ static void an_init_that_fails_ends_the_token_before(Fixture *f,
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
     f->m->rmm->ops.key = op_no_platform_key;
     g_assert_cmphex(init(f, 1), ==, RSI_ERROR_UNKNOWN);
-    fake_refused(f->m, next(f, 0x3000, 0, 16), RSI_ERROR_STATE);
+    fake_refused(f->m, next_piece(f, 0x3000, 0, 16), RSI_ERROR_STATE);
 }
 
 static void a_buffer_that_is_empty_takes_no_piece(Fixture *f,
                                                   gconstpointer data)
 {
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    fake_refused(f->m, next(f, 0x30000, 0, 16), RSI_ERROR_INPUT);
+    fake_refused(f->m, next_piece(f, 0x30000, 0, 16), RSI_ERROR_INPUT);
     rest_is_a_token(f, 1);
 }
 
@@ -286,7 +287,7 @@ static void a_buffer_without_a_page_exits_and_retries(Fixture *f,
 
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
     pc = f->pe.pc;
-    next(f, 0x18000, 0x40, 16);
+    next_piece(f, 0x18000, 0x40, 16);
     g_assert(f->pe.world == RMM_WORLD_HOST);
     g_assert_cmphex(fake_run(f->m, 0)->exit.exit_reason, ==, RMI_EXIT_SYNC);
     g_assert_cmphex(fake_run(f->m, 0)->exit.hpfar, ==, 0x18 << 4);
@@ -301,7 +302,7 @@ static void a_token_outlives_an_exit(Fixture *f, gconstpointer data)
     GByteArray *a = g_byte_array_new(), *b;
 
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
-    g_assert_cmphex(next(f, 0x3000, 0, 100), ==, RSI_INCOMPLETE);
+    g_assert_cmphex(next_piece(f, 0x3000, 0, 100), ==, RSI_INCOMPLETE);
     g_byte_array_append(a, realm_page(f, 0x3000), 100);
     rmm_interrupt(f->m->rmm, &f->pe);
     fake_enter(f->m, &f->pe, &f->r, 0);
@@ -346,7 +347,7 @@ static void a_token_has_the_claims_of_its_init(Fixture *f, gconstpointer data)
     same_but_for_signatures(before, during);
 }
 
-static GByteArray *make(uint8_t hash_algo)
+static GByteArray *make_token(uint8_t hash_algo)
 {
     static const TokenComponent components[] = {
         { .type = "one", .version = "1", .measurement = { 1 } },
@@ -370,7 +371,7 @@ static GByteArray *make(uint8_t hash_algo)
 
 static void check_sum(uint8_t hash_algo, const char *wanted)
 {
-    GByteArray *token = make(hash_algo);
+    GByteArray *token = make_token(hash_algo);
     char *sum;
 
     g_assert_cmpuint(token->len, <=, TOKEN_MAX_SIZE);
@@ -395,7 +396,7 @@ static void the_bytes_are_those_of_earlier_versions(void)
 
 static void a_token_says_that_it_comes_from_a_model(void)
 {
-    GByteArray *token = make(RMI_HASH_SHA_256);
+    GByteArray *token = make_token(RMI_HASH_SHA_256);
 
     g_assert_nonnull(memmem(token->data, token->len, "model, not hardware",
                             strlen("model, not hardware")));
@@ -671,7 +672,7 @@ static void an_independent_verifier_accepts_it_alone(Fixture *f,
 
 /* ---- migration ---- */
 
-static void enter(Machine *m, RmmPe *pe)
+static void enter_rec(Machine *m, RmmPe *pe)
 {
     memset(machine_ns(m, NS_LIST(0)), 0, sizeof(RmiRecRun));
     *pe = (RmmPe) { .x = { RMI_REC_ENTER, m->recs[0], NS_LIST(0) } };
@@ -699,7 +700,7 @@ static void a_token_does_not_migrate_but_a_new_one_is_had(void)
     RmmPe pe;
 
     src->rmm->ops.key = dst->rmm->ops.key = test_key;
-    enter(src, &pe);
+    enter_rec(src, &pe);
     g_assert_cmphex(rsi(src, &pe, RSI_ATTESTATION_TOKEN_INIT, 1),
                     ==, RSI_SUCCESS);
     g_assert_cmphex(rsi(src, &pe, RSI_ATTESTATION_TOKEN_CONTINUE, ipa),
@@ -710,7 +711,7 @@ static void a_token_does_not_migrate_but_a_new_one_is_had(void)
     step_round(src, dst, 1, 5);
     step_finish(src, dst);
 
-    enter(dst, &pe);
+    enter_rec(dst, &pe);
     g_assert_cmphex(rsi(dst, &pe, RSI_ATTESTATION_TOKEN_CONTINUE, ipa),
                     ==, RSI_ERROR_STATE);
     g_assert_cmphex(rsi(dst, &pe, RSI_ATTESTATION_TOKEN_INIT, 1),

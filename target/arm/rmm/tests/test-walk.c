@@ -118,7 +118,7 @@ static void stage_2_says_what_may_be_done(Fixture *f, gconstpointer data)
 
 #define UNPROTECTED (1ull << 32)
 
-static void map(Fixture *f, uint64_t ipa, int level, uint64_t desc)
+static void map_memory(Fixture *f, uint64_t ipa, int level, uint64_t desc)
 {
     fake_tables(f->m, &f->r, ipa);
     if (level == 2) {
@@ -140,7 +140,7 @@ static void unprotected_memory_is_as_the_host_maps_it(Fixture *f,
         uint64_t ipa = UNPROTECTED + s2ap * RMM_GRANULE_SIZE;
         bool r = s2ap & 1, w = s2ap & 2;
 
-        map(f, ipa, 3, oa | attr | s2ap << 6);
+        map_memory(f, ipa, 3, oa | attr | s2ap << 6);
         g_assert_cmpint(walk(f, ipa + 0x123, RMM_ACCESS_READ, &t), ==,
                         r ? RMM_FAULT_NONE : RMM_FAULT_PERMISSION);
         if (r) {
@@ -168,7 +168,7 @@ static void a_walk_finds_the_part_of_a_block_of_the_host(Fixture *f,
     uint64_t ipa = UNPROTECTED + 4 * MIB;
     RmmTranslation t;
 
-    map(f, ipa, 2, 0x40000000 | 6 << 2 | 3 << 6);
+    map_memory(f, ipa, 2, 0x40000000 | 6 << 2 | 3 << 6);
     g_assert_cmpint(walk(f, ipa + 0x12345, RMM_ACCESS_WRITE, &t), ==,
                     RMM_FAULT_NONE);
     g_assert_cmphex(t.pa, ==, 0x40012000);
@@ -183,7 +183,7 @@ static void lent_memory_that_was_delegated_is_not_reached(Fixture *f,
     uint64_t block = UNPROTECTED + 2 * MIB, i;
     RmmTranslation t;
 
-    map(f, UNPROTECTED, 3, pa | attr);
+    map_memory(f, UNPROTECTED, 3, pa | attr);
     g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
                     RMM_FAULT_NONE);
     g_assert_cmphex(t.pa, ==, pa);
@@ -199,7 +199,7 @@ static void lent_memory_that_was_delegated_is_not_reached(Fixture *f,
     g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_READ, &t), ==,
                     RMM_FAULT_NONE);
 
-    map(f, block, 2, FAKE_POOL_BASE | attr);
+    map_memory(f, block, 2, FAKE_POOL_BASE | attr);
     for (i = 0; i < RTT_ENTRIES; i++) {
         GranuleState state = granule_state(f->m->rmm, FAKE_POOL_BASE +
                                                       i * RMM_GRANULE_SIZE);
@@ -230,7 +230,7 @@ static void unprotected_memory_has_no_dirty_state(Fixture *f,
     RmmTranslation t;
     RttWalk before, after;
 
-    map(f, UNPROTECTED, 3, 0x40000000 | 6 << 2 | 3 << 6);
+    map_memory(f, UNPROTECTED, 3, 0x40000000 | 6 << 2 | 3 << 6);
     make_clean(f);
     rtt_walk(f->realm, UNPROTECTED, 3, &before);
     g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,

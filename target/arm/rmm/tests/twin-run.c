@@ -13,7 +13,7 @@ static void write_exit(Twin *t, uint64_t run, const RmiRecExit *exit)
     memcpy(twin_ns(t, run + 0x800, 0x800), exit, sizeof(*exit));
 }
 
-static void leave(Twin *t, TwinPe *pe, const RmiRecExit *exit)
+static void leave_realm(Twin *t, TwinPe *pe, const RmiRecExit *exit)
 {
     TwinRec *rec = pe->rec;
 
@@ -246,7 +246,7 @@ static uint8_t *buffer(Twin *t, TwinPe *pe, uint64_t ipa, uint64_t align,
     if (!p && !is_empty) {
         exit = fault_record(ipa, level);
         pe->pe.pc -= 4;                 /* the SMC comes again */
-        leave(t, pe, &exit);
+        leave_realm(t, pe, &exit);
     }
     return p;
 }
@@ -280,7 +280,7 @@ static uint64_t host_call(Twin *t, TwinPe *pe)
     memcpy(exit.gprs, p + 8, sizeof(exit.gprs));
     pe->rec->pending = TWIN_PENDING_HOST_CALL;
     pe->rec->host_call = ipa;
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
     return 0;
 }
 
@@ -306,7 +306,7 @@ static uint64_t ipa_state_set(Twin *t, TwinPe *pe)
     rec->ripas = exit.ripas_value = ripas;
     rec->change_destroyed = x[4] & 1;
     rec->pending = TWIN_PENDING_RIPAS;
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
     return 0;
 }
 
@@ -410,7 +410,7 @@ static void exit_psci(Twin *t, TwinPe *pe, uint64_t fid, unsigned num_args,
     RmiRecExit exit = { .exit_reason = RMI_EXIT_PSCI, .gprs = { fid } };
 
     memcpy(&exit.gprs[1], &arg[1], num_args * sizeof(*arg));
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
 }
 
 /* Ask the host, who knows which granule is the REC. */
@@ -619,7 +619,7 @@ static void exit_abort(Twin *t, TwinPe *pe, uint64_t esr, uint64_t hpfar)
         .exit_reason = RMI_EXIT_SYNC, .esr = esr & 0xfc001e3f, .hpfar = hpfar
     };
 
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
 }
 
 static void exit_unprotected(Twin *t, TwinPe *pe, const RmmSyndrome *s)
@@ -645,7 +645,7 @@ static void exit_unprotected(Twin *t, TwinPe *pe, const RmmSyndrome *s)
     } else {
         exit.esr = s->esr & 0xfe001e3f; /* with IL */
     }
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
 }
 
 static void abort_taken(Twin *t, TwinPe *pe, const RmmSyndrome *s, bool data)
@@ -691,7 +691,7 @@ static void wait_for(Twin *t, TwinPe *pe, uint64_t esr)
         if (esr & 2) {
             exit.gprs[0] = reg(&pe->pe, esr >> 5 & 31);
         }
-        leave(t, pe, &exit);
+        leave_realm(t, pe, &exit);
     }
 }
 
@@ -712,7 +712,7 @@ static void system_register(Twin *t, TwinPe *pe, uint64_t esr)
     }
     pe->pe.pc += 4;
     if (is_icc && !is_read && (op2 == 1 || op2 >= 5)) {
-        leave(t, pe, &exit);
+        leave_realm(t, pe, &exit);
     } else if (is_read && rt != 31) {
         pe->pe.x[rt] = 0;
     }
@@ -722,7 +722,7 @@ static void exit_interrupt(Twin *t, TwinPe *pe, unsigned reason)
 {
     RmiRecExit exit = { .exit_reason = reason };
 
-    leave(t, pe, &exit);
+    leave_realm(t, pe, &exit);
 }
 
 void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *s)

@@ -484,8 +484,8 @@ static uint64_t feature_register_0(const RmmPlatform *p)
 }
 
 /* X0; outputs to @out, and their number to *@num. */
-static uint64_t run(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *in,
-                    uint64_t *out, unsigned *num)
+static uint64_t run_call(Twin *t, TwinPe *pe, uint64_t fid, const uint64_t *in,
+                         uint64_t *out, unsigned *num)
 {
     *num = 0;
     switch (fid) {
@@ -554,7 +554,7 @@ void twin_call(Twin *t, TwinPe *pe)
         return;
     }
     memcpy(in, pe->pe.x, sizeof(in));
-    x0 = run(t, pe, fid, in, out, &num);
+    x0 = run_call(t, pe, fid, in, out, &num);
     if (pe->pe.world == RMM_WORLD_HOST) {
         pe->pe.x[0] = x0;
         for (i = 1; i <= 4; i++) {
