@@ -5,10 +5,9 @@
  * host makes them (docs/specs/realm-migration-stream.rst, "Source").
  *
  * Invariants:
- * 1. A page leaves at most once per epoch: only collecting makes a page
- *    PENDING, only a PENDING page leaves, and once a page has left,
- *    collecting waits for the next epoch (MigSession.epoch_used).  So the
- *    order between streams does not matter inside an epoch.
+ * 1. A page leaves at most once per epoch, by the steps 1 to 5 of a round
+ *    (the same document, "One round").  So the order between streams does
+ *    not matter inside an epoch.
  * 2. The start token leaves only if no page is dirty or PENDING, and every
  *    REC and the whole map left since the pause: from then on nothing of the
  *    Realm changes (realm_is_frozen, realm_may_unmap), so they are final.
@@ -292,7 +291,7 @@ uint64_t mig_collect_dirty(MigCall *c)
         result = collect_piece(c, at, MIN(at + COLLECT_BYTES, top),
                                bitmap + (at - base) / RMM_GRANULE_SIZE / 8);
     }
-    /* Also after a failure: pages may have become clean before it */
+    /* Step 2 of a round, and after a failure too: pages may be clean now */
     c->rmm->ops.tlb_invalidate(c->rmm->opaque, c->realm->vmid, base, top);
     c->collected = true;
     g_atomic_int_inc(&c->s->collecting);
@@ -374,7 +373,7 @@ static uint64_t export_pages(Gathering *g)
     uint64_t result = gather_pages(g);
 
     if (result == RMI_SUCCESS && g->taken) {
-        /* Before the host sees any of it: collecting ends in this epoch */
+        /* Before the host sees any of it: no step 1 before the next step 5 */
         g_atomic_int_set(&c->s->epoch_used, 1);
         h.count = g->taken;
         memcpy(g->body - g->taken * sizeof(uint64_t), g->list,

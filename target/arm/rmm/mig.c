@@ -180,8 +180,9 @@ static bool is_final(const MigCall *c, uint64_t result)
 }
 
 /*
- * A page that was collected leaves when no PE takes it for dirty any more.
- * Nothing is held meanwhile: as for rmm_tlb_sync, which this waits for.
+ * Step 3 of a round waits for step 2 ("One round" in
+ * docs/specs/realm-migration-stream.rst).  It holds no lock meanwhile, since a
+ * PE for which step 2 waits may be waiting for one.
  */
 static void lock_stream(MigCall *c, const struct MigRow *row)
 {

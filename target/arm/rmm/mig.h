@@ -27,7 +27,8 @@ typedef struct MigCall {
     RmmRealm *realm;
     MigSession *s;
     MigStream *stream;          /* of calls that hold one; else stream 0 */
-    bool collected;             /* PEs have to hear of it before pages leave */
+    bool collected;             /* step 2 of a round is due ("One round" in
+                                   realm-migration-stream.rst) */
     uint64_t in[1 + MIG_INPUTS]; /* numbered like registers: [1] is X1 */
     uint64_t out[1 + MIG_OUTPUTS]; /* likewise; zero at first */
 } MigCall;

@@ -184,7 +184,7 @@ typedef void RttPageFn(void *opaque, uint64_t ipa);
 /*
  * Every dirty page in [@base, @top) becomes clean and PENDING; then @fn sees
  * every PENDING page of the range, in order of IPA.  Returns how many @fn
- * saw.  The caller tells PEs before contents of a page are read.
+ * saw.  The caller makes PEs drop their translations before it reads a page.
  * @fn must not change tables; it may be NULL.
  */
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,

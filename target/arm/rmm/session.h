@@ -96,11 +96,10 @@ typedef struct MigSession {
     uint8_t secret[CRYPTO_KEY_SIZE];    /* destination: of the offer's key */
     uint8_t key[CRYPTO_KEY_SIZE];       /* source to destination */
 
-    gint collecting;            /* atomic: calls that wait for PEs, so that no
-                                   page leaves.  Up with all streams locked,
-                                   down without */
+    gint collecting;            /* atomic: calls in step 2 of a round.  Up with
+                                   all streams locked, down without */
     uint32_t epoch;             /* from 1 on */
-    gint epoch_used;            /* atomic; source: pages left in this epoch */
+    gint epoch_used;            /* atomic; source: step 3 of the round began */
 
     /* Realm state: how far the map came; RECs that went or came, by slot */
     uint64_t next_base;
