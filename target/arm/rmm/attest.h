@@ -46,7 +46,7 @@ bool attest_init(RmmAttest *attest, struct RmmRealm *realm,
 /* The next piece, at most @size bytes of it; only in READING. */
 const void *attest_piece(const RmmAttest *attest, size_t *size);
 
-/* The Realm has got @size bytes of it; true if more are left. */
+/* The Realm has got @size bytes of the token; true if more are left. */
 bool attest_advance(RmmAttest *attest, size_t size);
 
 void attest_clear(RmmAttest *attest);

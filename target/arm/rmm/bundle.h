@@ -2,19 +2,20 @@
  * Bundles: sealing and opening what travels
  *
  * Purpose: one stream of one migration session: its counters, its cipher,
- * and the private memory in which bundles are made and read.  Layout:
- * mig-abi.h.  What a bundle means is no concern of this file.
+ * and the private memory in which bundles are made and read.  mig-abi.h has
+ * the layout.  This file does not know what a bundle means.
  *
  * Invariants:
- * 1. A bundle is made, sealed, opened and read in MigStream.scratch, which
- *    the host cannot reach: it is copied from or to Non-secure memory once.
+ * 1. Bundles are made, sealed, opened and read in MigStream.scratch, which
+ *    the host cannot reach.  Callers copy a bundle from or to Non-secure
+ *    memory once.
  * 2. The IV counter goes up before each use, whatever happens then; so no IV
  *    is used twice under one key.  All streams of a direction share a key,
  *    and the stream's index is part of the IV.
  * 3. The bundle counter goes up for each bundle sent or accepted: a bundle
  *    is opened only as the next one of its stream.
- * 4. Nothing of a bundle but its header is looked at before the seal is
- *    verified, and of the header only what leads to the seal.
+ * 4. Before the seal is verified, this file reads only those fields of the
+ *    header that lead to the seal.
  *
  * Lock rule: a stream belongs to the thread that holds MigStream.lock, which
  * session.h places in the order of locks.

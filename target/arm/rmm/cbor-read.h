@@ -1,14 +1,14 @@
 /*
  * Reading CBOR of others (RFC 8949)
  *
- * Purpose: the few items that a platform token is read by, and a way past
- * all others.  libcbor is for making: its parser allocates what the head of
- * an array claims before it has seen the array.
+ * Purpose: read the few items of a platform token that we need, and skip all
+ * others.  We use libcbor to make items only: its parser allocates what the
+ * head of an array claims before it has seen the array.
  *
- * Invariants: nothing is allocated and nothing behind `end` is read; what an
- * item claims to hold is compared with what is left before it is used.
- * Definite lengths and shortest heads only, so that one value has one
- * encoding.  After a failure the reader is of no more use.
+ * Invariants: the reader allocates nothing and reads nothing behind `end`.  It
+ * compares a size that an item claims with what is left before it uses the
+ * size.  It takes definite lengths and shortest heads only, so that one value
+ * has one encoding.  After a failure the reader must not be used again.
  *
  * Lock rule: no locks.
  *
@@ -40,7 +40,7 @@ bool cbor_read_int(CborReader *r, int64_t *value);
 bool cbor_read_string(CborReader *r, CborMajor major,
                       const uint8_t **data, size_t *size);
 
-/* Past the next item, and all that is in it. */
+/* Skip the next item, and all that is in it. */
 bool cbor_skip(CborReader *r);
 
 #endif

@@ -5,15 +5,15 @@
  * is the truth: every page that it names must be here, and every page that
  * it does not name must go.
  *
- * Invariants: everything is checked before the first change; what the host
- * has to put right (a missing table) is reported with its IPA, and the call
- * may be made again.  The map is gone through once to check and once to
- * change, and with it the tables: a guest has a say in how long that takes.
- * With the commit goes the abort secret: whoever can run the Realm cannot
- * give it back.
+ * Invariants: the call checks everything before it changes anything.  It
+ * reports with its IPA what the host has to put right (a missing table), and
+ * the host may make the call again.  It goes through map and tables twice, once
+ * to check and once to change them, and no more often, since the guest decides
+ * how long the map is.  The commit wipes the abort secret: whoever can run the
+ * Realm cannot give it back.
  *
- * Lock rule: session.h; all streams, and the Realm's lock from the first
- * check to the change of state, so that nobody sees half of it.
+ * Lock rule: session.h.  The call holds all streams, and the Realm's lock from
+ * the first check to the change of state, so that nobody sees half of it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,7 +43,7 @@ static uint64_t check_boundary(MigCall *c, uint64_t ipa)
     return RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
-/* Of a run that is assigned; if not, X1 says where */
+/* Whether the run is assigned; if not, X1 says where */
 static bool is_assigned(void *opaque, uint64_t ipa, uint64_t bytes,
                         RttHipas hipas, RttRipas ripas)
 {

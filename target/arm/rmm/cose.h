@@ -4,11 +4,11 @@
  * Purpose: the parts of RFC 9052 and 9053 that CCA tokens use, with nothing
  * to choose; on GnuTLS.
  *
- * Invariants: a private key lives inside GnuTLS only.  Output is the same for
- * the same input: signatures too (RFC 6979), so they need no randomness that
- * could be weak.  Of a message from others nothing is trusted before
- * cose_verify: its outer form has one encoding, and nothing inside is looked
- * at to take it apart.
+ * Invariants: a private key lives inside GnuTLS only.  The same input gives the
+ * same output.  That holds for signatures too (RFC 6979), so they need no
+ * randomness, which could be weak.  Nobody trusts a message from others before
+ * cose_verify: its outer form has one encoding, and cose_split does not look
+ * inside.
  *
  * Lock rule: no locks.  A CoseKey may be used by any threads at once.
  *

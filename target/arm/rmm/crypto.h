@@ -52,8 +52,8 @@ void crypto_public(uint8_t point[CRYPTO_POINT_SIZE],
                    const uint8_t secret[CRYPTO_KEY_SIZE]);
 
 /*
- * What both sides share; false if it is zero, as it is for the points of
- * small order (RFC 7748, 6.1), which would let a third party know it.
+ * The secret that both sides share.  False if it is zero: a peer's point of
+ * small order (RFC 7748, 6.1) gives that, and then everybody knows it.
  */
 bool crypto_shared(uint8_t shared[CRYPTO_POINT_SIZE],
                    const uint8_t secret[CRYPTO_KEY_SIZE],
@@ -67,7 +67,7 @@ bool crypto_derive(uint8_t key[CRYPTO_KEY_SIZE],
                    const void *salt, size_t salt_len,
                    const void *info, size_t info_len);
 
-/* In a time that does not tell where they differ */
+/* Compare in a time that does not depend on where @a and @b differ */
 bool crypto_equal(const void *a, const void *b, size_t len);
 
 /* Overwrite a secret in a way that no compiler removes */

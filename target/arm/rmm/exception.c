@@ -1,9 +1,9 @@
 /*
  * Exceptions that a Realm takes to the RMM (RMM 1.0, A4.3.4 and A5.2.3)
  *
- * Purpose: rmm_exception.  It decides who has to do with an exception: the
- * host (the REC exits), the Realm (an exception is injected), or nobody (the
- * instruction is emulated here).
+ * Purpose: rmm_exception.  It decides who gets an exception: the host (the REC
+ * exits), the Realm (the library injects it), or nobody (the library emulates
+ * the instruction).
  *
  *   data abort    unprotected             host, may be emulated
  *                 protected, EMPTY        Realm: external abort
@@ -19,8 +19,8 @@
  *   another register that the machine traps       zero, and ignores writes
  *   the rest      Realm: undefined instruction
  *
- * Invariant: the host sees of an address and of registers only what the text
- * grants it.
+ * Invariant: the host sees only those parts of addresses and registers that
+ * the text grants it.
  *
  * Lock rule: the Realm's lock is held for the walk only.
  *
@@ -151,8 +151,8 @@ void exception_finish_mmio(RmmPe *pe, uint64_t esr, uint64_t value)
 }
 
 /*
- * The host may emulate it, or answer it with an external abort.  Where in the
- * page it is, only who emulates it has to know (A4.3.4.1).
+ * The host may emulate the access, or answer it with an external abort.  It
+ * learns the offset in the page only if it can emulate (A4.3.4.1).
  */
 static void unprotected_data_abort(RmmPe *pe, const RmmSyndrome *s)
 {
@@ -196,11 +196,11 @@ static void exit_abort(RmmPe *pe, const RmmSyndrome *s, uint64_t hpfar)
 }
 
 /*
- * The host is told, without an address: HPFAR_EL2 means nothing here.  The
- * text says no more; as in TF-RMM, the Realm takes a recoverable abort (UER)
- * as well, and executes the instruction again after a restartable one (UEO).
- * An uncontainable one (UC) stops a machine with TF-RMM.  Here nothing is
- * lost but what the machine reports, and the host sees SET.
+ * The host learns of the abort, without an address: HPFAR_EL2 means nothing
+ * here.  The text says no more.  As with TF-RMM, the Realm takes a recoverable
+ * abort (UER) as well, and executes the instruction again after a restartable
+ * one (UEO).  TF-RMM stops the machine after an uncontainable one (UC).  Here
+ * the machine has lost no more than it reports, and the host sees SET.
  */
 static void external_abort(RmmPe *pe, const RmmSyndrome *s)
 {
@@ -254,7 +254,7 @@ static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
     }
 }
 
-/* Done without waiting if the host does not want to know. */
+/* The instruction ends without waiting unless the host asked for an exit. */
 static void handle_wfx(RmmPe *pe, uint64_t esr)
 {
     uint64_t flag = esr & ISS_WFX_WFE ? RMI_ENTER_TRAP_WFE
@@ -272,7 +272,7 @@ static void handle_wfx(RmmPe *pe, uint64_t esr)
     rec_exit(pe, &exit);
 }
 
-/* Interrupts are the host's to make (A6.1): SGIs, and the end of one. */
+/* The host makes interrupts (A6.1): SGIs, and the end of an interrupt. */
 static bool is_hosts_register(uint64_t esr)
 {
     switch (esr & ISS_SYSREG_REG_MASK) {
@@ -295,8 +295,8 @@ static bool is_impdef_register(uint64_t esr)
 }
 
 /*
- * Registers that a Realm has are not trapped; what is trapped is hidden
- * (A4.3.4).  As in TF-RMM, it reads as zero and ignores writes.
+ * The machine traps only registers that a Realm does not have (A4.3.4).  As
+ * with TF-RMM, they read as zero and ignore writes.
  */
 static void handle_sysreg(RmmPe *pe, uint64_t esr)
 {

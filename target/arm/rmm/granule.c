@@ -212,8 +212,8 @@ static bool is_zero(const void *p, size_t len)
 }
 
 /*
- * Memory that was never written reads as zero without being allocated; it
- * stays so if nothing is stored to it.
+ * The machine need not allocate memory that was never written, and reads it as
+ * zero.  So memory that holds zeros already is not written.
  */
 static void zero_memory(void *p, size_t len)
 {

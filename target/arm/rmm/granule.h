@@ -56,7 +56,7 @@ void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to);
  * Any thread, without waiting.
  */
 GranuleState granule_state(Rmm *rmm, uint64_t pa);
-/* Somebody holds its lock now; for tests. */
+/* Whether a thread holds its lock now; for tests. */
 bool granule_is_locked(Rmm *rmm, uint64_t pa);
 
 /* The bytes of a granule that is not NS. */

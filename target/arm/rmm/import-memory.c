@@ -4,11 +4,11 @@
  * Purpose: MIG_IMPORT_MEMORY.  Streams run in parallel here.
  *
  * Invariants:
- * 1. Nothing of a bundle is used before its seal is verified, and no page
- *    changes before all of the bundle was found to be in order.
- * 2. What the host has to put right (a table or a granule is missing) leaves
- *    everything as it was, the stream's counter too: the same bundle may
- *    come again.
+ * 1. The call uses nothing of a bundle before it has verified the seal, and
+ *    changes no page before it has found the whole bundle in order.
+ * 2. If the host has to put something right (a table or a granule is missing),
+ *    the call changes nothing, not even the stream's counter: the same bundle
+ *    may come again.
  * 3. A page whose contents are written belongs to the Realm: it was mapped
  *    under the Realm's lock, and in IMPORT the host cannot take it away
  *    (realm_may_unmap).  IMPORT ends only with all streams locked, and

@@ -7,9 +7,9 @@
  * Invariants:
  * 1. A record is copied once, authenticated, checked as a whole, and only
  *    then takes effect; its stream's counter goes up with the effect.
- * 2. Whatever is wrong with a record is final for the session: the cause is
- *    returned, and mig.c makes the Realm FAILED.  Only what the host did
- *    wrong (a buffer that is not Non-secure) leaves everything as it was.
+ * 2. A record with any fault ends the session: the call returns the cause,
+ *    and mig.c makes the Realm FAILED.  Only a fault of the host (a buffer
+ *    that is not Non-secure) leaves everything as it was.
  *
  * Lock rule: session.h.  All calls here hold all streams.
  *
@@ -244,7 +244,7 @@ static uint64_t import_start(MigCall *c, const MigHeader *h)
         c->s->num_recs != c->realm->num_recs) {
         return mig_refuse(MIG_CAUSE_INCOMPLETE);
     }
-    /* Nothing is read any more: no key is needed */
+    /* No record follows that needs the key */
     session_set_phase(c->s, MIG_STARTED);
     session_wipe(c->s);
     return RMI_SUCCESS;

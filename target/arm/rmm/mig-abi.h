@@ -348,10 +348,10 @@ _Static_assert(sizeof(MigRec) == 0x140 && offsetof(MigRec, runnable) == 0x120 &&
                offsetof(MigRec, abort) == 0x138, "layout of MigRec");
 
 /*
- * For hosts: the IPAs a memory bundle is about, so that granules and tables
- * can be there when it is imported.  Nothing is authenticated yet, and the
- * host needs no more: what it prepares wrongly, the import refuses.  Returns
- * how many of them were written to @ipas (room for MIG_MAX_PAGES), or 0 if
+ * For hosts: read the IPAs of a memory bundle, so that the host can prepare
+ * granules and tables before it imports the bundle.  Nothing is authenticated
+ * yet, and need not be: the import refuses what the host prepared wrongly.
+ * Returns how many IPAs it wrote to @ipas (room for MIG_MAX_PAGES), or 0 if
  * @bundle cannot be a memory bundle.
  */
 static inline size_t mig_peek_entries(const void *bundle, size_t size,

@@ -5,11 +5,10 @@
  * which phases of a session it is legal and which streams it holds;
  * mig_handle does what all share.
  *
- * Invariants:
- * - The first final failure of an import latches (MigSession.failed): from
- *   then on every call but MIG_IMPORT_ABORT, and RTT and granule
- *   housekeeping of the host, is refused, and the Realm is FAILED before
- *   any other call of the session is answered with success.
+ * Invariant: the first final failure of an import is kept
+ * (MigSession.failed).  After it every call of the session is refused but
+ * MIG_IMPORT_ABORT, and the Realm becomes FAILED before that one succeeds.  The
+ * host can still take back tables and granules.
  *
  * Lock rule: takes the streams that the row names, and holds the Realm's
  * lock only to find its session (session.h).

@@ -1,9 +1,9 @@
 /*
  * The migration policy of a Realm
  *
- * Purpose: what a Realm asks of the RMM that it is sent to or comes from:
- * MIG_SET_POLICY takes it from the host, and both sides of a migration check
- * the platform token of their peer against it.
+ * Purpose: what a Realm asks of the RMM at the other side of a migration.
+ * MIG_SET_POLICY takes the policy from the host, and both sides check the
+ * platform token of their peer against it.
  *
  * Invariants:
  * - A policy is set in NEW, at most once, and never changes afterwards; it is

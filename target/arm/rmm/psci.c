@@ -30,8 +30,8 @@ static PsciFn psci_cpu_on, psci_affinity_info, psci_system_off;
 
 /*
  * Every call gives X0 and leaves the other registers.  `both`: also as
- * SMC64.  `feature`: PSCI_FEATURES knows it.  An answer to a question is no
- * error, so those are not logged.
+ * SMC64.  `feature`: PSCI_FEATURES knows it.  A call that asks whether there is
+ * a call is not logged: its "no" is no error.
  *
  *      number call      inputs both  feature handler            log
  */
@@ -187,7 +187,7 @@ static uint64_t psci_features(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     return row && row->feature ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }
 
-/* Where to wake up, and with what, is nothing that the host needs. */
+/* The host need not know where the Realm wakes up, and with what value. */
 static uint64_t psci_cpu_suspend(RmmPe *pe, RmmRec *rec,
                                  const uint64_t arg[4])
 {

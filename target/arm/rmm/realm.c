@@ -1,8 +1,8 @@
 /*
  * Realms: create, activate, destroy, find (see realm.h)
  *
- * Lock rule: a new Realm is known to nobody until it stands in Rmm.realms,
- * so REALM_CREATE holds granule locks only.
+ * Lock rule: nobody knows a new Realm until it stands in Rmm.realms, so
+ * REALM_CREATE holds granule locks only.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -300,7 +300,7 @@ uint64_t realm_activate(Rmm *rmm, uint64_t rd)
     return result;
 }
 
-/* From here on nobody finds it; who waits for its lock sees `destroyed`. */
+/* Nobody finds the Realm any more; who waits for its lock sees `destroyed`. */
 static void realm_forget(Rmm *rmm, RmmRealm *realm)
 {
     realm->destroyed = true;

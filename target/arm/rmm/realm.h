@@ -112,8 +112,8 @@ static inline bool realm_may_add_rec(RealmState s)
 }
 
 /*
- * Nothing that the Realm could see may change but by the session: no new
- * page, no RIPAS change, no PSCI completion.
+ * Only the session may change what the Realm can see: there is no new page, no
+ * change of RIPAS, no PSCI completion.
  */
 static inline bool realm_is_frozen(RealmState s)
 {
@@ -131,8 +131,8 @@ static inline bool realm_may_unmap(RealmState s)
 }
 
 /*
- * Pages may be folded to blocks, which have one dirty state for all of them;
- * a session needs one for each, so it finds and gets no blocks.
+ * The host may fold pages to a block.  A block has one dirty state for all its
+ * pages; a session needs one for each page, so there are no blocks then.
  */
 static inline bool realm_may_fold_pages(RealmState s)
 {

@@ -116,9 +116,9 @@ static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
 
 /*
  * False, with the abort in @exit, if the host took the buffer away.  If the
- * Realm made it EMPTY meanwhile, there is nothing for the host to resolve, and
- * no such exit (A5.2.9): as TF-RMM means to, the Realm goes on without what
- * the host answered, and takes an external abort where it looks for it.
+ * Realm made the buffer EMPTY meanwhile, the host has nothing to resolve, and
+ * there is no such exit (A5.2.9).  As TF-RMM means to, the Realm then goes on
+ * without the host's answer, and takes an external abort when it reads it.
  */
 static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
                              RmiRecExit *exit)
@@ -156,7 +156,7 @@ static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
     }
 }
 
-/* The abort that the last exit was, with the host's answer if it has one. */
+/* Finish the abort that the last exit was, with the host's answer, if any. */
 static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
 {
     if (enter->flags & RMI_ENTER_INJECT_SEA ||

@@ -17,9 +17,9 @@
  *   RIPAS     --> RUNNING        REC_ENTER
  *   HOST_CALL --> RUNNING        REC_ENTER
  *
- * REC_DESTROY leads from every state but RUNNING to DESTROYED.  In a Realm
- * that is imported, MIG_IMPORT takes a REC that was just created, OFF or
- * READY, to any state in which it does not run; nothing else happens to it.
+ * REC_DESTROY leads from every state but RUNNING to DESTROYED.  In a Realm in
+ * IMPORT, MIG_IMPORT takes a new REC, OFF or READY, to any state but RUNNING
+ * and DESTROYED; no other call changes its state there.
  *
  * Invariants: a REC that runs has exactly one PE; a REC with a pending call
  * (PSCI, RIPAS, HOST_CALL) does not run, and is not off.

@@ -162,7 +162,7 @@
 
 #define RMI_REC_RUNNABLE            (1ull << 0)
 
-/* Calls of the migration extension: SMC64, OEM service (session.h). */
+/* Calls of the migration extension: SMC64, OEM service (mig-abi.h). */
 #define RMM_MIG_FID_FIRST           0xC3000100u
 #define RMM_MIG_FID_LAST            0xC30001FFu
 

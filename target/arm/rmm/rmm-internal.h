@@ -70,15 +70,17 @@ struct Rmm {
     } while (0)
 
 /*
- * What a call takes away from a Realm it gives to others in three steps:
+ * A call that takes something away from a Realm does so in three steps:
  *
- *   1. with the Realm's lock: the entry changes, RmmOps.tlb_invalidate
- *   2. without any: this, after which no PE reaches what the entry named
- *   3. granules become DELEGATED, the VMID is free, collected pages may leave
+ *   1. With the Realm's lock it changes the entry and calls
+ *      RmmOps.tlb_invalidate.
+ *   2. Without any lock it calls this, after which no PE reaches what the
+ *      entry named.
+ *   3. Granules become DELEGATED, the VMID is free, collected pages may leave.
  *
- * A PE that is to give up its translations may be waiting for a lock, or for
- * somebody who is, so none is held here.  And nobody may have what a PE still
- * reaches, so step 3 is last.
+ * The caller holds no lock in step 2, since a PE that has to drop its
+ * translations may be waiting for a lock, or for a thread that waits for one.
+ * Step 3 is last, since nobody may get what a PE still reaches.
  */
 void rmm_tlb_sync(Rmm *rmm);
 

@@ -88,12 +88,13 @@ typedef struct RmmOps {
                            uint64_t base, uint64_t top);
 
     /*
-     * Complete what this thread began, as DSB does: when this returns, no PE
-     * uses an old translation, be it cached or what a rmm_stage2_walk that is
-     * under way returns.  A PE inside the library need not be waited for, if
-     * it drops what it cached before it is back in its Realm.  Called without
-     * locks; exports of memory by other threads wait for it, so they must hold
-     * nothing that it needs.  May be NULL if tlb_invalidate has done all of it.
+     * Complete what this thread began, as DSB does.  When this returns, no PE
+     * uses an old translation, neither a cached one nor one that a
+     * rmm_stage2_walk under way is about to return.  It need not wait for a PE
+     * inside the library that drops its cached translations before it is back
+     * in its Realm.  Called without locks.  Other threads that export memory
+     * wait for this, so they must hold nothing that it needs.  May be NULL if
+     * tlb_invalidate does all of it.
      */
     void (*tlb_sync)(void *opaque);
 
@@ -122,9 +123,9 @@ typedef struct RmmOps {
 
     /*
      * May be NULL.  True if the PE that calls has a physical interrupt
-     * pending: a long call from a Realm then exits and is called again.  A
-     * machine that has this must not leave the interrupt pending for ever,
-     * since such a call gets nowhere meanwhile.  Called without locks.
+     * pending: a long call from a Realm then exits, and the Realm calls again.
+     * The machine must not leave the interrupt pending for ever, since such a
+     * call makes no progress meanwhile.  Called without locks.
      */
     bool (*interrupt_pending)(void *opaque);
 
@@ -237,9 +238,10 @@ typedef struct RmmSyndrome {
 void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *syndrome);
 
 /*
- * The initial measurement (RIM) of the Realm whose RD is at @rd, for its
- * host to show.  A host can compute it from what it loaded; RMM 1.0 has no
- * call for it.  Returns its size in bytes, or 0 if there is no such Realm.
+ * Write the initial measurement (RIM) of the Realm whose RD is at @rd to @rim,
+ * for its host to show.  RMM 1.0 has no call for it, but a host can compute it
+ * from what it loaded.  Returns its size in bytes, or 0 if there is no such
+ * Realm.
  */
 size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64]);
 

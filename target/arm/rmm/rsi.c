@@ -202,7 +202,7 @@ static uint64_t rsi_token_init(RsiCall *c)
     return RSI_SUCCESS;
 }
 
-/* The Realm sees that nothing was done, and calls again behind the SMC. */
+/* The call did nothing; the Realm sees RSI_INCOMPLETE and calls again. */
 static void exit_interrupted(RmmPe *pe)
 {
     RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };

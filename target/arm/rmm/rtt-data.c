@@ -4,8 +4,8 @@
  * Purpose: the calls that assign pages, take them away, and change what the
  * Realm was promised about an IPA (RMM 1.0, A5.2.2 and A5.4).
  *
- * Invariant: the host alone can only ever bring RIPAS to DESTROYED once the
- * Realm is active.
+ * Invariant: once the Realm is active, the host alone can change a RIPAS to
+ * DESTROYED only.
  *
  * Lock rule: the Realm's lock is held.
  *
@@ -169,11 +169,12 @@ static bool leaf_set_ripas(const RmmRealm *realm, uint64_t *entry, int level,
 }
 
 /*
- * Set RIPAS in the table that holds @base: of whole entries only, as far as
- * @top, the end of the table, or one that may not change.  Returns how far;
- * and in @reachable, that a PE could reach some of it.
- * An entry that has the RIPAS already has to fit like any other, as in
- * TF-RMM; the text lets one pass that begins before @base.
+ * Set the RIPAS of whole entries in the table that holds @base.  It ends at
+ * @top, at the end of the table, or at an entry that may not change, and
+ * returns where.  *@reachable becomes true if a PE could reach some of it.
+ *
+ * As with TF-RMM, an entry that has the RIPAS already has to lie within @base
+ * and @top like any other.  The text lets such an entry begin before @base.
  */
 static uint64_t set_ripas_run(RmmRealm *realm, RttWalk *walk, uint64_t base,
                               uint64_t top, RttRipas ripas,

@@ -57,7 +57,7 @@ _Static_assert(DESC_NS + DESC_OWNERSHIP + DESC_PENDING == DESC_SOFTWARE,
 _Static_assert((DESC_SOFTWARE & DESC_HARDWARE) == 0,
                "software bits are not the hardware's, nor the host's");
 
-/* What of a RAM leaf says only whether it is dirty. */
+/* The bits of a RAM leaf that only say whether it is dirty. */
 #define DESC_DIRTY_STATE (DESC_S2AP_W | DESC_DBM | DESC_PENDING)
 
 /* Invalid entry. */
@@ -78,8 +78,8 @@ static inline void desc_init(uint64_t *entry, uint64_t desc)
 }
 
 /*
- * What replaces @entry is seen by every walker that enters from now on.  On
- * failure, *@old is what stands there now.
+ * Replace @entry, which held *@old, by @desc: every walker that enters from
+ * now on sees @desc.  False, with *@old as it is now, if it held another.
  */
 static inline bool desc_replace(uint64_t *entry, uint64_t *old, uint64_t desc)
 {
@@ -121,7 +121,7 @@ static inline RttRipas desc_ripas(uint64_t desc)
     return desc & 1 ? RTT_RAM : (RttRipas)DESC_RIPAS(desc);
 }
 
-/* Who has what such an entry names: nothing else decides it. */
+/* Who owns the memory that such an entry names: nothing else decides it. */
 static inline RttOwnership ownership_of(RttHipas hipas, RttRipas ripas)
 {
     if (hipas == RTT_ASSIGNED_NS) {
@@ -133,7 +133,7 @@ static inline RttOwnership ownership_of(RttHipas hipas, RttRipas ripas)
     return ripas == RTT_RAM ? RTT_OWNED : RTT_EMPTIED;
 }
 
-/* The bits of it; none if it is nobody's. */
+/* The bits for @ownership; none if nobody owns the memory. */
 static inline uint64_t desc_of_ownership(RttOwnership ownership)
 {
     return ownership == RTT_NOBODYS ? 0 : (uint64_t)ownership << 56;
@@ -198,10 +198,10 @@ static inline uint64_t rtt_entry_base(uint64_t ipa, int level)
 }
 
 /*
- * Change what the RAM leaf at @entry, which held *@desc, says of being
- * dirty, and nothing else of it: one attempt, with *@desc as it stands then.
- * False if it holds another descriptor.  Refused, with *@desc as it was: an
- * entry that is not RAM, and bits that are not dirty state.
+ * Try once to change bits of DESC_DIRTY_STATE in the RAM leaf at @entry, which
+ * held *@desc.  True: *@desc is the new descriptor.  False, with *@desc as it
+ * is now, if the entry held another descriptor.  False, with *@desc as it was,
+ * if the leaf is not RAM, or for other bits.
  */
 static inline bool desc_change_dirty(uint64_t *entry, uint64_t *desc,
                                      int level, uint64_t clear, uint64_t set)
@@ -218,8 +218,8 @@ static inline bool desc_change_dirty(uint64_t *entry, uint64_t *desc,
 
 /*
  * Add @permissions to the RAM leaf at @entry, which held *@desc, as a walker
- * does; never takes any away.  False if it is RAM no more, or if they are
- * others than S2AP[1]: the only one that such a leaf can be without.
+ * does.  It takes none away.  False if the leaf is RAM no more, or for another
+ * permission than S2AP[1], which is the only one that such a leaf may lack.
  */
 static inline bool desc_relax(uint64_t *entry, uint64_t *desc, int level,
                               uint64_t permissions)

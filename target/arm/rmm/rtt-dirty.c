@@ -3,8 +3,8 @@
  *
  * Purpose: what a migration session asks of the tables.
  *
- * Invariant: a page whose contents differ from what was last taken is dirty
- * or PENDING; so what is neither need not be sent again.
+ * Invariant: a page is dirty or PENDING if its contents differ from those that
+ * were last taken.  So a page that is neither need not be sent again.
  *
  * Lock rule: the Realm's lock is held, so tables stand still.  Leaves are
  * changed by compare-and-swap, since walkers make them dirty meanwhile.
@@ -42,9 +42,7 @@ static void table_range(const PageVisitor *v, uint64_t first_ipa, int level,
                        : RTT_ENTRIES;
 }
 
-/*
- * Most pages of a round are clean: for them this is one load and one test.
- */
+/* Most pages are clean in most rounds: each costs one load and one test. */
 static void visit_table(RmmRealm *realm, PageVisitor *v, uint64_t table,
                         int level, uint64_t first_ipa)
 {
@@ -130,8 +128,8 @@ static void count_pages(PageVisitor *v, uint64_t *entry, uint64_t desc,
 }
 
 /*
- * ASSIGNED in @table or below it, but not as a page; whatever its RIPAS, since
- * a block that is EMPTY may become RAM as a whole.
+ * Whether a block is ASSIGNED in @table or below it, with any RIPAS: a block
+ * that is EMPTY may become RAM as a whole.
  */
 static bool table_has_blocks(RmmRealm *realm, uint64_t table, int level)
 {

@@ -83,7 +83,7 @@ void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk)
     walk->pa = walk->desc & DESC_PA;
 }
 
-/* RTT_DESTROY cares for these (RMM 1.0, A5.5.6)... */
+/* A table with such an entry cannot be destroyed (RMM 1.0, A5.5.6). */
 static bool desc_is_live(uint64_t desc, int level)
 {
     RttHipas hipas = desc_hipas(desc, level);
@@ -117,7 +117,7 @@ bool rtt_start_is_live(RmmRealm *realm)
     return false;
 }
 
-/* ...and `top` outputs for ASSIGNED_NS as well (RttSkipNonLiveEntries). */
+/* A `top` output stops at ASSIGNED_NS as well (RttSkipNonLiveEntries). */
 uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk, uint64_t ipa)
 {
     const uint64_t *entry = table_map(realm, walk->table);
@@ -143,7 +143,7 @@ static bool table_place_ok(const RmmRealm *realm, uint64_t ipa, int64_t level)
            ipa % rtt_entry_bytes((int)level - 1) == 0;
 }
 
-/* What entry @i of a table at @level says if its parent said @desc. */
+/* Entry @i of a new table at @level, if the parent's entry was @desc. */
 static uint64_t desc_unfold(uint64_t desc, int level, unsigned i)
 {
     switch (desc_hipas(desc, level - 1)) {
@@ -240,13 +240,13 @@ uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
     return RMI_SUCCESS;
 }
 
-/* An entry without what a walker may change in it. */
+/* The entry without the bits that a walker may change. */
 static uint64_t desc_settled(uint64_t desc, int level)
 {
     return desc_is_ram(desc, level) ? desc & ~DESC_DIRTY_STATE : desc;
 }
 
-/* The entry of the parent that says what @first, the first of a table, says. */
+/* The parent's entry that stands for a whole table which begins with @first. */
 static uint64_t desc_fold(const RmmRealm *realm, uint64_t first, int level)
 {
     switch (desc_hipas(first, level)) {
@@ -260,7 +260,10 @@ static uint64_t desc_fold(const RmmRealm *realm, uint64_t first, int level)
     }
 }
 
-/* All entries of the table at @level say the same, @i for @i. */
+/*
+ * Whether one entry of the parent, *@leaf, can stand for the whole table at
+ * @level.
+ */
 static bool table_is_homogeneous(RmmRealm *realm, uint64_t table, int level,
                                  uint64_t *leaf)
 {

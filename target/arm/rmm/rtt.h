@@ -115,10 +115,11 @@ uint64_t rtt_skip_non_live(RmmRealm *realm, const RttWalk *walk,
                            uint64_t ipa);
 
 /*
- * The RMI calls; each returns the result word.  Outputs are always set.  A
- * granule in @rtt or @data is out of the tables, but PEs and walkers may still
- * know it: the caller releases it after rmm_tlb_sync (and walkers_wait), and
- * waits for rmm_tlb_sync after all calls that take something away.
+ * The RMI calls; each returns the result word and sets all outputs.  The tables
+ * no longer name a granule in @rtt or @data, but PEs and walkers may still know
+ * it.  So the caller calls rmm_tlb_sync (and walkers_wait) before it releases
+ * the granule; it calls rmm_tlb_sync after every call that takes something
+ * away.
  */
 uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
                     int64_t level);
@@ -170,9 +171,9 @@ void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS]);
 /* ---- for migration sessions ---- */
 
 /*
- * Pages are assigned as a block somewhere, which has no dirty state for each
- * of them, and of which none can be dropped: the host has to unfold it before
- * a session starts.
+ * Whether some pages are assigned as a block.  A block has one dirty state for
+ * all its pages, and no page of it can be dropped, so the host has to unfold
+ * it before a session starts.
  */
 bool rtt_has_blocks(RmmRealm *realm);
 

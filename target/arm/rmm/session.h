@@ -28,19 +28,19 @@
  *      key, ciphers, plain contents     ACCEPTED to PAUSED, IMPORTING
  *      abort secret                     OFFERED to STARTED, and FAILED;
  *                                       wiped by COMMIT (session_wipe_abort)
- * 3. The abort secret leaves in FAILED only (in the very call that goes
- *    there, at the earliest), and there is no way from FAILED or to COMMIT
- *    without it: either the destination can run the Realm, or the source
+ * 3. The abort secret leaves in FAILED only, at the earliest in the call
+ *    that goes there.  No edge leads out of FAILED, and COMMIT wipes the
+ *    secret.  So either the destination can run the Realm, or the source
  *    can get it back.
  * 4. The Realm is in IMPORT in OFFERED, IMPORTING and STARTED, and in no
  *    other phase; EXPORT or SYSTEM_OFF in EXPORTING; EXPORT_PAUSED in
  *    PAUSED; EXPORTED in SEALED.
- * 5. `total` bundles of an epoch token are the sum of all stream counters:
- *    nothing is in flight while all streams are locked.
+ * 5. `total` of an epoch token is the sum of all stream counters: nothing
+ *    is in flight while all streams are locked.
  *
- * Lock rule: MigStream.lock of the streams in ascending order, then the
- * Realm's lock (lock.h), never the other way.  A field here changes only
- * with all streams locked (session_lock_all), so whoever holds one stream
+ * Lock rule: a thread takes MigStream.lock of the streams in ascending order,
+ * then the Realm's lock (lock.h), never the other way.  A field here changes
+ * only with all streams locked (session_lock_all), so whoever holds one stream
  * may read it.  Calls that move memory hold one stream each and run in
  * parallel; all other calls hold all.  `failed` is atomic.
  *

@@ -1,8 +1,8 @@
 /*
  * What the platform is made of, as far as the RMM model knows
  *
- * Purpose: the software components of the platform token: the model itself,
- * and the libraries that it signs, seals and encodes with.
+ * Purpose: list the software components of the platform token: the model
+ * itself, and the libraries with which it signs, seals and encodes.
  *
  * Invariant: every measurement is a hash of something that a verifier can
  * have as well:

@@ -14,7 +14,7 @@
  * Invariants:
  * - The platform token names a model as its implementation and no secured
  *   life cycle, so that no verifier takes it for hardware.
- * - Signer of every software component is the platform's key: whoever has it
+ * - The platform's key signs every software component: whoever has the key
  *   vouches for them, since nobody signed a model.
  * - Maps are encoded deterministically (RFC 8949, 4.2): the same claims and
  *   keys give the same bytes.

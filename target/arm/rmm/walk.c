@@ -3,14 +3,14 @@
  *
  * Purpose: rmm_stage2 and rmm_stage2_walk, the path of every TLB miss.
  *
- * Invariants: when a write to a protected IPA is granted, the page is dirty
- * already.  A protected page is always readable and writable; an unprotected
- * one as the host mapped it, never for code, without dirty state, and only
- * as long as the granule is the host's.
+ * Invariants: a page at a protected IPA is dirty before a write to it is
+ * granted, and is always readable and writable.  A page at an unprotected IPA
+ * has the host's permissions, is never executable, has no dirty state, and is
+ * there only as long as the granule is the host's.
  *
- * Lock rule: none is taken.  Table granules stay tables while this thread is
- * counted as a walker (lock.h).  What is returned may be out of date at
- * once; RmmOps.tlb_sync puts that right, as on hardware.
+ * Lock rule: the walker takes no lock.  Table granules stay tables while this
+ * thread is counted as a walker (lock.h).  A result may be out of date at once;
+ * RmmOps.tlb_sync puts that right, as on hardware.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
