@@ -14,11 +14,11 @@
  *    |                     v   |                | for all or part  |
  *    +---RIPAS EMPTY---   block                 +------------------+
  *
- * A block is folded when the Realm has all of its 512 pages: those of images
- * when the Realm is built, others a moment after the last page came, since
- * TLBs are flushed for it.  What needs pages unfolds: a change of RIPAS of a
- * part, taking pages back, and a migration, whose dirty state is one of
- * pages (realm_mmu_unfold_all).
+ * The host folds a block when the Realm has all of its 512 pages: blocks of
+ * images when the Realm is built, others a moment after the last page came,
+ * since TLBs are flushed for it.  The host unfolds a block when it needs the
+ * pages: to change the RIPAS of a part, to take pages back, and for a
+ * migration, which has a dirty state for each page (realm_mmu_unfold_all).
  *
  * Invariants:
  * - Tables are made for IPAs of the board's RAM only, in both halves; so
@@ -27,10 +27,10 @@
  * - Nothing of a Realm's memory is aged, merged or swapped here: a page goes
  *   back to the host when the Realm gives it up, and not before.
  *
- * Lock rule: realm_mmu_lock, after the BQL if both are held.  Functions
- * with "locked" in their comment want it from the caller.  Who holds it waits
- * for no vCPU: what invalidates translations (RmmOps.tlb_sync) runs where all
- * vCPUs are excluded, or before any REC is entered.
+ * Lock rule: realm_mmu_lock, after the BQL if both are held.  The caller of a
+ * function whose comment says "locked" holds it.  A thread that holds it waits
+ * for no vCPU: calls that invalidate translations (RmmOps.tlb_sync) are made
+ * where all vCPUs are excluded, or before any REC is entered.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -64,7 +64,7 @@
 QemuMutex realm_mmu_lock;
 
 static struct {
-    uint64_t extra_used;        /* bytes of extra granules */
+    uint64_t extra_used;        /* bytes of extra granules, from the first */
     uint64_t num_blocks;        /* of RAM, the last perhaps only in part */
     uint16_t *delegated;        /* granules of each that are the RMM's */
     unsigned long *folded;      /* mapped as a block */
@@ -204,7 +204,7 @@ uint64_t realm_mmu_create_tables(uint64_t ipa)
     return create_tables(ipa, read_entry(ipa).level, 3);
 }
 
-/* Where to go on after an RMI result that asks for a deeper table. */
+/* Whether an RMI call wants a table below @level to go on. */
 static bool wants_table(uint64_t result, unsigned *level)
 {
     *level = RMI_INDEX(result);
@@ -260,7 +260,7 @@ static bool fold_table(uint64_t ipa)
 
 /* ---- Blocks of the Realm's own memory ---- */
 
-static void arm_timer(void)
+static void arm_fold_timer(void)
 {
     if (!mmu.timer_armed) {
         mmu.timer_armed = true;
@@ -274,7 +274,7 @@ static void block_grew(uint64_t block)
 {
     if (mmu.delegated[block] == BLOCK_PAGES && !mmu.paged) {
         set_bit(block, mmu.due);
-        arm_timer();
+        arm_fold_timer();
     }
 }
 
@@ -302,7 +302,7 @@ static void fold_exclusive(CPUState *cs, run_on_cpu_data unused)
     mmu.timer_armed = false;
     fold_due(FOLDS_AT_ONCE);
     if (!bitmap_empty(mmu.due, mmu.num_blocks)) {
-        arm_timer();
+        arm_fold_timer();
     }
 }
 
@@ -312,7 +312,7 @@ static void fold_timer_expired(void *unused)
     async_safe_run_on_cpu(first_cpu, fold_exclusive, RUN_ON_CPU_NULL);
 }
 
-static void all_due(void)
+static void mark_all_due(void)
 {
     for (uint64_t block = 0; block < mmu.num_blocks; block++) {
         if (mmu.delegated[block] == BLOCK_PAGES &&
@@ -328,7 +328,7 @@ void realm_mmu_fold_images(void)
 
     /* No vCPU has a REC yet, so nobody has cached anything. */
     assert(!realm_host.recs[0].pa);
-    all_due();
+    mark_all_due();
     fold_due(UINT64_MAX);
 }
 
@@ -337,9 +337,9 @@ void realm_mmu_fold_all(void)
     QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     mmu.paged = false;
-    all_due();
+    mark_all_due();
     if (!bitmap_empty(mmu.due, mmu.num_blocks)) {
-        arm_timer();
+        arm_fold_timer();
     }
 }
 
@@ -363,7 +363,7 @@ bool realm_mmu_unfold_all(void)
 /* ---- What a REC's abort asks for ---- */
 
 /* Locked.  Assign a granule to the protected @ipa, if that has RIPAS RAM. */
-static bool donate(uint64_t ipa)
+static bool donate_page(uint64_t ipa)
 {
     RmmPe pe = { .x = { RMI_DATA_CREATE_UNKNOWN, realm_host.rd, ipa, ipa } };
     Entry entry = read_entry(ipa);
@@ -384,7 +384,7 @@ static bool donate(uint64_t ipa)
 }
 
 /* Locked.  Show the Realm the board's RAM at the unprotected @ipa. */
-static bool lend(uint64_t ipa)
+static bool lend_ram(uint64_t ipa)
 {
     uint64_t block = ROUND_DOWN(ipa, BLOCK_SIZE);
     Entry entry = read_entry(ipa);
@@ -413,9 +413,9 @@ bool realm_mmu_fault(uint64_t ipa)
     QEMU_LOCK_GUARD(&realm_mmu_lock);
 
     if (ipa < shared_bit()) {
-        return is_ram(ipa, REALM_PAGE_SIZE) && donate(ipa);
+        return is_ram(ipa, REALM_PAGE_SIZE) && donate_page(ipa);
     }
-    return realm_mmu_is_lendable(ipa) && lend(ipa);
+    return realm_mmu_is_lendable(ipa) && lend_ram(ipa);
 }
 
 /* ---- What a change of RIPAS takes away; all vCPUs are excluded ---- */
@@ -426,7 +426,7 @@ static bool may_be_empty(uint64_t ipa)
     return ipa >= shared_bit() || !mmu.delegated[block_of(ipa)];
 }
 
-/* Tables of whole blocks in [@base, @top) that say nothing any more. */
+/* Give up tables of whole blocks in [@base, @top) that have no page. */
 static void fold_empty(uint64_t base, uint64_t top)
 {
     for (uint64_t ipa = ROUND_UP(base, BLOCK_SIZE); ipa + BLOCK_SIZE <= top;
@@ -438,8 +438,8 @@ static void fold_empty(uint64_t base, uint64_t top)
 }
 
 /*
- * Take back the granule of the page at @ipa, if it has one.  Returns where to
- * go on; @ipa, if that is for ever here.
+ * Take back the granule of the page at @ipa, if it has one.  Returns the IPA
+ * at which to go on; @ipa itself if the RMM gives nothing back from here on.
  */
 static uint64_t reclaim_page(uint64_t ipa)
 {
@@ -470,7 +470,7 @@ void realm_mmu_reclaim(uint64_t base, uint64_t top)
     fold_empty(base, top);
 }
 
-/* Where to go on after what was mapped at @ipa is gone. */
+/* Unmap what is lent at @ipa.  Returns the IPA at which to go on. */
 static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
 {
     Entry entry = read_entry(ipa);
@@ -503,7 +503,7 @@ void realm_mmu_unlend(uint64_t base, uint64_t top)
     fold_empty(shared_bit() + base, end);
 }
 
-/* Where the board has RAM; what is between its ranges backs nothing. */
+/* Only the board's RAM is backed, not what lies between its ranges. */
 void realm_mmu_discard_shared(uint64_t base, uint64_t top)
 {
     const GArray *ram = realm_host.layout.ram;

@@ -35,8 +35,8 @@ static RealmRec *rec_of(CPUState *cs)
 }
 
 /*
- * Only what the board has as RAM can be the Realm's; what lies beyond is
- * refused, or the tables for it would be without bound.
+ * The Realm gets only what the board has as RAM.  The host rejects what lies
+ * beyond, since there would be no bound to the tables for it.
  */
 static void change_ripas(const RealmRec *rec, RmiRecRun *run)
 {
@@ -79,13 +79,13 @@ static void stop_machine(void)
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
 }
 
-/* Its vCPUs end one after the other, and that is no error. */
+/* The Realm is off.  Its vCPUs end one after the other; that is no error. */
 static bool is_system_off(uint64_t result)
 {
     return result == RMI_RESULT(RMI_ERROR_REALM, 1);
 }
 
-/* A REC that cannot be entered leaves nothing to be run: stop all. */
+/* Enter the REC of @cs, or stop: the Realm cannot go on without it. */
 static void enter_or_stop(CPUState *cs)
 {
     Error *err = NULL;
@@ -172,9 +172,9 @@ static uint64_t abort_ipa(const RmiRecExit *exit)
                      "is gone; the Realm cannot go on"
 
 /*
- * A REC may exit before it has run: the buffer that the answer to its host
- * call goes to was taken away meanwhile (RMM 1.0, B5.3.4).  It needs its page;
- * what the host wants to tell the Realm is in the run page still.
+ * A REC may exit before it has run: the host has taken away the page of the
+ * buffer that the answer to a host call goes to (RMM 1.0, B5.3.4).  The host
+ * maps the page and enters the REC again; its answer is still in the run page.
  */
 bool realm_rec_enter(CPUState *cs, Error **errp)
 {
@@ -199,9 +199,8 @@ bool realm_rec_enter(CPUState *cs, Error **errp)
 }
 
 /*
- * Map what the abort that @run tells of needs.  With RIPAS DESTROYED, the
- * host took the page away and cannot give it back: all that is left is to
- * stop.
+ * Map the page that the abort in @run needs.  With RIPAS DESTROYED the host
+ * took the page away and cannot give it back, so the machine stops.
  */
 static bool handle_abort(CPUState *cs, RmiRecRun *run)
 {

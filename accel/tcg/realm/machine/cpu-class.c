@@ -6,8 +6,8 @@
  * interfaces see nothing of the Realm's registers and memory.
  *
  * How: the class of the machine's CPUs gets copies of its ops tables with a
- * few functions wrapped, before the first CPU is created (design: nothing in
- * the translator is edited).
+ * few functions wrapped, before the first CPU is created.  Nothing in the
+ * translator is edited.
  *
  * Invariants: a TLB entry is made from what stage 2 says at that moment, and
  * is gone before the RMM acts on a change of stage 2 (call.c).
@@ -255,7 +255,7 @@ static bool check_not_asked_for(Object *cpu, const char *feature, Error **errp)
     return true;
 }
 
-/* Refused if the user asked for it with -cpu. */
+/* Hide what Realms do not have; refuse it if the user asked for it. */
 static bool hide_features(Object *cpu, Error **errp)
 {
     for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
@@ -306,7 +306,7 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     arm_realize(dev, errp);
     if (!*errp) {
         drop_gdb_coprocessors(CPU(dev));
-        /* Not what the CPU accesses, but what the monitor shows as its view. */
+        /* The monitor's view of this CPU, not what the CPU accesses. */
         CPU(dev)->as = &address_space_memory;
     }
 }

@@ -9,8 +9,8 @@
  * - Nobody but the owner can read a private key: a file that others may
  *   read is not used, and neither is one of somebody else.
  * - There are both keys, or none and a warning that names file and remedy.
- * - A key is complete or not there: it gets its name when it is written, and
- *   only if no other QEMU has been faster.
+ * - A key file is complete or absent: it gets its name after it was written,
+ *   and only if no other QEMU has been faster.
  *
  * Lock rule: read once under the BQL, and constant after that.
  *
@@ -107,7 +107,7 @@ static bool make_key(const char *path, Error **errp)
     return ok;
 }
 
-/* One that the RMM can use. */
+/* Whether the RMM can use this key. */
 static bool is_key(const uint8_t *der, size_t size)
 {
     CoseKey *key = cose_key_new(der, size);
@@ -220,7 +220,7 @@ static bool file_holds(const char *path, const gnutls_datum_t *wanted)
            size == wanted->size && !memcmp(contents, wanted->data, size);
 }
 
-/* For verifiers; written once, and when the key is another. */
+/* Write platform.pub for verifiers, unless it has this key already. */
 static bool publish_platform_key(const char *folder, Error **errp)
 {
     g_autofree char *path = g_build_filename(folder, "platform.pub", NULL);

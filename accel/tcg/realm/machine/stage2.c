@@ -127,9 +127,9 @@ static G_NORETURN void leave_code(const RealmAccess *a)
 }
 
 /*
- * Nobody is told of an access that is only tried.  A walk of stage 1 is one:
- * if the access that needs it is real, Arm's code reports the abort, with the
- * level at which the walk was.
+ * An access that is only tried takes no exception.  A walk of stage 1 is such
+ * an access: if the access that needs the walk is real, Arm's code reports the
+ * abort, with the level that the walk had reached.
  */
 static bool refuse_access(const RealmAccess *a, RmmFault fault)
 {
@@ -207,7 +207,7 @@ static void set_page(CPUTLBEntryFull *out, const RmmTranslation *found)
     }
 }
 
-/* The host can do something about it, so an access that is tried may ask. */
+/* The host may map something, so it is asked even if access is only tried. */
 static bool host_may_help(RmmFault fault)
 {
     return fault == RMM_FAULT_UNASSIGNED || fault == RMM_FAULT_UNPROTECTED;
