@@ -1,14 +1,14 @@
 /*
  * The stand-in kernel: descriptors, and the table of ioctls
  *
- * Purpose: every ioctl comes through here, and is a row of the table: what it
- * is called, on what kind of descriptor, and in which states of a VM the
- * interface allows it.
+ * Purpose: every ioctl comes through here.  The table has a row for each: its
+ * name, the kind of descriptor, and the states of a VM in which the interface
+ * allows it.
  *
- * Invariants: descriptors are real ones, so that one that is not closed can
- * be counted; what was closed is found by its inode and freed.
+ * Invariants: descriptors are real ones, so that a test can count those that
+ * were not closed.  The double notices by the inode that one was closed.
  *
- * Lock rule: Double.lock covers the list of descriptors; a handler runs with
+ * Lock rule: Double.lock covers the list of descriptors.  A handler runs with
  * the lock of its VM, unless its row says `unlocked`.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -157,7 +157,7 @@ static void file_free(DoubleFile *file)
     g_free(file);
 }
 
-/* A VM lives as long as any descriptor of its. */
+/* Forget closed descriptors.  A VM lives as long as one of its own is open. */
 static void sweep(void)
 {
     for (guint i = 0; i < the_double->files->len; ) {
@@ -172,7 +172,7 @@ static void sweep(void)
     }
 }
 
-/* VMs that nobody has open any more. */
+/* Free VMs of which no descriptor is open any more. */
 static void free_vms(void)
 {
     g_autoptr(GPtrArray) dead = NULL;
@@ -244,7 +244,7 @@ static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
     int ret;
 
     if (!row || !is_here(row)) {
-        /* As arm64's KVM answers on a VM and a vCPU. */
+        /* arm64's KVM returns EINVAL on a VM and a vCPU. */
         return double_forbid(EINVAL, "%s has no such ioctl",
                              the_double->flavour->name);
     }

@@ -1,29 +1,29 @@
 /*
  * A kernel for tests: KVM with Realms, and the machine around it
  *
- * Purpose: stands in for arm64's KVM at the seam where QEMU issues ioctls
- * (kvm_ioctl, kvm_vm_ioctl, kvm_vcpu_ioctl, kvm_device_ioctl), in any of the
- * posted versions, with the RMM library as firmware.  So accel/kvm/realm/
- * runs on any host, and a test sees what it asks of a kernel, changes the
- * answers, and plays the Realm's guest.
+ * Purpose: stand in for arm64's KVM where QEMU makes ioctls (kvm_ioctl,
+ * kvm_vm_ioctl, kvm_vcpu_ioctl, kvm_device_ioctl), in any of the posted
+ * versions, with the RMM library as firmware.  So accel/kvm/realm/ runs on any
+ * host; and a test sees the calls to the kernel, can change the answers, and
+ * plays the Realm's guest.
  *
  *     double_start(&options)               the host boots a kernel
  *     double_machine_create(&m, errp)      what QEMU does before the Realm runs
  *     double_machine_run(errp)             ... and at "cont"
  *     double_guest_write(...)              the Realm does something
  *     double_machine_destroy()             QEMU exits
- *     double_stop()                        all that was there is gone again
+ *     double_stop()                        the host shuts down
  *
  * Invariants:
- * - One host and one machine at a time in a process; after double_stop a new
- *   one may be started.
- * - A call or an argument that the posted interface, or
- *   docs/specs/kvm-arm-realm-migration.rst, forbids fails the test with the
- *   name of the call and the rule, unless double_probing is on.
+ * - A process has one host and one machine at a time.  After double_stop it may
+ *   start another.
+ * - If the posted interface, or docs/specs/kvm-arm-realm-migration.rst, forbids
+ *   a call or an argument, the test fails with the name of the call and the
+ *   rule, unless double_probing is on.
  *
- * Lock rule: functions of this header by one thread; but the double answers
- * ioctls from any thread, and functions of the guest may be called for
- * different vCPUs at once.
+ * Lock rule: one thread calls the functions of this header, but may call those
+ * of the guest for several vCPUs at once, from a thread each.  Any thread may
+ * make ioctls.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -64,16 +64,16 @@ void double_start(const DoubleOptions *options);
 /* Fails the test if anything of a VM is left: descriptors, granules. */
 void double_stop(void);
 
-/* Forbidden calls get an error, instead of failing the test. */
+/* Refuse forbidden calls with an errno, instead of failing the test. */
 void double_probing(bool on);
 
 /* How many ioctls there were. */
 unsigned double_calls(void);
 
 /*
- * Called before an ioctl (@ret is 0: the negative errno that is put there is
- * the answer, and nothing happens) and after it (what is changed is what the
- * caller sees).  NULL: none.
+ * A hook is called before and after each ioctl.  Before, it may put a negative
+ * errno into @ret: then the kernel does nothing and returns it.  After, it may
+ * change the answer that the caller gets.  NULL: no hook.
  */
 typedef struct DoubleCall {
     unsigned number;            /* of this ioctl, from 1 on */
@@ -81,7 +81,7 @@ typedef struct DoubleCall {
     unsigned long request;
     void *arg;
     int ret;
-    bool partly;                /* before: do less than was asked for */
+    bool partly;                /* before: do only a part of the request */
 } DoubleCall;
 
 typedef void DoubleHook(DoubleCall *call, bool after, void *opaque);
@@ -97,7 +97,7 @@ typedef struct DoubleImage {
 #define DOUBLE_MAX_CPUS 4
 
 typedef struct DoubleMachineOptions {
-    RealmConfig config;         /* double_config() is a good start */
+    RealmConfig config;         /* start from double_default_config */
     bool incoming;              /* as with -incoming */
     bool userspace_irqchip;
     DoubleImage images[DOUBLE_MAX_IMAGES];      /* those with a size */
@@ -107,30 +107,31 @@ typedef struct DoubleMachineOptions {
 extern const RealmConfig double_default_config;
 
 /*
- * A machine with images whose bytes double_image_byte tells, before its first
- * run.  False if something failed; it is to be destroyed in either case.
+ * Create a machine that has not run yet, with images; double_image_byte tells
+ * their bytes.  Destroy it also if this has failed.
  */
 bool double_machine_create(const DoubleMachineOptions *options, Error **errp);
 void double_machine_destroy(void);
 uint8_t double_image_byte(uint64_t ipa);
 
-/* "cont" and "stop", for what they do to the Realm. */
+/* Do to the Realm what the commands "cont" and "stop" do. */
 bool double_machine_run(Error **errp);
 void double_machine_stop(void);
 
-/* What QEMU and its devices see of @size bytes of RAM at @ipa. */
+/* The @size bytes of RAM at @ipa, or the tags there, as QEMU's devices see. */
 uint8_t *double_shared(uint64_t ipa, size_t size);
 uint8_t *double_shared_tags(uint64_t ipa);
 
-/* The shared pages that realm_kvm_shared_written told since the last time. */
+/* Count the pages that realm_kvm_shared_written marked, and unmark them. */
 uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
 
 /* Why this machine cannot migrate, or NULL. */
 const Error *double_blocker(void);
 
 /*
- * The kernel's own state of a migration ("none", "accepted", ... as in docs/
- * specs/kvm-arm-realm-migration.rst), whatever it has said; NULL without a VM.
+ * The state of the migration in the kernel ("none", "accepted", ... as in docs/
+ * specs/kvm-arm-realm-migration.rst), even if a hook has changed its answers;
+ * NULL without a VM.
  */
 const char *double_session(void);
 
@@ -147,8 +148,9 @@ typedef enum DoubleOutcome {
 } DoubleOutcome;
 
 /*
- * vCPU @vcpu does it, running as QEMU runs it, conversions of memory
- * included.  @ipa is in the upper half (double_shared_bit) for shared memory.
+ * vCPU @vcpu does what the function says.  It runs as QEMU runs it, and memory
+ * is converted if the vCPU exits for that.  With double_shared_bit set, @ipa is
+ * an address of shared memory.
  */
 uint64_t double_shared_bit(void);
 DoubleOutcome double_guest_read(unsigned vcpu, uint64_t ipa, void *buf,
@@ -160,13 +162,13 @@ DoubleOutcome double_guest_read_tags(unsigned vcpu, uint64_t ipa,
                                      uint8_t *tags, Error **errp);
 DoubleOutcome double_guest_write_tags(unsigned vcpu, uint64_t ipa,
                                       const uint8_t *tags, Error **errp);
-/* RSI_IPA_STATE_SET, until all of the range has changed. */
+/* Call RSI_IPA_STATE_SET until all of the range has changed. */
 DoubleOutcome double_guest_set_ripas(unsigned vcpu, uint64_t base,
                                      uint64_t size, bool ram, Error **errp);
-/* PSCI CPU_ON of another vCPU, which starts at @pc. */
+/* Call PSCI CPU_ON for another vCPU, which starts at @pc. */
 DoubleOutcome double_guest_cpu_on(unsigned vcpu, unsigned target, uint64_t pc,
                                   Error **errp);
-/* Write, and read, register @n (0 to 30). */
+/* Write or read register @n, 0 to 30. */
 DoubleOutcome double_guest_set_register(unsigned vcpu, unsigned n,
                                         uint64_t value, Error **errp);
 DoubleOutcome double_guest_get_register(unsigned vcpu, unsigned n,

@@ -1,8 +1,8 @@
 /*
  * The Realm's guest, as tests play it
  *
- * Purpose: give a vCPU something to do and run it, as QEMU's kvm_cpu_exec
- * does: again after an interruption, and after a conversion of memory.
+ * Purpose: give a vCPU something to do, and run it as QEMU's kvm_cpu_exec does.
+ * It runs again after an interruption, and after a conversion of memory.
  *
  * Lock rule: one thread for a vCPU.
  *
@@ -33,7 +33,7 @@ static bool may_run(unsigned n, Error **errp)
     return true;
 }
 
-/* False: the vCPU cannot go on. */
+/* Returns false if the vCPU cannot go on. */
 static bool handle_exit(CPUState *cs, int ret, Error **errp)
 {
     const struct kvm_run *run = cs->kvm_run;

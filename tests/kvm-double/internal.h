@@ -42,7 +42,7 @@ typedef enum DoubleKind {
 
 typedef struct DoubleVm DoubleVm;
 
-/* A descriptor; it is open while /proc says that @fd is still @inode. */
+/* A descriptor.  It is open as long as @fd has still this @inode. */
 typedef struct DoubleFile {
     DoubleKind kind;
     int fd;
@@ -113,7 +113,7 @@ typedef enum DoubleVmState {
     VM_DEAD,                    /* could not be built */
 } DoubleVmState;
 
-/* KVM's own states of a migration; IMPORTING is also the one after START. */
+/* KVM's own states of a migration; IMPORTING includes IMPORTED. */
 typedef enum DoubleSession {
     SESSION_NONE, SESSION_ACCEPTED, SESSION_EXPORTING, SESSION_PAUSED,
     SESSION_SEALED, SESSION_OFFERED, SESSION_IMPORTING, SESSION_GONE,
@@ -177,12 +177,13 @@ int double_open(DoubleKind kind, DoubleVm *vm, void *object);
 DoubleFile *double_file(int fd);
 
 /*
- * The interface forbids what is being done: fails the test, or is an error
- * while probing; so a handler says `return double_forbid(EINVAL, "...")`.
+ * The interface forbids the current call.  This fails the test; but while
+ * probing, it returns -@error, so a handler says
+ * `return double_forbid(EINVAL, "...")`.
  */
 int double_forbid(int error, const char *rule, ...) G_GNUC_PRINTF(2, 3);
 
-/* The hook wants the handler to do less than it could. */
+/* The hook wants the handler to do only a part of the request. */
 bool double_partly(void);
 
 /* ---- physical.c ---- */
@@ -215,13 +216,13 @@ uint64_t double_rmi(uint64_t out[4], uint64_t fid, const uint64_t *args,
 DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa);
 bool vm_is_private(DoubleVm *vm, uint64_t gpa);
 
-/* Make the tables for @ipa; RMI's result. */
+/* Make the tables for @ipa; returns RMI's result. */
 uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa);
 
 /* RMI call INIT_RIPAS or (with @rec) SET_RIPAS for a range. */
 uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top);
 
-/* A granule for the page at @gpa; 0 if it has one. */
+/* Delegate a granule for the page at @gpa; returns 0 if it has one already. */
 uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa);
 
 /* Assign the page at @gpa with the contents at @source. */
@@ -246,7 +247,7 @@ void host_destroy(DoubleVm *vm);
 void vm_free(DoubleVm *vm);
 void vcpu_free(DoubleVcpu *vcpu);
 
-/* guest_memfd loses the pages of a range, which are private. */
+/* Remove the private pages of a range from guest_memfd. */
 int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size);
 bool vm_is_aligned(uint64_t base, uint64_t size);       /* to host pages */
 bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size);
@@ -270,7 +271,7 @@ void migrate_forget(DoubleVm *vm);
 bool migrate_in(const DoubleVm *vm, unsigned sessions);     /* BIT()s of them */
 bool migrate_may_run(const DoubleVm *vm);
 bool migrate_logs_shared(const DoubleVm *vm);
-/* Nothing of the Realm's memory may change: forbidden, or 0. */
+/* Forbid the current call if the Realm's memory may not change now. */
 int migrate_check_frozen(const DoubleVm *vm);
 
 #endif

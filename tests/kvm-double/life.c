@@ -2,8 +2,8 @@
  * The stand-in kernel: what builds a Realm, in both generations
  *
  * Purpose: the sub-operations of KVM_CAP_ARM_RME (versions 5 to 11), and
- * KVM_ARM_RMI_POPULATE (versions 12 to 15), where the rest happens at the
- * first KVM_RUN.
+ * KVM_ARM_RMI_POPULATE (versions 12 to 15).  In the latter versions the first
+ * KVM_RUN builds the rest (run.c).
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -79,7 +79,7 @@ static bool has_ripas(DoubleVm *vm, uint64_t base, uint64_t size)
     return false;
 }
 
-/* A host page, once. */
+/* Populate one page of the host's size; twice is forbidden. */
 static int populate_page(DoubleVm *vm, uint64_t gpa, const uint8_t *source,
                          bool measure)
 {
@@ -218,7 +218,7 @@ static int check_populate(DoubleVm *vm,
     return 0;
 }
 
-/* Bytes, of which there may be fewer than were asked for; or an errno. */
+/* Returns how many bytes were populated, maybe a part, or a negative errno. */
 static int64_t populate_rmi(DoubleVm *vm,
                             const struct kvm_arm_rmi_populate *args)
 {

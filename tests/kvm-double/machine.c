@@ -1,8 +1,8 @@
 /*
  * The machine around the stand-in kernel
  *
- * Purpose: what kvm-all.c, the virt board and hw/arm/realm/ do to make a
- * Realm's VM, in the same order, with RAM and no device.
+ * Purpose: make a Realm's VM with RAM and no device.  The steps and their order
+ * are those of kvm-all.c, the virt board and hw/arm/realm/.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -103,7 +103,7 @@ uint64_t double_private_bytes(void)
     return st.st_blocks * 512;
 }
 
-/* ---- ioctls of QEMU's own ---- */
+/* ---- ioctls that QEMU itself makes ---- */
 
 #define CALL(fd, request, arg, errp) \
     call(fd, request, #request, (void *)(uintptr_t)(arg), errp)

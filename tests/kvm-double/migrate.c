@@ -4,10 +4,10 @@
  * Purpose: KVM_CAP_ARM_REALM_MIGRATION, KVM_ARM_REALM_MIG_INFO and the steps
  * of KVM_ARM_REALM_MIGRATE, as calls to the RMM's migration extension.
  *
- * Invariants: what is not possible in the session's state is refused before
- * the RMM hears of it: EPERM.  What the RMM refuses leaves everything as it
- * was: EPROTO; but a record that cannot be what the source sealed is the end:
- * EBADMSG.
+ * Invariants: a call that the session's state does not allow is refused
+ * without asking the RMM: EPERM.  A call that the RMM refuses has changed
+ * nothing: EPROTO.  But a record that cannot be what the source sealed ends the
+ * session: EBADMSG.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -151,36 +151,36 @@ int vm_mig_info(DoubleFile *file, void *arg)
 
 typedef struct kvm_arm_realm_migrate Args;
 
-/* For a call that takes or emits the blob. */
-static uint64_t window(const Args *args)
+/* The address at which the RMM finds the caller's blob, or room for one. */
+static uint64_t blob_window(const Args *args)
 {
     return physical_window(0, (const void *)(uintptr_t)args->blob,
                            args->blob_size);
 }
 
-static uint64_t simple(DoubleVm *vm, unsigned mig, Args *args)
+static uint64_t call_rmm(DoubleVm *vm, unsigned mig, Args *args)
 {
     return MIG(vm, NULL, mig);
 }
 
-static uint64_t take(DoubleVm *vm, unsigned mig, Args *args)
+static uint64_t take_blob(DoubleVm *vm, unsigned mig, Args *args)
 {
-    return MIG(vm, NULL, mig, window(args), args->blob_size);
+    return MIG(vm, NULL, mig, blob_window(args), args->blob_size);
 }
 
-static uint64_t emit(DoubleVm *vm, unsigned mig, Args *args)
+static uint64_t emit_blob(DoubleVm *vm, unsigned mig, Args *args)
 {
     uint64_t out[4];
-    uint64_t result = MIG(vm, out, mig, window(args), args->blob_size);
+    uint64_t result = MIG(vm, out, mig, blob_window(args), args->blob_size);
 
     args->blob_size = result ? args->blob_size : out[0];
     return result;
 }
 
-/* Writes to shared memory are logged from here on. */
-static uint64_t begin(DoubleVm *vm, unsigned mig, Args *args)
+/* From this step on, writes to shared memory are logged. */
+static uint64_t begin_session(DoubleVm *vm, unsigned mig, Args *args)
 {
-    uint64_t result = emit(vm, mig, args);
+    uint64_t result = emit_blob(vm, mig, args);
 
     if (!result) {
         vm->next_base = 0;
@@ -191,10 +191,10 @@ static uint64_t begin(DoubleVm *vm, unsigned mig, Args *args)
     return result;
 }
 
-static uint64_t end(DoubleVm *vm, unsigned mig, Args *args)
+static uint64_t end_session(DoubleVm *vm, unsigned mig, Args *args)
 {
-    uint64_t result = args->blob ? take(vm, mig, args)
-                                 : simple(vm, mig, args);
+    uint64_t result = args->blob ? take_blob(vm, mig, args)
+                                 : call_rmm(vm, mig, args);
 
     if (!result) {
         g_hash_table_remove_all(vm->shared_log);
@@ -210,7 +210,7 @@ static bool all_parts_given(const DoubleVm *vm)
 static uint64_t export_realm(DoubleVm *vm, Args *args)
 {
     uint64_t out[4];
-    uint64_t result = MIG(vm, out, MIG_EXPORT_REALM, window(args),
+    uint64_t result = MIG(vm, out, MIG_EXPORT_REALM, blob_window(args),
                           args->blob_size, vm->next_base);
 
     if (!result) {
@@ -226,14 +226,14 @@ static uint64_t export_rec(DoubleVm *vm, Args *args)
     DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus,
                                          args->part - vm->first_rec);
     uint64_t out[4];
-    uint64_t result = MIG(vm, out, MIG_EXPORT_REC, vcpu->rec, window(args),
+    uint64_t result = MIG(vm, out, MIG_EXPORT_REC, vcpu->rec, blob_window(args),
                           args->blob_size);
 
     args->blob_size = result ? args->blob_size : out[0];
     return result;
 }
 
-/* First the Realm's own state and its map, then the RECs. */
+/* The first parts are the Realm's own state and its map, then come the RECs. */
 static uint64_t export_state(DoubleVm *vm, unsigned mig, Args *args)
 {
     uint64_t result;
@@ -252,7 +252,7 @@ static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
     uint64_t out[4], last = UINT64_MAX, result;
 
     while ((result = MIG(vm, out, mig)) != RMI_SUCCESS) {
-        /* Where the map is finer than our tables. */
+        /* The map needs a table that is not there yet. */
         if (RMI_STATUS(result) != RMI_ERROR_RTT || out[0] == last ||
             mmu_create_tables(vm, out[0])) {
             return result;
@@ -269,33 +269,35 @@ typedef struct Step {
     const char *name;
     unsigned mig;
     enum { NO_BLOB, TAKES, GIVES } blob;
-    unsigned sessions;          /* that have it */
+    unsigned sessions;          /* in which it is allowed */
     int after;                  /* the one that it leads to, or SAME */
-    uint64_t (*act)(DoubleVm *vm, unsigned mig, Args *args);
+    uint64_t (*handler)(DoubleVm *vm, unsigned mig, Args *args);
 } Step;
 
-#define STEP(name, mig, blob, sessions, after, act) \
-    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, act }
+#define STEP(name, mig, blob, sessions, after, handler) \
+    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, handler }
 
 static const Step steps[] = {
-    STEP(ACCEPT, MIG_ACCEPT, TAKES, IN(NONE), SESSION_ACCEPTED, take),
+    STEP(ACCEPT, MIG_ACCEPT, TAKES, IN(NONE), SESSION_ACCEPTED, take_blob),
     STEP(BEGIN, MIG_EXPORT_BEGIN, GIVES, IN(ACCEPTED), SESSION_EXPORTING,
-         begin),
+         begin_session),
     STEP(EPOCH, MIG_EXPORT_EPOCH, GIVES, IN(EXPORTING) | IN(PAUSED), SAME,
-         emit),
-    STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED, simple),
+         emit_blob),
+    STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED, call_rmm),
     STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state),
-    STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED), SESSION_SEALED, emit),
+    STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED), SESSION_SEALED,
+         emit_blob),
     STEP(ABORT, MIG_EXPORT_ABORT, NO_BLOB,
-         IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, end),
-    STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE, end),
-    STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, emit),
+         IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, end_session),
+    STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE,
+         end_session),
+    STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, emit_blob),
     STEP(IMPORT, MIG_IMPORT, TAKES, IN(OFFERED) | IN(IMPORTING),
-         SESSION_IMPORTING, take),
+         SESSION_IMPORTING, take_blob),
     STEP(COMMIT, MIG_IMPORT_COMMIT, NO_BLOB, IN(IMPORTING), SESSION_NONE,
          commit),
     STEP(GIVE_UP, MIG_IMPORT_ABORT, GIVES,
-         IN(OFFERED) | IN(IMPORTING) | IN(GONE), SESSION_GONE, emit),
+         IN(OFFERED) | IN(IMPORTING) | IN(GONE), SESSION_GONE, emit_blob),
 };
 
 #undef STEP
@@ -318,7 +320,7 @@ static int check_args(const Step *step, const Args *args)
                                                                    : 0;
 }
 
-/* All others have the states of the VM that they need by their session's. */
+/* OFFER needs an empty Realm.  Other steps need no more than their session. */
 static bool has_contents(const DoubleVm *vm)
 {
     return vm->state == VM_ACTIVE || g_hash_table_size(vm->populated);
@@ -330,7 +332,7 @@ static bool is_next_part(const DoubleVm *vm, unsigned part)
            (part > vm->next_part && all_parts_given(vm));
 }
 
-/* In a KVM_RUN, or one is yet to complete what it left for. */
+/* True if a vCPU is in KVM_RUN, or its next KVM_RUN completes an exit. */
 static bool runs_vcpu(const DoubleVm *vm)
 {
     for (guint i = 0; i < vm->vcpus->len; i++) {
@@ -378,7 +380,7 @@ static int check_recs(DoubleVm *vm)
     return 0;
 }
 
-/* An offer is what makes an empty Realm of a VM. */
+/* The VM of a destination becomes an empty Realm by OFFER. */
 static int make_empty(DoubleVm *vm)
 {
     int ret;
@@ -394,7 +396,7 @@ static int make_empty(DoubleVm *vm)
     return ret;
 }
 
-/* There is none after all: as if it had not been asked for. */
+/* The RMM has refused the offer: the VM is again what it was before. */
 static void unmake_empty(DoubleVm *vm)
 {
     if (the_double->flavour->rme) {
@@ -407,10 +409,10 @@ static void unmake_empty(DoubleVm *vm)
 
 static int do_step(DoubleVm *vm, const Step *step, Args *args)
 {
-    uint64_t result = step->act(vm, step->mig, args);
+    uint64_t result = step->handler(vm, step->mig, args);
     int ret;
 
-    /* Of all arguments only the room is not checked before. */
+    /* check_args has checked all arguments but the size of the buffer. */
     ret = step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT
         ? -ENOSPC
         : migrate_result(result, args->cmd == KVM_ARM_REALM_MIG_IMPORT,
@@ -449,7 +451,7 @@ int vm_migrate(DoubleFile *file, void *arg)
     return ret;
 }
 
-/* The VM ends: a Realm in a session gives nothing back. */
+/* The VM ends: its session has to end first, or the RMM keeps the granules. */
 void migrate_forget(DoubleVm *vm)
 {
     g_autofree void *blob = g_malloc(MIG_MAX_HELLO);

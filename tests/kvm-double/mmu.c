@@ -1,11 +1,11 @@
 /*
  * The stand-in kernel: the host's half of stage 2
  *
- * Purpose: what KVM's MMU does for a Realm, by RMI calls: a private page comes
+ * Purpose: what KVM's MMU does for a Realm, by RMI calls.  A private page comes
  * from the guest_memfd, a shared one from the slot's mapping.
  *
- * Invariants: pages only, never blocks; a granule of a guest_memfd that is
- * delegated is marked there.
+ * Invariants: stage 2 has pages only and never blocks.  A guest_memfd marks
+ * which of its granules are delegated.
  *
  * Lock rule: DoubleVm.lock is held.
  *
@@ -18,7 +18,7 @@
 
 #define LEVEL_BYTES(level) (1ull << (12 + 9 * (3 - (level))))
 
-/* Normal, write-back, always mapped for a write. */
+/* Shared pages are Normal, write-back, and always writable. */
 #define SHARED_ATTRIBUTES (6 << 2 | 1 << 6)
 #define SHARED_WRITABLE (1 << 7)
 
@@ -56,7 +56,7 @@ DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa)
     return NULL;
 }
 
-/* Where there is no attribute, a guest_memfd is private as a whole. */
+/* In a kernel without the attribute, all of a guest_memfd is private. */
 bool vm_is_private(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
@@ -102,7 +102,7 @@ uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top)
         if (RMI_STATUS(result) == RMI_ERROR_RTT && RMI_INDEX(result) < 3) {
             result = create_table(vm, base, RMI_INDEX(result) + 1);
         } else if (RMI_STATUS(result) == RMI_ERROR_RTT && !rec) {
-            base += GRANULE;            /* populated: it is RAM */
+            base += GRANULE;            /* populated, so it is RAM already */
             result = 0;
         } else if (!result) {
             base = out[0];
@@ -172,8 +172,8 @@ uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,
               physical_window(0, source, GRANULE), flags);
 }
 
-/* One granule of a host page; what is not RAM any more is left alone. */
-static bool assign(DoubleVm *vm, uint64_t gpa)
+/* Assign one granule, if it is RAM; false if it is not assigned in the end. */
+static bool assign_granule(DoubleVm *vm, uint64_t gpa)
 {
     Entry entry = read_entry(vm, gpa);
 
@@ -190,7 +190,7 @@ static bool fault_private(DoubleVm *vm, uint64_t gpa)
 
     for (uint64_t at = base; at < base + the_double->page_size;
          at += GRANULE) {
-        if (!assign(vm, at) && at == gpa) {
+        if (!assign_granule(vm, at) && at == gpa) {
             return false;
         }
     }
@@ -248,7 +248,7 @@ bool mmu_fault(DoubleVm *vm, uint64_t ipa)
 
 /* ---- The end ---- */
 
-/* All tables below the entries from @ipa on; pages are gone already. */
+/* Destroy all tables below the entries from @ipa on; no pages are left. */
 static void destroy_tables(DoubleVm *vm, uint64_t ipa, int level,
                            unsigned entries)
 {

@@ -4,12 +4,12 @@
  * Purpose: KVM_ARM_REALM_DIRTY_LOG, KVM_ARM_REALM_EXPORT_PAGES and
  * KVM_ARM_REALM_IMPORT_PAGES.
  *
- * Invariants: a page in the log is told once, private ones until they were
- * exported; a bundle is exported and imported as a whole.  What fails has
- * changed nothing, unless the session is over.
+ * Invariants: reading the log clears it, except for private pages that have not
+ * been exported yet.  A bundle is exported or imported as a whole.  A call that
+ * fails has changed nothing, unless it has ended the session.
  *
- * Lock rule: handlers run with DoubleVm.lock, but for vm_export_pages, which
- * runs for any number of streams at once.
+ * Lock rule: handlers run with DoubleVm.lock.  The exception is
+ * vm_export_pages, which runs for any number of streams at once.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,7 +27,7 @@ static int check_session(const DoubleVm *vm, unsigned sessions)
                            : migrate_in(vm, sessions) ? 0 : -EPERM;
 }
 
-/* Of the protected half: there need not be a slot. */
+/* The range lies in the protected half, with or without a slot. */
 static bool is_protected(const DoubleVm *vm, uint64_t base, uint64_t size)
 {
     uint64_t top = BIT_ULL(vm->ipa_bits - 1);
@@ -90,7 +90,7 @@ static void forget_shared(DoubleVm *vm, uint64_t base, uint64_t size)
     }
 }
 
-/* Runs of the bits in @pages; the log goes on where there is no room. */
+/* Turn the bits of @pages into runs; without room, @log says where it ended. */
 static void fill_runs(Log *log, const unsigned long *pages)
 {
     struct kvm_arm_realm_dirty_run *runs = (void *)(uintptr_t)log->runs;
@@ -177,7 +177,7 @@ static int check_pages(const Pages *args, bool export)
     return export ? check_export(args) : check_import(args);
 }
 
-/* The list as the RMM reads it; 0, or where the first wrong entry is. */
+/* Copy the list as the RMM reads it.  args->done tells a wrong entry. */
 static int copy_list(DoubleVm *vm, Pages *args, uint64_t *list)
 {
     const uint64_t *from = (const uint64_t *)(uintptr_t)args->list;
@@ -221,7 +221,7 @@ int vm_export_pages(DoubleFile *file, void *arg)
                      physical_window(0, (void *)(uintptr_t)args->blob,
                                      args->blob_size), args->blob_size,
                      args->stream);
-    /* All else that the RMM could have against the arguments was checked. */
+    /* All arguments but the size of the buffer were checked before. */
     ret = RMI_STATUS(result) == RMI_ERROR_INPUT
         ? -ENOSPC : migrate_result(result, false, &args->cause);
     if (!ret) {
@@ -232,9 +232,9 @@ int vm_export_pages(DoubleFile *file, void *arg)
     return ret;
 }
 
-/* Tables and a granule for every page; 0 where one was imported before. */
-static int prepare(DoubleVm *vm, const uint64_t *ipas, uint64_t *granules,
-                   size_t n)
+/* Make tables, and a granule for each page: 0 if it was imported before. */
+static int prepare_pages(DoubleVm *vm, const uint64_t *ipas,
+                         uint64_t *granules, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!vm_is_ram(vm, ipas[i], GRANULE)) {
@@ -264,7 +264,7 @@ int vm_import_pages(DoubleFile *file, void *arg)
         return ret;
     }
     n = mig_peek_entries(blob, args->blob_size, ipas);
-    ret = prepare(file->vm, ipas, granules, n);
+    ret = prepare_pages(file->vm, ipas, granules, n);
     if (ret) {
         return ret;
     }

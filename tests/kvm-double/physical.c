@@ -1,8 +1,8 @@
 /*
  * The stand-in kernel: physical memory (see internal.h for the map)
  *
- * Invariants: a granule is delegated exactly while it is used; so the end of
- * a test can count what was forgotten.
+ * Invariants: a granule is delegated only while it is used, so that a test can
+ * count at its end what was not given back.
  *
  * Lock rule: Double.lock covers the allocator; windows belong to a thread.
  *
@@ -84,7 +84,7 @@ static void *op_ns(void *opaque, uint64_t pa, size_t len)
     return NULL;
 }
 
-/* The guest walks for every access: nothing is cached. */
+/* Nothing to flush: run.c walks stage 2 for every access. */
 static void op_tlb(void *opaque, uint16_t vmid, uint64_t base, uint64_t top)
 {
     assert(base < top);
@@ -173,7 +173,7 @@ uint64_t double_rmi(uint64_t out[4], uint64_t fid, const uint64_t *args,
     return pe.x[0];
 }
 
-/* Room for what is aligned to its size. */
+/* Allocate @count granules, aligned to the size of all. */
 static uint64_t take_pool(unsigned count)
 {
     QEMU_LOCK_GUARD(&the_double->lock);

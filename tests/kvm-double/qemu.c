@@ -1,8 +1,9 @@
 /*
  * As much of QEMU as the KVM backend for Realms calls
  *
- * Purpose: the seam where ioctls are issued, which ends in the double; what
- * accel/kvm/realm/board.c does on arm64; and a few answers.
+ * Purpose: the functions with which QEMU makes ioctls: here they end in the
+ * double.  Then what accel/kvm/realm/board.c does on arm64, and a few other
+ * functions of QEMU.
  *
  * Lock rule: realm_kvm_shared and realm_kvm_discard from any thread.
  *
@@ -52,7 +53,7 @@ int kvm_device_ioctl(int fd, unsigned long type, ...)
     SEAM(fd, fd);
 }
 
-/* The size of a host's page is what the double says. */
+/* The double says how large a page of the host is. */
 int __wrap_getpagesize(void);
 int __real_getpagesize(void);
 int __wrap_getpagesize(void)
@@ -60,7 +61,7 @@ int __wrap_getpagesize(void)
     return the_double ? (int)the_double->page_size : __real_getpagesize();
 }
 
-/* ---- In the place of accel/kvm/realm/board.c ---- */
+/* ---- Instead of accel/kvm/realm/board.c and dirty-listener.c ---- */
 
 void *realm_kvm_shared(uint64_t base, uint64_t size)
 {

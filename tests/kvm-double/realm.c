@@ -1,10 +1,11 @@
 /*
  * The stand-in kernel: a Realm and its RECs
  *
- * Purpose: the RMI calls that both generations of the interface end in.
+ * Purpose: create, activate and destroy a Realm and its RECs by RMI calls, for
+ * both generations of the interface.
  *
- * Invariants: what was created is destroyed with the VM, whatever state the
- * Realm is in.
+ * Invariants: all that was created is destroyed with the VM, in whatever state
+ * the Realm is.
  *
  * Lock rule: DoubleVm.lock is held.
  *

@@ -1,15 +1,15 @@
 /*
  * The stand-in kernel: KVM_RUN, and the guest
  *
- * Purpose: enter the REC, let the guest do what guest.c told it to, answer
- * what the kernel can, and leave for what is QEMU's: a change of RIPAS, or a
- * page that is not what its half of the IPA space asks for.
+ * Purpose: enter the REC, and let the guest do what guest.c asked for.  The
+ * kernel answers some exits of the REC itself, and returns to QEMU for the
+ * others: a change of RIPAS, or an access to a page that is in the other half's
+ * state.
  *
- * Invariants: a vCPU without an action is interrupted at once; a change of
- * RIPAS is committed at the next entry of its REC, whatever QEMU did.
+ * Invariants: a vCPU without an action is interrupted at once.  The next entry
+ * of the REC commits a change of RIPAS, whatever QEMU did.
  *
- * Lock rule: a vCPU is run by one thread; DoubleVm.lock is taken for what
- * changes the VM.
+ * Lock rule: one thread runs a vCPU, and takes DoubleVm.lock to change the VM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -54,7 +54,7 @@ static int init_ram(DoubleVm *vm)
     return 0;
 }
 
-/* Whatever fails leaves a Realm that never runs. */
+/* If any of it fails, the Realm never runs. */
 static int first_run(DoubleVm *vm)
 {
     int ret = check_vcpus(vm);
@@ -93,8 +93,8 @@ static int check_runs(DoubleVm *vm)
         : first_run(vm);
 }
 
-/* From here on until leave() it cannot be paused. */
-static int enter(DoubleVcpu *vcpu)
+/* The Realm cannot be paused until leave_vcpu. */
+static int enter_vcpu(DoubleVcpu *vcpu)
 {
     DoubleVm *vm = vcpu->vm;
     QEMU_LOCK_GUARD(&vm->lock);
@@ -104,7 +104,7 @@ static int enter(DoubleVcpu *vcpu)
     return ret;
 }
 
-static void leave(DoubleVcpu *vcpu)
+static void leave_vcpu(DoubleVcpu *vcpu)
 {
     QEMU_LOCK_GUARD(&vcpu->vm->lock);
 
@@ -125,7 +125,7 @@ static int exit_memory_fault(DoubleVcpu *vcpu, uint64_t gpa, uint64_t size,
     return the_double->flavour->fault_is_error ? -EFAULT : 0;
 }
 
-/* A write to a slot with KVM_MEM_READONLY is for QEMU to emulate. */
+/* QEMU emulates a write to a slot with KVM_MEM_READONLY. */
 static int exit_mmio(DoubleVcpu *vcpu, uint64_t gpa)
 {
     struct kvm_run *run = vcpu->kvm_run;
@@ -174,7 +174,7 @@ static void log_shared(DoubleVm *vm, uint64_t ipa)
     }
 }
 
-/* Where the PE finds the page behind @ipa; NULL if it took an exception. */
+/* The page at @ipa, as the PE finds it; NULL if the PE took an exception. */
 static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
                           uint8_t **tags)
 {
@@ -186,7 +186,7 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
                                      write ? RMM_ACCESS_WRITE
                                            : RMM_ACCESS_READ, &found);
 
-    if (fault == RMM_FAULT_GPF) {       /* EL1 takes it, and nobody else */
+    if (fault == RMM_FAULT_GPF) {       /* EL1 takes it, not the RMM */
         finish(vcpu->action, DOUBLE_ABORT);
         return NULL;
     }
@@ -209,7 +209,7 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
     return (uint8_t *)(uintptr_t)slot->region.userspace_addr + gpa;
 }
 
-/* A page of the access, or the exception that it takes. */
+/* Do the part of the access that is in one page, or take its exception. */
 static void do_access(DoubleVcpu *vcpu, GuestAction *a)
 {
     uint64_t offset = a->ipa % GRANULE, n = MIN(a->size, GRANULE - offset);
@@ -257,7 +257,7 @@ static void guest_smc(DoubleVcpu *vcpu, uint64_t fid, uint64_t x1,
     rmm_call(the_double->rmm, pe);
 }
 
-/* As Linux asks: also pages that the host has destroyed. */
+/* As Linux does, ask for pages that the host has destroyed as well. */
 static void do_ripas(DoubleVcpu *vcpu, GuestAction *a)
 {
     RmmPe *pe = &vcpu->pe;
@@ -301,7 +301,7 @@ static void do_register(DoubleVcpu *vcpu, GuestAction *a)
     finish(a, DOUBLE_DONE);
 }
 
-/* The guest runs until it is through, or the REC exits. */
+/* Run the guest until its action is done, or the REC exits. */
 static void run_guest(DoubleVcpu *vcpu)
 {
     static void (*const actions[GUEST_KINDS])(DoubleVcpu *, GuestAction *) = {
@@ -326,7 +326,7 @@ static void run_guest(DoubleVcpu *vcpu)
     }
 }
 
-/* ---- What the REC exited for; 1: enter it again ---- */
+/* ---- Exits of the REC: a handler returns 1 to enter it again ---- */
 
 static int handle_abort(DoubleVcpu *vcpu)
 {
@@ -356,7 +356,7 @@ static int handle_abort(DoubleVcpu *vcpu)
     }
     if (!mmu_fault(vm, ipa)) {
         vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
-        return -EFAULT;         /* RIPAS DESTROYED: it is gone */
+        return -EFAULT;         /* RIPAS is DESTROYED */
     }
     return 1;
 }
@@ -371,7 +371,7 @@ static int handle_ripas(DoubleVcpu *vcpu)
                              exit->ripas_value == RMI_RIPAS_RAM);
 }
 
-/* KVM's PSCI is in the kernel. */
+/* KVM handles PSCI in the kernel. */
 static int handle_psci(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
@@ -409,7 +409,7 @@ static int handle_exit(DoubleVcpu *vcpu)
     }
 }
 
-/* What QEMU had its chance to prepare for. */
+/* Commit the change of RIPAS.  QEMU could prepare for it since the exit. */
 static void commit_ripas(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
@@ -419,7 +419,7 @@ static void commit_ripas(DoubleVcpu *vcpu)
     vcpu->ripas_pending = false;
 }
 
-static int run(DoubleVcpu *vcpu)
+static int run_vcpu(DoubleVcpu *vcpu)
 {
     int ret;
 
@@ -445,12 +445,12 @@ static int run(DoubleVcpu *vcpu)
 int vcpu_run(DoubleFile *file, void *arg)
 {
     DoubleVcpu *vcpu = file->object;
-    int ret = enter(vcpu);
+    int ret = enter_vcpu(vcpu);
 
     vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
     if (!ret) {
-        ret = run(vcpu);
-        leave(vcpu);
+        ret = run_vcpu(vcpu);
+        leave_vcpu(vcpu);
     }
     return ret;
 }

@@ -1,8 +1,8 @@
 /*
  * Three runs of a Realm, for tests that change the answers of the kernel
  *
- * Purpose: runs.h.  The other side of a migration is a process of its own,
- * without hooks: it answers an offer with all records of a migration.
+ * Purpose: see runs.h.  The other side of a migration is a process of its own
+ * and has no hooks.  It answers an offer with all records of a migration.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +30,7 @@ static int servant;                     /* socket */
 static pid_t servant_pid;
 static const RealmBackendOps *ops;
 
-/* The pauses of what is tried again would add up. */
+/* Without this, the pauses before ioctls are repeated would add up. */
 void __wrap_g_usleep(gulong microseconds);
 void __wrap_g_usleep(gulong microseconds)
 {
@@ -191,15 +191,6 @@ static void records_free(Records *r)
     g_array_unref(r->are_memory);
 }
 
-static bool add(Records *r, bool memory, const void *buf, ssize_t size)
-{
-    if (size > 0) {
-        g_ptr_array_add(r->blobs, g_bytes_new(buf, size));
-        g_array_append_val(r->are_memory, memory);
-    }
-    return size >= 0;
-}
-
 static void send_all(int fd, const void *buf, size_t size)
 {
     g_assert_cmpint(qemu_write_full(fd, buf, size), ==, size);
@@ -245,13 +236,23 @@ typedef struct Round {
     Records *records;
 } Round;
 
-static bool collect(Round *r, Error **errp)
+/* Keep the record in the buffer; @size is 0 without one, or -1: an error. */
+static bool add_record(Round *r, bool memory, ssize_t size)
+{
+    if (size > 0) {
+        g_ptr_array_add(r->records->blobs, g_bytes_new(r->buf, size));
+        g_array_append_val(r->records->are_memory, memory);
+    }
+    return size >= 0;
+}
+
+static bool collect_dirty(Round *r, Error **errp)
 {
     return ops->collect_dirty(r->pages, errp) >= 0;
 }
 
-/* All pages of the round, a few in each bundle. */
-static bool export(Round *r, bool *any, Error **errp)
+/* Export all pages of the round, a few in each bundle. */
+static bool export_pages(Round *r, bool *any, Error **errp)
 {
     uint64_t num = double_default_config.ram_size / REALM_PAGE_SIZE;
     uint64_t list[4], at = 0;
@@ -268,7 +269,7 @@ static bool export(Round *r, bool *any, Error **errp)
             return true;
         }
         size = ops->export_memory(list, n, r->buf, &exported, errp);
-        if (!add(r->records, true, r->buf, size)) {
+        if (!add_record(r, true, size)) {
             return false;
         }
         *any |= size > 0;
@@ -279,10 +280,9 @@ static bool round_of(Round *r, Error **errp)
 {
     bool any;
 
-    return export(r, &any, errp) &&
-           (!any || add(r->records, false, r->buf,
-                        ops->export_epoch(r->buf, errp))) &&
-           collect(r, errp);
+    return export_pages(r, &any, errp) &&
+           (!any || add_record(r, false, ops->export_epoch(r->buf, errp))) &&
+           collect_dirty(r, errp);
 }
 
 static bool export_states(Round *r, Error **errp)
@@ -292,7 +292,7 @@ static bool export_states(Round *r, Error **errp)
 
     do {
         size = ops->export_state(part++, r->buf, errp);
-        if (!add(r->records, false, r->buf, size)) {
+        if (!add_record(r, false, size)) {
             return false;
         }
     } while (size > 0);
@@ -305,12 +305,12 @@ static bool last_round(Round *r, Error **errp)
 
     double_machine_stop();
     return realm_kvm_sync_shared(errp) && ops->pause(errp) &&
-           round_of(r, errp) && export(r, &any, errp) &&
+           round_of(r, errp) && export_pages(r, &any, errp) &&
            export_states(r, errp) &&
-           add(r->records, false, r->buf, ops->export_start(r->buf, errp));
+           add_record(r, false, ops->export_start(r->buf, errp));
 }
 
-/* Shared pages that were written are told, and no others. */
+/* QEMU learns of @pages shared pages that were written, and of no others. */
 static bool sync_shared(unsigned pages, Error **errp)
 {
     if (!realm_kvm_sync_shared(errp)) {
@@ -325,17 +325,18 @@ static bool export_realm(Round *r, GBytes *offer, Error **errp)
 {
     return ops->accept(g_bytes_get_data(offer, NULL), g_bytes_get_size(offer),
                        errp) &&
-           add(r->records, false, r->buf, ops->export_begin(r->buf, errp)) &&
-           collect(r, errp) && round_of(r, errp) && writes_pages(100, errp) &&
+           add_record(r, false, ops->export_begin(r->buf, errp)) &&
+           collect_dirty(r, errp) && round_of(r, errp) &&
+           writes_pages(100, errp) &&
            writes(alias(SHARED), 70, errp) && sync_shared(1, errp) &&
            sync_shared(0, errp) && round_of(r, errp) &&
            writes(page_at(0), 100, errp) && last_round(r, errp);
 }
 
-/* Offers of destinations that nobody needs */
+/* Offers of destinations that will never get a Realm. */
 static GBytes *the_offer, *the_other_offer;
 
-/* A first migration that is given up; the other side's process has none. */
+/* Start a migration and give it up.  The other side's process does not. */
 static bool gives_up(Round *r, Error **errp)
 {
     GBytes *offer = the_other_offer;
@@ -359,7 +360,7 @@ static bool start_source(Error **errp)
            shares(true, errp) && writes(alias(SHARED), 7, errp);
 }
 
-/* Tags of shared pages, both ways. */
+/* Write tags of shared pages and read them back. */
 static bool copies_tags(Error **errp)
 {
     uint8_t tags[3 * 128], back[3 * 128];
@@ -393,8 +394,9 @@ static void round_free(Round *r)
 }
 
 /*
- * Whatever the kernel has said, QEMU's phase is what the kernel did.  Of a
- * record that failed for now the kernel would take another; QEMU does not.
+ * QEMU's phase follows what the kernel did, even if its answers were changed.
+ * After a record that failed with a temporary error, the kernel would accept
+ * another one; QEMU's session is over.
  */
 static void check_phase(void)
 {
@@ -410,7 +412,7 @@ static void check_phase(void)
     }
 }
 
-/* A source whose migration failed runs on, or the destination has it. */
+/* The migration has failed: the Realm runs on, or the destination has it. */
 static void check_runs_on(void)
 {
     uint64_t value = 0, more = 0x55;
@@ -489,7 +491,7 @@ static bool import_record(bool memory, GBytes *blob, Error **errp)
                   : ops->import(data, size, errp);
 }
 
-/* All that the other side answers to @offer; the rest of it is read. */
+/* Import the other side's answer to @offer.  After an error, only read it. */
 static bool import_all(GBytes *offer, Error **errp)
 {
     uint32_t n;
@@ -508,7 +510,7 @@ static bool import_all(GBytes *offer, Error **errp)
     return ok;
 }
 
-/* Unless the kernel has committed, and then said what makes no sense. */
+/* If the kernel has committed in spite of the error, the Realm runs here. */
 static void check_gives_back(void)
 {
     RealmMigrationLimits limits;
@@ -597,9 +599,12 @@ void runs_init(void)
 {
     int sockets[2];
 
-    signal(SIGPIPE, SIG_IGN);           /* send_all tells that it died */
+    signal(SIGPIPE, SIG_IGN);           /* send_all notices that it died */
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), ==, 0);
-    /* A child has the allocator's locks as they are: QEMU's thread starts. */
+    /*
+     * The RCU thread of QEMU is starting, and may hold a lock of the allocator.
+     * A child would inherit the lock and wait for it forever.
+     */
     drain_call_rcu();
     servant_pid = fork();
     if (servant_pid == 0) {
@@ -643,7 +648,7 @@ static unsigned count_descriptors(void)
     return n;
 }
 
-/* By lines, into a buffer that does not move the heap. */
+/* Count lines, with a buffer that is not in the heap. */
 static unsigned count_mappings(void)
 {
     static char buf[256 * KiB];
@@ -660,7 +665,7 @@ static unsigned count_mappings(void)
     return n;
 }
 
-/* What QEMU frees when no reader can have it any more is not left. */
+/* First wait for QEMU to free what it frees by RCU. */
 static Left count_left(void)
 {
     drain_call_rcu();

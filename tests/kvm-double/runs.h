@@ -1,10 +1,10 @@
 /*
  * Three runs of a Realm, for tests that change the answers of the kernel
  *
- * Purpose: a whole life, the source's half of a migration, and the
- * destination's, each from the start of the kernel to its end.  A run ends
- * well only if the Realm's memory is what it has to be; whatever happens,
- * nothing is left of it.
+ * Purpose: a whole life of a Realm, the source's half of a migration, and the
+ * destination's half, each from the start of the kernel to its end.  A run
+ * succeeds only if the Realm's memory has the right contents.  However it ends,
+ * it leaves nothing behind.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@ typedef struct Run {
     const char *kernel;
     size_t page_size;
     bool (*go)(const struct Run *run, Error **errp);
-    DoubleHook *hook;           /* from the start to what undoes a failure */
+    DoubleHook *hook;           /* off again before a failure is undone */
     void *opaque;
 } Run;
 
@@ -27,12 +27,16 @@ bool run_source(const Run *run, Error **errp);
 bool run_destination(const Run *run, Error **errp);
 
 /*
- * Starts the process that is the other side of a migration; before threads.
- * At the end of @run, its descriptors, mappings and allocations have to be
- * those of its beginning, if @count.
+ * Start and end the process that is the other side of a migration.  It has to
+ * start before any thread does.
  */
 void runs_init(void);
 void runs_end(void);
+
+/*
+ * Do @run.  If @count, the process must not have more descriptors, mappings or
+ * bytes allocated at its end than at its start.
+ */
 bool run_counted(const Run *run, bool count, Error **errp);
 
 #endif

@@ -2,7 +2,7 @@
  * The stand-in kernel: memory tags that the host may see
  *
  * Purpose: KVM_ARM_MTE_COPY_TAGS as mainline has it, and
- * KVM_ARM_COPY_TAGS_LIST, which keeps off what the RMM has.
+ * KVM_ARM_COPY_TAGS_LIST, which refuses pages that the RMM has.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -13,7 +13,7 @@
 #include "qemu/cutils.h"
 #include "internal.h"
 
-/* The tags of the page at @gpa, which is not secret; or NULL. */
+/* The tags of the shared page at @gpa, or NULL if it has none. */
 static uint8_t *tags_at(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
@@ -34,8 +34,8 @@ static bool logs_dirty(DoubleVm *vm)
     return false;
 }
 
-static int check(DoubleVm *vm, uint64_t flags, const void *reserved,
-                 size_t size)
+static int check_flags(DoubleVm *vm, uint64_t flags, const void *reserved,
+                       size_t size)
 {
     if (flags > KVM_ARM_TAGS_FROM_GUEST || !buffer_is_zero(reserved, size)) {
         return double_forbid(EINVAL, "a known direction, and reserved is "
@@ -48,7 +48,7 @@ static int check(DoubleVm *vm, uint64_t flags, const void *reserved,
            (logs_dirty(vm) || migrate_logs_shared(vm)) ? -EBUSY : 0;
 }
 
-/* One tag a byte here. */
+/* KVM_ARM_MTE_COPY_TAGS has one tag in a byte. */
 static void copy_unpacked(uint8_t *tags, uint8_t *bytes, bool to_guest)
 {
     for (size_t i = 0; i < RMM_TAG_BYTES; i++) {
@@ -65,8 +65,8 @@ int vm_copy_tags(DoubleFile *file, void *arg)
 {
     const struct kvm_arm_copy_mte_tags *args = arg;
     uint64_t length = args->length, at;
-    int ret = check(file->vm, args->flags, args->reserved,
-                    sizeof(args->reserved));
+    int ret = check_flags(file->vm, args->flags, args->reserved,
+                          sizeof(args->reserved));
 
     if (ret) {
         return ret;
@@ -118,8 +118,8 @@ int vm_copy_tags_list(DoubleFile *file, void *arg)
     const uint64_t *list = (const uint64_t *)(uintptr_t)args->list;
     uint8_t *buf = (uint8_t *)(uintptr_t)args->tags;
     uint32_t count = double_partly() ? MIN(args->count, 1) : args->count;
-    int ret = check(file->vm, args->flags, args->reserved,
-                    sizeof(args->reserved)) ?: check_list(args);
+    int ret = check_flags(file->vm, args->flags, args->reserved,
+                          sizeof(args->reserved)) ?: check_list(args);
 
     for (args->done = 0; !ret && args->done < count; ) {
         ret = copy_page(file->vm, list[args->done], buf,

@@ -1,8 +1,8 @@
 /*
  * What QEMU's KVM code asks about Realms (accel/kvm/realm/hook.c)
  *
- * Purpose: the answers for a machine that is no Realm, and for Realms of both
- * generations.
+ * Purpose: check the answers for a machine that is not a Realm, and for Realms
+ * of both generations.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -110,7 +110,7 @@ static void test_rmi(void)
     end();
 }
 
-/* The VM is asked, which has less than the system. */
+/* The answer is the VM's, which has fewer extensions than the system. */
 static void test_extensions(void)
 {
     int result = -1;

@@ -1,11 +1,11 @@
 /*
  * A kernel that fails, at every call in turn
  *
- * Purpose: the n-th ioctl of a run is interrupted, is to be tried again once
- * or for ever, is busy, has no memory, or does only a part of what was asked
- * for; for every n and all three runs (runs.h).  What the interface says is
- * to be tried again, or went only partly, ends well; what else fails, ends in
- * an error that names the ioctl, or well; nothing is left of it in any case.
+ * Purpose: make the n-th ioctl of a run fail, for each n and all three runs
+ * (runs.h).  It returns EINTR, EAGAIN once or always, EBUSY or ENOMEM, or does
+ * only a part of the request.  After EINTR, a single EAGAIN or a part the run
+ * has to succeed.  After another failure it has to succeed, or to end with an
+ * error that names the ioctl.  It leaves nothing behind in any case.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

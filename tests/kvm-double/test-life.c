@@ -1,8 +1,8 @@
 /*
  * A Realm's life on KVM, in all posted versions of the interface
  *
- * Purpose: the KVM backend against the stand-in kernel, which fails the test
- * at a call that the version's interface forbids.
+ * Purpose: run the KVM backend on the stand-in kernel.  A call that the
+ * version's interface forbids fails the test.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ static const char *const versions[] = {
 
 static const size_t page_sizes[] = { 4 * KiB, 16 * KiB, 64 * KiB };
 
-/* Adjacent, overlapping, out of order, and not whole pages. */
+/* The images are adjacent, overlapping, out of order, or not whole pages. */
 static DoubleMachineOptions machine_options(void)
 {
     return (DoubleMachineOptions) {
@@ -141,7 +141,7 @@ static void watch(DoubleCall *call, bool after, void *opaque)
     }
 }
 
-/* From behind the search for the interface on. */
+/* Watch the calls, but not those that search for the interface. */
 static void create_and_watch(void)
 {
     g_assert_true(double_machine_create(&the_options, &error_abort));
@@ -172,7 +172,7 @@ static void test_runs(void)
     for_all(runs);
 }
 
-/* Nothing private is in QEMU's memory, nor are the images any more. */
+/* QEMU's memory has nothing private, and no longer the images. */
 static void secret(const char *version, size_t page_size)
 {
     start(version, page_size);
@@ -187,7 +187,7 @@ static void test_secret(void)
     for_all(secret);
 }
 
-/* Memory moves to the other half and back, without what was in it. */
+/* Memory moves to the other half and back, and loses its contents each time. */
 static void converts(const char *version, size_t page_size)
 {
     uint64_t page = BASE + 0x100000, size = 64 * KiB;
@@ -219,7 +219,7 @@ static void test_converts(void)
     for_all(converts);
 }
 
-/* A vCPU meets a page of the other half: KVM_EXIT_MEMORY_FAULT for it. */
+/* A vCPU accesses a page by its address in the wrong half: it is converted. */
 static void mismatch(const char *version, size_t page_size)
 {
     uint64_t page = BASE + 0x100000;
@@ -384,7 +384,7 @@ static void test_asked_abi(void)
     end();
 }
 
-/* What versions 12 to 15 have no way to set. */
+/* Versions 12 to 15 have no way to set these properties. */
 static void test_rmi_properties(void)
 {
     for (size_t v = 4; v < ARRAY_SIZE(versions); v++) {
@@ -443,7 +443,7 @@ static void test_blocker(void)
     }
 }
 
-/* A Realm without migration=on, on a kernel that could. */
+/* A Realm without migration=on, on a kernel that can migrate Realms. */
 static void test_not_migratable(void)
 {
     DoubleOptions options = { "v14", .migration = true };
@@ -462,7 +462,7 @@ static void test_not_migratable(void)
     end();
 }
 
-/* Ranges that a kernel could name in KVM_EXIT_MEMORY_FAULT. */
+/* A kernel could name these bad ranges in KVM_EXIT_MEMORY_FAULT. */
 static void test_bad_ranges(void)
 {
     static const struct {
@@ -490,7 +490,7 @@ static void test_bad_ranges(void)
     end();
 }
 
-/* A page of the Realm's is less than one of the host's. */
+/* The range is a page of the Realm, which is smaller than the host's. */
 static void test_small_range(void)
 {
     Error *err = NULL;

@@ -1,14 +1,14 @@
 /*
  * Realms that migrate from one kernel to another
  *
- * Purpose: migration/realm/ and the KVM backend, on two stand-in kernels in
- * two processes, with a socket between them.  The guest writes to private and
- * shared memory, and to tags, while it migrates; the destination has to have
- * all of it, or the source has its Realm back.
+ * Purpose: run migration/realm/ and the KVM backend on two stand-in kernels, in
+ * two processes with a socket between them.  The guest writes to private and
+ * shared memory, and to tags, while it migrates.  In the end the destination
+ * has to have all of it, or the source has to have its Realm back.
  *
- * The stream has a byte before each piece, as QEMU's has a header: devices of
- * the setup, a part of the "realm" section, a page of shared RAM (in the
- * place of QEMU's "ram" section), devices, the end.
+ * The stream has a byte before each piece, as QEMU's has a header.  Pieces are:
+ * devices of the setup, a part of the "realm" section, a page of shared RAM
+ * (instead of QEMU's "ram" section), devices, the end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -104,7 +104,7 @@ static void guest_writes(unsigned page)
     }
 }
 
-/* As Linux does with its bounce buffers. */
+/* Share pages, as Linux does for its bounce buffers. */
 static void guest_shares(void)
 {
     uint64_t base = page_ipa(PAGES - SHARED_PAGES) & ~double_shared_bit();
@@ -197,7 +197,7 @@ static void *get_blob(uint32_t *size)
 
 /* ---- Both sides ---- */
 
-/* The generations' defaults differ, so the first is told the second's. */
+/* The generations have different defaults: set the second's for the first. */
 static RealmConfig make_config(const char *kernel)
 {
     RealmConfig config = double_default_config;
@@ -248,8 +248,8 @@ static const SaveVMHandlers *handlers(void)
 }
 
 /*
- * The destination answers beside the stream.  An end of that is an error, as
- * for the thread that reads QEMU's return path.
+ * The destination's answer does not come in the stream.  If this connection
+ * ends, it is an error, as it is for the thread that reads QEMU's return path.
  */
 static void look_for_answer(void)
 {
@@ -272,7 +272,7 @@ static void accept_offer(void)
     g_assert_true(ops->accept(offer, size, &error_abort));
 }
 
-/* A page that QEMU's "ram" section would send, with its tags. */
+/* Send a page with its tags, as QEMU's "ram" section would. */
 static void send_shared(QEMUFile *f, uint64_t offset)
 {
     uint64_t gpa = double_default_config.ram_base + offset;
@@ -287,7 +287,7 @@ static void send_shared(QEMUFile *f, uint64_t offset)
     }
 }
 
-/* What was written since, as the backend tells; first all of it. */
+/* Send the shared pages that were written since the last time; first all. */
 static unsigned sync_shared(QEMUFile *f, bool first)
 {
     const RealmConfig *config = &double_default_config;
@@ -332,7 +332,7 @@ static void setup(QEMUFile *f)
     sync_shared(f, true);
 }
 
-/* Fewer pages each time.  False if the destination was gone by then. */
+/* Write fewer pages each time.  Returns false if the destination has gone. */
 static bool rounds(QEMUFile *f)
 {
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -370,7 +370,7 @@ static void finish(QEMUFile *f, bool ok)
     handlers()->save_cleanup(NULL);
 }
 
-/* It may have been stopped. */
+/* The machine may have been stopped, so start it first. */
 static void runs_on(void)
 {
     g_assert_true(double_machine_run(&error_abort));
@@ -408,7 +408,7 @@ static void take_back(void)
     g_assert_cmpint(ops->phase(), ==, REALM_PHASE_HERE);
 }
 
-/* How far the source comes before it notices damage, is time's. */
+/* It depends on timing how far the source comes before it notices damage. */
 static void source_ends(QEMUFile *f, bool ok)
 {
     ok = ok && complete(f);
@@ -502,7 +502,7 @@ static bool load_shared(QEMUFile *f)
     return !qemu_file_get_error(f);
 }
 
-/* As if a bit of a bundle had changed on the way. */
+/* Change a bit of a bundle, as if it had changed on the way. */
 static void damage(DoubleCall *call, bool after, void *unused)
 {
     if (!after && call->request == KVM_ARM_REALM_IMPORT_PAGES) {
@@ -512,7 +512,7 @@ static void damage(DoubleCall *call, bool after, void *unused)
     }
 }
 
-/* True at the end of a stream that was loaded. */
+/* Returns true if the whole stream was loaded. */
 static bool load(QEMUFile *f)
 {
     unsigned parts = 0;
@@ -554,7 +554,7 @@ static bool load(QEMUFile *f)
     }
 }
 
-/* This side will never run it, and the source gets the proof. */
+/* Give up: the source gets the proof that this side will never run it. */
 static void give_back(void)
 {
     RealmMigrationLimits limits;

@@ -1,11 +1,11 @@
 /*
  * The stand-in kernel forbids what the interface forbids
  *
- * Purpose: a test of the double itself: calls out of order, and arguments
- * that no version allows, are refused.  With double_probing each is an errno;
- * without, it is the end of the test that made it.  A migration goes on after
- * each refusal, so that it has changed nothing.  Numbers, sizes and what each
- * state accepts are compared with docs/specs/kvm-arm-realm-migration.rst.
+ * Purpose: test the double itself.  It has to refuse calls out of order, and
+ * arguments that no version allows: with double_probing by an errno, without it
+ * by failing the test.  A migration goes on after each refusal, so the refused
+ * call has changed nothing.  Numbers, sizes and what each state accepts are
+ * compared with docs/specs/kvm-arm-realm-migration.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -147,7 +147,7 @@ typedef union MigArgs {
     struct kvm_memory_attributes a;
 } MigArgs;
 
-/* Made in the middle of a migration, which goes on as if it had not been. */
+/* A call in the middle of a migration, which goes on as if without it. */
 typedef struct Strict {
     const char *claim;
     int error;                  /* 0: it is allowed */
@@ -465,8 +465,8 @@ static void add_migration(void)
 /* ---- The text of the specification ---- */
 
 /*
- * What KVM itself answers, without the RMM, is here read from the document:
- * the numbers and sizes of ioctls, and what each state accepts.
+ * These tests read from the document what KVM answers without the RMM: the
+ * numbers and sizes of ioctls, and what each state accepts.
  */
 static char *specification(void)
 {
@@ -537,8 +537,9 @@ static const State states[] = {
 };
 
 /*
- * Each call as it would be made, for where it is refused; and in a form that
- * does nothing, with its error, for where it is accepted (NO_SUCH: none).
+ * A call in two forms.  The usual one is for the states that refuse it.  The
+ * other does nothing, has this error, and is for the states that accept the
+ * call (NO_SUCH: there is none).
  */
 #define NO_SUCH INT_MAX
 
@@ -577,7 +578,7 @@ static const struct {
       { "", E2BIG, NULL, 0, 0, IMPORT(TOO_LARGE) } },
 };
 
-/* The row of @state in "States", without what is in brackets. */
+/* The row of @state in the table "States", without text in brackets. */
 static char *row_of(const char *text, const char *state)
 {
     g_autofree char *form = g_strdup_printf(
@@ -669,7 +670,7 @@ static int mig_step(uint32_t cmd)
     return vm_call(KVM_ARM_REALM_MIGRATE, &args);
 }
 
-/* A Realm without the capability, which can also not be had later. */
+/* A Realm without the capability, which cannot be enabled later. */
 static void test_not_enabled(void)
 {
     struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };

@@ -1,10 +1,11 @@
 /*
  * Memory tags that migrate with their pages, with KVM (target/arm/page-tags/)
  *
- * Purpose: of an ordinary VM, by KVM_ARM_MTE_COPY_TAGS, with its one tag a
- * byte, its partial results, its EBUSY and its pages of the host; and of the
- * shared memory of a Realm, whose private memory keeps its tags to itself.
- * What has no tags to migrate is left alone, and what cannot is refused.
+ * Purpose: test tags of an ordinary VM and of a Realm's shared memory.  The
+ * former need KVM_ARM_MTE_COPY_TAGS, with one tag in a byte, partial results,
+ * EBUSY, and pages of the host's size.  In a Realm, tags of private memory must
+ * stay private.  A machine without tags is left alone, and one that cannot
+ * migrate its tags is refused.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -60,7 +61,7 @@ static RAMBlock *registered[PAGE_TAGS_MAX_BLOCKS];
 static unsigned num_registered;
 static int property;            /* page-tags */
 
-/* Whatever a vCPU of the double is asked for, as an Arm CPU it is this. */
+/* The Arm CPU that every vCPU of the double is cast to. */
 Object *__wrap_object_dynamic_cast(Object *obj, const char *name);
 Object *__wrap_object_dynamic_cast(Object *obj, const char *name)
 {
@@ -190,7 +191,7 @@ static bool read_tags(unsigned page, unsigned pages, uint8_t *tags,
                      errp);
 }
 
-/* Runs of any length, of which most begin and end inside of a host page. */
+/* Runs of any length; most begin and end in the middle of a host page. */
 static void for_runs(bool (*act)(unsigned page, unsigned pages, uint8_t *tags,
                                  Error **errp), uint8_t *tags)
 {
@@ -296,7 +297,7 @@ static void test_invalid_results(void)
     }
 }
 
-/* Not memory, or nothing of this VM's. */
+/* The range is not memory, or the VM has no slot for it. */
 static void test_no_memory(void)
 {
     uint8_t tags[2 * BYTES];
@@ -321,7 +322,7 @@ static void test_ordinary_ram(void)
 
 /* ---- Whether a machine with tags can migrate ---- */
 
-/* As QEMU asks when it makes the first vCPU; else upstream's blocker comes. */
+/* QEMU asks this for the first vCPU; if not, upstream's blocker is added. */
 static void test_property(void)
 {
     static const bool migrates[ON_OFF_AUTO__MAX] = {
@@ -387,7 +388,7 @@ static void end_realm(void)
     shown_twice = false;
 }
 
-/* @n pages have tag @tag, by the guest's own stores. */
+/* The guest stores tag @tag to @n pages. */
 static void guest_tags(uint64_t ipa, unsigned n, unsigned tag)
 {
     uint8_t tags[BYTES];
@@ -424,7 +425,7 @@ static void run_realm(const char *version, size_t size)
     guest_tags(shared_ipa(SHARED), 16, 9);
 }
 
-/* Tags of 64 pages are asked for, of which 16 are private, and 16 shared. */
+/* Copy the tags of 64 pages, of which 16 are private, and 16 shared. */
 static void check_realm(const char *version, size_t size)
 {
     uint8_t tags[64 * BYTES];
@@ -465,7 +466,7 @@ static void only_lists(DoubleCall *call, bool after, void *calls)
     *(unsigned *)calls += after;
 }
 
-/* And goes on where the kernel has stopped. */
+/* Copying goes on where the kernel has stopped. */
 static void test_realm_call(void)
 {
     uint8_t tags[16 * BYTES] = { 0 };
@@ -489,7 +490,7 @@ static void test_realm_migrates(void)
     end_realm();
 }
 
-/* What keeps it from migrating, the Realm itself says, not upstream's MTE. */
+/* Only the Realm's own blocker counts, not upstream's for MTE. */
 static void test_realm_that_does_not_migrate(void)
 {
     start_realm("v15", 4 * KiB, false);
@@ -497,7 +498,7 @@ static void test_realm_that_does_not_migrate(void)
     end_realm();
 }
 
-/* Devices see RAM at the shared address, too. */
+/* Devices see RAM at the shared address as well. */
 static void test_realm_ram(void)
 {
     start_realm("v15", 4 * KiB, true);
@@ -507,7 +508,7 @@ static void test_realm_ram(void)
     end_realm();
 }
 
-/* Its tag memory is RAM, and its CPUs' is private. */
+/* Under TCG, shared tags are ordinary RAM, and private ones are in bundles. */
 static void test_realm_without_kvm(void)
 {
     kvm_allowed = false;

@@ -1,8 +1,8 @@
 /*
  * The stand-in kernel: VMs, vCPUs, memory slots and attributes
  *
- * Purpose: what KVM has for every VM, with what the series for Realms changes
- * of it.
+ * Purpose: the ioctls that KVM has for every VM, with the changes of the series
+ * for Realms.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -88,7 +88,7 @@ int system_create_vm(DoubleFile *file, void *arg)
 
 /* ---- Capabilities ---- */
 
-/* v14, "Restrict KVM capabilities", as far as anyone asks. */
+/* A Realm's VM: v14, "Restrict KVM capabilities", as far as anyone asks. */
 static int realm_extension(unsigned extension)
 {
     const DoubleFlavour *f = the_double->flavour;
@@ -113,7 +113,7 @@ static int realm_extension(unsigned extension)
     }
 }
 
-/* What mainline has under the numbers that Realms had in some version. */
+/* Other VMs: mainline uses numbers that the series once had for Realms. */
 static int other_extension(unsigned extension)
 {
     switch (extension) {
@@ -247,7 +247,7 @@ int vcpu_init(DoubleFile *file, void *arg)
     return 0;
 }
 
-/* Where in struct kvm_regs the register @id is; -1 if a Realm has it not. */
+/* 0 to 30: X register; 31: the PC; -1: no register that a Realm's host sets. */
 static int register_index(uint64_t id)
 {
     const uint64_t core = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE;
@@ -470,7 +470,7 @@ int vm_set_attributes(DoubleFile *file, void *arg)
     return 0;
 }
 
-/* The RMM has a granule of the host page at @offset of guest_memfd. */
+/* The RMM has some granule of the host page at @offset of guest_memfd. */
 static bool is_delegated(const DoubleGmem *gmem, uint64_t offset)
 {
     unsigned long first = offset / GRANULE;
