@@ -8,7 +8,7 @@
 #include "qemu/osdep.h"
 #include "flow.h"
 
-/* A destination is the same machine as the source's calls find elsewhere. */
+/* A destination refuses the calls of a source, and they change nothing. */
 static void is_no_source(Machine *m)
 {
     const RealmPhase before = yes(m, PHASE)->value;
@@ -28,7 +28,7 @@ static void is_no_source(Machine *m)
     phase_is(m, before);
 }
 
-/* This is wherever the session has not come to its end. */
+/* Until the session has come to its end, nothing runs here. */
 static void is_not_there_yet(Machine *m)
 {
     no(m, START);
@@ -109,7 +109,7 @@ static void nothing_is_imported_without_an_offer(void)
 
 /* ---- What is final ---- */
 
-/* Nothing of a session goes on, also not @blob, which was good. */
+/* The session is over: it refuses even @blob, which is a good record. */
 static void is_dead(Machine *m, const GByteArray *blob)
 {
     no(m, IMPORT, .blob = blob);
@@ -120,7 +120,7 @@ static void is_dead(Machine *m, const GByteArray *blob)
     phase_is(m, REALM_PHASE_FAILED);
 }
 
-/* It never runs, and says so as often as it is asked. */
+/* The Realm never runs here, and the abort token can be had again. */
 static void gives_up(Machine *m, const GByteArray *blob)
 {
     const Answer *token = yes(m, IMPORT_ABORT), *again;
@@ -151,7 +151,7 @@ static void memory_waits_for_the_session(void)
     is_over(p->destination, begin->blob);
 }
 
-/* Whether or not the RMM was asked */
+/* Whether or not the backend asks the RMM. */
 static void an_empty_record_is_final(void)
 {
     g_autoptr(Pair) p = pair_new();

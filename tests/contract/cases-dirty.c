@@ -10,7 +10,7 @@
 
 #define PAGES (CONTRACT_RAM_SIZE / REALM_PAGE_SIZE)
 
-/* Pages are all that are assigned, and counted. */
+/* The bitmap and the count have to say @pages. */
 static const GByteArray *collect(Machine *m, int64_t pages)
 {
     const Answer *dirty = yes(m, COLLECT_DIRTY);
@@ -59,7 +59,7 @@ static void the_first_round_has_every_page_and_no_other(void)
         g_assert_true(bit(bits, NUMBER_OF(2, i)));
         g_assert_true(bit(bits, PAGES - 1 - i));
     }
-    collect(p->source, 3 * CHUNK_PAGES);        /* owed still */
+    collect(p->source, 3 * CHUNK_PAGES);        /* not exported yet */
 }
 
 static void a_page_written_after_its_export_is_in_the_next_round(void)
@@ -145,7 +145,7 @@ static void memory_that_owes_nothing_is_left_out(void)
 {
     g_autoptr(Pair) p = second_epoch();
 
-    /* Clean; never assigned; written, but not collected since */
+    /* A clean page; one never assigned; one written but not collected. */
     guest_writes(p->source, PAGE_OF(2, 4), 1);
     export(p->source, page_numbers(3, NUMBER_OF(2, 2), NUMBER_OF(9, 0),
                                    NUMBER_OF(2, 4)), 0);

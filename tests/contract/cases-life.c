@@ -16,7 +16,7 @@ static Machine *new_machine(void)
     return loaded_machine("machine", &(ContractSetup) { 0 });
 }
 
-/* The Realm is as if nothing but its RAM had been declared. */
+/* Only the RAM is RAM, whatever else was asked for. */
 static void runs_as_declared(Machine *m)
 {
     yes(m, START);
@@ -73,7 +73,7 @@ static void ripas_is_of_whole_pages(void)
     runs_as_declared(m);
 }
 
-/* The smallest piece is the host's page, which is 4 KiB under TCG. */
+/* The unit is the host's page, which is 4 KiB under TCG. */
 static void ripas_is_of_whole_pages_of_the_host(void)
 {
     g_autoptr(Machine) m = new_machine();
@@ -282,7 +282,7 @@ static void limits_are_within_reason(void)
     g_assert_cmpint(after->value, ==, before->value);
 }
 
-/* What the kernel's interface does not tell is in the list of `alike`. */
+/* `alike` lists what the kernel's interface does not tell. */
 static void what_is_told_of_a_realm(void)
 {
     g_autoptr(Machine) m = new_machine();

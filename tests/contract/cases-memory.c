@@ -7,7 +7,7 @@
 #include "qemu/osdep.h"
 #include "flow.h"
 
-/* A fault is served as a write: what comes next needs the host no more. */
+/* The host maps a page for writing at the first fault, also of a read. */
 static void a_fault_on_a_protected_page_is_served_as_a_write(void)
 {
     g_autoptr(Machine) m = running_machine("machine");
@@ -47,7 +47,7 @@ static void halves_are_apart(void)
     guest_reads(m, page, 1);
 }
 
-/* No guest does this, and it costs a page where attributes tell halves. */
+/* No real guest does this: kernels with attributes discard the page. */
 static void a_private_page_met_in_the_shared_half(void)
 {
     g_autoptr(Machine) m = running_machine("machine");
@@ -90,7 +90,7 @@ static void ripas_of_the_guest_may_be_set_to_what_it_is(void)
     access_fails(m, PAGE_OF(5, 0), CONTRACT_ABORT);
 }
 
-/* A host with larger pages can neither take it back nor give it. */
+/* A host with larger pages can neither take back nor give a granule. */
 static void a_granule_changes_its_ripas_where_hosts_have_such_pages(void)
 {
     g_autoptr(Machine) m = running_machine("machine");
@@ -113,7 +113,7 @@ static void all_of_ram_may_become_empty_and_ram_again(void)
     guest_reads(m, CONTRACT_RAM_TOP - 8, 0);
 }
 
-/* Nothing is declared there, so it is EMPTY: an abort, not an exit. */
+/* No RAM was declared there, so it is EMPTY: an abort, not an exit. */
 static void outside_of_ram_protected_memory_aborts(void)
 {
     g_autoptr(Machine) m = running_machine("machine");
@@ -153,13 +153,13 @@ static void a_shared_mapping_that_is_read_only_is_not_written(void)
     g_assert_false(got->ok);
     g_assert_cmpint(got->value, ==, CONTRACT_HOST);
     guest_reads(m, SHARED(CONTRACT_ROM_BASE), CONTRACT_ROM_WORD);
-    /* Nor before it was read */
+    /* Nor is it written before it was read. */
     got = ask(m, GUEST_WRITE, SHARED(CONTRACT_ROM_BASE + CONTRACT_ROM_SIZE - 8),
               1);
     g_assert_false(got->ok);
     g_assert_cmpint(got->value, ==, CONTRACT_HOST);
     guest_reads(m, SHARED(CONTRACT_ROM_BASE + CONTRACT_ROM_SIZE - 8), 0);
-    /* And in the protected half there is nothing of it. */
+    /* And the protected half has nothing there. */
     access_fails(m, CONTRACT_ROM_BASE, CONTRACT_ABORT);
 }
 

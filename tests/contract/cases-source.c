@@ -75,7 +75,7 @@ typedef enum State {
     NEW, RUNNING, ACCEPTED, EXPORTING, PAUSED, COMPLETE, SEALED, BACK, STATES
 } State;
 
-/* Calls that are tried, and the states that have them. */
+/* The calls to try, and the states that allow them. */
 #define IN(state) (1u << (state))
 #define SESSION (IN(EXPORTING) | IN(PAUSED) | IN(COMPLETE))
 
@@ -106,8 +106,8 @@ static const struct {
 };
 
 /*
- * A memory bundle of another Realm, and an offer of another machine; made once,
- * since nobody takes them.
+ * A memory bundle of another Realm, and an offer of another machine.  They are
+ * made once, because every machine refuses them.
  */
 typedef struct Strange {
     Pair *pair;
@@ -145,7 +145,7 @@ static void come_back(Pair *p)
     p->destination = waiting_machine("destination");
 }
 
-/* One step from the state before @state to it. */
+/* Take the step to @state from the state before it. */
 static void step_to(Pair *p, State state)
 {
     switch (state) {
@@ -191,7 +191,7 @@ static const RealmPhase phases[STATES] = {
     [SEALED] = REALM_PHASE_SEALED, [BACK] = REALM_PHASE_HERE,
 };
 
-/* All that does not belong into @state is refused, and changes nothing. */
+/* Calls that @state does not allow are refused, and change nothing. */
 static void try_all(Machine *m, State state)
 {
     const Strange *s = strange();
@@ -208,7 +208,7 @@ static void try_all(Machine *m, State state)
     phase_is(m, phases[state]);
 }
 
-/* From @state, the Realm moves as if nothing had happened. */
+/* From @state, the migration goes on as if nothing had happened. */
 static void goes_on(Pair *p, State state)
 {
     for (State s = state + 1; s <= COMPLETE; s++) {

@@ -1,8 +1,8 @@
 /*
  * The contract of RealmBackendOps: any call at any time
  *
- * Purpose: a long row of calls that a generator draws, the same for every
- * backend: whatever they answer, the transcripts are equal.
+ * Purpose: make a long sequence of random calls, the same for every backend.
+ * Whatever the answers are, the transcripts have to be equal.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@ typedef struct Walk {
     unsigned part[2];
 } Walk;
 
-/* Those that a session needs come often enough to have one. */
+/* Calls that a session needs are in here often, so that there is one. */
 static const ContractCall source_calls[] = {
     CALL_ACCEPT, CALL_ACCEPT, CALL_EXPORT_BEGIN, CALL_EXPORT_BEGIN,
     CALL_COLLECT_DIRTY, CALL_COLLECT_DIRTY, CALL_EXPORT_MEMORY,
@@ -114,7 +114,7 @@ static void touch(Walk *w)
     }
 }
 
-/* A vCPU that has not been stopped may run, or not: no backend knows. */
+/* A backend does not know whether a vCPU runs that was not stopped. */
 static ContractCall source_call(Walk *w, bool running)
 {
     ContractCall call;

@@ -1,7 +1,7 @@
 /*
  * The contract of RealmBackendOps: the test program
  *
- * Purpose: every case as a test of its own, in the order of its file.
+ * Purpose: make a test of each case, in the order of the files.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,7 +33,7 @@ int contract_main(int argc, char **argv, const ContractHarness *harness,
     const char *path = getenv("CONTRACT_TRANSCRIPT");
     int status;
 
-    signal(SIGPIPE, SIG_IGN);           /* machine.c tells who died */
+    signal(SIGPIPE, SIG_IGN);           /* machine.c says who died */
     g_test_init(&argc, &argv, NULL);
     g_test_set_nonfatal_assertions();
     machine_init(harness);

@@ -1,22 +1,22 @@
 /*
  * The contract of RealmBackendOps: what a harness supplies
  *
- * Purpose: one suite of cases (cases-*.c) for every backend.  A case runs in
- * the test's process; each machine that it starts is a process of its own,
- * forked before anything of QEMU is initialised, and calls the ops when it is
- * asked (servant.c).  What differs between backends is how a machine comes
- * up, and how a guest's access is made: a harness.
+ * Purpose: run one suite of cases (cases-*.c) on every backend.  A case runs in
+ * the test's process.  Each machine that it starts is a process of its own,
+ * forked before anything of QEMU is initialised; it calls the ops on request
+ * (servant.c).  Backends differ in how a machine comes up, and in how a guest
+ * accesses memory: a harness does that.
  *
  *     cases-*.c --> machine.c  ==socket==>  servant.c --> RealmBackendOps
  *                      |                        |
  *                      v                        v
  *                  transcript              ContractHarness
  *
- * Invariants: cases know neither backend; every call and its outcome is a
- * line of the transcript, which is the same for all backends but for what
- * `alike` lists.
+ * Invariants: a case does not know the backend.  Every call, with its outcome,
+ * is a line of the transcript.  All backends have the same transcript, but for
+ * the exceptions that `alike` lists.
  *
- * Lock rule: the servant has the BQL all the time; no vCPU ever runs.
+ * Lock rule: the servant holds the BQL all the time, and no vCPU ever runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,8 +26,8 @@
 #include "system/realm-backend.h"
 
 /*
- * Every machine: addresses and RAM as the virt board has them; two vCPUs, the
- * second one off; and something read-only that is not RAM.
+ * Every machine has addresses and RAM like the virt board's, two vCPUs of which
+ * the second one is off, and a ROM outside of RAM.
  */
 #define CONTRACT_IPA_BITS 41            /* the shared bit is 40 */
 #define CONTRACT_RAM_BASE (1ull << 30)
@@ -38,7 +38,7 @@
 #define CONTRACT_ROM_SIZE 0x10000ull
 #define CONTRACT_ROM_WORD 0x1122334455667788ull /* at its start */
 
-/* What is populated, converted and discarded at once on the largest host. */
+/* The page size of the host with the largest pages. */
 #define CONTRACT_CHUNK    0x10000ull
 
 typedef struct ContractSetup {
@@ -46,7 +46,7 @@ typedef struct ContractSetup {
     bool fixed;                 /* was created with migration=off */
 } ContractSetup;
 
-/* What a guest's access comes to. */
+/* How an access of the guest ends. */
 typedef enum ContractOutcome {
     CONTRACT_DONE,
     CONTRACT_ABORT,             /* the Realm takes an external abort */
@@ -60,40 +60,40 @@ typedef struct ContractAccess {
     uint64_t ipa;
     bool write;
     uint64_t value;             /* in, or out */
-    unsigned faults;            /* out: had to be mapped by the host first */
+    unsigned faults;            /* out: how often the host had to map it */
 } ContractAccess;
 
 typedef struct ContractHarness {
     const char *name;
 
     /*
-     * Start a machine in this process; exits with a message if that fails.
-     * Its RAM has been declared with init_ripas.
+     * Start a machine in this process, and declare its RAM with init_ripas.
+     * Exits with a message on failure.
      */
     void (*start)(const ContractSetup *setup);
     const RealmBackendOps *(*ops)(void);
     const RealmConfig *(*config)(void);
 
     /*
-     * The ops allowed the machine to run, so its vCPUs do for a moment.  May
-     * be NULL.
+     * Let the vCPUs run for a moment, after the ops have allowed the machine
+     * to run.  May be NULL.
      */
     void (*ran)(void);
 
-    /* The host's view of RAM: what the Realm sees in its shared half. */
+    /* The host's memory that the Realm sees in its shared half. */
     uint8_t *(*shared_ram)(void);
 
     ContractOutcome (*access)(ContractAccess *access);
 
     /*
-     * The guest asks for [@base, @top) to be RAM, or EMPTY; as far as
-     * *@reached it is.  False if the RMM refused the call itself.
+     * The guest asks for [@base, @top) to become RAM, or EMPTY.  *@reached is
+     * the end of the part that has.  Returns false if the RMM refused the call.
      */
     bool (*set_ripas)(uint64_t base, uint64_t top, bool ram,
                       uint64_t *reached);
 } ContractHarness;
 
-/* The test program; @variant names this one among those of its harness. */
+/* main() of a test program; @variant is its name in test paths. */
 int contract_main(int argc, char **argv, const ContractHarness *harness,
                   const char *variant);
 

@@ -1,7 +1,7 @@
 /*
  * The contract of RealmBackendOps: steps that many cases share
  *
- * Purpose: flow.h.
+ * Purpose: see flow.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

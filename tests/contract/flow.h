@@ -1,7 +1,7 @@
 /*
  * The contract of RealmBackendOps: steps that many cases share
  *
- * Purpose: a Realm that runs; a migration, step by step.
+ * Purpose: make a Realm that runs, and migrate it step by step.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,18 +36,18 @@ Machine *running_machine(const char *name);
 /* One that waits for a migration. */
 Machine *waiting_machine(const char *name);
 
-/* An access of the Realm's has this result. */
+/* Make the guest access memory, and check the result. */
 void guest_reads(Machine *m, uint64_t ipa, uint64_t value);
 void guest_writes(Machine *m, uint64_t ipa, uint64_t value);
 void access_fails(Machine *m, uint64_t ipa, ContractOutcome outcome);
 
-/* The Realm has touched all pages of a chunk; the first word of each is 0. */
+/* Make the guest read all pages of a chunk for the first time: they are 0. */
 void touch_chunk(Machine *m, unsigned chunk);
 
-/* Where the Realm is. */
+/* Check where the Realm is. */
 void phase_is(Machine *m, RealmPhase phase);
 
-/* The Realm runs: page 8 of the image is written and read. */
+/* Check that the Realm runs: it writes and reads page 8 of the image. */
 void works(Machine *m);
 
 typedef struct Pair {
@@ -59,23 +59,23 @@ Pair *pair_new(void);
 void pair_free(Pair *p);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pair, pair_free)
 
-/* The destination's offer is accepted. */
+/* The source accepts the destination's offer. */
 void pair_bind(Pair *p);
-/* The session is open on both sides, before any page. */
+/* Open the session on both sides. */
 void pair_begin(Pair *p);
-/* Collect, export and import; how many pages. */
+/* Collect, export and import; returns how many pages. */
 unsigned pair_round(Pair *p);
-/* Export and import what @bitmap has. */
+/* Export and import the pages of @bitmap. */
 unsigned pair_pages(Pair *p, const GByteArray *bitmap);
 void pair_epoch(Pair *p);
 void pair_pause(Pair *p);
-/* All parts; they are imported unless @keep gets them. */
+/* Export and import all parts of the state. */
 void pair_state(Pair *p);
-/* From a bound pair to where only the start token is missing. */
+/* Migrate a bound pair until only the start token is missing. */
 void pair_until_start(Pair *p);
-/* The token is imported and committed, and the Realm runs there. */
+/* Import the start token and commit: the Realm runs at the destination. */
 void pair_start(Pair *p);
-/* From pair_new to a Realm that runs at the destination. */
+/* Do all of it, from pair_new to a Realm that runs at the destination. */
 void pair_migrate(Pair *p);
 
 /* A list of page numbers for EXPORT_MEMORY; the caller unrefs it. */

@@ -1,13 +1,13 @@
 /*
  * The contract of RealmBackendOps: the KVM backend, on a kernel that stands in
  *
- * Purpose: a machine of tests/kvm-double/, of the version of KVM's interface
- * and with the host's page size that the command line names:
+ * Purpose: start a machine of tests/kvm-double/.  The command line names the
+ * version of KVM's interface, and the size of the host's pages:
  *
  *     test-contract-kvm VERSION KIB
  *
- * Invariants: what the interface forbids is an error here and not the end of
- * the test: cases make calls out of order, and the kernel has to refuse.
+ * Invariants: a call that the interface forbids returns an error and does not
+ * end the test, because cases make calls out of order.
  *
  * Lock rule: contract.h.
  *

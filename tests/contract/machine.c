@@ -1,7 +1,7 @@
 /*
  * The contract of RealmBackendOps: machines, as a case sees them
  *
- * Purpose and invariants: machine.h.
+ * Purpose and invariants: see machine.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -47,7 +47,7 @@ static void answer_free(void *opaque)
     g_free(answer);
 }
 
-/* What QEMU prints is no TAP. */
+/* QEMU's own output must not get into the TAP on stdout. */
 G_NORETURN static void child(int fd, const ContractSetup *setup)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -81,7 +81,7 @@ void machine_free(Machine *m)
 {
     int status = 0;
 
-    shutdown(m->fd, SHUT_RDWR);     /* others inherited it */
+    shutdown(m->fd, SHUT_RDWR);     /* later machines have inherited it */
     close(m->fd);
     waitpid(m->pid, &status, 0);
     if (status) {
@@ -133,8 +133,8 @@ static bool receive_answer(Machine *m, Answer *answer)
            receive(m, answer->blob->data, head.blob_size);
 }
 
-/* Once for each machine: what follows would all fail as well. */
-static void died(Machine *m, ContractCall call)
+/* Fail once for each machine: all its later calls fail as well. */
+static void machine_died(Machine *m, ContractCall call)
 {
     if (!m->dead) {
         g_test_message("the %s died: %s", m->name, contract_call_name(call));
@@ -151,7 +151,7 @@ const Answer *machine_ask(Machine *m, ContractCall call, const Args *args)
     g_ptr_array_add(m->answers, answer);
     if (m->dead || !send_request(m, call, args) ||
         !receive_answer(m, answer)) {
-        died(m, call);
+        machine_died(m, call);
         answer->ok = false;
         g_free(answer->error);
         answer->error = g_strdup("the machine died");

@@ -3,7 +3,7 @@
  *
  * Purpose: start machines, make calls, and expect success or a refusal.
  *
- * Invariants: what an answer holds lives as long as its machine.
+ * Invariants: an answer lives as long as its machine.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,7 +32,7 @@ Machine *machine_new(const char *name, const ContractSetup *setup);
 void machine_free(Machine *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Machine, machine_free)
 
-/* ask: make a call; yes: it succeeds; no: it is refused, with an error. */
+/* Make a call.  With yes it has to succeed, with no to fail with an error. */
 const Answer *machine_ask(Machine *m, ContractCall call, const Args *args);
 const Answer *machine_yes(Machine *m, ContractCall call, const Args *args);
 const Answer *machine_no(Machine *m, ContractCall call, const Args *args);
@@ -50,7 +50,7 @@ const Answer *machine_no(Machine *m, ContractCall call, const Args *args);
 
 void machine_init(const ContractHarness *harness);
 
-/* transcript.c: a line for each call of the case that began last. */
+/* transcript.c: write a line for each call. */
 void transcript_open(const char *path);
 void transcript_begin(const char *name);
 void transcript_add(const char *machine, ContractCall call, const Args *args,

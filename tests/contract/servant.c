@@ -1,10 +1,10 @@
 /*
  * The contract of RealmBackendOps: a machine's process
  *
- * Purpose: make the calls that the test's process asks for.
+ * Purpose: make the calls that the test's process requests.
  *
- * Invariants: a buffer that an op fills has exactly the size that the seam
- * promises: what is behind it stays as it was.
+ * Invariants: a buffer for an op has exactly the size that RealmBackendOps
+ * promises, and the servant checks the bytes behind it.
  *
  * Lock rule: contract.h.
  *
@@ -153,7 +153,7 @@ static void serve_emitting(Serving *s, ContractCall call)
     }
 }
 
-static bool take(Serving *s, ContractCall call)
+static bool serve_taking(Serving *s, ContractCall call)
 {
     const RealmBackendOps *ops = s->ops;
 
@@ -255,7 +255,7 @@ static void serve_call(Serving *s, ContractCall call)
     case CALL_HOST_READ ... CALL_GUEST_RIPAS:
         return serve_machine(s, call);
     default:
-        s->answer.ok = take(s, call);
+        s->answer.ok = serve_taking(s, call);
     }
 }
 
@@ -297,7 +297,7 @@ static bool serve_request(int fd, const ContractHarness *harness)
     if (!read_all(fd, &request, sizeof(request))) {
         return false;
     }
-    /* Exactly as large as it is said to be, for sanitizers. */
+    /* An allocation of exactly this size, so that sanitizers see overruns. */
     s.blob = blob = g_malloc(request.blob_size);
     s.blob_size = request.blob_size;
     if (!read_all(fd, blob, request.blob_size)) {

@@ -1,10 +1,10 @@
 /*
  * The contract of RealmBackendOps: the transcript
  *
- * Purpose: one line for each call: who made it, with what, and what came of
- * it, in a form that backends have in common.  Blobs are opaque, so of one
- * there is only that it is there; what a message
- * quotes from the layer below is left out ("detail").
+ * Purpose: write one line for each call: the machine, the arguments and the
+ * outcome, in a form that backends have in common.  Blobs are opaque, so the
+ * line says only that there is one.  If a message quotes the layer below, the
+ * line has "detail" instead.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -61,8 +61,8 @@ static char *page_list(const GByteArray *blob)
 }
 
 /*
- * What differs although it means the same: an RMM's status, an ioctl with its
- * errno; and the size of the host's page.
+ * The message without what differs between backends: the RMM's status, an ioctl
+ * with its errno, and the size of the host's page.
  */
 static char *plain(const char *error)
 {
