@@ -38,13 +38,13 @@ int realm_kvm_vm_type(unsigned ipa_bits);
 bool realm_kvm_active(void);
 
 /*
- * What the Realm's VM answers to KVM_CHECK_EXTENSION, in *@result: less than
- * the system does (KVM series v14, "Restrict KVM capabilities").  False if
- * that is not to be asked.
+ * Put into *@result what the Realm's VM answers to KVM_CHECK_EXTENSION.  A
+ * Realm's VM has fewer extensions than the system (KVM series v14, "Restrict
+ * KVM capabilities").  Returns false if there is no such VM yet.
  */
 bool realm_kvm_check_extension(KVMState *s, unsigned extension, int *result);
 
-/* @flags of a memory slot, without what a Realm's slot cannot have. */
+/* Returns @flags of a memory slot without those that KVM refuses for it. */
 int realm_kvm_slot_flags(int flags);
 
 /* Memory is private by guest_memfd alone; KVM_SET_MEMORY_ATTRIBUTES is gone. */
@@ -56,12 +56,12 @@ bool realm_kvm_private_by_guest_memfd(void);
  */
 int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private);
 
-/* The section shows memory to devices at its shared address: no slot. */
+/* The section is for devices, at the shared address: KVM needs no slot. */
 bool realm_kvm_hides(const MemoryRegionSection *section);
 
 /*
- * Copy the tags of @n pages of 4 KiB from @base on, 128 bytes each: those of
- * shared pages.  Private ones have none to read, and keep theirs.
+ * Copy the tags of @n pages of 4 KiB from @base on, 128 bytes each.  Tags of a
+ * private page are read as zero, and writing them does nothing.
  */
 bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
                          Error **errp);
@@ -69,13 +69,13 @@ bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
 /* The vCPUs are parked (RealmBackendOps.park). */
 bool realm_kvm_parked(void);
 
-/* KVM_RUN ended for a reason that a Realm cannot have; it is reported. */
+/* True, with a message, if KVM_RUN ended for a reason no Realm can have. */
 bool realm_kvm_refuse_exit(const struct kvm_run *run);
 
-/* The type for KVM_CREATE_VM of a VM to try things with; @type, if none. */
+/* The type of a VM for trials, for KVM_CREATE_VM; @type without a Realm. */
 int realm_kvm_scratch_type(int type);
 
-/* KVM_ARM_VCPU_INIT of a Realm's vCPU has these @features as well. */
+/* Add to @features those that KVM_ARM_VCPU_INIT of a Realm's vCPU needs. */
 void realm_kvm_add_features(uint32_t *features);
 
 #else

@@ -2,8 +2,8 @@
  * The KVM backend for Realms: what its files share
  *
  * Purpose: run a Realm, and migrate it, with the kernel's interface alone.
- * These are the files, and below their functions.  A file calls only
- * functions of files above it, and QEMU's.
+ * These are the files, from leaf to root, and below their functions.  A file
+ * calls only functions of files above it, and QEMU's.
  *
  *     state.c            the Realm's phase and what else is known of it
  *     errors.c           messages for refusals and for invalid answers
