@@ -79,21 +79,7 @@ static MigCause make_answer(MigCall *c, const MigHello *hello,
     return session_sign(c->rmm, record, offer);
 }
 
-/* Everything is made: the session begins with it */
-static MigCause begin_session(MigSession *s, const MigOffer *offer,
-                              const MigHelloRecord *answer,
-                              const uint8_t key[CRYPTO_KEY_SIZE])
-{
-    if (!session_open(s, key, &answer->hello)) {
-        return MIG_CAUSE_CIPHER;
-    }
-    session_reset(s);
-    s->offer = *offer;
-    s->answer = *answer;
-    return 0;
-}
-
-/* Our half of the exchange, and the key */
+/* Make our half of the exchange and the key; the session begins with them */
 static MigCause accept_offer(MigCall *c, const MigHello *hello)
 {
     MigOffer offer = session_offer(hello);
@@ -105,8 +91,13 @@ static MigCause accept_offer(MigCall *c, const MigHello *hello)
                                   &answer.hello)) {
         cause = MIG_CAUSE_KEY;
     }
+    if (!cause && !session_open(c->s, key, &answer.hello)) {
+        cause = MIG_CAUSE_CIPHER;
+    }
     if (!cause) {
-        cause = begin_session(c->s, &offer, &answer, key);
+        session_reset(c->s);
+        c->s->offer = offer;
+        c->s->answer = answer;
     }
     secret_wipe(secret, sizeof(secret));
     secret_wipe(key, sizeof(key));
@@ -550,9 +541,10 @@ static uint8_t pending_call(RecState state)
     }
 }
 
-static void fill_rec(const RmmRec *rec, MigRec *out)
+/* Write registers and context to @body; returns its size, or 0 */
+static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
 {
-    *out = (MigRec) {
+    MigRec out = {
         .mpidr = rec->mpidr,
         .pc = rec->pc,
         .host_call_ipa = rec->host_call_ipa,
@@ -566,16 +558,9 @@ static void fill_rec(const RmmRec *rec, MigRec *out)
         .abort_far = rec->abort.far,
         .abort = rec->abort.kind,
     };
-    memcpy(out->x, rec->x, sizeof(out->x));
-}
-
-/* Registers and context to @body; returns its size, or 0 */
-static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
-{
-    MigRec out;
     size_t size;
 
-    fill_rec(rec, &out);
+    memcpy(out.x, rec->x, sizeof(out.x));
     size = rmm->ops.context_save(rmm->opaque, rec->mpidr, body + sizeof(out),
                                  RMM_MAX_CONTEXT);
     if (size > RMM_MAX_CONTEXT) {
@@ -587,43 +572,30 @@ static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
     return size ? sizeof(out) + size : 0;
 }
 
-/* Returns the size of the body, or 0 with the reason in @result */
-static size_t fill_rec_body(MigCall *c, uint8_t *body, uint32_t *slot,
-                            uint64_t *result)
-{
-    RmmRec *rec = rec_find(c->realm, c->in[2]);
-    size_t size;
-
-    if (!rec) {
-        *result = RMI_ERROR_INPUT;
-        return 0;
-    }
-    if (c->s->recs[rec->slot]) {
-        *result = mig_refuse(MIG_CAUSE_REC_REPEATED);
-        return 0;
-    }
-    size = write_rec(c->rmm, rec, body);
-    if (!size) {
-        *result = mig_refuse(MIG_CAUSE_CONTEXT);
-    }
-    *slot = rec->slot;
-    return size;
-}
-
 uint64_t mig_export_rec(MigCall *c)
 {
     uint8_t *body = bundle_body(c->stream, 0);
     MigHeader h = { .type = MIG_TYPE_REC, .epoch = c->s->epoch };
     uint64_t result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
     uint32_t slot = 0;
-    size_t len;
+    size_t len = 0;
+    RmmRec *rec;
 
     if (result != RMI_SUCCESS) {
         return result;
     }
-    len = fill_rec_body(c, body, &slot, &result);
+    rec = rec_find(c->realm, c->in[2]);
+    if (!rec) {
+        result = RMI_ERROR_INPUT;
+    } else if (c->s->recs[rec->slot]) {
+        result = mig_refuse(MIG_CAUSE_REC_REPEATED);
+    } else {
+        slot = rec->slot;
+        len = write_rec(c->rmm, rec, body);
+        result = len ? RMI_SUCCESS : mig_refuse(MIG_CAUSE_CONTEXT);
+    }
     mig_unlock_realm(c);
-    if (!len) {
+    if (result != RMI_SUCCESS) {
         return result;
     }
     result = mig_send(c, &h, body, len, c->in[3], c->in[4]);

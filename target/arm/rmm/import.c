@@ -119,29 +119,6 @@ static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
            memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0;
 }
 
-/* The authentic first bundle takes effect */
-static uint64_t begin_import(MigCall *c, const MigImmutable *im)
-{
-    uint64_t result = mig_lock_realm(c, REALM_IMPORT);
-    MigCause cause;
-
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    cause = difference(c->realm, im);
-    if (cause) {
-        result = mig_refuse(cause);
-    } else {
-        memcpy(c->realm->measurement[0], im->rim_base,
-               sizeof(im->rim_base));
-        measurement_finish(c->realm);
-        session_set_phase(c->s, MIG_IMPORTING);
-        bundle_done(c->stream);
-    }
-    mig_unlock_realm(c);
-    return result;
-}
-
 /* Is @answer the session header for our offer, from an RMM we trust? */
 static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
                              size_t size)
@@ -166,20 +143,37 @@ static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
     return session_check_peer(c->realm, answer, &s->offer);
 }
 
-/* The bundle behind the session header, which is accepted */
-static uint64_t begin_bundle(MigCall *c, const uint8_t *bundle, size_t size)
+/* The bundle behind the session header, which is accepted, takes effect */
+static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size)
 {
     MigImmutable im;
     MigHeader h;
     MigCause cause;
+    uint64_t result;
 
     memcpy(c->stream->scratch, bundle, size);
     if (!bundle_open(c->stream, size, &h, &cause)) {
         return mig_refuse(cause);
     }
     memcpy(&im, bundle_body(c->stream, 0), sizeof(im));
-    return immutable_valid(&h, &im) ? begin_import(c, &im)
-                                    : mig_refuse(MIG_CAUSE_FORMAT);
+    if (!immutable_valid(&h, &im)) {
+        return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    cause = difference(c->realm, &im);
+    if (cause) {
+        result = mig_refuse(cause);
+    } else {
+        memcpy(c->realm->measurement[0], im.rim_base, sizeof(im.rim_base));
+        measurement_finish(c->realm);
+        session_set_phase(c->s, MIG_IMPORTING);
+        bundle_done(c->stream);
+    }
+    mig_unlock_realm(c);
+    return result;
 }
 
 /* Session header and first bundle, which follow each other in the buffer */
@@ -211,7 +205,7 @@ static uint64_t import_begin(MigCall *c)
          session_open(s, key, &answer.hello);
     secret_wipe(key, sizeof(key));
     secret_wipe(s->secret, sizeof(s->secret));
-    return ok ? begin_bundle(c, blob + size - bundle, bundle)
+    return ok ? begin_import(c, blob + size - bundle, bundle)
               : mig_refuse(MIG_CAUSE_KEY);
 }
 
@@ -366,43 +360,39 @@ static void take_rec(RmmRec *rec, const MigRec *in)
     rec->abort.far = in->abort_far;
 }
 
-static uint64_t import_valid_rec(MigCall *c, const MigRec *in,
-                                 const void *context)
-{
-    uint64_t result = mig_lock_realm(c, REALM_IMPORT);
-    RmmRec *rec;
-
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    rec = awaited_rec(c, in->mpidr);
-    if (!rec) {
-        result = mig_refuse(MIG_CAUSE_REC_UNKNOWN);
-    } else if (!c->rmm->ops.context_load(c->rmm->opaque, in->mpidr, context,
-                                         in->context_size)) {
-        result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
-    } else {
-        take_rec(rec, in);
-        c->s->recs[rec->slot] = 1;
-        c->s->num_recs++;
-    }
-    mig_unlock_realm(c);
-    return result;
-}
-
 static uint64_t import_rec(MigCall *c, const MigHeader *h)
 {
     const uint8_t *body = bundle_body(c->stream, 0);
     MigRec in;
+    RmmRec *rec;
     uint64_t result;
 
     if (bundle_body_size(h) < sizeof(in)) {
         return mig_refuse(MIG_CAUSE_FORMAT);
     }
     memcpy(&in, body, sizeof(in));
-    result = rec_valid(c->realm, h, &in)
-             ? import_valid_rec(c, &in, body + sizeof(in))
-             : mig_refuse(MIG_CAUSE_FORMAT);
+    if (!rec_valid(c->realm, h, &in)) {
+        result = mig_refuse(MIG_CAUSE_FORMAT);
+        goto out;
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        goto out;
+    }
+    rec = awaited_rec(c, in.mpidr);
+    if (!rec) {
+        result = mig_refuse(MIG_CAUSE_REC_UNKNOWN);
+    } else if (!c->rmm->ops.context_load(c->rmm->opaque, in.mpidr,
+                                         body + sizeof(in),
+                                         in.context_size)) {
+        result = mig_refuse(MIG_CAUSE_CONTEXT_REFUSED);
+    } else {
+        take_rec(rec, &in);
+        c->s->recs[rec->slot] = 1;
+        c->s->num_recs++;
+    }
+    mig_unlock_realm(c);
+out:
     secret_wipe(&in, sizeof(in));
     return result;
 }

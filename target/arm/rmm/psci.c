@@ -306,35 +306,27 @@ static bool status_permitted(const RmmRec *calling, const RmmRec *target,
 }
 
 /* B4.3.8.2; a refusal leaves the request pending. */
-static uint64_t complete_locked(RmmRec *calling, uint64_t target_pa,
-                                uint64_t status)
-{
-    RmmRec *target = rec_find(calling->realm, target_pa);
-    uint32_t index;
-
-    if (!target || target == calling || calling->state != REC_PSCI ||
-        !rec_affinity_to_index(calling->x[1], &index) ||
-        index != target->index ||
-        !status_permitted(calling, target, status)) {
-        return RMI_ERROR_INPUT;
-    }
-    if (realm_is_frozen(calling->realm->state)) {
-        return RMI_ERROR_REALM;
-    }
-    rec_answer_psci(calling, finish_call(calling, target, status));
-    return RMI_SUCCESS;
-}
-
 uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,
                        uint64_t status)
 {
-    RmmRec *calling = rec_lock(rmm, calling_pa);
-    uint64_t result;
+    RmmRec *calling = rec_lock(rmm, calling_pa), *target;
+    uint64_t result = RMI_SUCCESS;
+    uint32_t index;
 
     if (!calling) {
         return RMI_ERROR_INPUT;
     }
-    result = complete_locked(calling, target_pa, status);
+    target = rec_find(calling->realm, target_pa);
+    if (!target || target == calling || calling->state != REC_PSCI ||
+        !rec_affinity_to_index(calling->x[1], &index) ||
+        index != target->index ||
+        !status_permitted(calling, target, status)) {
+        result = RMI_ERROR_INPUT;
+    } else if (realm_is_frozen(calling->realm->state)) {
+        result = RMI_ERROR_REALM;
+    } else {
+        rec_answer_psci(calling, finish_call(calling, target, status));
+    }
     rec_unlock(calling);
     return result;
 }

@@ -142,20 +142,6 @@ static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
     return true;
 }
 
-static bool finish_pending(RmmRec *rec, const RmiRecEnter *enter,
-                           RmiRecExit *exit)
-{
-    switch (rec->state) {
-    case REC_RIPAS:
-        finish_ripas(rec, enter);
-        return true;
-    case REC_HOST_CALL:
-        return finish_host_call(rec, enter, exit);
-    default:
-        return true;
-    }
-}
-
 /* Finish the abort that the last exit was, with the host's answer, if any. */
 static void finish_abort(RmmPe *pe, RmmRec *rec, const RmiRecEnter *enter)
 {
@@ -192,7 +178,10 @@ static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     if (result != RMI_SUCCESS) {
         return result;
     }
-    if (!finish_pending(rec, enter, &exit)) {
+    if (rec->state == REC_RIPAS) {
+        finish_ripas(rec, enter);
+    } else if (rec->state == REC_HOST_CALL &&
+               !finish_host_call(rec, enter, &exit)) {
         return rec_write_exit(rec->rmm, run_pa, &exit);
     }
     enter_realm(pe, rec, run_pa, enter);

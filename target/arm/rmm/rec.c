@@ -310,16 +310,6 @@ uint64_t rec_create(Rmm *rmm, uint64_t rd, uint64_t pa, uint64_t params_pa)
     return result;
 }
 
-/* Why a REC cannot go: RMI result word. */
-static uint64_t destroy_check(const RmmRec *rec)
-{
-    if (rec->state == REC_RUNNING) {
-        return RMI_ERROR_REC;
-    }
-    return realm_may_unmap(rec->realm->state) ? RMI_SUCCESS
-                                              : RMI_ERROR_REALM;
-}
-
 static void release_granules(RmmRec *rec)
 {
     unsigned i;
@@ -348,13 +338,16 @@ static void answer_waiting_recs(RmmRealm *realm, uint32_t gone)
 uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
 {
     RmmRec *rec = rec_lock(rmm, pa);
-    uint64_t result;
+    uint64_t result = RMI_SUCCESS;
 
     if (!rec) {
         return RMI_ERROR_INPUT;
     }
-    result = destroy_check(rec);
-    if (result == RMI_SUCCESS) {
+    if (rec->state == REC_RUNNING) {
+        result = RMI_ERROR_REC;
+    } else if (!realm_may_unmap(rec->realm->state)) {
+        result = RMI_ERROR_REALM;
+    } else {
         rec_set_state(rec, REC_DESTROYED);
         rec->realm->recs[rec->slot] = NULL;
         rec->realm->num_recs--;
