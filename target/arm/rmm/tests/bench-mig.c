@@ -3,8 +3,7 @@
  *
  *     bench-mig [SECONDS [STREAMS [MIB]]]
  *
- * Everything but the copy between the two machines is measured, export and
- * import one after the other.
+ * It measures export, then import, without the copy between the two machines.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -5,8 +5,8 @@
  *
  * Each row is the median of RUNS runs in CPU time; the last column compares
  * it with a copy of one page in the same run, so that figures of different
- * machines can be compared.  Only what is named is measured: a granule is
- * delegated, or a page collected, before the clock starts.
+ * machines can be compared.  A row measures only what it names: the benchmark
+ * delegates a granule, or collects a page, before it starts the clock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

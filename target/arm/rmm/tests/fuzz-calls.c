@@ -1,10 +1,10 @@
 /*
  * libFuzzer target: the whole call interface, from both worlds
  *
- * Purpose: an input is a state to begin with and then steps: calls, writes
- * to Non-secure memory, exceptions, changes of the PE.  Whatever they are,
- * the host gets a status of the text or NOT_SUPPORTED, nothing stops, and at
- * the end tables and granules are as they have to be.
+ * Purpose: an input has a state to begin with and then steps: calls, writes
+ * to Non-secure memory, exceptions, changes of the PE.  After each call the
+ * host gets a status of the text or NOT_SUPPORTED.  No step stops the program,
+ * and at the end tables and granules are as they have to be.
  *
  *   byte 0           state to begin with (begin_state)
  *   then steps       kind, and what it needs (do_step); an argument is a

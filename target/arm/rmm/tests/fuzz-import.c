@@ -1,18 +1,17 @@
 /*
  * libFuzzer target: the records that a destination imports
  *
- * Purpose: a destination has made the offer of a golden stream, so that this
- * stream is genuine, and an input is what comes instead:
+ * Purpose: a destination makes the offer of a golden stream again, so that this
+ * stream is genuine for it.  An input says what the destination gets instead:
  *
  *   byte 0           which stream (bit 0), and who is hostile: the hosts
  *                    (bit 1 clear) or the source's RMM as well, which has
  *                    the keys of platform and session (bit 1 set)
  *   then steps       kind and manner of the host, and what it needs (do_step)
  *
- * Without the keys, records are bytes, or genuine ones with edits.  With
- * them every plaintext can be sealed: genuine ones with edits, and whatever
- * the input has; and a session header can say what it likes in a token that
- * has a valid signature.
+ * Without the keys, records are bytes, or genuine records with edits.  With
+ * the keys the fuzzer can seal every plaintext, genuine ones with edits and
+ * what the input has, and can sign every token in a session header.
  *
  * Whatever comes:
  * - each result is one that the document has, and a refusal that is not

@@ -1,7 +1,7 @@
 /*
  * Run a libFuzzer target over the files of a folder, without libFuzzer
  *
- * So that every build shows that what was found once stays mended.
+ * Every build runs it, and so shows that faults which were found stay mended.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

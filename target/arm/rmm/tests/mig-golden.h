@@ -1,8 +1,8 @@
 /*
  * The golden streams: migrations of earlier releases, kept as files
  *
- * Purpose: what they are, and a destination that makes the same offer again,
- * for those who import them (test-golden, fuzz-import).  The environment's
+ * Purpose: read the streams, and make a destination with the same offer, for
+ * those who import them (test-golden, fuzz-import).  The environment variable
  * GOLDEN_STREAMS names the folder, tests/data.
  *
  * Lock rule: one thread.

@@ -1,10 +1,9 @@
 /*
  * Calls that must be refused: the world they meet, and tables of them
  *
- * Purpose: a row is a call that would succeed (the base of its command) with
- * one thing wrong with it, or two where the order of checks matters.  Who
- * runs a row proves that it gets the status and index it must get, and that
- * nothing changed.
+ * Purpose: a row takes a call that would succeed (the base of its command) and
+ * makes one thing wrong, or two where the order of checks matters.  The tests
+ * prove that each row gets its status and index, and that nothing changed.
  *
  * Labels are those of the architecture compliance suite; negative-labels.h
  * says how often it has each.  A label with a + in front is one of ours.

@@ -1,12 +1,12 @@
 /*
  * Snapshots: all that a model and its test machine hold, to compare later
  *
- * Purpose: to prove that a call that was refused has changed nothing.
+ * Purpose: prove that a call that was refused has changed nothing.
  *
- * Invariant: objects are taken byte by byte, whatever their members are, so
- * that a new member is covered from its first day.  Left out are locks (one
- * that is held shows in SNAPSHOT_MODEL) and pointers whose object is taken
- * itself.
+ * Invariant: a snapshot takes objects byte by byte, whatever their members
+ * are, so it covers a new member from its first day.  It leaves out locks (one
+ * that is held shows in SNAPSHOT_MODEL), and pointers to objects that it takes
+ * themselves.
  *
  * Lock rule: no other thread is inside the model.
  *

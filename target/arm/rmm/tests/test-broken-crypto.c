@@ -1,9 +1,10 @@
 /*
  * A cryptographic library that fails
  *
- * Purpose: GnuTLS's functions are linked through here (ld --wrap, see
- * meson.build), and one call of them after the other fails.  What needs it is
- * refused, changes nothing, and works when it is tried again.
+ * Purpose: the test stands between the library and GnuTLS's functions (ld
+ * --wrap, see meson.build), and lets one call of them after the other fail.
+ * The RMM refuses what needs that call, changes nothing, and does it when it is
+ * asked again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,11 +1,10 @@
 /*
  * Two calls that conflict end as if one had come first
  *
- * Each case is a pair of calls on a machine that both can spoil for the
- * other.  What they return and leave behind when two threads make them at
- * once is what they return and leave in one of the two orders.  To bring
- * more interleavings about, the machine gives up its processor now and then
- * where the library asks it for memory.
+ * Each case is a pair of calls of which each can spoil the machine for the
+ * other.  Two threads make them at once; they have to return and leave behind
+ * the same as in one of the two orders.  To get more interleavings, the machine
+ * gives up its processor now and then when the library asks it for memory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,9 +2,9 @@
  * Migrations of earlier releases still arrive
  *
  * tests/data/golden-stream-VERSION/ holds all records of one migration, and
- * what the destination drew at random, so that it can make the same offer
- * again.  A stream stays as it was made and is imported by this test for
- * ever.  A new version of the protocol gets streams of its own:
+ * the random numbers of the destination, so that it can make the same offer
+ * again.  A stream stays as it was made, and this test imports it for ever.  A
+ * new version of the protocol gets streams of its own:
  *
  *     test-golden --make tests/data
  *

@@ -1,8 +1,8 @@
 /*
  * The order of locks is checked, and so are walkers (lock.h)
  *
- * Each wrong way is tried in a process of its own, which has to die with a
- * message that names the rule.
+ * The test tries each wrong way in a process of its own, which has to die with
+ * a message that names the rule.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

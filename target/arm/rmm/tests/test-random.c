@@ -1,17 +1,17 @@
 /*
  * Random calls against a slow twin: RMI, RSI, PSCI and exceptions
  *
- * Purpose: a host and its Realms do whatever comes to mind, mostly something
- * that makes sense.  After each call the registers, the world and the run
- * pages are as the twin (twin.h) says; now and then all that can be seen of
- * the state is compared, through calls and walks only.
+ * Purpose: a host and its Realms make random calls, most of which make sense.
+ * After each call the registers, the world and the run pages are as the twin
+ * (twin.h) says.  Now and then the test compares the whole state, as far as
+ * calls and walks show it.
  *
  *   test-random [--calls N]             fixed seeds, N calls in all, and then
  *                                       some with a new seed
  *   test-random --seed S --calls N      N calls with seed S
  *
- * A step has a random number of its own, so that steps can be left out: a
- * failure is made shorter that way before it is shown.
+ * Each step has a random number of its own, so the test can leave steps out.
+ * That is how it makes a failure shorter before it shows it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -830,8 +830,9 @@ static void realm_ripas(Run *r, const TwinRealm *realm)
     uint64_t level, x[4];
 
     x[0] = pick_ipa(r, realm, chance(r, 70) ? 3 : -1, 3, true, &level);
-    x[1] = x[0] + (1 + below(r, chance(r, 80) ? 16 : 600)) * (chance(r, 70) ? RMM_GRANULE_SIZE :
-           twin_bytes(CLAMP((int64_t)level, -1, 3)));
+    x[1] = x[0] + (1 + below(r, chance(r, 80) ? 16 : 600)) *
+           (chance(r, 70) ? RMM_GRANULE_SIZE
+                          : twin_bytes(CLAMP((int64_t)level, -1, 3)));
     x[2] = below(r, 2);
     x[3] = below(r, 2);
     disturb(r, x, 4);

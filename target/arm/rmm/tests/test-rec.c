@@ -409,7 +409,7 @@ static void a_ripas_change_goes_as_far_as_the_host_does(Fixture *f,
     g_assert_cmphex(f->pe.x[2], ==, RMI_RIPAS_EMPTY);
 }
 
-/* RMM 1.0, B3.75 and B4.3.21.3, and TF-RMM: whole entries, whatever they say. */
+/* RMM 1.0, B3.75 and B4.3.21.3, and TF-RMM: whole entries of any contents. */
 static void a_ripas_change_stops_at_an_entry_that_does_not_fit(
     Fixture *f, gconstpointer data)
 {

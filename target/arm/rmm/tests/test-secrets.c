@@ -1,15 +1,14 @@
 /*
  * What is left of secrets in this program's memory when a session is over
  *
- * Reads all that the program can write to through /proc/self/mem, once for
- * all the secrets that are looked for together.  They are known to it only
- * behind a mask, but for the time of a scan in memory that the scan leaves
- * out, so that it does not find what it looks for in itself; and it looks for
- * 24 bytes from the middle of each, since X25519 changes bits at both ends of
- * its own copy.  Pages that were never written to have nothing to read
- * (/proc/self/pagemap).
+ * One scan looks for all secrets together.  It reads all memory that the
+ * program can write, through /proc/self/mem, and skips pages that were never
+ * written (/proc/self/pagemap).  The program keeps the secrets behind a mask,
+ * and unmasks them for the time of a scan in memory that the scan leaves out:
+ * so it does not find its own copies.  It looks for 24 bytes from the middle of
+ * each secret, since X25519 changes bits at both ends of its own copy.
  *
- * With --figures the last line says how much was looked at.
+ * With --figures the last line says how much memory the scans read.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -147,7 +147,7 @@ bool twin_start_live(const TwinRealm *r)
     return false;
 }
 
-/* @ipa if its entry is live, or mapped to the host; else the next, or the end */
+/* @ipa if its entry is live, or lent by the host; else the next, or the end */
 static uint64_t next_live(const TwinWalk *w, uint64_t ipa)
 {
     unsigned i;

@@ -37,7 +37,8 @@ typedef enum TwinState { TWIN_NEW, TWIN_ACTIVE, TWIN_SYSTEM_OFF } TwinState;
 typedef struct TwinEntry {
     TwinKind kind;
     unsigned ripas;
-    uint64_t pa;                /* ASSIGNED, TABLE; ASSIGNED_NS: with attributes */
+    uint64_t pa;                /* ASSIGNED, TABLE; ASSIGNED_NS (with
+                                   attributes) */
 } TwinEntry;
 
 typedef struct TwinTable {
