@@ -3,12 +3,12 @@
  *
  * Purpose: some machines keep a few bytes of tags beside each page of RAM.
  * They migrate with their page: migration/page-tags/ has the stream, and a
- * provider behind PageTagsOps gets and sets the tags.  Nothing here knows
- * what the tags mean.
+ * provider behind PageTagsOps reads and writes the tags.  Nothing here knows
+ * what they mean.
  *
- * Invariants: a store of tags makes its page dirty, as a store of data does;
- * at most one provider, registered before any migration begins,
- * and for the life of the machine.
+ * Invariants: a store of tags makes its page dirty, as a store of data does.
+ * A machine has at most one provider, which is registered before any migration
+ * begins, and stays.
  *
  * Lock rule: registration under the BQL; for the rest see each callback.
  *
@@ -58,8 +58,12 @@ typedef struct PageTagsOps {
      * one, tell: at most PAGE_TAGS_MAX_RECORD.  0: malformed.
      */
     size_t (*record_size)(const uint8_t *record, size_t have);
-    /* A record of @size bytes, as record_size() told; false: malformed. */
-    bool (*unpack)(const uint8_t *record, size_t size, uint8_t *tags);
+    /*
+     * Writes the tags of a record of @size bytes, as record_size() told.
+     * Returns how many of them it is, all; else it is malformed, and @tags is
+     * as before.
+     */
+    size_t (*unpack)(const uint8_t *record, size_t size, uint8_t *tags);
 } PageTagsOps;
 
 /*

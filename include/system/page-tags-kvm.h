@@ -1,5 +1,7 @@
 /*
- * MTE tags and KVM
+ * MTE tags and KVM: the call that copies them, and what QEMU's KVM code asks
+ *
+ * Lock rule: BQL, but for the copies, which any thread may make.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,6 +24,17 @@
  */
 bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
                        bool to_guest, uint8_t *buffer, Error **errp);
+
+/*
+ * A VM whose kernel copies tags by another call sets this when it is made, and
+ * has it for its life; NULL, the default: by kvm_arm_copy_tags().  The
+ * addresses are those of @pages pages of KVM_TAGS_PAGE bytes from @gpa on,
+ * whatever the host's pages are; @tags has KVM_TAGS_BYTES for each.  A
+ * failure has address and length in its message.
+ */
+typedef bool KvmArmCopyTags(uint64_t gpa, unsigned pages, uint8_t *tags,
+                            bool to_guest, Error **errp);
+extern KvmArmCopyTags *kvm_arm_copy_tags_of_vm;
 
 /*
  * Whether the tags of this machine migrate, so that nothing has to keep it

@@ -25,7 +25,7 @@
 #include "migration/migration.h"
 #include "migration/qemu-file.h"
 #include "hooks.h"
-#include "page-tags.h"
+#include "page-tags-internal.h"
 
 #define ACK_MAGIC   0x50540000u
 #define ACK_OK      0x8000u

@@ -1,27 +1,18 @@
 /*
- * Migration of memory tags: what becomes of records
- *
- * Purpose: read records from the main channel, and write the tags of pages
- * that follow each other at once, whatever their channel.
+ * Migration of memory tags: records from the main channel
  *
  * Invariants: a record is bounded before it is read, and decoded before any
- * tag is written.  Tags of a page are written in the order in which they
- * came: a page that comes again ends the batch that has it.  With multifd the
- * main channel has only zero pages, which are written at once: a later
- * packet of another channel may have the same page.  The bit of a page that
- * may have tags is set before they are written, and cleared after they are
- * gone.
+ * tag is written.  With multifd the main channel has only zero pages, which
+ * are written at once: a later packet of another channel may have the same
+ * page.
  *
- * Lock rule: the main channel's batch: the thread that loads it.  Bits are
- * atomic, since pages of one word may be on several channels; a page is on
- * one at a time, as for its data.
+ * Lock rule: the thread that loads the main channel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
-#include "qemu/cutils.h"
 #include "qapi/error.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
@@ -30,150 +21,18 @@
 #include "migration/qemu-file.h"
 #include "system/runstate.h"
 #include "hooks.h"
-#include "page-tags.h"
+#include "page-tags-internal.h"
 
-static PageTagsBatch *main_batch;
+/* Of the migration that is being loaded. */
+static struct MainChannel {
+    PageTagsBatch batch;
+    uint8_t record[PAGE_TAGS_MAX_RECORD];
+    uint8_t tags[PAGE_TAGS_MAX_BYTES];
+} *main_channel;
+
 static bool has_run;            /* so the guest may have made any tag */
 
-/* The pages of @batch whose tags are zero now need no more of these. */
-static void forget_tagged(const PageTagsBatch *batch, unsigned pages)
-{
-    unsigned long first = batch->offset >> qemu_target_page_bits();
-    size_t size = page_tags.ops->tag_bytes;
-
-    for (unsigned i = 0; i < pages; i++) {
-        if (buffer_is_zero(batch->tags + i * size, size)) {
-            clear_bit_atomic(first + i, batch->where->tagged);
-        }
-    }
-}
-
-bool page_tags_batch_flush(PageTagsBatch *batch, Error **errp)
-{
-    unsigned pages = batch->pages;
-
-    batch->pages = 0;
-    if (!pages) {
-        return true;
-    }
-    if (!page_tags.ops->write(batch->where->block, batch->offset, pages,
-                              batch->tags, errp)) {
-        return false;
-    }
-    forget_tagged(batch, pages);
-    return true;
-}
-
-static bool continues(const PageTagsBatch *batch, const PageTagsBlock *where,
-                      ram_addr_t offset)
-{
-    return batch->where == where && batch->pages < PAGE_TAGS_BATCH_PAGES &&
-           offset == batch->offset + ((ram_addr_t)batch->pages
-                                      << qemu_target_page_bits());
-}
-
-/* Whether the page's tags, which become @tagged, need to be written. */
-static bool needs_write(PageTagsBlock *where, ram_addr_t offset, bool tagged)
-{
-    unsigned long page = offset >> qemu_target_page_bits();
-
-    if (tagged) {
-        set_bit_atomic(page, where->tagged);
-    }
-    return test_bit(page, where->tagged);
-}
-
-bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
-                         ram_addr_t offset, const uint8_t *tags, Error **errp)
-{
-    size_t size = page_tags.ops->tag_bytes;
-
-    if (!needs_write(where, offset, tags && !buffer_is_zero(tags, size))) {
-        return true;
-    }
-    if (!continues(batch, where, offset)) {
-        if (!page_tags_batch_flush(batch, errp)) {
-            return false;
-        }
-        batch->where = where;
-        batch->offset = offset;
-    }
-    if (tags) {
-        memcpy(batch->tags + batch->pages * size, tags, size);
-    } else {
-        memset(batch->tags + batch->pages * size, 0, size);
-    }
-    batch->pages++;
-    return true;
-}
-
-bool page_tags_unpack(const uint8_t *record, size_t size, uint8_t *buffer,
-                      const uint8_t **tags)
-{
-    bool zero = record[0] == page_tags.ops->zero_record;
-
-    *tags = zero ? NULL : buffer;
-    return zero ? size == 1 : page_tags.ops->unpack(record, size, buffer);
-}
-
-/* The rest of a record that begins with @kind. */
-static bool read_record(QEMUFile *f, uint8_t kind, uint8_t *buffer,
-                        const uint8_t **tags, Error **errp)
-{
-    uint8_t record[PAGE_TAGS_MAX_RECORD] = { kind };
-    size_t have = 1, size = page_tags.ops->record_size(record, have);
-
-    while (have < size && size <= sizeof(record)) {
-        if (qemu_get_buffer(f, record + have, size - have) != size - have) {
-            error_setg(errp, "the stream ends within a record of tags");
-            return false;
-        }
-        have = size;
-        size = page_tags.ops->record_size(record, have);
-    }
-    if (size != have || !page_tags_unpack(record, size, buffer, tags)) {
-        error_setg(errp, "malformed record of tags: it begins with the byte "
-                   "%u", kind);
-        return false;
-    }
-    return true;
-}
-
-/* @tags: NULL means zero. */
-static bool take_tags(PageTagsBlock *where, ram_addr_t offset,
-                      const uint8_t *tags, Error **errp)
-{
-    return page_tags_batch_add(main_batch, where, offset, tags, errp) &&
-           (!main_batch->pages || !migrate_multifd() ||
-            page_tags_batch_flush(main_batch, errp));
-}
-
-/* Apart: arrays on the stack are cleared, and most records have one byte. */
-static bool take_record(QEMUFile *f, uint8_t kind, PageTagsBlock *where,
-                        ram_addr_t offset, Error **errp)
-{
-    uint8_t buffer[PAGE_TAGS_MAX_BYTES];
-    const uint8_t *tags;
-
-    return read_record(f, kind, buffer, &tags, errp) &&
-           take_tags(where, offset, tags, errp);
-}
-
-static bool get_record(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
-                       Error **errp)
-{
-    uint8_t kind = qemu_get_byte(f);
-
-    if (qemu_file_get_error(f)) {
-        error_setg(errp, "the stream ends before a record of tags");
-        return false;
-    }
-    stat64_add(&page_tags.records, 1);
-    return kind == page_tags.ops->zero_record
-           ? take_tags(where, offset, NULL, errp)
-           : take_record(f, kind, where, offset, errp);
-}
-
+/* RAM that has tags is loaded only while its tags come with it. */
 static bool check_announced(Error **errp)
 {
     if (page_tags.loaded == PAGE_TAGS_NOTHING) {
@@ -187,36 +46,53 @@ static bool check_announced(Error **errp)
     return page_tags.loaded == PAGE_TAGS_ANNOUNCEMENT;
 }
 
-/* @f: NULL for a page of zeros, which has no record. */
-static bool get_tags(QEMUFile *f, PageTagsBlock *where, ram_addr_t offset,
-                     Error **errp)
+/* Sets *@tags to the tags of the next record, or to NULL: they are zero. */
+static bool get_record(QEMUFile *f, const uint8_t **tags, Error **errp)
 {
-    return check_announced(errp) &&
-           (f ? get_record(f, where, offset, errp)
-              : take_tags(where, offset, NULL, errp));
-}
+    uint8_t *record = main_channel->record;
+    size_t have = 1, size;
 
-static int get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
-{
-    PageTagsBlock *where = page_tags_find(block);
-    Error *err = NULL;
-
-    if (where && !get_tags(f, where, offset, &err)) {
-        error_prepend(&err, "page 0x" RAM_ADDR_FMT " of %s: ", offset,
-                      block->idstr);
-        return page_tags_fail(err);
+    record[0] = qemu_get_byte(f);
+    if (qemu_file_get_error(f)) {
+        error_setg(errp, "the stream ends before a record of tags");
+        return false;
     }
-    return 0;
+    stat64_add(&page_tags.records, 1);
+    size = page_tags.ops->record_size(record, have);
+    while (have < size && size <= PAGE_TAGS_MAX_RECORD) {
+        if (qemu_get_buffer(f, record + have, size - have) != size - have) {
+            error_setg(errp, "the stream ends within a record of tags");
+            return false;
+        }
+        have = size;
+        size = page_tags.ops->record_size(record, have);
+    }
+    if (size != have ||
+        !page_tags_unpack(record, size, main_channel->tags, tags)) {
+        error_setg(errp, "malformed record of tags: it begins with the byte "
+                   "%u", record[0]);
+        return false;
+    }
+    return true;
 }
 
 int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
 {
-    return get(f, block, offset);
-}
+    PageTagsBlock *where = page_tags_find_block(block);
+    const uint8_t *tags = NULL;
+    Error *err = NULL;
 
-int page_tags_get_zero(RAMBlock *block, ram_addr_t offset)
-{
-    return get(NULL, block, offset);
+    if (!where) {
+        return 0;
+    }
+    if (check_announced(&err) && (!f || get_record(f, &tags, &err)) &&
+        page_tags_batch_add(&main_channel->batch, where, offset, tags, &err) &&
+        (!migrate_multifd() || page_tags_destination_flush(&err))) {
+        return 0;
+    }
+    error_prepend(&err, "page 0x" RAM_ADDR_FMT " of %s: ", offset,
+                  block->idstr);
+    return page_tags_fail(err);
 }
 
 static void vm_state_changed(void *opaque, bool running, RunState state)
@@ -244,15 +120,15 @@ void page_tags_destination_begin(void)
     }
     /* There may be one of a migration that ended in its setup. */
     page_tags_destination_end();
-    main_batch = g_new0(PageTagsBatch, 1);
+    main_channel = g_new0(struct MainChannel, 1);
 }
 
 bool page_tags_destination_flush(Error **errp)
 {
-    return page_tags_batch_flush(main_batch, errp);
+    return page_tags_batch_flush(&main_channel->batch, errp);
 }
 
 void page_tags_destination_end(void)
 {
-    g_clear_pointer(&main_batch, g_free);
+    g_clear_pointer(&main_channel, g_free);
 }

@@ -2,7 +2,6 @@
  * Migration of memory tags: the calls that QEMU's RAM migration makes
  *
  * Each does nothing on a machine without tags, and for RAM without tags.
- * Documentation: the files that have them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,21 +12,43 @@
 #include "migration/multifd.h"
 #include "migration/qemu-file-types.h"
 
-/* source.c: the main channel; the migration thread only */
+/* ---- source.c: the main channel; the migration thread only ---- */
+
+/*
+ * Whether a page of zeros has tags.  A failure to read them says yes: then
+ * page_tags_put() meets it again, and reports it.
+ */
 bool page_tags_present(RAMBlock *block, ram_addr_t offset);
+
+/* The record that follows a page's data.  False: the migration has failed. */
 bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
 
-/* destination.c: the main channel; 0 or a negative errno, reported */
-int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
-int page_tags_get_zero(RAMBlock *block, ram_addr_t offset);
+/* ---- destination.c: the main channel ---- */
 
-/* multifd.c: threads of channels; 0 or -1 */
+/*
+ * The tags of a page that was loaded.  @f: has its record next; NULL for a
+ * page of zeros, which has none.  0 or a negative errno, reported.
+ */
+int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
+
+/* ---- multifd.c: threads of channels ---- */
+
+/* The channel has its iovecs, for as many pages as a packet has. */
 void page_tags_multifd_setup(MultiFDSendParams *p);
+void page_tags_multifd_cleanup(MultiFDSendParams *p);
+
+/* As page_tags_present(), for a page of the channel's packet. */
 bool page_tags_multifd_present(MultiFDSendParams *p, ram_addr_t offset);
+
+/* The method has prepared the packet, header and iovecs.  0 or -1. */
 int page_tags_multifd_send(MultiFDSendParams *p, Error **errp);
+
+/* The method has received the packet's data.  0 or -1. */
 int page_tags_multifd_recv(MultiFDRecvParams *p, Error **errp);
 
-/* ack.c: a pong on the return path; true if it was for us */
+/* ---- ack.c: a pong on the return path ---- */
+
+/* True if it was for us. */
 bool page_tags_pong(uint32_t value);
 
 #endif

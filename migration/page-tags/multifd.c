@@ -25,57 +25,54 @@
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "hooks.h"
-#include "page-tags.h"
+#include "page-tags-internal.h"
 
-/*
- * Lives behind the channel's iovecs, in one allocation with them: it has
- * their life, and a channel has no other place for it.
- */
-typedef struct Packet {
+/* A channel's; MultiFDSendParams.page_tags. */
+typedef struct PageTagsPacket {
     bool loaded;                /* what follows is the present packet's */
     Error *err;                 /* or this came instead */
     unsigned num;
-    unsigned last;              /* where find() found something */
+    unsigned last;              /* where the last page asked for is */
     ram_addr_t *offsets;        /* before zero pages were sorted out */
     uint8_t *tags;              /* of the pages at these */
     uint8_t *records;
-} Packet;
+} PageTagsPacket;
 
-/* All that a method may use, and one more for the records. */
-static size_t iovecs(void)
-{
-    return multifd_ram_page_count() + 2;
-}
-
-static Packet *packet_of(MultiFDSendParams *p)
-{
-    return (Packet *)(p->iov + iovecs());
-}
-
+/* All iovecs that a method may use, and one more for the records. */
 void page_tags_multifd_setup(MultiFDSendParams *p)
 {
     unsigned n = multifd_ram_page_count();
-    size_t own = sizeof(Packet) + n * (sizeof(ram_addr_t) +
-                                       PAGE_TAGS_MAX_BYTES +
-                                       PAGE_TAGS_MAX_RECORD);
-    Packet *packet;
+    PageTagsPacket *packet;
 
     if (!page_tags.ops) {
         return;
     }
-    p->iov = g_realloc(p->iov, iovecs() * sizeof(*p->iov) + own);
-    packet = packet_of(p);
-    memset(packet, 0, own);
-    packet->offsets = (ram_addr_t *)(packet + 1);
-    packet->tags = (uint8_t *)(packet->offsets + n);
-    packet->records = packet->tags + n * PAGE_TAGS_MAX_BYTES;
+    p->iov = g_renew(struct iovec, p->iov, n + 2);
+    packet = g_new0(PageTagsPacket, 1);
+    packet->offsets = g_new(ram_addr_t, n);
+    packet->tags = g_malloc(n * PAGE_TAGS_MAX_BYTES);
+    packet->records = g_malloc(n * PAGE_TAGS_MAX_RECORD);
+    p->page_tags = packet;
 }
 
-static bool is_ours(MultiFDSendParams *p)
+void page_tags_multifd_cleanup(MultiFDSendParams *p)
+{
+    PageTagsPacket *packet = g_steal_pointer(&p->page_tags);
+
+    if (packet) {
+        error_free(packet->err);
+        g_free(packet->offsets);
+        g_free(packet->tags);
+        g_free(packet->records);
+        g_free(packet);
+    }
+}
+
+static bool packet_has_tags(MultiFDSendParams *p)
 {
     return qatomic_read(&page_tags.sending) &&
            !multifd_payload_device_state(p->data) &&
-           page_tags_find(p->data->u.ram.block);
+           page_tags_find_block(p->data->u.ram.block);
 }
 
 /*
@@ -116,7 +113,7 @@ static unsigned run_length(const ram_addr_t *offsets, unsigned i, unsigned n)
     return length;
 }
 
-static bool load(MultiFDSendParams *p, Packet *packet)
+static bool load_packet(MultiFDSendParams *p, PageTagsPacket *packet)
 {
     MultiFDPages_t *pages = &p->data->u.ram;
     unsigned size = page_tags.ops->tag_bytes, length;
@@ -141,7 +138,7 @@ static bool load(MultiFDSendParams *p, Packet *packet)
 }
 
 /* The packet's pages are asked for more or less in their order. */
-static const uint8_t *find(Packet *packet, ram_addr_t offset)
+static const uint8_t *tags_of_page(PageTagsPacket *packet, ram_addr_t offset)
 {
     while (packet->offsets[packet->last] != offset) {
         packet->last = (packet->last + 1) % packet->num;
@@ -149,29 +146,27 @@ static const uint8_t *find(Packet *packet, ram_addr_t offset)
     return packet->tags + packet->last * page_tags.ops->tag_bytes;
 }
 
-/* Whether a page of zeros has tags; a failure is left to the sender. */
 bool page_tags_multifd_present(MultiFDSendParams *p, ram_addr_t offset)
 {
-    Packet *packet;
+    PageTagsPacket *packet = p->page_tags;
 
-    if (!is_ours(p)) {
+    if (!packet_has_tags(p)) {
         return false;
     }
-    packet = packet_of(p);
-    if (!packet->loaded && !load(p, packet)) {
+    if (!packet->loaded && !load_packet(p, packet)) {
         return true;
     }
-    return packet->err || !buffer_is_zero(find(packet, offset),
+    return packet->err || !buffer_is_zero(tags_of_page(packet, offset),
                                           page_tags.ops->tag_bytes);
 }
 
-static void add_records(MultiFDSendParams *p, Packet *packet)
+static void add_records(MultiFDSendParams *p, PageTagsPacket *packet)
 {
     MultiFDPages_t *pages = &p->data->u.ram;
     size_t size = 0;
 
     for (unsigned i = 0; i < pages->normal_num; i++) {
-        size += page_tags_pack(find(packet, pages->offset[i]),
+        size += page_tags_pack(tags_of_page(packet, pages->offset[i]),
                                packet->records + size);
     }
     p->packet->unused32[0] = cpu_to_be32(size);
@@ -184,17 +179,15 @@ static void add_records(MultiFDSendParams *p, Packet *packet)
     }
 }
 
-/* After the method has prepared the packet, header and iovecs. */
 int page_tags_multifd_send(MultiFDSendParams *p, Error **errp)
 {
-    Packet *packet;
+    PageTagsPacket *packet = p->page_tags;
 
-    if (!is_ours(p)) {
+    if (!packet_has_tags(p)) {
         return 0;
     }
-    packet = packet_of(p);
     if (!packet->loaded) {
-        load(p, packet);
+        load_packet(p, packet);
     }
     packet->loaded = false;
     if (packet->err) {
@@ -206,18 +199,32 @@ int page_tags_multifd_send(MultiFDSendParams *p, Error **errp)
     return 0;
 }
 
-static bool take_records(MultiFDRecvParams *p, PageTagsBatch *batch,
-                         const uint8_t *records, size_t size, Error **errp)
+static bool receive_packet(MultiFDRecvParams *p, PageTagsBlock *where,
+                           Error **errp)
 {
-    PageTagsBlock *where = page_tags_find(p->block);
+    size_t size = be32_to_cpu(p->packet->unused32[0]), used;
+    size_t max = (size_t)p->normal_num * PAGE_TAGS_MAX_RECORD;
+    g_autofree PageTagsBatch *batch = g_new(PageTagsBatch, 1);
+    g_autofree uint8_t *records = NULL;
     uint8_t buffer[PAGE_TAGS_MAX_BYTES];
-    const uint8_t *tags;
-    size_t need;
+    const uint8_t *tags, *at;
 
-    for (unsigned i = 0; i < p->normal_num; i++) {
-        need = size ? page_tags.ops->record_size(records, size) : 0;
-        if (!need || need > size ||
-            !page_tags_unpack(records, need, buffer, &tags)) {
+    batch->pages = 0;
+    if (size < p->normal_num || size > max) {
+        error_setg(errp, "a packet has %zu bytes of tags for %u pages of %s; "
+                   "%u to %zu are possible", size, p->normal_num,
+                   p->block->idstr, p->normal_num, max);
+        return false;
+    }
+    at = records = g_malloc(size);
+    if (size && qio_channel_read_all(p->c, (char *)records, size, errp)) {
+        return false;
+    }
+    stat64_add(&page_tags.records, p->normal_num);
+    for (unsigned i = 0; i < p->normal_num; i++, at += used, size -= used) {
+        used = size ? page_tags.ops->record_size(at, size) : 0;
+        if (!used || used > size ||
+            !page_tags_unpack(at, used, buffer, &tags)) {
             error_setg(errp, "malformed record of tags for page 0x"
                        RAM_ADDR_FMT " of %s", p->normal[i], p->block->idstr);
             return false;
@@ -225,47 +232,10 @@ static bool take_records(MultiFDRecvParams *p, PageTagsBatch *batch,
         if (!page_tags_batch_add(batch, where, p->normal[i], tags, errp)) {
             return false;
         }
-        records += need;
-        size -= need;
     }
     if (size) {
         error_setg(errp, "%zu bytes follow the records of %u pages of %s",
                    size, p->normal_num, p->block->idstr);
-    }
-    return !size;
-}
-
-static bool receive_records(MultiFDRecvParams *p, PageTagsBatch *batch,
-                            Error **errp)
-{
-    uint32_t size = be32_to_cpu(p->packet->unused32[0]);
-    size_t max = (size_t)p->normal_num * PAGE_TAGS_MAX_RECORD;
-    g_autofree uint8_t *records = NULL;
-
-    if (size < p->normal_num || size > max) {
-        error_setg(errp, "a packet has %u bytes of tags for %u pages of %s; "
-                   "%u to %zu are possible", size, p->normal_num,
-                   p->block->idstr, p->normal_num, max);
-        return false;
-    }
-    if (!size) {
-        return true;
-    }
-    records = g_malloc(size);
-    if (qio_channel_read_all(p->c, (char *)records, size, errp)) {
-        return false;
-    }
-    stat64_add(&page_tags.records, p->normal_num);
-    return take_records(p, batch, records, size, errp);
-}
-
-static bool receive(MultiFDRecvParams *p, Error **errp)
-{
-    PageTagsBlock *where = page_tags_find(p->block);
-    g_autofree PageTagsBatch *batch = g_new(PageTagsBatch, 1);
-
-    batch->pages = 0;
-    if (!receive_records(p, batch, errp)) {
         return false;
     }
     for (unsigned i = 0; i < p->zero_num; i++) {
@@ -276,12 +246,12 @@ static bool receive(MultiFDRecvParams *p, Error **errp)
     return page_tags_batch_flush(batch, errp);
 }
 
-/* After the method has received the packet's data. */
 int page_tags_multifd_recv(MultiFDRecvParams *p, Error **errp)
 {
+    PageTagsBlock *where = page_tags_find_block(p->block);
     ERRP_GUARD();
 
-    if (!page_tags.ops || !page_tags_find(p->block) || receive(p, errp)) {
+    if (!where || receive_packet(p, where, errp)) {
         return 0;
     }
     error_prepend(errp, "%s: ", page_tags.ops->section);

@@ -32,7 +32,7 @@
 #include "migration/qemu-file.h"
 #include "migration/register.h"
 #include "system/runstate.h"
-#include "page-tags.h"
+#include "page-tags-internal.h"
 #include "trace.h"
 
 /* Why a capability cannot be had with tags; NULL: it can; "": nobody tried. */
@@ -86,7 +86,7 @@ static bool check_compression(Error **errp)
     return true;
 }
 
-bool page_tags_check_capabilities(Error **errp)
+static bool check_capabilities(Error **errp)
 {
     const bool *on = migrate_get_current()->capabilities;
 
@@ -121,7 +121,7 @@ static int prepare(void *opaque, Error **errp)
 {
     ERRP_GUARD();
 
-    if (!page_tags_check_capabilities(errp) || !check_snapshot(errp)) {
+    if (!check_capabilities(errp) || !check_snapshot(errp)) {
         error_prepend(errp, "%s: ", page_tags.ops->section);
         return -EINVAL;
     }

@@ -32,7 +32,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "hooks.h"
-#include "page-tags.h"
+#include "page-tags-internal.h"
 
 #define AHEAD_PAGES 256
 
@@ -95,7 +95,8 @@ static bool read_ahead(RAMBlock *block, unsigned long page, Error **errp)
 }
 
 /* The tags of a page that is about to be sent; NULL with @errp set. */
-static const uint8_t *tags_of(RAMBlock *block, ram_addr_t offset, Error **errp)
+static const uint8_t *tags_of_page(RAMBlock *block, ram_addr_t offset,
+                                   Error **errp)
 {
     unsigned long page = offset >> qemu_target_page_bits();
     bool known = ahead.pages && ahead.block == block &&
@@ -108,18 +109,14 @@ static const uint8_t *tags_of(RAMBlock *block, ram_addr_t offset, Error **errp)
     return ahead.tags + (page - ahead.first) * page_tags.ops->tag_bytes;
 }
 
-/*
- * Whether a page of zeros has tags.  A failure to read them says yes: then
- * page_tags_put() meets it again, and can report it.
- */
 bool page_tags_present(RAMBlock *block, ram_addr_t offset)
 {
     const uint8_t *tags;
 
-    if (!qatomic_read(&page_tags.sending) || !page_tags_find(block)) {
+    if (!qatomic_read(&page_tags.sending) || !page_tags_find_block(block)) {
         return false;
     }
-    tags = tags_of(block, offset, NULL);
+    tags = tags_of_page(block, offset, NULL);
     return !tags || (!ahead.zero &&
                      !buffer_is_zero(tags, page_tags.ops->tag_bytes));
 }
@@ -140,10 +137,10 @@ bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
     Error *err = NULL;
     size_t size = 1;
 
-    if (!qatomic_read(&page_tags.sending) || !page_tags_find(block)) {
+    if (!qatomic_read(&page_tags.sending) || !page_tags_find_block(block)) {
         return true;
     }
-    tags = tags_of(block, offset, &err);
+    tags = tags_of_page(block, offset, &err);
     if (!tags) {
         qemu_file_set_error(f, page_tags_fail(err));
         return false;

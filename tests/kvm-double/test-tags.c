@@ -25,7 +25,7 @@
 #include "system/system.h"
 #include "system/tcg.h"
 #include "target/arm/cpu.h"
-#include "target/arm/page-tags/page-tags.h"
+#include "target/arm/page-tags/arm-page-tags.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "internal.h"
 #include "machine.h"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .common import HOOKS, Failure
 
-FIELDS = ('why', 'in', 'after', 'before', 'replace', 'add')
+FIELDS = ('series', 'why', 'in', 'after', 'before', 'replace', 'add')
 PLACES = ('after', 'before', 'replace')
 
 
@@ -23,6 +23,11 @@ class Hook:
     @property
     def kind(self):
         return next(place for place in PLACES if place in self.fields)
+
+    @property
+    def series(self):
+        """The series of patches that it belongs to; None: the last one."""
+        return self.fields.get('series')
 
     @property
     def anchor(self):
@@ -225,9 +230,9 @@ def files(folder=HOOKS):
     return found
 
 
-def hooked(pristine, folder=HOOKS):
+def hooked(pristine, folder=HOOKS, wanted=lambda hook: True):
     """{upstream path: text with the hooks applied}, all or nothing; and the
-    hooks themselves as {upstream path: [Hook]}."""
+    hooks themselves as {upstream path: [Hook]}. Only those that are wanted."""
     texts, all_hooks, problems = {}, {}, []
     for path, file in files(folder).items():
         name = f'{path}.hook'
@@ -235,9 +240,12 @@ def hooked(pristine, folder=HOOKS):
             if not (pristine / path).is_file():
                 raise Failure(f'{name}: QEMU has no file {path}; '
                               'move or delete the hook file')
-            all_hooks[path] = parse(file.read_text(), name)
-            texts[path] = apply((pristine / path).read_text(),
-                                all_hooks[path], path)
+            chosen = [hook for hook in parse(file.read_text(), name)
+                      if wanted(hook)]
+            if not chosen:
+                continue
+            all_hooks[path] = chosen
+            texts[path] = apply((pristine / path).read_text(), chosen, path)
         except Failure as problem:
             problems.append(str(problem))
     if problems:

@@ -8,7 +8,8 @@
  * the rest is asked for again, so that no page is left out.  Any error is
  * one, and has the address and length it came for.
  *
- * Lock rule: none; see the header.
+ * Lock rule: the pointer is written once, when the VM is made; for the call see
+ * the header.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,29 +20,21 @@
 #include "system/kvm.h"
 #include "system/page-tags-kvm.h"
 
-static void pack(uint8_t *to, const uint8_t *from, size_t size)
+KvmArmCopyTags *kvm_arm_copy_tags_of_vm;
+
+static void join_tags(uint8_t *to, const uint8_t *from, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         to[i] = (from[2 * i] & 15) | from[2 * i + 1] << 4;
     }
 }
 
-static void unpack(uint8_t *to, const uint8_t *from, size_t size)
+static void split_tags(uint8_t *to, const uint8_t *from, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         to[2 * i] = from[i] & 15;
         to[2 * i + 1] = from[i] >> 4;
     }
-}
-
-static int call(struct kvm_arm_copy_mte_tags *args)
-{
-    int ret;
-
-    do {
-        ret = kvm_vm_ioctl(kvm_state, KVM_ARM_MTE_COPY_TAGS, args);
-    } while (ret == -EINTR);
-    return ret;
 }
 
 /* The bytes at @address whose tags were copied; 0 with @errp set. */
@@ -54,8 +47,11 @@ static uint64_t copy_some(uint64_t address, uint64_t size, uint8_t *bytes,
         .addr = bytes,
         .flags = to_guest ? KVM_ARM_TAGS_TO_GUEST : KVM_ARM_TAGS_FROM_GUEST,
     };
-    int ret = call(&args);
+    int ret;
 
+    do {
+        ret = kvm_vm_ioctl(kvm_state, KVM_ARM_MTE_COPY_TAGS, &args);
+    } while (ret == -EINTR);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "cannot copy the memory tags of 0x%"
                          PRIx64 " bytes at 0x%" PRIx64 " %s the guest: "
@@ -78,7 +74,7 @@ bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
     uint64_t size = (uint64_t)pages * KVM_TAGS_PAGE, done, step;
 
     if (to_guest) {
-        unpack(buffer, tags, size / 32);
+        split_tags(buffer, tags, size / 32);
     }
     for (done = 0; done < size; done += step) {
         step = copy_some(address + done, size - done, buffer + done / 16,
@@ -88,7 +84,7 @@ bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
         }
     }
     if (!to_guest) {
-        pack(tags, buffer, size / 32);
+        join_tags(tags, buffer, size / 32);
     }
     return true;
 }

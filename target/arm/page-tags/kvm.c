@@ -7,7 +7,7 @@
  *
  * The kernel copies for whole pages of the host, which may have several of
  * ours: then more is read, and for a write what is around it is read first.
- * In a Realm it is another call, for pages of any host.
+ * A VM of another kind may have a call of its own, for pages of any host.
  *
  * Lock rule: `lock` has the buffers, and keeps two channels from writing
  * parts of one host page at once.  The kernel makes such calls wait for each
@@ -23,10 +23,9 @@
 #include "qemu/thread.h"
 #include "exec/ramblock.h"
 #include "system/page-tags-kvm.h"
-#include "system/realm-kvm.h"
-#include "page-tags.h"
+#include "arm-page-tags.h"
 
-QEMU_BUILD_BUG_ON(KVM_TAGS_BYTES != RMM_TAG_BYTES);
+QEMU_BUILD_BUG_ON(KVM_TAGS_BYTES != MTE_TAGS_BYTES);
 
 static QemuMutex lock;
 /* For the ioctl, a tag a byte; and tags of whole host pages. */
@@ -71,7 +70,7 @@ static uint64_t step_size(hwaddr gpa, uint64_t size)
     return MIN(size, end - gpa);
 }
 
-static bool copy(RAMBlock *block, ram_addr_t offset, unsigned pages,
+static bool copy_pages(RAMBlock *block, ram_addr_t offset, unsigned pages,
                  uint8_t *tags, bool to_guest, Error **errp)
 {
     uint64_t size = (uint64_t)pages * KVM_TAGS_PAGE, step;
@@ -82,8 +81,8 @@ static bool copy(RAMBlock *block, ram_addr_t offset, unsigned pages,
         return false;
     }
     gpa = r->gpa + offset - r->offset;
-    if (realm_kvm_active()) {
-        return realm_kvm_copy_tags(gpa, pages, tags, to_guest, errp);
+    if (kvm_arm_copy_tags_of_vm) {
+        return kvm_arm_copy_tags_of_vm(gpa, pages, tags, to_guest, errp);
     }
     QEMU_LOCK_GUARD(&lock);
     for (; size; size -= step) {
@@ -100,7 +99,7 @@ static bool copy(RAMBlock *block, ram_addr_t offset, unsigned pages,
 static bool kvm_read(RAMBlock *block, ram_addr_t offset, unsigned pages,
                      uint8_t *tags, bool *zero, Error **errp)
 {
-    bool ok = copy(block, offset, pages, tags, false, errp);
+    bool ok = copy_pages(block, offset, pages, tags, false, errp);
 
     *zero = ok && buffer_is_zero(tags, (size_t)pages * KVM_TAGS_BYTES);
     return ok;
@@ -109,7 +108,7 @@ static bool kvm_read(RAMBlock *block, ram_addr_t offset, unsigned pages,
 static bool kvm_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
                       const uint8_t *tags, Error **errp)
 {
-    return copy(block, offset, pages, (uint8_t *)tags, true, errp);
+    return copy_pages(block, offset, pages, (uint8_t *)tags, true, errp);
 }
 
 static const PageTagsOps kvm_ops = {
@@ -119,10 +118,10 @@ static const PageTagsOps kvm_ops = {
     .level = arm_page_tags_level,
     .read = kvm_read,
     .write = kvm_write,
-    .zero_record = TAGS_NONE,
-    .pack = tags_pack,
-    .record_size = arm_page_tags_record_size,
-    .unpack = arm_page_tags_unpack,
+    .zero_record = MTE_TAGS_NONE,
+    .pack = mte_tags_pack,
+    .record_size = mte_tags_packed_size,
+    .unpack = mte_tags_unpack,
 };
 
 const PageTagsOps *arm_page_tags_kvm(void)

@@ -1,19 +1,11 @@
 /*
  * MTE tags in a migration: the provider of an Arm machine
  *
- * Purpose: once the machine is complete, find out whether it has MTE and
- * where its RAM is, and register the provider for its accelerator.  Under TCG
- * only if asked: there tag memory is RAM that migrates as such, and did so
- * before this existed.
+ * Purpose: once the machine is complete, find out whether it has MTE, and
+ * register the provider of its accelerator.  Under TCG only if the user asks
+ * for it: there tag memory is RAM that QEMU migrates as such.
  *
- * In a Realm this is for its shared memory; tags of private memory are the
- * RMM's, in the section of the Realm.  Under TCG, tag memory of the shared half
- * migrates as RAM whatever was asked, since the CPUs' tag memory is private.
- *
- * Invariants: RAM that may have tags is the machine's own: it is there from
- * the beginning to the end.  RAM of devices is mapped without MTE.
- *
- * Lock rule: written once, under the BQL, then constant.
+ * Lock rule: BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,76 +14,13 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "cpu.h"
-#include "exec/address-spaces.h"
-#include "exec/ramblock.h"
 #include "hw/boards.h"
 #include "qemu/module.h"
 #include "system/kvm.h"
 #include "system/page-tags-kvm.h"
-#include "system/realm-kvm.h"
 #include "system/system.h"
 #include "system/tcg.h"
-#include "page-tags.h"
-
-ArmTagRange arm_tag_ranges[PAGE_TAGS_MAX_BLOCKS];
-unsigned arm_tag_num_ranges;
-
-const ArmTagRange *arm_tag_range(RAMBlock *block, ram_addr_t offset,
-                                 uint64_t size, Error **errp)
-{
-    for (unsigned i = 0; i < arm_tag_num_ranges; i++) {
-        const ArmTagRange *r = &arm_tag_ranges[i];
-
-        if (r->block == block && offset >= r->offset && size <= r->size &&
-            offset - r->offset <= r->size - size) {
-            return r;
-        }
-    }
-    error_setg(errp, "0x%" PRIx64 " bytes at 0x" RAM_ADDR_FMT " of %s have no "
-               "tags", size, offset, block->idstr);
-    return NULL;
-}
-
-unsigned arm_page_tags_level(void)
-{
-    return FIELD_EX64(ARM_CPU(first_cpu)->isar.id_aa64pfr1, ID_AA64PFR1, MTE);
-}
-
-/* The machine's RAM is one region, or has one for each NUMA node in it. */
-static bool is_machine_ram(const MemoryRegion *mr)
-{
-    const MemoryRegion *ram = current_machine->ram;
-
-    return ram && (mr == ram || mr->container == ram);
-}
-
-static void add_range(MemoryListener *listener, MemoryRegionSection *section)
-{
-    if (!memory_region_is_ram(section->mr) || section->readonly ||
-        !is_machine_ram(section->mr) ||
-        (kvm_enabled() && realm_kvm_hides(section))) {
-        return;
-    }
-    if (arm_tag_num_ranges == PAGE_TAGS_MAX_BLOCKS) {
-        error_report("page-tags: the machine's RAM has more than %d parts",
-                     PAGE_TAGS_MAX_BLOCKS);
-        exit(1);
-    }
-    arm_tag_ranges[arm_tag_num_ranges++] = (ArmTagRange) {
-        .block = section->mr->ram_block,
-        .offset = section->offset_within_region,
-        .gpa = section->offset_within_address_space,
-        .size = int128_get64(section->size),
-    };
-}
-
-static void find_ranges(void)
-{
-    MemoryListener finder = { .name = "page-tags", .region_add = add_range };
-
-    memory_listener_register(&finder, &address_space_memory);
-    memory_listener_unregister(&finder);
-}
+#include "arm-page-tags.h"
 
 static void register_provider(const PageTagsOps *ops)
 {
@@ -116,6 +45,7 @@ static void refuse_only_migratable(void)
 
 bool arm_page_tags_migrate(void)
 {
+    /* Without a kernel, tags of a confidential guest are not QEMU's to send. */
     if (current_machine->cgs && !kvm_enabled()) {
         return false;
     }
@@ -134,7 +64,7 @@ static bool has_tags(ARMCPU *cpu)
     return tcg_enabled() ? cpu->tag_memory != NULL : cpu->kvm_mte;
 }
 
-static const PageTagsOps *find_ops(ARMCPU *cpu)
+static const PageTagsOps *ops_of_accelerator(ARMCPU *cpu)
 {
 #ifdef CONFIG_KVM
     if (kvm_enabled()) {
@@ -161,8 +91,8 @@ static void machine_done(Notifier *notifier, void *unused)
     if (!has_tags(cpu) || !arm_page_tags_migrate()) {
         return;
     }
-    find_ranges();
-    ops = find_ops(cpu);
+    arm_tag_ranges_find();
+    ops = ops_of_accelerator(cpu);
     if (ops) {
         register_provider(ops);
     }

@@ -23,9 +23,9 @@
 #include "exec/ram_addr.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
-#include "page-tags.h"
+#include "arm-page-tags.h"
 
-#define TAG_BYTES   RMM_TAG_BYTES
+#define TAG_BYTES   MTE_TAGS_BYTES
 
 static MemoryRegion *tag_ram;
 /* Of each range: where its tags are. */
@@ -67,8 +67,9 @@ static bool tcg_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
     return r;
 }
 
-/* Where the tags of a range are. */
-static bool find_tags(MemoryRegion *tag_memory, unsigned i, Error **errp)
+/* Where the tags of range @i are. */
+static bool find_tags_of_range(MemoryRegion *tag_memory, unsigned i,
+                               Error **errp)
 {
     const ArmTagRange *r = &arm_tag_ranges[i];
     uint64_t size = r->size >> TAGS_SHIFT;
@@ -97,16 +98,16 @@ static const PageTagsOps tcg_ops = {
     .level = arm_page_tags_level,
     .read = tcg_read,
     .write = tcg_write,
-    .zero_record = TAGS_NONE,
-    .pack = tags_pack,
-    .record_size = arm_page_tags_record_size,
-    .unpack = arm_page_tags_unpack,
+    .zero_record = MTE_TAGS_NONE,
+    .pack = mte_tags_pack,
+    .record_size = mte_tags_packed_size,
+    .unpack = mte_tags_unpack,
 };
 
 const PageTagsOps *arm_page_tags_tcg(MemoryRegion *tag_memory, Error **errp)
 {
     for (unsigned i = 0; i < arm_tag_num_ranges; i++) {
-        if (!find_tags(tag_memory, i, errp)) {
+        if (!find_tags_of_range(tag_memory, i, errp)) {
             return NULL;
         }
     }

@@ -26,10 +26,10 @@
 
 #include "granule.h"
 #include "mig.h"
+#include "mte-tags.h"
 #include "policy.h"
 #include "rec.h"
 #include "rtt.h"
-#include "tags.h"
 
 /* About 5 microseconds of copying: what an exit of a vCPU may wait for */
 #define PAGES_PER_HOLD 16
@@ -305,8 +305,9 @@ static void gather_page(Gathering *g, uint64_t pa)
     if (realm_has_mte(g->c->realm)) {
         const uint8_t *tags = granule_map_tags(rmm, pa);
 
-        g->end += session_is_compact(g->c->s) ? tags_pack(tags, g->end)
-                                              : tags_raw(tags, g->end);
+        g->end += session_is_compact(g->c->s)
+                  ? mte_tags_pack(tags, g->end)
+                  : mte_tags_pack_raw(tags, g->end);
     }
 }
 
@@ -384,7 +385,7 @@ uint64_t mig_export_memory(MigCall *c)
 {
     uint64_t count = c->in[3];
     size_t page = RMM_GRANULE_SIZE +
-                  (realm_has_mte(c->realm) ? TAGS_MAX_PACKED : 0);
+                  (realm_has_mte(c->realm) ? MTE_TAGS_MAX_PACKED : 0);
     Gathering g = { .c = c, .asked = count };
 
     if (count == 0 || count > MIG_MAX_PAGES ||

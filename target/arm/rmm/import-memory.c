@@ -22,8 +22,10 @@
 
 #include "granule.h"
 #include "mig.h"
+#include "mte-tags.h"
 #include "rtt.h"
-#include "tags.h"
+
+_Static_assert(RMM_TAG_BYTES == MTE_TAGS_BYTES, "tags of a granule");
 
 /* One page of the bundle: where it goes, and where its bytes are */
 typedef struct Arrival {
@@ -46,10 +48,10 @@ static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
 {
     uint8_t tags[RMM_TAG_BYTES];
 
-    if (len && in[0] != TAGS_RAW && !session_is_compact(im->c->s)) {
+    if (len && in[0] != MTE_TAGS_RAW && !session_is_compact(im->c->s)) {
         return 0;
     }
-    return tags_unpack(in, len, tags);
+    return mte_tags_unpack(in, len, tags);
 }
 
 /* Find every page of the opened bundle; false if it is not well formed */
@@ -159,8 +161,9 @@ static void write_pages(const Import *im)
 
         memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
         if (mte) {
-            tags_unpack(page->data + RMM_GRANULE_SIZE, TAGS_MAX_PACKED,
-                        granule_map_tags(rmm, page->pa));
+            mte_tags_unpack(page->data + RMM_GRANULE_SIZE,
+                            MTE_TAGS_MAX_PACKED,
+                            granule_map_tags(rmm, page->pa));
         }
     }
 }

@@ -7,8 +7,9 @@
  * Invariant: every measurement is a hash of something that a verifier can
  * have as well:
  *
- *   the model     its sources: all *.c and *.h of target/arm/rmm/, one after
- *                 the other in the order of their names (source-hash)
+ *   the model     its sources: all *.c and *.h of target/arm/mte-tags/ and
+ *                 target/arm/rmm/, one after the other in the order of their
+ *                 names (source-hash)
  *   a library     the text "TYPE VERSION": which file of that version the
  *                 machine has loaded is not known here
  *

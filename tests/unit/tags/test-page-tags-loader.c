@@ -14,6 +14,7 @@
 #include "qemu/bswap.h"
 #include "qemu/module.h"
 #include "exec/address-spaces.h"
+#include "exec/memory.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
 #include "io/channel-buffer.h"
@@ -21,11 +22,11 @@
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/page-tags/hooks.h"
-#include "migration/page-tags/page-tags.h"
+#include "migration/page-tags/page-tags-internal.h"
 #include "migration/qemu-file.h"
 #include "migration/register.h"
 #include "system/runstate.h"
-#include "target/arm/page-tags/page-tags.h"
+#include "target/arm/mte-tags/mte-tags.h"
 
 #define PAGE    4096
 #define PAGES   64
@@ -197,8 +198,8 @@ static bool write_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
 static const PageTagsOps ops = {
     .section = "test-tags", .level_name = "test level", .tag_bytes = BYTES,
     .level = level, .write = write_tags,
-    .zero_record = TAGS_NONE, .pack = tags_pack,
-    .record_size = arm_page_tags_record_size, .unpack = arm_page_tags_unpack,
+    .zero_record = MTE_TAGS_NONE, .pack = mte_tags_pack,
+    .record_size = mte_tags_packed_size, .unpack = mte_tags_unpack,
 };
 
 /* ---- Streams ---- */
@@ -271,7 +272,7 @@ static int get(const void *bytes, size_t size, unsigned page)
 
 static int get_tag(unsigned page, unsigned tag)
 {
-    uint8_t record[] = { tag ? TAGS_UNIFORM : TAGS_NONE, tag };
+    uint8_t record[] = { tag ? MTE_TAGS_UNIFORM : MTE_TAGS_NONE, tag };
 
     return get(record, tag ? 2 : 1, page);
 }
@@ -371,7 +372,7 @@ static void test_zero_tags_cost_nothing(void)
     begin(true);
     for (unsigned i = 0; i < PAGES; i++) {
         g_assert_cmpint(i % 2 ? get_tag(i, 0)
-                              : page_tags_get_zero(&block, i * PAGE), ==, 0);
+                              : page_tags_get(NULL, &block, i * PAGE), ==, 0);
     }
     g_assert_cmpint(load_end(PAGES / 2), ==, 0);
     g_assert_cmpuint(writes, ==, 0);
@@ -384,7 +385,7 @@ static void test_zero_tags_replace_others(void)
     g_assert_cmpint(get_tag(5, 9), ==, 0);
     g_assert_cmpint(get_tag(6, 9), ==, 0);
     g_assert_cmpint(get_tag(5, 0), ==, 0);
-    g_assert_cmpint(page_tags_get_zero(&block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(page_tags_get(NULL, &block, 6 * PAGE), ==, 0);
     g_assert_cmpint(load_end(3), ==, 0);
     g_assert_cmpuint(pages_written, ==, 4);
     assert_tag(5, 0);
@@ -410,7 +411,7 @@ static void test_zero_tags_are_written_where_a_guest_ran(void)
 {
     vm_changed(NULL, true, RUN_STATE_RUNNING);
     begin(true);
-    g_assert_cmpint(page_tags_get_zero(&block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(page_tags_get(NULL, &block, 6 * PAGE), ==, 0);
     g_assert_cmpint(load_end(0), ==, 0);
     g_assert_cmpuint(pages_written, ==, 1);
     end();
@@ -420,7 +421,7 @@ static void test_other_ram_has_no_records(void)
 {
     begin(false);
     g_assert_cmpint(page_tags_get(NULL, &other, 0), ==, 0);
-    g_assert_cmpint(page_tags_get_zero(&other, 0), ==, 0);
+    g_assert_cmpint(page_tags_get(NULL, &other, 0), ==, 0);
     end();
 }
 
@@ -477,7 +478,7 @@ static void test_pages_before_the_announcement(void)
 {
     begin(false);
     assert_failed(get_tag(0, 1), "source sends RAM without tags");
-    assert_failed(page_tags_get_zero(&block, 0), "has test level 3");
+    assert_failed(page_tags_get(NULL, &block, 0), "has test level 3");
     g_assert_cmpuint(writes, ==, 0);
     end();
 }
@@ -490,14 +491,14 @@ static void test_records_are_hostile(void)
         const char *words;
     } bad[] = {
         { { 0 }, 0, "the stream ends" },
-        { { TAGS_UNIFORM }, 1, "the stream ends" },
-        { { TAGS_UNIFORM, 16 }, 2, "malformed" },
-        { { TAGS_RUNS }, 1, "the stream ends" },
-        { { TAGS_RUNS, 64 }, 2, "malformed" },
-        { { TAGS_RUNS, 255 }, 2, "malformed" },
-        { { TAGS_RUNS, 0 }, 2, "malformed" },
-        { { TAGS_RUNS, 2, 0, 0 }, 4, "the stream ends" },
-        { { TAGS_RAW, 1, 2, 3 }, 4, "the stream ends" },
+        { { MTE_TAGS_UNIFORM }, 1, "the stream ends" },
+        { { MTE_TAGS_UNIFORM, 16 }, 2, "malformed" },
+        { { MTE_TAGS_RUNS }, 1, "the stream ends" },
+        { { MTE_TAGS_RUNS, 64 }, 2, "malformed" },
+        { { MTE_TAGS_RUNS, 255 }, 2, "malformed" },
+        { { MTE_TAGS_RUNS, 0 }, 2, "malformed" },
+        { { MTE_TAGS_RUNS, 2, 0, 0 }, 4, "the stream ends" },
+        { { MTE_TAGS_RAW, 1, 2, 3 }, 4, "the stream ends" },
         { { 4 }, 1, "begins with the byte 4" },
         { { 255 }, 1, "begins with the byte 255" },
     };
@@ -538,7 +539,7 @@ static void check_zero_tags_replace_those_of_page_5(void)
     broken = false;
     setup();
     g_assert_cmpint(announce(), ==, 0);
-    g_assert_cmpint(page_tags_get_zero(&block, 5 * PAGE), ==, 0);
+    g_assert_cmpint(page_tags_get(NULL, &block, 5 * PAGE), ==, 0);
     g_assert_cmpint(load_end(0), ==, 0);
     assert_tag(5, 0);
     end();
@@ -550,7 +551,7 @@ static void test_zero_tags_that_were_not_written(void)
     g_assert_cmpint(get_tag(5, 9), ==, 0);
     g_assert_cmpint(get_tag(7, 9), ==, 0);
     broken = true;                          /* for page 7, before page 5 */
-    g_assert_cmpint(page_tags_get_zero(&block, 5 * PAGE), <, 0);
+    g_assert_cmpint(page_tags_get(NULL, &block, 5 * PAGE), <, 0);
     check_zero_tags_replace_those_of_page_5();
 
     begin(true);
@@ -606,7 +607,7 @@ static void test_behind_the_end(void)
     begin(true);
     g_assert_cmpint(load_end(0), ==, 0);
     assert_failed(get_tag(1, 1), "behind the end of its tags");
-    assert_failed(page_tags_get_zero(&block, 0), "behind the end of its tags");
+    assert_failed(page_tags_get(NULL, &block, 0), "behind the end of its tags");
     assert_failed(load_end(0), "the section comes again behind its end");
     g_assert_cmpint(end_of_stream(), ==, 0);
     g_assert_cmpuint(writes, ==, 0);
@@ -649,8 +650,8 @@ static int receive(uint32_t claim, const uint8_t *bytes, size_t size,
 
 static void test_packet(void)
 {
-    static const uint8_t bytes[] = { TAGS_UNIFORM, 5, TAGS_NONE,
-                                     TAGS_RUNS, 2, 127, 1, 127, 2 };
+    static const uint8_t bytes[] = { MTE_TAGS_UNIFORM, 5, MTE_TAGS_NONE,
+                                     MTE_TAGS_RUNS, 2, 127, 1, 127, 2 };
 
     begin(true);
     multifd = true;
@@ -668,8 +669,8 @@ static void test_packet(void)
 
 static void test_packets_are_hostile(void)
 {
-    static const uint8_t bytes[] = { TAGS_UNIFORM, 5, TAGS_UNIFORM, 6,
-                                     TAGS_NONE };
+    static const uint8_t bytes[] = { MTE_TAGS_UNIFORM, 5, MTE_TAGS_UNIFORM, 6,
+                                     MTE_TAGS_NONE };
     static const struct {
         uint32_t claim;
         size_t size;

@@ -1,5 +1,5 @@
 /*
- * Tags of a page in the stream (target/arm/page-tags/record.c)
+ * Tags of a page in the stream (target/arm/mte-tags/)
  *
  * Purpose: what is packed has the size that its first bytes tell, and is
  * unpacked; whatever else comes is refused or read as the specification says,
@@ -10,7 +10,8 @@
 
 #include "qemu/osdep.h"
 #include <sys/mman.h>
-#include "target/arm/page-tags/page-tags.h"
+#include "migration/page-tags.h"
+#include "target/arm/mte-tags/mte-tags.h"
 
 #define BYTES PAGE_TAGS_MAX_BYTES
 #define TAGS  (BYTES * 2)
@@ -52,11 +53,11 @@ static void fill_raw(uint8_t *tags)
 }
 
 static const Page pages[] = {
-    { "no-tags", TAGS_NONE, 1, fill_none },
-    { "one-tag", TAGS_UNIFORM, 2, fill_uniform },
-    { "two-runs", TAGS_RUNS, 6, fill_two },
-    { "only-the-last-granule", TAGS_RUNS, 6, fill_last },
-    { "all-different", TAGS_RAW, 129, fill_raw },
+    { "no-tags", MTE_TAGS_NONE, 1, fill_none },
+    { "one-tag", MTE_TAGS_UNIFORM, 2, fill_uniform },
+    { "two-runs", MTE_TAGS_RUNS, 6, fill_two },
+    { "only-the-last-granule", MTE_TAGS_RUNS, 6, fill_last },
+    { "all-different", MTE_TAGS_RAW, 129, fill_raw },
 };
 
 /* As a reader of a stream does it: no more than was asked for. */
@@ -69,7 +70,7 @@ static size_t grow(const uint8_t *record, size_t available)
             return 0;
         }
         have = size;
-        size = arm_page_tags_record_size(record, have);
+        size = mte_tags_packed_size(record, have);
         g_assert_cmpuint(size, <=, PAGE_TAGS_MAX_RECORD);
     }
     return size;
@@ -82,18 +83,18 @@ static void test_page(const void *data)
     size_t size;
 
     page->fill(tags);
-    size = tags_pack(tags, record);
+    size = mte_tags_pack(tags, record);
     g_assert_cmpuint(size, ==, page->size);
     g_assert_cmpuint(record[0], ==, page->kind);
     g_assert_cmpuint(grow(record, size), ==, size);
     memset(back, 0xee, sizeof(back));
-    g_assert_true(arm_page_tags_unpack(record, size, back));
+    g_assert_true(mte_tags_unpack(record, size, back));
     g_assert_cmpmem(back, BYTES, tags, BYTES);
     for (size_t cut = 0; cut < size; cut++) {
         g_assert_cmpuint(grow(record, cut), ==, 0);
-        g_assert_false(cut && arm_page_tags_unpack(record, cut, back));
+        g_assert_false(cut && mte_tags_unpack(record, cut, back));
     }
-    g_assert_false(arm_page_tags_unpack(record, size - 1, back));
+    g_assert_false(mte_tags_unpack(record, size - 1, back));
 }
 
 static void test_unknown_kinds(void)
@@ -102,18 +103,18 @@ static void test_unknown_kinds(void)
 
     for (unsigned kind = 4; kind < 256; kind++) {
         record[0] = kind;
-        g_assert_cmpuint(arm_page_tags_record_size(record, 1), ==, 0);
-        g_assert_false(arm_page_tags_unpack(record, sizeof(record), tags));
+        g_assert_cmpuint(mte_tags_packed_size(record, 1), ==, 0);
+        g_assert_false(mte_tags_unpack(record, sizeof(record), tags));
     }
 }
 
 static void test_numbers_of_runs(void)
 {
-    uint8_t record[2] = { TAGS_RUNS };
+    uint8_t record[2] = { MTE_TAGS_RUNS };
 
     for (unsigned n = 0; n < 256; n++) {
         record[1] = n;
-        g_assert_cmpuint(arm_page_tags_record_size(record, 2), ==,
+        g_assert_cmpuint(mte_tags_packed_size(record, 2), ==,
                          n <= 63 ? 2 + 2 * n : 0);
     }
 }
@@ -121,26 +122,26 @@ static void test_numbers_of_runs(void)
 static void test_forms_that_pack_does_not_make(void)
 {
     static const uint8_t bad[][8] = {
-        { TAGS_UNIFORM, 0 },                    /* is none */
-        { TAGS_UNIFORM, 16 },
-        { TAGS_RUNS, 2, 127, 1, 127, 1 },       /* two that join */
-        { TAGS_RUNS, 2, 127, 1, 126, 2 },       /* a granule short */
-        { TAGS_RUNS, 2, 255, 1, 0, 2 },         /* a granule too many */
-        { TAGS_RUNS, 2, 127, 1, 127, 16 },
-        { TAGS_RUNS, 1, 255, 1 },               /* is uniform */
+        { MTE_TAGS_UNIFORM, 0 },                    /* is none */
+        { MTE_TAGS_UNIFORM, 16 },
+        { MTE_TAGS_RUNS, 2, 127, 1, 127, 1 },       /* two that join */
+        { MTE_TAGS_RUNS, 2, 127, 1, 126, 2 },       /* a granule short */
+        { MTE_TAGS_RUNS, 2, 255, 1, 0, 2 },         /* a granule too many */
+        { MTE_TAGS_RUNS, 2, 127, 1, 127, 16 },
+        { MTE_TAGS_RUNS, 1, 255, 1 },               /* is uniform */
     };
     uint8_t tags[BYTES];
 
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         size_t size = grow(bad[i], sizeof(bad[i]));
 
-        g_assert_false(size && arm_page_tags_unpack(bad[i], size, tags));
+        g_assert_false(size && mte_tags_unpack(bad[i], size, tags));
     }
 }
 
 /*
  * The tags of a record, a byte each, read by the table of
- * docs/specs/realm-migration-stream.rst, "Tags"; false: it is none of these.
+ * mte-tags.h; false: it is none of these.
  */
 static bool read_by_the_table(const uint8_t *record, size_t size,
                               uint8_t tags[TAGS])
@@ -193,7 +194,7 @@ static void make_record(GRand *rand, uint8_t record[PAGE_TAGS_MAX_RECORD])
         }
         tags[i] = tag * 0x11;
     }
-    tags_pack(tags, record);
+    mte_tags_pack(tags, record);
     for (unsigned n = g_rand_int_range(rand, 0, 3); n; n--) {
         record[g_rand_int_range(rand, 0, 6)] = g_rand_int_range(rand, 0, 256);
     }
@@ -207,7 +208,8 @@ static bool check_record(const uint8_t *record, size_t size)
 
     memset(packed, 0xee, BYTES);
     memset(before, 0xee, BYTES);
-    g_assert_cmpint(arm_page_tags_unpack(record, size, packed), ==, good);
+    g_assert_cmpint(mte_tags_unpack(record, size, packed), ==,
+                    good ? size : 0);
     for (unsigned i = 0; good && i < TAGS; i++) {
         g_assert_cmphex(packed[i / 2] >> i % 2 * 4 & 15, ==, tags[i]);
     }
@@ -234,20 +236,21 @@ static void test_any_bytes(void)
         make_record(rand, record);
         size = grow(record, sizeof(record));
         if (!size) {
-            g_assert_false(record[0] < TAGS_RUNS || record[0] == TAGS_RAW);
+            g_assert_false(record[0] < MTE_TAGS_RUNS ||
+                           record[0] == MTE_TAGS_RAW);
             continue;
         }
         memcpy(edge - size, record, size);
         (check_record(edge - size, size) ? good : bad)[record[0]]++;
     }
     munmap(edge - page, 2 * page);
-    for (unsigned kind = TAGS_NONE; kind <= TAGS_RAW; kind++) {
+    for (unsigned kind = MTE_TAGS_NONE; kind <= MTE_TAGS_RAW; kind++) {
         g_test_message("kind %u: %u are records, %u are none", kind,
                        good[kind], bad[kind]);
         g_assert_cmpuint(good[kind], >, 100);
     }
-    g_assert_cmpuint(bad[TAGS_UNIFORM], >, 100);
-    g_assert_cmpuint(bad[TAGS_RUNS], >, 100);
+    g_assert_cmpuint(bad[MTE_TAGS_UNIFORM], >, 100);
+    g_assert_cmpuint(bad[MTE_TAGS_RUNS], >, 100);
 }
 
 int main(int argc, char **argv)

@@ -15,15 +15,16 @@
 #include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "exec/address-spaces.h"
+#include "exec/memory.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
 #include "io/channel-buffer.h"
 #include "migration/migration.h"
 #include "migration/page-tags/hooks.h"
-#include "migration/page-tags/page-tags.h"
+#include "migration/page-tags/page-tags-internal.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
-#include "target/arm/page-tags/page-tags.h"
+#include "target/arm/mte-tags/mte-tags.h"
 
 #define PAGE        4096
 #define PAGES       960             /* whole chunks, and 3.75 times read ahead */
@@ -107,9 +108,9 @@ static bool read_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
 
 static const PageTagsOps ops = {
     .section = "test-tags", .tag_bytes = BYTES, .read = read_tags,
-    .zero_record = TAGS_NONE, .pack = tags_pack,
-    .record_size = arm_page_tags_record_size,
-    .unpack = arm_page_tags_unpack,
+    .zero_record = MTE_TAGS_NONE, .pack = mte_tags_pack,
+    .record_size = mte_tags_packed_size,
+    .unpack = mte_tags_unpack,
 };
 
 static void store(unsigned page, uint8_t tag)
@@ -174,9 +175,9 @@ static void end(void)
 static void receive(unsigned page)
 {
     qemu_fflush(out);
-    g_assert_cmpuint(arm_page_tags_record_size(wire->data, wire->usage), ==,
+    g_assert_cmpuint(mte_tags_packed_size(wire->data, wire->usage), ==,
                      wire->usage);
-    g_assert_true(arm_page_tags_unpack(wire->data, wire->usage,
+    g_assert_true(mte_tags_unpack(wire->data, wire->usage,
                                        arrived + page * BYTES));
     wire->usage = wire->offset = 0;
 }

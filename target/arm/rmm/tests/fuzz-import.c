@@ -34,10 +34,10 @@
 #include "granule.h"
 #include "mig-golden.h"
 #include "mig-steps.h"
+#include "mte-tags.h"
 #include "rmm-internal.h"
 #include "rtt.h"
 #include "session.h"
-#include "tags.h"
 #include "test-keys.h"
 
 #define GRANULES  128
@@ -544,7 +544,7 @@ static void take_pages(Fuzz *f, const Record *plain)
 
         memcpy(page->data, at, RMM_GRANULE_SIZE);
         at += RMM_GRANULE_SIZE;
-        tags = tags_unpack(at, plain->data + plain->len - at, page->tags);
+        tags = mte_tags_unpack(at, plain->data + plain->len - at, page->tags);
         g_assert_cmpuint(tags, >, 0);
         at += tags;
         g_hash_table_replace(f->pages,

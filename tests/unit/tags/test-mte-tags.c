@@ -7,18 +7,18 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "tags.h"
+#include "mte-tags.h"
 
 /* The twin: tags as 256 numbers, forms built as lists */
 typedef struct Plain {
-    uint8_t tag[TAGS_PER_PAGE];
+    uint8_t tag[MTE_TAGS_PER_PAGE];
 } Plain;
 
 static Plain plain_of(const uint8_t *tags)
 {
     Plain p;
 
-    for (int i = 0; i < TAGS_PER_PAGE; i++) {
+    for (int i = 0; i < MTE_TAGS_PER_PAGE; i++) {
         p.tag[i] = i % 2 ? tags[i / 2] >> 4 : tags[i / 2] & 15;
     }
     return p;
@@ -26,7 +26,7 @@ static Plain plain_of(const uint8_t *tags)
 
 static void plain_to(const Plain *p, uint8_t *tags)
 {
-    for (int i = 0; i < RMM_TAG_BYTES; i++) {
+    for (int i = 0; i < MTE_TAGS_BYTES; i++) {
         tags[i] = p->tag[2 * i] | p->tag[2 * i + 1] << 4;
     }
 }
@@ -35,12 +35,12 @@ static void plain_to(const Plain *p, uint8_t *tags)
 static GByteArray *plain_pack(const Plain *p)
 {
     GByteArray *best = g_byte_array_new(), *runs = g_byte_array_new();
-    uint8_t raw[RMM_TAG_BYTES], head[2] = { TAGS_RUNS, 0 };
+    uint8_t raw[MTE_TAGS_BYTES], head[2] = { MTE_TAGS_RUNS, 0 };
     unsigned n = 0;
 
     g_byte_array_append(runs, head, 2);
-    for (int i = 0, from = 0; i < TAGS_PER_PAGE; i++) {
-        if (i == TAGS_PER_PAGE - 1 || p->tag[i] != p->tag[i + 1]) {
+    for (int i = 0, from = 0; i < MTE_TAGS_PER_PAGE; i++) {
+        if (i == MTE_TAGS_PER_PAGE - 1 || p->tag[i] != p->tag[i + 1]) {
             uint8_t run[2] = { i - from, p->tag[i] };
 
             g_byte_array_append(runs, run, 2);
@@ -51,13 +51,15 @@ static GByteArray *plain_pack(const Plain *p)
     runs->data[1] = n;
 
     if (n == 1) {
-        uint8_t form[2] = { p->tag[0] ? TAGS_UNIFORM : TAGS_NONE, p->tag[0] };
+        uint8_t form[2] = {
+            p->tag[0] ? MTE_TAGS_UNIFORM : MTE_TAGS_NONE, p->tag[0],
+        };
 
         g_byte_array_append(best, form, p->tag[0] ? 2 : 1);
-    } else if (runs->len < TAGS_MAX_PACKED) {
+    } else if (runs->len < MTE_TAGS_MAX_PACKED) {
         g_byte_array_append(best, runs->data, runs->len);
     } else {
-        uint8_t kind = TAGS_RAW;
+        uint8_t kind = MTE_TAGS_RAW;
 
         plain_to(p, raw);
         g_byte_array_append(best, &kind, 1);
@@ -73,8 +75,8 @@ static Plain random_page(int runs)
     Plain p;
     uint8_t tag = g_test_rand_int_range(0, 16);
 
-    for (int i = 0; i < TAGS_PER_PAGE; i++) {
-        if (g_test_rand_int_range(0, TAGS_PER_PAGE) < runs) {
+    for (int i = 0; i < MTE_TAGS_PER_PAGE; i++) {
+        if (g_test_rand_int_range(0, MTE_TAGS_PER_PAGE) < runs) {
             tag = g_test_rand_int_range(0, 16);
         }
         p.tag[i] = tag;
@@ -84,22 +86,22 @@ static Plain random_page(int runs)
 
 static void check_page(const Plain *p)
 {
-    uint8_t tags[RMM_TAG_BYTES], back[RMM_TAG_BYTES];
-    uint8_t out[TAGS_MAX_PACKED];
+    uint8_t tags[MTE_TAGS_BYTES], back[MTE_TAGS_BYTES];
+    uint8_t out[MTE_TAGS_MAX_PACKED];
     GByteArray *want = plain_pack(p);
     size_t n;
 
     plain_to(p, tags);
-    n = tags_pack(tags, out);
+    n = mte_tags_pack(tags, out);
     g_assert_cmpmem(out, n, want->data, want->len);
     memset(back, 0xee, sizeof(back));
-    g_assert_cmpuint(tags_unpack(out, n, back), ==, n);
+    g_assert_cmpuint(mte_tags_unpack(out, n, back), ==, n);
     g_assert_cmpmem(back, sizeof(back), tags, sizeof(tags));
     /* One byte less is no form, and changes nothing */
     memset(back, 0xee, sizeof(back));
-    g_assert_cmpuint(tags_unpack(out, n - 1, back), ==, 0);
+    g_assert_cmpuint(mte_tags_unpack(out, n - 1, back), ==, 0);
     g_assert_cmpuint(back[0], ==, 0xee);
-    g_assert_cmpuint(back[RMM_TAG_BYTES - 1], ==, 0xee);
+    g_assert_cmpuint(back[MTE_TAGS_BYTES - 1], ==, 0xee);
     g_byte_array_unref(want);
 }
 
@@ -134,16 +136,16 @@ static void test_the_longest_runs_form_is_shorter_than_raw(void)
 
 static void test_raw_has_one_length_for_all_contents(void)
 {
-    uint8_t tags[RMM_TAG_BYTES], back[RMM_TAG_BYTES];
-    uint8_t out[TAGS_MAX_PACKED];
+    uint8_t tags[MTE_TAGS_BYTES], back[MTE_TAGS_BYTES];
+    uint8_t out[MTE_TAGS_MAX_PACKED];
 
     for (int i = 0; i < 200; i++) {
         Plain p = random_page(i);
 
         plain_to(&p, tags);
-        g_assert_cmpuint(tags_raw(tags, out), ==, TAGS_MAX_PACKED);
-        g_assert_cmpuint(tags_unpack(out, sizeof(out), back), ==,
-                         TAGS_MAX_PACKED);
+        g_assert_cmpuint(mte_tags_pack_raw(tags, out), ==, MTE_TAGS_MAX_PACKED);
+        g_assert_cmpuint(mte_tags_unpack(out, sizeof(out), back), ==,
+                         MTE_TAGS_MAX_PACKED);
         g_assert_cmpmem(back, sizeof(back), tags, sizeof(tags));
     }
 }
@@ -155,25 +157,26 @@ static void test_forms_that_no_packer_makes_are_refused(void)
         size_t len;
     } bad[] = {
         { { 0 }, 0 },
-        { { 4 }, 1 },                                   /* no such kind */
+        { { 4 }, 1 },                                    /* no such kind */
         { { 0xff, 1, 2, 3 }, 4 },
-        { { TAGS_UNIFORM, 0 }, 2 },                     /* that is none */
-        { { TAGS_UNIFORM, 16 }, 2 },                    /* no such tag */
-        { { TAGS_RUNS }, 1 },
-        { { TAGS_RUNS, 0 }, 2 },
-        { { TAGS_RUNS, 1, 255, 3 }, 4 },                /* that is uniform */
-        { { TAGS_RUNS, 2, 127, 1, 127, 1 }, 6 },        /* equal neighbours */
-        { { TAGS_RUNS, 2, 127, 1, 126, 2 }, 6 },        /* one too few */
-        { { TAGS_RUNS, 2, 127, 1, 128, 2 }, 6 },        /* one too many */
-        { { TAGS_RUNS, 2, 127, 1, 127, 16 }, 6 },       /* no such tag */
-        { { TAGS_RUNS, 3, 127, 1, 127, 2, 0, 1 }, 8 },  /* beyond the page */
-        { { TAGS_RUNS, 64, 1, 1, 1, 2 }, 6 },           /* raw is shorter */
+        { { MTE_TAGS_UNIFORM, 0 }, 2 },                  /* that is none */
+        { { MTE_TAGS_UNIFORM, 16 }, 2 },                 /* no such tag */
+        { { MTE_TAGS_RUNS }, 1 },
+        { { MTE_TAGS_RUNS, 0 }, 2 },
+        { { MTE_TAGS_RUNS, 1, 255, 3 }, 4 },             /* that is uniform */
+        { { MTE_TAGS_RUNS, 2, 127, 1, 127, 1 }, 6 },     /* equal neighbours */
+        { { MTE_TAGS_RUNS, 2, 127, 1, 126, 2 }, 6 },     /* one too few */
+        { { MTE_TAGS_RUNS, 2, 127, 1, 128, 2 }, 6 },     /* one too many */
+        { { MTE_TAGS_RUNS, 2, 127, 1, 127, 16 }, 6 },    /* no such tag */
+        { { MTE_TAGS_RUNS, 3, 127, 1, 127, 2, 0, 1 }, 8 }, /* beyond the page */
+        { { MTE_TAGS_RUNS, 64, 1, 1, 1, 2 }, 6 },        /* raw is shorter */
     };
-    uint8_t tags[RMM_TAG_BYTES];
+    uint8_t tags[MTE_TAGS_BYTES];
 
     memset(tags, 0xee, sizeof(tags));
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_assert_cmpuint(tags_unpack(bad[i].bytes, bad[i].len, tags), ==, 0);
+        g_assert_cmpuint(mte_tags_unpack(bad[i].bytes, bad[i].len, tags), ==,
+                         0);
     }
     for (size_t i = 0; i < sizeof(tags); i++) {
         g_assert_cmpuint(tags[i], ==, 0xee);
@@ -183,16 +186,16 @@ static void test_forms_that_no_packer_makes_are_refused(void)
 static void test_random_bytes_unpack_only_to_what_packs_back(void)
 {
     for (int i = 0; i < 200000; i++) {
-        uint8_t in[140], tags[RMM_TAG_BYTES], out[TAGS_MAX_PACKED];
+        uint8_t in[140], tags[MTE_TAGS_BYTES], out[MTE_TAGS_MAX_PACKED];
         size_t len = g_test_rand_int_range(0, sizeof(in)), n;
 
         for (size_t j = 0; j < len; j++) {
             in[j] = g_test_rand_int_range(0, j < 2 ? 5 : 256);
         }
-        n = tags_unpack(in, len, tags);
+        n = mte_tags_unpack(in, len, tags);
         g_assert_cmpuint(n, <=, len);
-        if (n && in[0] != TAGS_RAW) {
-            g_assert_cmpmem(out, tags_pack(tags, out), in, n);
+        if (n && in[0] != MTE_TAGS_RAW) {
+            g_assert_cmpmem(out, mte_tags_pack(tags, out), in, n);
         }
         if (n) {
             Plain p = plain_of(tags);

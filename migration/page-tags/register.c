@@ -1,27 +1,22 @@
 /*
- * Migration of memory tags: the provider, its blocks, the property
+ * Migration of memory tags: the property, and the machine's one provider
  *
- * Purpose: -global migration.page-tags=on|off|auto, and the one provider
- * that a machine may have.
+ * Purpose: -global migration.page-tags=on|off|auto, and what is set up when a
+ * machine has tags that migrate this way.
  *
- * Invariants and lock rule: page-tags.h.
+ * Invariants and lock rule: page-tags-internal.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
 #include "qapi/qapi-types-common.h"
-#include "qemu/error-report.h"
 #include "qemu/module.h"
-#include "qemu/cutils.h"
 #include "exec/memory.h"
 #include "exec/address-spaces.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
-#include "page-tags.h"
-
-PageTags page_tags;
+#include "page-tags-internal.h"
 
 static int page_tags_property = ON_OFF_AUTO_AUTO;
 
@@ -39,33 +34,6 @@ bool page_tags_wanted(bool automatic)
 {
     return page_tags_property == ON_OFF_AUTO_AUTO
            ? automatic : page_tags_property == ON_OFF_AUTO_ON;
-}
-
-PageTagsBlock *page_tags_find(const RAMBlock *block)
-{
-    for (unsigned i = 0; i < page_tags.num_blocks; i++) {
-        if (page_tags.blocks[i].block == block) {
-            return &page_tags.blocks[i];
-        }
-    }
-    return NULL;
-}
-
-size_t page_tags_pack(const uint8_t *tags, uint8_t *record)
-{
-    if (!buffer_is_zero(tags, page_tags.ops->tag_bytes)) {
-        return page_tags.ops->pack(tags, record);
-    }
-    record[0] = page_tags.ops->zero_record;
-    return 1;
-}
-
-int page_tags_fail(Error *err)
-{
-    error_prepend(&err, "%s: ", page_tags.ops->section);
-    migrate_set_error(migrate_get_current(), err);
-    error_report_err(err);
-    return -EINVAL;
 }
 
 /* Called also when a display looks for what to draw; then it costs little. */

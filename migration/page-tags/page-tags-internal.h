@@ -1,17 +1,21 @@
 /*
  * Migration of memory tags: what its files share
  *
- *     core.c         the provider, its blocks, the property
- *     section.c      the section: announcement, end, refusals
- *     ack.c          the destination's answer to the announcement
+ *     state.c        the provider, its blocks, records
  *     source.c       records after the pages of the main channel
- *     destination.c  what becomes of records, whatever their channel
+ *     batch.c        tags on their way into the guest, whatever their channel
+ *     destination.c  records from the main channel
  *     multifd.c      records at the end of a packet
+ *     ack.c          the destination's answer to the announcement
+ *     section.c      the section: announcement, end, refusals
+ *     register.c     the property and the machine's provider
+ *
+ * from leaf to root: a file calls only those above it.
  *
  * Lock rule: `ops` and `blocks` are written once, at registration; `sending`
  * under the BQL, before the first page is sent, and is atomic, as the counters
- * are: channels and the return path read it; `loaded` is the thread's that
- * loads the main channel, until it has come to the end.
+ * are: channels and the return path read it; `loaded` belongs to the thread
+ * that loads the main channel, until it has come to the end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,8 +32,9 @@
 typedef struct PageTagsBlock {
     RAMBlock *block;
     /*
-     * Destination: a bit a page that may have other tags than zero.  So the
-     * others, most of them, cost nothing when zero tags arrive.  Atomic.
+     * Destination: a bit for each page that may have other tags than zero.
+     * So the others, most of them, cost nothing when zero tags arrive.
+     * Atomic.
      */
     unsigned long *tagged;
 } PageTagsBlock;
@@ -50,21 +55,37 @@ typedef struct PageTags {
     Stat64 records;             /* so many were sent, or loaded */
 } PageTags;
 
+/* ---- state.c ---- */
+
 extern PageTags page_tags;
 
 /* The block, if it has tags; else NULL. */
-PageTagsBlock *page_tags_find(const RAMBlock *block);
+PageTagsBlock *page_tags_find_block(const RAMBlock *block);
 
-/* The record of a page's tags.  Returns its size in bytes. */
+/*
+ * The record of a page's tags: writes at most PAGE_TAGS_MAX_RECORD bytes, and
+ * returns how many.
+ */
 size_t page_tags_pack(const uint8_t *tags, uint8_t *record);
+
+/*
+ * A record of @size bytes, as record_size() told; false: malformed.  Sets
+ * *@tags to @buffer, which has them, or to NULL: they are zero.
+ */
+bool page_tags_unpack(const uint8_t *record, size_t size, uint8_t *buffer,
+                      const uint8_t **tags);
 
 /* Fail the migration with @err (freed); returns -EINVAL. */
 int page_tags_fail(Error *err);
+
+/* ---- source.c ---- */
 
 /* A bitmap sync begins: what was read ahead is stale from now on. */
 void page_tags_source_sync(void);
 void page_tags_source_begin(void);
 void page_tags_source_end(void);
+
+/* ---- batch.c ---- */
 
 /* Tags on their way into the guest: those of pages that follow each other. */
 #define PAGE_TAGS_BATCH_PAGES   256
@@ -76,21 +97,26 @@ typedef struct PageTagsBatch {
     uint8_t tags[PAGE_TAGS_BATCH_PAGES * PAGE_TAGS_MAX_BYTES];
 } PageTagsBatch;
 
-/*
- * A record of @size bytes, as record_size() told; false: malformed.  @tags:
- * they are in @buffer, or NULL, which means zero.
- */
-bool page_tags_unpack(const uint8_t *record, size_t size, uint8_t *buffer,
-                      const uint8_t **tags);
-/* @tags: NULL means zero. */
+/* The page at @offset gets @tags, which are copied; NULL means zero. */
 bool page_tags_batch_add(PageTagsBatch *batch, PageTagsBlock *where,
                          ram_addr_t offset, const uint8_t *tags, Error **errp);
+/* Write what was added; @batch is empty afterwards, even after a failure. */
 bool page_tags_batch_flush(PageTagsBatch *batch, Error **errp);
+
+/* ---- destination.c ---- */
 
 void page_tags_destination_init(void);
 void page_tags_destination_begin(void);
 bool page_tags_destination_flush(Error **errp);
 void page_tags_destination_end(void);
+
+/* ---- multifd.c ---- */
+
+/* With the announcement: channels wait for it. */
+bool page_tags_multifd_sync_send(Error **errp);
+void page_tags_multifd_sync_recv(void);
+
+/* ---- ack.c ---- */
 
 /* Source: is there a destination that answers?  Then wait until it did. */
 void page_tags_ack_begin(void);
@@ -98,12 +124,8 @@ bool page_tags_ack_wait(QEMUFile *f, Error **errp);
 /* Destination */
 void page_tags_ack_send(unsigned level, bool ok);
 
-/* With the announcement: channels wait for it. */
-bool page_tags_multifd_sync_send(Error **errp);
-void page_tags_multifd_sync_recv(void);
+/* ---- section.c ---- */
 
-/* The section's handlers refuse what does not work with tags. */
-bool page_tags_check_capabilities(Error **errp);
 void page_tags_section_register(void);
 
 #endif
