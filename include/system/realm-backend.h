@@ -6,12 +6,12 @@
  * host) implement it.
  *
  * Invariants: blobs (offers, bundles) are opaque on this side.  A backend
- * bounds every size it is given.  A function that fails has changed nothing
- * unless @phase is another one then, or its comment says that the failure is
- * final; so it may be asked again.
+ * checks every size that it is given.  A function that fails has changed
+ * nothing and may be called again, unless @phase has changed or the function's
+ * comment says that the failure is final.
  *
- * Lock rule: every function runs under the BQL except where "any thread"
- * is said.
+ * Lock rule: the caller holds the BQL, except where a comment says "any
+ * thread".
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

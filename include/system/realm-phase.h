@@ -20,8 +20,8 @@
  * everybody else asks RealmBackendOps.phase and keeps no copy.
  *
  * Invariants:
- * - A step is taken when whoever decides (RMM, kernel) has said yes, even if
- *   the rest of its answer makes no sense; and not before.
+ * - A step is taken as soon as the RMM or the kernel, which decides, has said
+ *   yes, even if the rest of its answer makes no sense; and not before.
  * - FAILED and BROKEN are final.
  * - Of two machines with one Realm at most one holds it: the source until
  *   SEALED, the destination from its HERE on.
@@ -52,7 +52,7 @@ typedef enum RealmPhase {
     REALM_PHASES
 } RealmPhase;
 
-/* What may be taken: functions of RealmBackendOps, and what is behind them. */
+/* The steps: functions of RealmBackendOps, and parts of them. */
 typedef enum RealmStep {
     REALM_STEP_BUILD,
     REALM_STEP_BUILD_EMPTY,
@@ -77,7 +77,7 @@ typedef enum RealmStep {
     REALM_STEPS
 } RealmStep;
 
-/* The machine is created: it makes a Realm, or waits for one. */
+/* The first phase: the machine makes a Realm, or waits if it is @incoming. */
 static inline RealmPhase realm_phase_first(bool incoming)
 {
     return incoming ? REALM_PHASE_WAITING : REALM_PHASE_NEW;
@@ -101,7 +101,7 @@ RealmMigrationPhase realm_phase_qmp(RealmPhase phase);
 /* The Realm can run on this machine, now or after `cont`. */
 bool realm_phase_holds(RealmPhase phase);
 
-/* A Realm was created: a machine that is reset now would be another one. */
+/* A Realm was created; if the machine were reset it would be another Realm. */
 static inline bool realm_phase_exists(RealmPhase phase)
 {
     return phase != REALM_PHASE_NEW && phase != REALM_PHASE_WAITING;

@@ -1,13 +1,13 @@
 /*
  * Commands that have no true answer for a Realm
  *
- * Purpose: QEMU's commands that look at a guest from outside, where the
- * answer would be about something else than the Realm: its private memory is
- * not where its addresses are, and its registers are not QEMU's.  Each is
- * refused, and says what to use instead.
+ * Purpose: some commands of QEMU look at a guest from outside.  QEMU has
+ * neither the private memory of a Realm nor its registers, so such a command
+ * would show something else.  Each is refused with an error that says what to
+ * use instead.
  *
- * Invariants: on a machine that is not a Realm nothing is refused; a refusal
- * comes before anything was done.
+ * Invariants: nothing is refused on a machine that is not a Realm.  A command
+ * is refused before it has done anything.
  *
  * Lock rule: BQL.
  *
@@ -18,24 +18,30 @@
 
 #include "exec/hwaddr.h"
 
-/* Each: whether it is refused, with @errp set. */
+/* Each returns whether the command is refused, with @errp set then. */
 bool realm_refuses_dump(Error **errp);
 bool realm_refuses_snapshot(Error **errp);
 bool realm_refuses_dirty_rate(Error **errp);
 bool realm_refuses_dirty_limit(Error **errp);
 
-/* A debugger's continue, while the destination gets the Realm; it is told. */
+/*
+ * Whether a debugger may not continue the guest, because the destination is
+ * about to get the Realm; the reason is reported.
+ */
 bool realm_refuses_continue(void);
 
-/* A look at virtual addresses. */
+/* Of a command that shows memory at virtual addresses. */
 bool realm_refuses_virtual(Error **errp);
 
-/* A look at [@addr, @addr + @size), if private memory is anywhere in it. */
+/*
+ * Of one that shows [@addr, @addr + @size), guest physical and in bytes: it is
+ * refused if any of that is private memory.
+ */
 bool realm_refuses_physical(hwaddr addr, uint64_t size, Error **errp);
 
 /*
- * As these two, for a monitor that shows @count units of @size bytes (or
- * instructions, if that is negative), and is told here why not.
+ * As these two, for a command of the monitor that shows @count units of @size
+ * bytes, or instructions if @size is negative; the reason is reported.
  */
 bool realm_refuses_show(bool physical, hwaddr addr, int count, int size);
 

@@ -44,8 +44,8 @@ static void fill_wire_config(RealmWireConfig *c)
 }
 
 /* Which option the two differ in; NULL if they agree. */
-static const char *difference(const RealmWireConfig *a,
-                              const RealmWireConfig *b)
+static const char *differing_option(const RealmWireConfig *a,
+                                    const RealmWireConfig *b)
 {
     return a->ram_size != b->ram_size ? "-m" :
            a->num_cpus != b->num_cpus ? "-smp" :
@@ -70,7 +70,7 @@ static int realm_config_post_load(void *opaque, int version_id)
     Error *err = NULL;
 
     fill_wire_config(&own);
-    option = difference(opaque, &own);
+    option = differing_option(opaque, &own);
     if (!option) {
         return 0;
     }

@@ -178,7 +178,7 @@ bool realm_destination_import_token(const void *token, size_t size,
     return token_imported;
 }
 
-static bool commit(Error **errp)
+static bool commit_realm(Error **errp)
 {
     if (!token_imported) {
         error_setg(errp, "Realm: the stream ended without its start token");
@@ -199,7 +199,7 @@ static bool commit_at_end(void *opaque, bool *should_quit, Error **errp)
         return true;    /* the stream was not loaded, and QEMU knows */
     }
     bql_lock();
-    ok = commit(errp);
+    ok = commit_realm(errp);
     if (!ok) {
         error_report_err(error_copy(*errp));
         /* QEMU tells the source at its end that loading went wrong. */

@@ -54,12 +54,15 @@ uint64_t realm_counters_remaining(void);
 /* Fill in all of @stats but phase and holds. */
 void realm_counters_get(RealmMigrationStats *stats);
 
-/* supported.c: each says in @errp what to do instead. */
+/* supported.c */
 
-/* Whether the mode and all capabilities that are on work with a Realm. */
+/*
+ * Whether the mode and all capabilities that are on work with a Realm; else
+ * @errp says what to turn off.
+ */
 bool realm_check_capabilities(Error **errp);
 
-/* Whether a Realm may be sent through @f: only to another QEMU. */
+/* Whether a Realm may be sent through @f; else @errp says what to use. */
 bool realm_check_channel(QEMUFile *f, Error **errp);
 
 /* config.c */

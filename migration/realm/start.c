@@ -63,7 +63,8 @@ typedef struct RealmStart {
 
 static RealmStart the_start;
 
-static int report(Error *err)
+/* Report @err (freed) as the reason why the migration fails. */
+static int fail_migration(Error *err)
 {
     migrate_set_error(migrate_get_current(), err);
     error_report_err(err);
@@ -90,7 +91,7 @@ static int realm_ready_pre_save(void *opaque)
     Error *err = NULL;
 
     if (!in_migration(&err)) {
-        return report(err);
+        return fail_migration(err);
     }
     qatomic_set(&migrate_get_current()->switchover_acked, false);
     return 0;
@@ -104,7 +105,7 @@ static int realm_ready_post_load(void *opaque, int version_id)
     if (!mis->to_src_file || migrate_send_rp_switchover_ack(mis)) {
         error_setg(&err, "realm-ready section: cannot answer the source; "
                    "turn its capability return-path on");
-        return report(err);
+        return fail_migration(err);
     }
     return 0;
 }
@@ -171,12 +172,12 @@ static int realm_start_pre_save(void *opaque)
     ssize_t size;
 
     if (!in_migration(&err) || !wait_ready(&err)) {
-        return report(err);
+        return fail_migration(err);
     }
     memset(start, 0, sizeof(*start));
     size = realm_backend()->export_start(start->token, &err);
     if (size < 0) {
-        return report(err);
+        return fail_migration(err);
     }
     start->size = size;
     return 0;
@@ -204,7 +205,7 @@ static int realm_start_post_load(void *opaque, int version_id)
 
     if (!import_token(opaque, &err)) {
         error_prepend(&err, "realm-start section: ");
-        report(err);
+        fail_migration(err);
         realm_destination_fail();
         return -EINVAL;
     }

@@ -113,7 +113,10 @@ bool realm_phase_holds(RealmPhase phase)
     return OWN & ~IN(SEALED) & BIT(phase);
 }
 
-/* As if for the other kind of machine, or else what the phase itself says. */
+/*
+ * A step of the other kind of machine (source, destination) is refused for
+ * that reason; any other for the reason that belongs to the phase.
+ */
 static const char *why_not(RealmPhase phase, RealmStep step)
 {
     bool own_step = steps[step].from & OWN, own_phase = OWN & BIT(phase);

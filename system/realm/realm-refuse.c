@@ -19,6 +19,7 @@
 /* Bytes of an instruction. */
 #define INSTRUCTION 4
 
+/* Whether the machine is a Realm; @errp has @reason then. */
 static bool refuse(Error **errp, const char *reason)
 {
     if (realm_backend()) {
@@ -57,7 +58,10 @@ bool realm_refuses_virtual(Error **errp)
                   "pmemsave or xp with an address of its shared memory");
 }
 
-/* The first address from @addr on, before @top, where the board has RAM. */
+/*
+ * Advance *@addr to the first address before @top where the board has RAM;
+ * false if it has none there.
+ */
 static bool find_ram(hwaddr *addr, hwaddr top)
 {
     while (*addr < top) {
@@ -102,7 +106,7 @@ bool realm_refuses_physical(hwaddr addr, uint64_t size, Error **errp)
     return true;
 }
 
-/* Its disks are the destination's already; QEMU refuses `cont` likewise. */
+/* The destination has its disks by now; QEMU refuses `cont` here as well. */
 bool realm_refuses_continue(void)
 {
     if (!realm_config() || !runstate_check(RUN_STATE_FINISH_MIGRATE)) {

@@ -1,9 +1,10 @@
 /*
  * When the machine of a Realm runs, stops, and ends
  *
- * Purpose: the backend builds the Realm when the machine first runs; a Realm
- * that cannot run, or has left for the destination of its migration, keeps
- * the machine from running; a reset is a Realm's end.
+ * Purpose: the backend builds the Realm when the machine first runs.  If the
+ * Realm cannot run, or has left for the destination of its migration, the
+ * machine does not run either.  Once there is a Realm, a reset ends the
+ * machine.
  *
  * Invariants: no vCPU runs unless RealmBackendOps.start has allowed it.
  *
@@ -36,7 +37,10 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
                                      NULL);
     Error *err = NULL;
 
-    /* After an internal error QEMU asks for a reset, which a Realm has not. */
+    /*
+     * After an internal error QEMU allows nothing but a reset, which a Realm
+     * cannot have.  So a Realm that may run later pauses instead.
+     */
     if (!running) {
         realm_backend()->stopped();
     } else if (!realm_backend()->start(&err)) {

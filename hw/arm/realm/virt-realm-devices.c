@@ -1,12 +1,12 @@
 /*
  * The virt board as a Realm: devices
  *
- * Purpose: a device sees shared memory only.  Those whose driver, or whose
- * purpose, is to use what is private are refused: the guest would wait for
- * them for ever, or nothing would happen.
+ * Purpose: a device sees shared memory only.  A device that needs private
+ * memory for its work, or whose driver gives it private addresses, is refused:
+ * the guest would wait for it for ever, or the device would do nothing.
  *
- * Invariants: what is refused is refused before the machine runs, or before
- * the device that is plugged in later exists.
+ * Invariants: a device is refused before the machine runs, or, if it is plugged
+ * in later, before it exists.
  *
  * Lock rule: BQL.
  *
@@ -28,7 +28,7 @@
 
 #define REALM "rme-guest: a Realm "
 
-/* Names begin with @prefix: a device for each bus, and an alias, have it. */
+/* Devices whose names begin with @prefix: there is one for each bus. */
 static const struct {
     const char *prefix;
     const char *why;
@@ -79,7 +79,7 @@ static bool says_off(const QDict *opts, const char *name)
     return text && qapi_bool_parse(name, text, &on, NULL) && !on;
 }
 
-/* Called with the options of a -device or device_add: nothing is hidden. */
+/* Check the options of -device or device_add; no device is hidden. */
 static bool check_options(DeviceListener *listener, const QDict *opts,
                           bool from_json, Error **errp)
 {
@@ -91,7 +91,7 @@ static bool check_options(DeviceListener *listener, const QDict *opts,
     return false;
 }
 
-/* What -global, or what makes a device without -device, said. */
+/* Check what -global said, or a device that was made without -device. */
 static void check_device(DeviceListener *listener, DeviceState *dev)
 {
     const char *type = object_get_typename(OBJECT(dev));
@@ -123,10 +123,10 @@ void virt_realm_devices_init(void)
     device_listener_register(&listener);
 
     /*
-     * A buffer for DMA would be in private memory; drivers find ways without.
-     * Firmware that knows how to share a buffer can have it by -global.
+     * A driver's buffer for DMA would be in private memory, and drivers can do
+     * without DMA.  For firmware that shares its buffer, use -global.
      */
     object_register_sugar_prop(TYPE_FW_CFG_MEM, "dma_enabled", "off", false);
-    /* As disable-legacy=on, which QEMU chooses for virtio devices on PCI. */
+    /* QEMU itself chooses disable-legacy=on for virtio devices on PCI. */
     object_register_sugar_prop(TYPE_VIRTIO_MMIO, "force-legacy", "off", false);
 }

@@ -1,10 +1,11 @@
 /*
  * The virt board as a Realm: firmware in RAM
  *
- * Purpose: a Realm is measured as it is loaded into RAM, and cannot start from
- * flash; so -bios goes into RAM where the board has flash, and there is none.
+ * Purpose: a Realm is measured while it is loaded into RAM, so it cannot start
+ * from flash.  The board has no flash, and where flash would be, RAM holds the
+ * file of -bios.
  *
- * Invariants: what the user gave for flash is an error, and never dropped.
+ * Invariants: an option that gives contents for flash is an error.
  *
  * Lock rule: BQL.
  *

@@ -1,7 +1,8 @@
 /*
  * The virt board as a Realm with KVM
  *
- * Purpose: what is decided before the VM exists: its type and width.
+ * Purpose: choose the VM's type and the width of its addresses, which have to
+ * be known before the VM exists.
  *
  * Lock rule: BQL.
  *

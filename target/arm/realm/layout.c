@@ -106,7 +106,7 @@ uint64_t realm_layout_ram_top(const RealmLayout *layout, uint64_t address)
     return 0;
 }
 
-static gint compare(gconstpointer a, gconstpointer b)
+static gint compare_ranges(gconstpointer a, gconstpointer b)
 {
     const RealmRange *x = a, *y = b;
 
@@ -118,7 +118,7 @@ GArray *realm_layout_images(const RealmLayout *layout)
     g_autoptr(GArray) sorted = g_array_copy(layout->images);
     GArray *merged = g_array_new(false, false, sizeof(RealmRange));
 
-    g_array_sort(sorted, compare);
+    g_array_sort(sorted, compare_ranges);
     for (guint i = 0; i < sorted->len; i++) {
         RealmRange image = realm_range(sorted, i);
         RealmRange *last = merged->len

@@ -1,9 +1,10 @@
 /*
  * What a Realm's memory holds at its start
  *
- * Purpose: the ranges of RAM that the machine declared, and the images that
- * the loader left there: in whole pages, in ascending order, each page once.
- * What is measured must not depend on the order of loading.
+ * Purpose: keep the ranges of RAM that the machine declared and the images that
+ * the loader wrote there.  The measurement must not depend on the order of
+ * loading, so images are given back in whole pages, in ascending order, each
+ * page once.
  *
  * Lock rule: BQL.
  *
@@ -30,13 +31,13 @@ typedef struct RealmLayout {
 void realm_layout_init(RealmLayout *layout, const RealmConfig *config,
                        uint64_t page_size);
 
-/* See RealmBackendOps.init_ripas; refuses what is no such range. */
+/* See RealmBackendOps.init_ripas; false with @errp set for a bad range. */
 bool realm_layout_add_ram(RealmLayout *layout, uint64_t base, uint64_t size,
                           Error **errp);
 
 /*
- * @size bytes at @base were loaded; what is not RAM of it is left out, and all
- * of it once the Realm was created.
+ * The loader wrote @size bytes at @base.  Bytes outside RAM are left out; once
+ * the Realm is created, the call does nothing.
  */
 void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size);
 

@@ -1,10 +1,10 @@
 /*
  * The rme-guest object: what the user says about a Realm
  *
- * Purpose: -object rme-guest and its properties.  The object is created
- * after the machine object and before the machine's own options are applied,
- * so that it can choose better defaults for a Realm, which the user's options
- * still override; hw/arm/realm/ then refuses what a Realm cannot have.
+ * Purpose: -object rme-guest and its properties.  The object is created after
+ * the machine object and before the machine's options are applied.  So it can
+ * give the machine better defaults for a Realm, and the user's options still
+ * override them.  hw/arm/realm/ then refuses what a Realm cannot have.
  *
  * Invariants: at most one object exists, and the machine uses it.
  *
@@ -37,7 +37,7 @@ RmeGuest *rme_guest_of(const MachineState *machine)
            ? the_guest : NULL;
 }
 
-/* The Realm is what the options said when its machine was created. */
+/* Once the machine is created, its Realm's properties cannot change. */
 static bool may_change(Error **errp)
 {
     if (phase_check(PHASE_MACHINE_INITIALIZED)) {
@@ -109,7 +109,7 @@ static bool rme_guest_get_log(Object *obj, Error **errp)
     return false;
 }
 
-/* In the command lines of the series that was posted for QEMU. */
+/* The series that was posted for QEMU has this property. */
 static void rme_guest_set_log(Object *obj, bool value, Error **errp)
 {
     if (value) {
@@ -142,7 +142,7 @@ static void rme_guest_set_mte(Object *obj, bool value, Error **errp)
     }
 }
 
-/* The policy of a Realm that may be migrated; from now on it has one. */
+/* The policy, for a change: from now on the Realm has one.  NULL on error. */
 static RealmPolicy *change_policy(Object *obj, Error **errp)
 {
     RmeGuest *guest = RME_GUEST(obj);

@@ -1,8 +1,8 @@
 /*
  * Trust anchors of a Realm's migration (see trust-anchors.h)
  *
- * The file is the user's own; what it says is measured into the Realm, so
- * the order of its keys matters, and nothing in it is skipped.
+ * The user trusts the file.  Its keys are part of the Realm's measurement, so
+ * their order matters, and no key is skipped.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
