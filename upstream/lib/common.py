@@ -12,6 +12,7 @@ from buildenv.common import (  # noqa: F401 - for the other parts
 
 HOOKS = REPO / 'upstream' / 'hooks'
 PIN = REPO / 'upstream' / 'pin'
+SERIES = REPO / 'upstream' / 'series'
 
 # The prepared tree. It is not below build/, since meson refuses a source folder
 # inside its build folder; all build folders share it.
