@@ -14,17 +14,17 @@
  *                         VMIDs by number.  Nothing is called under it.
  *
  * Beside them stands the walkers' count (walkers_enter): a thread inside
- * never waits and never takes a lock.  Who unlinked a table from a Realm
- * waits until every walker that could have seen it has left (walkers_wait);
- * only then is its granule wiped.
+ * never waits and never takes a lock.  A thread that unlinked a table from a
+ * Realm waits until every walker that could have seen the table has left
+ * (walkers_wait), and wipes its granule only then.
  *
  * No lock is held when a call ends, and none while it waits for PEs to drop
  * their translations (rmm_tlb_sync).
  *
- * A leaf descriptor is changed by compare-and-swap always: holders of the
- * Realm's lock race with walkers that set the dirty bit.  All other changes
- * of descriptors happen under the Realm's lock, so a holder of it reads a
- * table that does not change but for dirty bits.
+ * Threads change a leaf descriptor by compare-and-swap always, since holders
+ * of the Realm's lock race with walkers that set the dirty bit.  All other
+ * changes of descriptors happen under the Realm's lock, so its holder reads a
+ * table of which only dirty bits change.
  *
  * What a REC holds (registers, pending calls) belongs to the PE that runs it
  * while it is RUNNING (rec.h), and to the Realm's lock otherwise.
