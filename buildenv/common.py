@@ -37,11 +37,11 @@ def cache_lock():
         yield
 
 
-def run(*command, cwd=None, env=None):
+def run(*command, cwd=None, env=None, stdin=None):
     """Run a program and return what it printed; its stderr is in the error."""
     command = [str(word) for word in command]
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, text=True,
+        done = subprocess.run(command, cwd=cwd, env=env, text=True, input=stdin,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except FileNotFoundError:
         raise Failure(f'{command[0]}: no such program; '

@@ -14,8 +14,9 @@
  *     target/arm/rmm/
  *
  * A host asks the machine for the functions below, the machine asks its host
- * for those in RealmHostOps, and for nothing else.  So another host can take
- * the place of ours, which plays KVM.
+ * for those in RealmHostOps, and for nothing else.  Both also use QEMU's
+ * CPUState of a vCPU: whether it is halted or off, and its PC at reset.  So
+ * another host can take the place of ours, which plays KVM.
  *
  * The files of machine/, from leaf to root:
  *
@@ -88,8 +89,9 @@ typedef struct RealmHostOps {
 
     /*
      * The REC of @cs exited to @pe because of an abort: map what it needs, and
-     * enter it again with @pe.  False if it cannot go on: the machine is about
-     * to stop then.  Called without the BQL.
+     * enter it again with @pe.  False if it cannot go on: the Realm is off, or
+     * the machine is about to stop.  If @pe is in the host's world then, it
+     * becomes the PE of @cs.  Called without the BQL.
      */
     bool (*handle_abort)(CPUState *cs, RmmPe *pe);
 } RealmHostOps;

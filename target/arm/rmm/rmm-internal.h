@@ -4,9 +4,9 @@
  * Purpose: struct Rmm, and what the library asks of the machine (ops.c).
  *
  * The files of the library from leaf to root: a file calls functions of files
- * that stand before it, and of no others (tests/check-layers).
+ * that stand before it, and of no others (`upstream/overlay circles`).
  *
- *   formats and ciphers: cbor-make cbor-read cose crypto tags bundle
+ *   formats and ciphers: cbor-make cbor-read cose crypto bundle
  *   the machine: lock ops granule
  *   what is said of a Realm: measurement software token attest
  *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty query

@@ -212,7 +212,7 @@ bool realm_build(Error **errp)
     }
     /* The host's copy of the images is of no use to anyone any more. */
     realm_mmu_discard_shared(config->ram_base,
-                                config->ram_base + config->ram_size);
+                             config->ram_base + config->ram_size);
     return true;
 }
 
@@ -220,4 +220,3 @@ bool realm_build_empty(Error **errp)
 {
     return create_configured(realm_host.config, errp) && create_recs(errp);
 }
-

@@ -17,7 +17,7 @@ uint64_t realm_mmu_extra_size(const RealmConfig *config);
 
 void realm_mmu_init(const RealmConfig *config);
 
-/* The caller of these holds realm_mmu_lock. */
+/* The caller of these holds realm_mmu_lock, or no REC was entered yet. */
 
 /* Delegate the granule at @pa; true if it is the RMM's afterwards. */
 bool realm_mmu_delegate(uint64_t pa);

@@ -32,7 +32,6 @@
 #include "hw/core/sysemu-cpu-ops.h"
 #include "hw/qdev-properties.h"
 #include "system/accel-ops.h"
-#include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
 #include "target/arm/internals.h"
