@@ -129,16 +129,19 @@ typedef struct RealmBackendOps {
      *
      * @export_begin: open the session; the vCPUs go on.
      *
-     * @collect_dirty: close the round: set bit n of @bitmap (one bit a page
-     * from ram_base on, little-endian host longs) for every page that is yet
-     * to be exported, counting those written since the round before.
+     * Steps are those of "One round" in docs/specs/realm-migration-stream.rst.
+     *
+     * @collect_dirty: begin a round (steps 1 and 2): set bit n of @bitmap (one
+     * bit a page from ram_base on, little-endian host longs) for every page
+     * that is yet to be exported, also those written since the round before.
      * Returns how many, or -1.
      *
      * @export_memory: export up to @n pages, given as page numbers from
      * ram_base on; pages that need no export are left out, and if none is
      * left 0 is returned.  Any thread.
      *
-     * @export_epoch: pages may be exported again from here on.
+     * @export_epoch: end the epoch (step 5).  From here on pages may be
+     * collected, and exported again.
      *
      * @pause: no vCPU runs until @export_abort or @export_resume.
      *

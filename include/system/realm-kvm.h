@@ -6,7 +6,7 @@
  * not a Realm, the latter do nothing and say so.
  *
  * Lock rule: BQL, but for realm_kvm_convert and realm_kvm_refuse_exit, which a
- * vCPU's thread calls without it, and realm_kvm_copy_tags.
+ * vCPU's thread calls without it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -58,13 +58,6 @@ int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private);
 
 /* The section is for devices, at the shared address: KVM needs no slot. */
 bool realm_kvm_hides(const MemoryRegionSection *section);
-
-/*
- * Copy the tags of @n pages of 4 KiB from @base on, 128 bytes each.  Tags of a
- * private page are read as zero, and writing them does nothing.
- */
-bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
-                         Error **errp);
 
 /* The vCPUs are parked (RealmBackendOps.park). */
 bool realm_kvm_parked(void);

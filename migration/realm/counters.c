@@ -2,7 +2,9 @@
  * Live migration of Realms: how far a migration is
  *
  * Purpose: the one owner of what query-realm-migration tells beside the phase.
- * A source also asks here how much of its round is left.
+ *
+ * Invariants: while a source exports, `remaining` is what is left of its round,
+ * and source.c goes by it.
  *
  * Lock rule: atomic; set by the thread of the migration, read by any.
  *

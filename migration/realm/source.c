@@ -1,14 +1,13 @@
 /*
  * Live migration of Realms: the source half of the "realm" section
  *
- * Purpose: send rounds of dirty pages, then the Realm's state.  A round begins
- * when the backend is asked which pages are to be exported.  They are sent in
- * bundles, and an epoch token closes the round.
+ * Purpose: send rounds of dirty pages, then the Realm's state.  A round has the
+ * steps of "One round" in docs/specs/realm-migration-stream.rst:
  *
- *     setup      session header and immutable state; the first round begins
- *     iterate    memory bundles, up to the rate limit or the end of the round
- *     pending    epoch token; the next round begins
- *     complete   pause; the rest of the round, one more round; map and RECs
+ *     setup      session header and immutable state; steps 1 and 2
+ *     iterate    step 3, up to the rate limit
+ *     pending    step 5; steps 1 and 2 of the next round
+ *     complete   pause; the rest of step 3, a last round; map and RECs
  *     (start.c)  start token, after all devices
  *
  * Invariants: from `cursor` on, `pages` has the pages of this round that are
@@ -183,7 +182,7 @@ static void send_token(QEMUFile *f)
     }
 }
 
-/* End the epoch, if it has pages, and begin the next round. */
+/* Step 5 of this round, if a page left, and steps 1 and 2 of the next. */
 static bool next_round(Error **errp)
 {
     if (source.epoch_due) {
@@ -260,7 +259,7 @@ static bool send_state(QEMUFile *f, Error **errp)
 }
 
 /*
- * No vCPU runs any more.  Send what is left of this round, and then one more
+ * No vCPU runs any more.  Send what is left of this round, and then the last
  * round, which has all pages that were written since this one began.
  */
 int realm_source_complete(QEMUFile *f, void *opaque)

@@ -212,7 +212,8 @@ static bool populate_images(Error **errp)
 {
     g_autoptr(GArray) images = realm_layout_images(&realm_kvm.layout);
 
-    return for_ranges(images, realm_kvm_is_rme() ? populate_rme : populate_rmi, errp);
+    return for_ranges(images, realm_kvm_is_rme() ? populate_rme
+                                                 : populate_rmi, errp);
 }
 
 /* ---- vCPUs ---- */

@@ -175,6 +175,16 @@ bool realm_kvm_build_empty(Error **errp);
 bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp);
 
+/* ---- shared-tags.c ---- */
+
+/*
+ * KvmArmCopyTags: copy the tags of @n pages of 4 KiB from @base on, 128 bytes
+ * each.  Tags of a private page are read as zero, and writing them does
+ * nothing.
+ */
+bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
+                         Error **errp);
+
 /* ---- dirty.c ---- */
 
 /* See RealmBackendOps. */

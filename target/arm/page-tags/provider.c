@@ -22,6 +22,10 @@
 #include "system/tcg.h"
 #include "arm-page-tags.h"
 
+/* migration/page-tags/ has buffers of these sizes, which mte_tags_pack fills. */
+QEMU_BUILD_BUG_ON(MTE_TAGS_BYTES != PAGE_TAGS_MAX_BYTES);
+QEMU_BUILD_BUG_ON(MTE_TAGS_MAX_PACKED != PAGE_TAGS_MAX_RECORD);
+
 static void register_provider(const PageTagsOps *ops)
 {
     RAMBlock *blocks[PAGE_TAGS_MAX_BLOCKS];
@@ -45,7 +49,11 @@ static void refuse_only_migratable(void)
 
 bool arm_page_tags_migrate(void)
 {
-    /* Without a kernel, tags of a confidential guest are not QEMU's to send. */
+    /*
+     * Under TCG the tags of what a confidential guest shares are RAM that
+     * migrates as such, whatever the user asks for: the CPUs' own tag memory
+     * is private.
+     */
     if (current_machine->cgs && !kvm_enabled()) {
         return false;
     }
