@@ -96,11 +96,6 @@ bool page_tags_multifd_sync_send(Error **errp)
     return !ret;
 }
 
-void page_tags_multifd_sync_recv(void)
-{
-    multifd_recv_sync_main();
-}
-
 /* How many pages from @i on follow each other. */
 static unsigned run_length(const ram_addr_t *offsets, unsigned i, unsigned n)
 {

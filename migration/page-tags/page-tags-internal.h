@@ -112,9 +112,8 @@ void page_tags_destination_end(void);
 
 /* ---- multifd.c ---- */
 
-/* With the announcement: channels wait for it. */
+/* Behind the announcement: a SYNC on each channel, if there are any. */
 bool page_tags_multifd_sync_send(Error **errp);
-void page_tags_multifd_sync_recv(void);
 
 /* ---- ack.c ---- */
 

@@ -28,6 +28,7 @@
 #include "exec/target_page.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/register.h"
@@ -304,7 +305,7 @@ static bool load_start(QEMUFile *f, Error **errp)
 
     if (ok) {
         page_tags.loaded = PAGE_TAGS_ANNOUNCEMENT;
-        page_tags_multifd_sync_recv();
+        multifd_recv_sync_main();       /* page_tags_multifd_sync_send() */
     }
     page_tags_ack_send(page_tags.ops->level(), ok);
     return ok;
