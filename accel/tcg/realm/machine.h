@@ -68,7 +68,7 @@ typedef struct RealmMachineConfig {
 typedef struct RealmHostOps {
     /*
      * Host pointer to @len bytes of Non-secure memory at @pa, or NULL: see
-     * RmmOps.ns.  @pa is neither RAM nor an extra granule.  Any thread.
+     * RmmOps.ns.  None of it is RAM or an extra granule.  Any thread.
      */
     void *(*ns)(uint64_t pa, size_t len);
 

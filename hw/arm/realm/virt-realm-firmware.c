@@ -22,7 +22,6 @@
 #include "hw/boards.h"
 #include "hw/loader.h"
 #include "system/blockdev.h"
-#include "system/realm-backend.h"
 #include "virt-realm-internal.h"
 
 static void remove_flash(VirtMachineState *vms)
@@ -83,12 +82,4 @@ bool virt_realm_firmware_init(VirtMachineState *vms, MemoryRegion *sysmem)
 bool virt_realm_removed_flash(const VirtMachineState *vms)
 {
     return !vms->flash[0];
-}
-
-bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp)
-{
-    const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];
-
-    return !MACHINE(vms)->firmware ||
-           realm_backend()->init_ripas(flash->base, flash->size, errp);
 }

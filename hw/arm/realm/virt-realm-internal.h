@@ -29,9 +29,4 @@ bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
 /* Refuse, from now on, devices that cannot serve a Realm. */
 void virt_realm_devices_init(void);
 
-/* virt-realm-firmware.c */
-
-/* RealmBackendOps.init_ripas of the firmware's RAM, if any. */
-bool virt_realm_firmware_init_ripas(VirtMachineState *vms, Error **errp);
-
 #endif

@@ -48,11 +48,17 @@ static void fill_config(VirtMachineState *vms, RealmConfig *config)
     config->num_cpus = machine->smp.cpus;
 }
 
+/* RAM, and before it that of the firmware if there is any. */
 static bool init_ripas(VirtMachineState *vms, Error **errp)
 {
-    return virt_realm_firmware_init_ripas(vms, errp) &&
-           realm_backend()->init_ripas(vms->memmap[VIRT_MEM].base,
-                                       MACHINE(vms)->ram_size, errp);
+    const RealmBackendOps *backend = realm_backend();
+    const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];
+    MachineState *machine = MACHINE(vms);
+
+    return (!machine->firmware ||
+            backend->init_ripas(flash->base, flash->size, errp)) &&
+           backend->init_ripas(vms->memmap[VIRT_MEM].base, machine->ram_size,
+                               errp);
 }
 
 /*

@@ -86,8 +86,7 @@ static void tlb_sync(void *opaque)
 static void *ns(void *opaque, uint64_t pa, size_t len)
 {
     /* Memory of the Realm world is not Non-secure, whatever the host says. */
-    return realm_physmem_granule(NULL, pa) ? NULL
-                                           : realm_host_ops->ns(pa, len);
+    return realm_physmem_has(pa, len) ? NULL : realm_host_ops->ns(pa, len);
 }
 
 static void random_bytes(void *opaque, void *buf, size_t len)

@@ -62,6 +62,20 @@ void *realm_physmem_granule(void *opaque, uint64_t pa)
     return NULL;
 }
 
+/* Without overflow, whatever @pa is. */
+static bool overlaps(uint64_t pa, size_t len, uint64_t base, uint64_t size)
+{
+    return pa < base ? len > base - pa : pa - base < size;
+}
+
+bool realm_physmem_has(uint64_t pa, size_t len)
+{
+    const RealmMachineConfig *config = &mem.config;
+
+    return overlaps(pa, len, config->ram_base, config->ram_size) ||
+           overlaps(pa, len, REALM_EXTRA_BASE, config->extra_size);
+}
+
 uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa)
 {
     const RealmMachineConfig *config = &mem.config;

@@ -19,6 +19,9 @@ MemoryRegion *realm_physmem_tag_root(MemoryRegion *board_tags);
 /* Whether realm_physmem_protect was called. */
 bool realm_physmem_is_protected(void);
 
+/* Any of the @len bytes at @pa is RAM or in an extra granule. */
+bool realm_physmem_has(uint64_t pa, size_t len);
+
 /* RmmOps.granule and granule_tags */
 void *realm_physmem_granule(void *opaque, uint64_t pa);
 uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa);
