@@ -17,7 +17,6 @@
 #include "qemu/guest-random.h"
 #include "qemu/main-loop.h"
 #include "exec/cputlb.h"
-#include "system/runstate.h"
 #include "accel/tcg/realm/trace.h"
 #include "call.h"
 #include "context.h"
@@ -42,9 +41,10 @@ static void flush_one(CPUState *cs, run_on_cpu_data unused)
 /*
  * No vCPU uses an old translation when this returns.  Where all other vCPUs
  * are excluded, they are outside of guest code until it is over; so what the
- * first of many calls has emptied stays empty.  Where the machine is stopped,
- * they flush before they run; waiting for them would give the BQL up, which a
- * migration about to complete must keep.
+ * first of many calls has emptied stays empty.  A vCPU that has stopped flushes
+ * before it runs; waiting for it would give the BQL up, which a migration about
+ * to complete must keep.  Each vCPU says that for itself: the machine's state
+ * changes before the vCPUs have left the guest (do_vm_stop).
  */
 static void flush_all(void)
 {
@@ -61,10 +61,10 @@ static void flush_all(void)
     }
     assert(bql_locked());
     CPU_FOREACH(cs) {
-        if (runstate_is_running()) {
-            run_on_cpu(cs, flush_one, RUN_ON_CPU_NULL);
-        } else {
+        if (cs->stopped) {
             async_run_on_cpu(cs, flush_one, RUN_ON_CPU_NULL);
+        } else {
+            run_on_cpu(cs, flush_one, RUN_ON_CPU_NULL);
         }
     }
 }
