@@ -7,6 +7,7 @@ that are zero, and verifies all of it, over and over.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -69,6 +70,12 @@ class TagsTest(RealmTest):
         text = self.assert_refused(message, self.send, source, dest, **options)
         self.assert_goes_on(source)
         return text
+
+    def assert_says(self, pattern, vm, text=''):
+        """The machine's log, or text, has it, maybe after its peer has failed:
+        a connection may end before the reason is written."""
+        wait_until(lambda: re.search(pattern, ' '.join([text, *vm.errors()])),
+                   f'{vm.name} says: {pattern}', 30)
 
     def job_error(self, vm, command, **arguments):
         """Runs a command that is a job, to its end; returns its error, or

@@ -84,9 +84,8 @@ class Refused(TagsTest):
         text = self.fail_to_send(
             'source: mte-tags: the destination refuses: its MTE level is 2, '
             'the source has 3', source, dest)
-        self.assertIn('mte-tags: the source has MTE level 3, this machine has '
-                      '2; give both the same CPU',
-                      ' '.join([text, *dest.errors()]))
+        self.assert_says('mte-tags: the source has MTE level 3, this machine '
+                         'has 2; give both the same CPU', dest, text)
         self.assert_no_page_was_sent(source)
 
     def test_destination_with_another_level_without_a_return_path(self):
@@ -101,8 +100,8 @@ class Refused(TagsTest):
             dest = self.waiting(arguments('off'))
             self.both(source, dest, names)
             self.fail_to_send('', source, dest)
-            self.assertIn("Unknown savevm section or instance 'mte-tags'",
-                          ' '.join(dest.errors()))
+            self.assert_says("Unknown savevm section or instance 'mte-tags'",
+                             dest)
             self.capabilities(source, 'return-path', 'multifd', on=False)
             dest.stop()
 
@@ -112,9 +111,8 @@ class Refused(TagsTest):
             dest = self.waiting()
             self.both(source, dest, names)
             text = self.fail_to_send('', source, dest)
-            self.assertRegex(' '.join([text, *dest.errors()]),
-                             'source sends RAM without tags|'
-                             'a packet has 0 bytes of tags')
+            self.assert_says('source sends RAM without tags|'
+                             'a packet has 0 bytes of tags', dest, text)
             dest.stop()
 
     def test_destination_without_mte(self):
@@ -123,8 +121,7 @@ class Refused(TagsTest):
         self.both(source, dest, ['return-path'])
         self.fail_to_send('did not accept the section|Sibling indicated error',
                           source, dest)
-        self.assertIn("Unknown savevm section or instance 'mte-tags'",
-                      ' '.join(dest.errors()))
+        self.assert_says("Unknown savevm section or instance 'mte-tags'", dest)
 
 
 if __name__ == '__main__':
