@@ -6,30 +6,49 @@
 #include "mig-golden.h"
 #include "mig-steps.h"
 #include "rmm-internal.h"
+#include "test-keys.h"
 
 /* Not those of other tests, which may change */
 #define PARAMS \
-    .ext_flags = RMI_REALM_EXT_MIGRATION | RMI_REALM_EXT_MTE, \
-    .ipa_bits = MACHINE_IPA_BITS, .hash_algo = RMI_HASH_SHA_256, \
+    .ipa_bits = MACHINE_IPA_BITS, \
     .num_bps = 3, .num_wps = 3, .rpv0 = 0x60, .num_recs = GOLDEN_RECS, \
-    .granules = 60, .seed = 1, .start_level = 1
+    .granules = 60, .start_level = 1
+#define PARAMS_MTE \
+    PARAMS, .ext_flags = RMI_REALM_EXT_MIGRATION | RMI_REALM_EXT_MTE, \
+    .hash_algo = RMI_HASH_SHA_256
+
+/*
+ * Of the random numbers.  If both sides drew the same key and nonce, nobody
+ * would notice a key derivation that mixes the two sides up.
+ */
+enum { SEED_DESTINATION = 1, SEED_SOURCE = 2 };
 
 const Golden golden_streams[GOLDEN_STREAMS] = {
     {
-        .name = "golden-stream-1.0", .params = { PARAMS },
+        .name = "golden-stream-1.0", .params = { PARAMS_MTE },
         .minor = 0, .features = MIG_FEATURE_COMPACT, .used = 0,
     },
     {
         /* To a destination that is newer, and offers more than there is */
         .name = "golden-stream-1.0-compact",
         .params = {
-            PARAMS,
+            PARAMS_MTE,
             .policy = {
                 .version = MIG_POLICY_VERSION, .flags = MIG_POLICY_COMPACT
             },
         },
         .minor = 7, .features = MIG_FEATURE_COMPACT | 1ull << 62,
         .used = MIG_FEATURE_COMPACT,
+    },
+    {
+        .name = "golden-stream-1.0-anchors",
+        .params = {
+            PARAMS,
+            .ext_flags = RMI_REALM_EXT_MIGRATION,
+            .hash_algo = RMI_HASH_SHA_512,
+            .policy = { .version = MIG_POLICY_VERSION, .num_anchors = 2 },
+        },
+        .minor = 0, .features = 0, .used = 0, .anchors = true,
     },
 };
 
@@ -66,13 +85,48 @@ GPtrArray *golden_load_all(const Golden *g)
     }
 }
 
+/* A machine does not own its key; the destination's is the usual one. */
+static GBytes *source_key(const Golden *g)
+{
+    static GBytes *key;
+
+    if (!key) {
+        key = g_bytes_new_static(rak_der, sizeof(rak_der));
+    }
+    return g->anchors ? key : NULL;
+}
+
+/* Of both sides, but for seed and key */
+static MachineParams params_of(const Golden *g)
+{
+    MachineParams params = g->params;
+
+    if (g->anchors) {
+        machine_key_point(NULL, params.policy.anchors[0]);
+        machine_key_point(source_key(g), params.policy.anchors[1]);
+    }
+    return params;
+}
+
 Machine *golden_destination(const Golden *g)
 {
-    Machine *m = machine_new(&g->params);
+    MachineParams params = params_of(g);
+    Machine *m;
 
+    params.seed = SEED_DESTINATION;
+    m = machine_new(&params);
     m->rmm->mig_minor = g->minor;
     m->rmm->mig_features = g->features;
     return m;
+}
+
+Machine *golden_source(const Golden *g)
+{
+    MachineParams params = params_of(g);
+
+    params.seed = SEED_SOURCE;
+    params.platform_key = source_key(g);
+    return source_new(&params, GOLDEN_PAGES);
 }
 
 Record *golden_offer(Machine *m, const Record *random)

@@ -21,9 +21,11 @@ typedef struct Golden {
     unsigned minor;
     uint64_t features;
     uint64_t used;              /* features of the session */
+    /* Each side has a platform key of its own; the policy names both */
+    bool anchors;
 } Golden;
 
-enum { GOLDEN_PAGES = 5, GOLDEN_RECS = 2, GOLDEN_STREAMS = 2 };
+enum { GOLDEN_PAGES = 5, GOLDEN_RECS = 2, GOLDEN_STREAMS = 3 };
 
 extern const Golden golden_streams[GOLDEN_STREAMS];
 
@@ -36,8 +38,11 @@ Record *golden_load(const Golden *g, const char *file);
 /* The records behind the offer, as 01.bin and so on */
 GPtrArray *golden_load_all(const Golden *g);
 
-/* The destination, before its offer */
+/* The destination, before its offer; the caller owns it */
 Machine *golden_destination(const Golden *g);
+
+/* The source, active, with GOLDEN_PAGES pages; the caller owns it */
+Machine *golden_source(const Golden *g);
 
 /* The offer of that time, but for its token: @random is what was drawn */
 Record *golden_offer(Machine *m, const Record *random);

@@ -29,7 +29,9 @@ static void add_page(GChecksum *sum, Machine *m, uint64_t ipa)
     if (page) {
         g_checksum_update(sum, (uint8_t *)&ipa, sizeof(ipa));
         g_checksum_update(sum, page, RMM_GRANULE_SIZE);
-        g_checksum_update(sum, tags, RMM_TAG_BYTES);
+        if (m->params.ext_flags & RMI_REALM_EXT_MTE) {
+            g_checksum_update(sum, tags, RMM_TAG_BYTES);
+        }
     }
 }
 
@@ -167,6 +169,25 @@ static void drawn(void *opaque, const void *buf, size_t len)
     g_byte_array_append(opaque, buf, len);
 }
 
+/* One page for each form of tags: none, uniform, runs; the others are raw */
+static void tag_pages(Machine *src, const uint64_t *ipas)
+{
+    static const uint8_t first[] = { 0, 0x99, 0x31 }, rest[] = { 0, 0x99, 0 };
+    uint8_t *tags;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(first); i++) {
+        machine_page(src, ipas[i], true, &tags);
+        memset(tags, rest[i], RMM_TAG_BYTES);
+        tags[0] = first[i];
+    }
+    for (unsigned i = G_N_ELEMENTS(first); i < GOLDEN_PAGES; i++) {
+        machine_page(src, ipas[i], true, &tags);
+        for (unsigned b = 0; b < RMM_TAG_BYTES; b++) {
+            tags[b] = b * 37 + 0x10 * i;
+        }
+    }
+}
+
 /* Two epochs on two streams, then the state */
 static void make_records(Maker *k, Machine *src, Machine *dst)
 {
@@ -178,6 +199,7 @@ static void make_records(Maker *k, Machine *src, Machine *dst)
     for (unsigned i = 0; i < GOLDEN_PAGES; i++) {
         ipas[i] = page_ipa(i, GOLDEN_PAGES);
     }
+    tag_pages(src, ipas);
     g_array_unref(machine_collect(src));
     pass_on(k, dst, machine_send_pages(src, ipas, 2, 0));
     pass_on(k, dst, machine_send_pages(src, ipas + 2, GOLDEN_PAGES - 2, 1));
@@ -197,7 +219,7 @@ static void make_records(Maker *k, Machine *src, Machine *dst)
 static void make_stream(const char *folder, const Golden *g)
 {
     Maker k = { folder, g, 0, g_byte_array_new() };
-    Machine *src = source_new(&g->params, GOLDEN_PAGES);
+    Machine *src = golden_source(g);
     Machine *dst = golden_destination(g);
     g_autofree char *path = golden_path(folder, g, NULL), *text = NULL;
     Record *offer;
