@@ -3,8 +3,11 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <string.h>
+
 #include "mig-golden.h"
 #include "mig-steps.h"
+#include "rec.h"
 #include "rmm-internal.h"
 #include "test-keys.h"
 
@@ -138,4 +141,91 @@ Record *golden_offer(Machine *m, const Record *random)
     OK(machine_offer(m, &offer));
     g_assert_cmpuint(m->script_left, ==, 0);
     return offer;
+}
+
+/* ---- what arrives, in words that no structure of ours changes ---- */
+
+static void add_page(GChecksum *sum, Machine *m, uint64_t ipa)
+{
+    uint8_t *tags, *page = machine_page(m, ipa, false, &tags);
+
+    if (page) {
+        g_checksum_update(sum, (uint8_t *)&ipa, sizeof(ipa));
+        g_checksum_update(sum, page, RMM_GRANULE_SIZE);
+        if (m->params.ext_flags & RMI_REALM_EXT_MTE) {
+            g_checksum_update(sum, tags, RMM_TAG_BYTES);
+        }
+    }
+}
+
+char *golden_describe(Machine *m)
+{
+    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *map = ripas_map(m);
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+    char *text;
+
+    g_checksum_update(sum, (uint8_t *)map, strlen(map));
+    for (int i = 0; i < MEASUREMENT_SLOTS; i++) {
+        g_checksum_update(sum, realm->measurement[i], MEASUREMENT_BYTES);
+    }
+    for (unsigned i = 0; i < GOLDEN_RECS; i++) {
+        g_checksum_update(sum, (uint8_t *)realm->recs[i]->x, 31 * 8);
+        g_checksum_update(sum, (uint8_t *)&realm->recs[i]->pc, 8);
+        g_checksum_update(sum, m->contexts[i], MACHINE_CONTEXT);
+    }
+    realm_unlock(realm);
+    for (uint64_t ipa = 0; ipa < MACHINE_RAM_TOP; ipa += RMM_GRANULE_SIZE) {
+        add_page(sum, m, ipa);
+    }
+    text = g_strdup(g_checksum_get_string(sum));
+    g_checksum_free(sum);
+    return text;
+}
+
+/* ---- records ---- */
+
+/* One page for each form of tags: none, uniform, runs; the others are raw */
+static void tag_pages(Machine *src, const uint64_t *ipas)
+{
+    static const uint8_t first[] = { 0, 0x99, 0x31 }, rest[] = { 0, 0x99, 0 };
+    uint8_t *tags;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(first); i++) {
+        machine_page(src, ipas[i], true, &tags);
+        memset(tags, rest[i], RMM_TAG_BYTES);
+        tags[0] = first[i];
+    }
+    for (unsigned i = G_N_ELEMENTS(first); i < GOLDEN_PAGES; i++) {
+        machine_page(src, ipas[i], true, &tags);
+        for (unsigned b = 0; b < RMM_TAG_BYTES; b++) {
+            tags[b] = b * 37 + 0x10 * i;
+        }
+    }
+}
+
+GPtrArray *golden_make_records(Machine *src)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(
+        (GDestroyNotify)g_byte_array_unref);
+    GRand *rand = g_rand_new_with_seed(7);
+    uint64_t ipas[GOLDEN_PAGES], result;
+
+    g_ptr_array_add(all, machine_export(src, MIG_EXPORT_BEGIN, 0, &result));
+    for (unsigned i = 0; i < GOLDEN_PAGES; i++) {
+        ipas[i] = page_ipa(i, GOLDEN_PAGES);
+    }
+    tag_pages(src, ipas);
+    g_array_unref(machine_collect(src));
+    g_ptr_array_add(all, machine_send_pages(src, ipas, 2, 0));
+    g_ptr_array_add(all, machine_send_pages(src, ipas + 2, GOLDEN_PAGES - 2,
+                                            1));
+    machine_scribble(src, ipas[1], rand);
+    g_ptr_array_add(all, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
+    OK(MIG(src, MIG_PAUSE));
+    g_array_unref(machine_collect(src));
+    g_ptr_array_add(all, machine_send_pages(src, ipas + 1, 1, 0));
+    g_ptr_array_extend_and_steal(all, machine_final_records(src));
+    g_rand_free(rand);
+    return all;
 }

@@ -2,7 +2,8 @@
  * The golden streams: migrations of earlier releases, kept as files
  *
  * Purpose: read the streams, and make a destination with the same offer, for
- * those who import them (test-golden, fuzz-import).  The environment variable
+ * those who import them (test-golden, fuzz-import); make the same records
+ * again, for another destination (mig-peer).  The environment variable
  * GOLDEN_STREAMS names the folder, tests/data.
  *
  * Lock rule: one thread.
@@ -46,5 +47,17 @@ Machine *golden_source(const Golden *g);
 
 /* The offer of that time, but for its token: @random is what was drawn */
 Record *golden_offer(Machine *m, const Record *random);
+
+/*
+ * All records of @src, which has accepted an offer: two epochs on two streams,
+ * then the state.  The caller owns them.
+ */
+GPtrArray *golden_make_records(Machine *src);
+
+/*
+ * A digest of the Realm in words that no structure of ours changes: map,
+ * measurements, RECs, pages.  The caller frees it.
+ */
+char *golden_describe(Machine *m);
 
 #endif

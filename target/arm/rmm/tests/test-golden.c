@@ -16,49 +16,8 @@
 
 #include "mig-golden.h"
 #include "mig-steps.h"
-#include "rec.h"
 #include "rmm-internal.h"
 #include "session.h"
-
-/* ---- what arrives, in words that no structure of ours changes ---- */
-
-static void add_page(GChecksum *sum, Machine *m, uint64_t ipa)
-{
-    uint8_t *tags, *page = machine_page(m, ipa, false, &tags);
-
-    if (page) {
-        g_checksum_update(sum, (uint8_t *)&ipa, sizeof(ipa));
-        g_checksum_update(sum, page, RMM_GRANULE_SIZE);
-        if (m->params.ext_flags & RMI_REALM_EXT_MTE) {
-            g_checksum_update(sum, tags, RMM_TAG_BYTES);
-        }
-    }
-}
-
-static char *describe(Machine *m)
-{
-    GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_autofree char *map = ripas_map(m);
-    RmmRealm *realm = realm_lock(m->rmm, m->rd);
-    char *text;
-
-    g_checksum_update(sum, (uint8_t *)map, strlen(map));
-    for (int i = 0; i < MEASUREMENT_SLOTS; i++) {
-        g_checksum_update(sum, realm->measurement[i], MEASUREMENT_BYTES);
-    }
-    for (unsigned i = 0; i < GOLDEN_RECS; i++) {
-        g_checksum_update(sum, (uint8_t *)realm->recs[i]->x, 31 * 8);
-        g_checksum_update(sum, (uint8_t *)&realm->recs[i]->pc, 8);
-        g_checksum_update(sum, m->contexts[i], MACHINE_CONTEXT);
-    }
-    realm_unlock(realm);
-    for (uint64_t ipa = 0; ipa < MACHINE_RAM_TOP; ipa += RMM_GRANULE_SIZE) {
-        add_page(sum, m, ipa);
-    }
-    text = g_strdup(g_checksum_get_string(sum));
-    g_checksum_free(sum);
-    return text;
-}
 
 /* ---- import ---- */
 
@@ -108,7 +67,7 @@ static void test_a_stream_of_an_earlier_release_arrives(gconstpointer data)
     OK(result);
     g_assert_cmphex(machine_session(m)->features, ==, g->used);
     OK(MIG(m, MIG_IMPORT_COMMIT));
-    got = describe(m);
+    got = golden_describe(m);
     g_assert_cmpmem(got, 64, want->data, 64);
     g_byte_array_unref(want);
     g_ptr_array_unref(all);
@@ -161,59 +120,11 @@ static void pass_on(Maker *k, Machine *dst, Record *record)
     if (k->files++) {
         OK(machine_receive(dst, record));
     }
-    g_byte_array_unref(record);
 }
 
 static void drawn(void *opaque, const void *buf, size_t len)
 {
     g_byte_array_append(opaque, buf, len);
-}
-
-/* One page for each form of tags: none, uniform, runs; the others are raw */
-static void tag_pages(Machine *src, const uint64_t *ipas)
-{
-    static const uint8_t first[] = { 0, 0x99, 0x31 }, rest[] = { 0, 0x99, 0 };
-    uint8_t *tags;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(first); i++) {
-        machine_page(src, ipas[i], true, &tags);
-        memset(tags, rest[i], RMM_TAG_BYTES);
-        tags[0] = first[i];
-    }
-    for (unsigned i = G_N_ELEMENTS(first); i < GOLDEN_PAGES; i++) {
-        machine_page(src, ipas[i], true, &tags);
-        for (unsigned b = 0; b < RMM_TAG_BYTES; b++) {
-            tags[b] = b * 37 + 0x10 * i;
-        }
-    }
-}
-
-/* Two epochs on two streams, then the state */
-static void make_records(Maker *k, Machine *src, Machine *dst)
-{
-    GRand *rand = g_rand_new_with_seed(7);
-    uint64_t ipas[GOLDEN_PAGES], result;
-    GPtrArray *final;
-
-    pass_on(k, dst, machine_export(src, MIG_EXPORT_BEGIN, 0, &result));
-    for (unsigned i = 0; i < GOLDEN_PAGES; i++) {
-        ipas[i] = page_ipa(i, GOLDEN_PAGES);
-    }
-    tag_pages(src, ipas);
-    g_array_unref(machine_collect(src));
-    pass_on(k, dst, machine_send_pages(src, ipas, 2, 0));
-    pass_on(k, dst, machine_send_pages(src, ipas + 2, GOLDEN_PAGES - 2, 1));
-    machine_scribble(src, ipas[1], rand);
-    pass_on(k, dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
-    OK(MIG(src, MIG_PAUSE));
-    g_array_unref(machine_collect(src));
-    pass_on(k, dst, machine_send_pages(src, ipas + 1, 1, 0));
-    final = machine_final_records(src);
-    for (guint i = 0; i < final->len; i++) {
-        pass_on(k, dst, g_byte_array_ref(final->pdata[i]));
-    }
-    g_ptr_array_unref(final);
-    g_rand_free(rand);
 }
 
 static void make_stream(const char *folder, const Golden *g)
@@ -222,6 +133,7 @@ static void make_stream(const char *folder, const Golden *g)
     Machine *src = golden_source(g);
     Machine *dst = golden_destination(g);
     g_autofree char *path = golden_path(folder, g, NULL), *text = NULL;
+    GPtrArray *records;
     Record *offer;
 
     g_assert_cmpint(g_mkdir_with_parents(path, 0777), ==, 0);
@@ -231,11 +143,16 @@ static void make_stream(const char *folder, const Golden *g)
     store(&k, "random.bin", k.random->data, k.random->len);
     OK(machine_accept(src, offer));
     pass_on(&k, dst, offer);
-    make_records(&k, src, dst);
+    records = golden_make_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        pass_on(&k, dst, records->pdata[i]);
+    }
+    g_ptr_array_unref(records);
     OK(MIG(dst, MIG_IMPORT_COMMIT));
     same_realm(src, dst);
-    text = describe(dst);
+    text = golden_describe(dst);
     store(&k, "realm.sha256", text, strlen(text));
+    g_byte_array_unref(offer);
     g_byte_array_unref(k.random);
     machine_free(src);
     machine_free(dst);
