@@ -61,6 +61,12 @@ class Refused(Exception):
         self.cause = cause
 
 
+def is_hash(field, algorithm):
+    """Whether the bytes behind a hash in its 64 bytes are zero."""
+    return not any(field[hashlib.new(HASHES.get(algorithm, 'sha512'))
+                         .digest_size:])
+
+
 def need(condition, cause, why):
     if not condition:
         raise Refused(cause, why)
@@ -464,17 +470,15 @@ class Destination:
         except InvalidTag:
             raise Refused(65, 'bundle: seal')
         need(counter == self.counters[stream] + 1, 67, 'bundle: counter')
-        # "IV rule": each use of the cipher has a number of its own, and each
-        # bundle is one use
-        need(iv > self.ivs[stream] and iv >= counter, 67, 'bundle: IV counter')
+        need(iv > self.ivs[stream], 67, 'bundle: IV counter')
         need(epoch == self.epoch, 68, 'bundle: epoch')
         token = kind in (EPOCH, START)
-        need(token or not total, 64, 'bundle: total without a token')
         need((kind == IMMUTABLE) == first, 70, 'bundle: type')
         parse = {IMMUTABLE: self.immutable, MUTABLE: self.mutable,
                  REC: self.rec, MEMORY: self.memory, EPOCH: self.token,
                  START: self.token}.get(kind)
         need(parse, 70, 'bundle: type')
+        need(token or not total, 64, 'bundle: total without a token')
         if token:
             need(total == sum(self.counters) + 1, 69, 'token: total')
             parse(kind, plain)
@@ -491,6 +495,7 @@ class Destination:
          watchpoints, counters, zero, num_recs, zeros, rpv, rim,
          policy) = IMMUTABLE_STATE.unpack(body)
         need(not zero and not any(zeros), 64, 'immutable state: reserved')
+        need(is_hash(rim, algorithm), 64, 'immutable state: RIM')
         # "Refusals": 96 on, in the order in which that table names them
         r = self.realm
         pairs = [(ipa_bits, r.ipa_bits), (start_level, r.start_level),
@@ -508,7 +513,7 @@ class Destination:
         for ipa in ipas:
             need(ipa % PAGE == 0 and ipa < self.realm.half, 64, 'memory: IPA')
             # "Epochs": a page leaves at most once per epoch
-            need(ipa not in self.sent and ipa not in pages, 64,
+            need(ipa not in self.sent and ipa not in pages, 84,
                  'memory: a page twice')
             page, at = take(body, at, PAGE)
             tags = bytes(TAGS)
@@ -544,10 +549,13 @@ class Destination:
                                             MUTABLE_STATE.size + 16 * n)
             kind, start = start % PAGE, start // PAGE * PAGE
             need(kind in (EMPTY, RAM, DESTROYED, RAM_PAGE) and
-                 start == at < end <= top and end % PAGE == 0, 64, 'map: run')
+                 start == at < end <= top and end % PAGE == 0 and
+                 not (runs and runs[-1][2] == kind), 64, 'map: run')
             runs.append((start, end, kind))
             at = end
         need(at == top, 64, 'map: a hole')
+        need(all(is_hash(rems[n:n + 64], self.realm.algorithm)
+                 for n in range(0, 256, 64)), 64, 'map: REMs')
         need(not self.realm.runs or rems == self.realm.rems, 64, 'map: REMs')
         self.realm.rems, self.next_base = rems, top
         self.realm.runs += runs
@@ -563,7 +571,20 @@ class Destination:
              abort <= 3 and not any(zeros), 64, 'REC: values')
         need(not pending or runnable, 64, 'REC: pending, but not runnable')
         need(not abort or not pending, 64, 'REC: abort and call')
-        need(abort or not (esr or far), 64, 'REC: syndrome without an abort')
+        if pending == 3:
+            need(host_call % 256 == 0 and host_call < self.realm.half, 64,
+                 'REC: host call')
+        if pending == 2:
+            need(ripas % PAGE == 0 and ripas_top % PAGE == 0 and
+                 ripas <= ripas_top <= self.realm.half, 64,
+                 'REC: RIPAS change')
+        external = 0x10 <= esr & 0x3f <= 0x17
+        exception, valid = esr >> 26 & 0x3f, esr >> 24 & 1
+        need({0: not esr and not far,
+              1: exception == 0x24 and not valid and not external,
+              2: exception == 0x24 and valid and not external,
+              3: exception in (0x20, 0x24) and external and
+              not esr >> 11 & 3}[abort], 64, 'REC: abort')
         need(mpidr not in self.realm.recs and mpidr < self.realm.num_recs, 73,
              'REC: MPIDR')
         self.realm.recs[mpidr] = Rec(x, pc, bool(runnable),

@@ -199,7 +199,7 @@ class Refusals(unittest.TestCase):
                               with_field(header, field, value), entries, body)
             self.assertEqual(again(2, kind), record)
             yield 'version', again(1, 0x101), 64
-            yield 'unknown type', again(2, 3), None
+            yield 'unknown type', again(2, 3), 70 if not entries else 64
             yield 'reserved', again(3, 1), 64
             yield 'stream', again(5, 16), 64
             yield 'reserved', again(6, 1), 64
@@ -225,7 +225,32 @@ class Refusals(unittest.TestCase):
                     b''), 71
             if kind == p.MEMORY and len(entries) > 8:
                 yield 'a page twice', again(
-                    2, kind, entries=entries[:8] + entries[:-8]), 64
+                    2, kind, entries=entries[:8] + entries[:-8]), 84
+            if kind == p.REC:
+                for pending, esr, abort in ((3, 0, 0), (0, 1, 0),
+                                            (0, 0x92000010, 1),
+                                            (0, 0x92000007, 2),
+                                            (0, 0x82000007, 3),
+                                            (0, 0x82000810, 3)):
+                    # Host call at 1, which is no multiple of 256
+                    yield f'abort {abort}, pending {pending}', again(
+                        2, kind, plain[:0x108] + struct.pack('<Q', 1) +
+                        plain[0x110:0x120] + bytes([1, pending]) +
+                        plain[0x122:0x128] + struct.pack('<Q', esr) +
+                        plain[0x130:0x138] + bytes([abort]) +
+                        plain[0x139:]), 64
+            if kind == p.MUTABLE:
+                # The first run in two halves of one kind
+                first, rest = plain[0x140:0x150], plain[0x150:]
+                start, top = struct.unpack('<QQ', first)
+                more = struct.pack('<I', len(plain[0x140:]) // 16 + 1)
+                yield 'neighbours alike', again(
+                    2, kind, plain[:0x10] + more + plain[0x14:0x140] +
+                    struct.pack('<QQQQ', start, 0x1000, start + 0x1000, top) +
+                    rest), 64
+                if not destination.realm.algorithm:
+                    yield 'bytes behind a hash', again(
+                        2, kind, plain[:0x60] + b'\1' + plain[0x61:]), 64
             if kind == p.MEMORY:
                 yield 'IPA', again(2, kind, entries=struct.pack(
                     '<Q', 1 << 32) + entries[8:]), 64
