@@ -40,8 +40,11 @@ static bool read_head(CborReader *r, CborMajor *major, uint64_t *value)
     for (int i = 0; i < size; i++) {
         *value = *value << 8 | *r->at++;
     }
-    /* The argument of a float is no number that could be shorter */
-    return !size || *major == CBOR_OTHER || *value > shorter_max(size);
+    if (*major == CBOR_OTHER) {
+        /* A float, or a simple value: 32 at least (RFC 8949, 3.3). */
+        return size != 1 || *value >= 32;
+    }
+    return !size || *value > shorter_max(size);
 }
 
 bool cbor_read(CborReader *r, CborMajor major, uint64_t *value)

@@ -40,6 +40,7 @@ static void test_items_of_every_kind_are_read(void)
         "20", "3818", "3b7fffffffffffffff", "40", "43010203", "60", "6161",
         "80", "8301820203a0", "a0", "a201020304", "c100", "d9018f80",
         "f4", "f6", "f97e00", "fb0000000000000000", "8181818181818180",
+        "e0", "f7", "f820", "f8ff", "81f820",
     };
     static const char *const bad[] = {
         "", "18", "1800", "1817", "190001", "1900ff", "1a0000ffff",
@@ -47,7 +48,7 @@ static void test_items_of_every_kind_are_read(void)
         "81", "820100ff", "a101", "a2010203", "9f00ff", "bf0001ff", "c1",
         "ff", "fb00", "9bffffffffffffffff00", "bbffffffffffffffff00",
         "bb800000000000000000", "5bffffffffffffffff00", "9a0000ffff00",
-        "8181818181818181",
+        "8181818181818181", "f800", "f817", "f818", "f81f", "81f818", "f8",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -57,6 +58,20 @@ static void test_items_of_every_kind_are_read(void)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_test_message("bad %s", bad[i]);
         g_assert_false(skips(bad[i]));
+    }
+}
+
+/* No stack grows with it: a token can hold this many arrays, one in another. */
+static void test_items_are_passed_over_at_any_depth(void)
+{
+    static uint8_t deep[MIG_MAX_TOKEN];
+
+    for (int whole = 0; whole < 2; whole++) {
+        CborReader r = { deep, deep + sizeof(deep) };
+
+        memset(deep, 0x81, sizeof(deep));
+        deep[sizeof(deep) - 1] = whole ? 0x80 : 0x81;
+        g_assert_true(cbor_skip(&r) == whole);
     }
 }
 
@@ -856,6 +871,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     TEST(items_of_every_kind_are_read);
+    TEST(items_are_passed_over_at_any_depth);
     TEST(numbers_are_read_and_bounded);
     TEST(every_signature_verifies);
     TEST(a_message_with_any_bit_changed_is_refused);
