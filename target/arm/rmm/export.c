@@ -548,19 +548,23 @@ static size_t write_rec(Rmm *rmm, const RmmRec *rec, uint8_t *body)
     MigRec out = {
         .mpidr = rec->mpidr,
         .pc = rec->pc,
-        .host_call_ipa = rec->host_call_ipa,
-        .ripas_addr = rec->ripas.addr,
-        .ripas_top = rec->ripas.top,
         .runnable = rec->state != REC_OFF,
         .pending = pending_call(rec->state),
-        .ripas_value = rec->ripas.value,
-        .change_destroyed = rec->ripas.change_destroyed,
         .abort_esr = rec->abort.esr,
         .abort_far = rec->abort.far,
         .abort = rec->abort.kind,
     };
     size_t size;
 
+    /* What a call that is over left behind stays here. */
+    if (rec->state == REC_HOST_CALL) {
+        out.host_call_ipa = rec->host_call_ipa;
+    } else if (rec->state == REC_RIPAS) {
+        out.ripas_addr = rec->ripas.addr;
+        out.ripas_top = rec->ripas.top;
+        out.ripas_value = rec->ripas.value;
+        out.change_destroyed = rec->ripas.change_destroyed;
+    }
     memcpy(out.x, rec->x, sizeof(out.x));
     size = rmm->ops.context_save(rmm->opaque, rec->mpidr, body + sizeof(out),
                                  RMM_MAX_CONTEXT);

@@ -313,6 +313,25 @@ static const RecState pending_states[] = {
     REC_READY, REC_PSCI, REC_RIPAS, REC_HOST_CALL
 };
 
+/* Is this how far a host may have come with an RSI_IPA_STATE_SET? */
+static bool ripas_valid(const RmmRealm *realm, const MigRec *in)
+{
+    return in->ripas_addr % RMM_GRANULE_SIZE == 0 &&
+           in->ripas_top % RMM_GRANULE_SIZE == 0 &&
+           in->ripas_addr <= in->ripas_top &&
+           in->ripas_top <= realm_protected_top(realm);
+}
+
+/*
+ * The next entry writes an RsiHostCall there: RSI_HOST_CALL takes it at a
+ * multiple of its size only, so that it is in one page.
+ */
+static bool host_call_valid(const RmmRealm *realm, const MigRec *in)
+{
+    return in->host_call_ipa % sizeof(RsiHostCall) == 0 &&
+           in->host_call_ipa < realm_protected_top(realm);
+}
+
 static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
                       const MigRec *in)
 {
@@ -323,9 +342,9 @@ static bool rec_valid(const RmmRealm *realm, const MigHeader *h,
            in->pending < G_N_ELEMENTS(pending_states) &&
            (in->runnable || !in->pending) &&
            (pending_states[in->pending] != REC_RIPAS ||
-            in->ripas_addr == in->ripas_top ||
-            realm_range_is_protected(realm, in->ripas_addr,
-                                     in->ripas_top)) &&
+            ripas_valid(realm, in)) &&
+           (pending_states[in->pending] != REC_HOST_CALL ||
+            host_call_valid(realm, in)) &&
            in->ripas_value <= RMI_RIPAS_RAM && in->runnable <= 1 &&
            in->change_destroyed <= 1 &&
            /* An exit is either an abort or a call, not both. */
@@ -344,17 +363,22 @@ static RmmRec *awaited_rec(MigCall *c, uint64_t mpidr)
     return rec && !c->s->recs[rec->slot] ? rec : NULL;
 }
 
+/* What belongs to a call counts while that call is pending only. */
 static void take_rec(RmmRec *rec, const MigRec *in)
 {
+    RecState state = in->runnable ? pending_states[in->pending] : REC_OFF;
+
     memcpy(rec->x, in->x, sizeof(rec->x));
     rec->pc = in->pc;
-    rec_set_state(rec, in->runnable ? pending_states[in->pending]
-                                    : REC_OFF);
-    rec->host_call_ipa = in->host_call_ipa;
-    rec->ripas.addr = in->ripas_addr;
-    rec->ripas.top = in->ripas_top;
-    rec->ripas.value = in->ripas_value;
-    rec->ripas.change_destroyed = in->change_destroyed;
+    rec_set_state(rec, state);
+    if (state == REC_HOST_CALL) {
+        rec->host_call_ipa = in->host_call_ipa;
+    } else if (state == REC_RIPAS) {
+        rec->ripas.addr = in->ripas_addr;
+        rec->ripas.top = in->ripas_top;
+        rec->ripas.value = in->ripas_value;
+        rec->ripas.change_destroyed = in->change_destroyed;
+    }
     rec->abort.kind = in->abort;
     rec->abort.esr = in->abort_esr;
     rec->abort.far = in->abort_far;
