@@ -246,24 +246,40 @@ static uint64_t import_start(MigCall *c, const MigHeader *h)
 
 /* ---- Realm state ---- */
 
-/* Are these runs a map of [base, top) in order and without holes? */
+/*
+ * Are these runs a map of [base, top) in order and without holes, of which
+ * neighbours differ in kind?
+ */
 static bool runs_valid(const MigMutable *mu, const MigRun *runs)
 {
-    uint64_t at = mu->base;
+    uint64_t at = mu->base, last = UINT64_MAX;
 
     for (uint32_t i = 0; i < mu->num_runs; i++) {
         uint64_t start = runs[i].start & MIG_ENTRY_IPA;
         uint64_t kind = runs[i].start & ~MIG_ENTRY_IPA;
 
-        if (start != at || runs[i].top <= at ||
+        if (start != at || runs[i].top <= at || kind == last ||
             runs[i].top % RMM_GRANULE_SIZE ||
             (kind > RMI_RIPAS_DESTROYED &&
              kind != (MIG_RUN_ASSIGNED | RMI_RIPAS_RAM))) {
             return false;
         }
         at = runs[i].top;
+        last = kind;
     }
     return at == mu->top;
+}
+
+/*
+ * Every part has the same REMs: the Realm stands still.  The first part has
+ * taken effect when the next one comes, and nobody else changes them in IMPORT.
+ */
+static bool rem_valid(const RmmRealm *realm, const MigMutable *mu)
+{
+    return mu->base == 0
+           ? measurement_padding_ok(realm->hash_algo, mu->rem,
+                                    G_N_ELEMENTS(mu->rem))
+           : !memcmp(mu->rem, realm->measurement[1], sizeof(mu->rem));
 }
 
 static bool mutable_valid(const MigCall *c, const MigHeader *h,
@@ -277,6 +293,7 @@ static bool mutable_valid(const MigCall *c, const MigHeader *h,
            mu->base == c->s->next_base && mu->top > mu->base &&
            mu->top <= realm_protected_top(c->realm) &&
            mu->realm_state == MIG_STATE_ACTIVE &&
+           rem_valid(c->realm, mu) &&
            !memcmp(mu->reserved0, zero.reserved0, sizeof(mu->reserved0)) &&
            !memcmp(mu->reserved1, zero.reserved1, sizeof(mu->reserved1)) &&
            runs_valid(mu, runs);

@@ -54,6 +54,22 @@ size_t measurement_size(uint8_t hash_algo)
     return hash_algo == RMI_HASH_SHA_512 ? 64 : 32;
 }
 
+bool measurement_padding_ok(uint8_t hash_algo,
+                            const uint8_t (*values)[MEASUREMENT_BYTES],
+                            size_t count)
+{
+    size_t size = measurement_size(hash_algo);
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = size; at < MEASUREMENT_BYTES; at++) {
+            if (values[i][at]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Hash @len bytes to @out, MEASUREMENT_BYTES of it with the padding. */
 static void hash_bytes(const RmmRealm *realm, const void *data, size_t len,
                        uint8_t *out)

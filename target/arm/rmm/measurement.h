@@ -29,6 +29,15 @@ void measurement_ripas(RmmRealm *realm, uint64_t base, uint64_t top);
  */
 void measurement_finish(RmmRealm *realm);
 
+/*
+ * Are the bytes behind the hash zero in each of the @count values at @values?
+ * An extension hashes all MEASUREMENT_BYTES of a RIM (RMM 1.0, B4.4.11), so
+ * what stands behind a short one would change what follows from it.
+ */
+bool measurement_padding_ok(uint8_t hash_algo,
+                            const uint8_t (*values)[MEASUREMENT_BYTES],
+                            size_t count);
+
 /* Extend REM @slot (1 to 4) with @size bytes, at most 64. */
 void measurement_extend(RmmRealm *realm, unsigned slot,
                         const void *data, size_t size);

@@ -100,6 +100,107 @@ static void read_body(Machine *m, const Record *record, size_t head,
     crypto_aead_free(aead);
 }
 
+/* ---- the map ---- */
+
+/* A part with one run of RIPAS EMPTY, or two of @kinds from @base on */
+static Record *forge_part(Machine *src, uint64_t base, uint64_t top,
+                          unsigned first, unsigned second, size_t rem_byte)
+{
+    struct {
+        MigMutable mu;
+        MigRun runs[2];
+    } map = { 0 };
+
+    map.mu.base = base;
+    map.mu.top = top;
+    map.mu.num_runs = 2;
+    map.runs[0] = (MigRun) { base | first, base + 0x1000 };
+    map.runs[1] = (MigRun) { (base + 0x1000) | second, top };
+    if (rem_byte < 256) {
+        ((uint8_t *)map.mu.rem)[rem_byte] = 1;
+    }
+    return forge(src, 0, (MigHeader) { .type = MIG_TYPE_MUTABLE,
+                                       .epoch = 1 }, NULL, &map, sizeof(map));
+}
+
+enum { NO_BYTE = 256 };
+
+static void test_the_rem_is_the_same_in_all_parts(void)
+{
+    for (size_t byte = 0; byte <= NO_BYTE; byte += 16) {
+        Pair p = pair_begun(&machine_defaults);
+
+        step_take(p.dst, forge_part(p.src, 0, 0x10000, 0, 1, NO_BYTE));
+        meets(p.dst, forge_part(p.src, 0x10000, MACHINE_TOP, 0, 1, byte),
+              byte == NO_BYTE ? 0 : MIG_CAUSE_FORMAT);
+        pair_free(&p);
+    }
+}
+
+static void test_a_rem_is_as_long_as_its_hash(void)
+{
+    for (int wide = 0; wide < 2; wide++) {
+        for (size_t byte = 0; byte < 256; byte += 31) {
+            MachineParams params = machine_defaults;
+            bool fits = wide || byte % 64 < 32;
+            Pair p;
+
+            params.hash_algo = wide ? RMI_HASH_SHA_512 : RMI_HASH_SHA_256;
+            p = pair_begun(&params);
+            meets(p.dst, forge_part(p.src, 0, MACHINE_TOP, 0, 1, byte),
+                  fits ? 0 : MIG_CAUSE_FORMAT);
+            pair_free(&p);
+        }
+    }
+}
+
+static void test_neighbouring_runs_differ(void)
+{
+    static const unsigned kinds[] = { 0, 1, 2, 5 };
+
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < 4; j++) {
+            Pair p = pair_begun(&machine_defaults);
+
+            meets(p.dst, forge_part(p.src, 0, MACHINE_TOP, kinds[i],
+                                    kinds[j], NO_BYTE),
+                  i == j ? MIG_CAUSE_FORMAT : 0);
+            pair_free(&p);
+        }
+    }
+}
+
+/* ...inside a part: a source may end a part where it likes. */
+static void test_a_run_may_go_on_in_the_next_part(void)
+{
+    Pair p = pair_begun(&machine_defaults);
+
+    step_take(p.dst, forge_part(p.src, 0, 0x10000, 0, 1, NO_BYTE));
+    step_take(p.dst, forge_part(p.src, 0x10000, MACHINE_TOP, 1, 0, NO_BYTE));
+    pair_free(&p);
+}
+
+/* 2^(33 - 1): the protected half of a Realm with 33 bits of IPA */
+static void test_the_protected_half_ends_at_the_uppermost_bit(void)
+{
+    const uint64_t end = 1ull << 32;
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
+    static const uint8_t page[RMM_GRANULE_SIZE + 129] = {
+        [RMM_GRANULE_SIZE] = 3,
+    };
+    uint64_t last = end - RMM_GRANULE_SIZE;
+    Pair p = pair_begun(&machine_defaults);
+
+    step_take(p.dst, forge(p.src, 0, h, &last, page, sizeof(page)));
+    meets(p.dst, forge(p.src, 0, h, &end, page, sizeof(page)),
+          MIG_CAUSE_FORMAT);
+    pair_free(&p);
+    p = pair_begun(&machine_defaults);
+    meets(p.dst, forge_part(p.src, 0, end + 0x1000, 0, 1, NO_BYTE),
+          MIG_CAUSE_FORMAT);
+    pair_free(&p);
+}
+
 /* ---- RECs ---- */
 
 static Record *forge_rec(Machine *src, MigRec rec)
@@ -279,6 +380,11 @@ static void test_a_call_that_is_over_does_not_arrive(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    TEST(the_rem_is_the_same_in_all_parts);
+    TEST(a_rem_is_as_long_as_its_hash);
+    TEST(neighbouring_runs_differ);
+    TEST(a_run_may_go_on_in_the_next_part);
+    TEST(the_protected_half_ends_at_the_uppermost_bit);
     TEST(a_call_of_a_rec_is_one_that_the_realm_can_make);
     TEST(an_abort_has_a_syndrome_of_its_kind);
     TEST(nothing_of_a_call_that_is_over_leaves);

@@ -566,13 +566,13 @@ static void test_a_map_that_is_none_is_refused(void)
           16 },
         { "hole before", MU(TOP, 1), RUNS({ 0x1000, TOP }), 16 },
         { "hole between", MU(TOP, 2),
-          RUNS({ 0, 0x1000 }, { 0x2000, TOP }), 0 },
+          RUNS({ 0, 0x1000 }, { 0x2001, TOP }), 0 },
         { "overlap", MU(TOP, 2),
-          RUNS({ 0, 0x2000 }, { 0x1000, TOP }), 0 },
+          RUNS({ 0, 0x2000 }, { 0x1001, TOP }), 0 },
         { "run that ends where it begins", MU(TOP, 2),
-          RUNS({ 0, 0 }, { 0, TOP }), 0 },
+          RUNS({ 0, 0 }, { 1, TOP }), 0 },
         { "end that is no page's", MU(TOP, 2),
-          RUNS({ 0, 0x1800 }, { 0x1000, TOP }), 0 },
+          RUNS({ 0, 0x1800 }, { 0x1001, TOP }), 0 },
         { "short of the end", MU(TOP, 1), RUNS({ 0, TOP - 0x1000 }), 16 },
         { "RIPAS", MU(TOP, 1), RUNS({ 3, TOP }), 16 },
         { "assigned and EMPTY", MU(TOP, 1), RUNS({ 4, TOP }), 16 },
@@ -584,7 +584,7 @@ static void test_a_map_that_is_none_is_refused(void)
 #undef ALL
     };
     const Map good = { .mu = { .top = MACHINE_TOP, .num_runs = 2 },
-                       .runs = { { 0, 0x1000 }, { 0x1000, MACHINE_TOP } } };
+                       .runs = { { 0, 0x1000 }, { 0x1001, MACHINE_TOP } } };
     Lie l = lie_new();
     size_t i;
 
