@@ -36,6 +36,8 @@ PHRASES = {
     'PEER_TOKEN': 'token of the other side is malformed',
     'PEER_SIGNATURE': 'that the Realm does not trust',
     'PEER_CHALLENGE': 'token of the other side is for something else',
+    'OWN_HELLO': "this side's own key or nonce",
+    'PAGE_REPEATED': 'a page comes twice',
     # QEMU's own, before the RMM is asked
     'PLACE': 'where this machine has no memory',
     'CONFIG': 'source and destination differ in',

@@ -88,6 +88,11 @@ static const char *const causes[] = {
     [MIG_CAUSE_PEER_IMPLEMENTATION] =
         "the other side is not the implementation "
         "that the Realm's policy asks for",
+    [MIG_CAUSE_OWN_HELLO] =
+        "the offer has this side's own key or nonce; the random numbers "
+        "of one of the two machines repeat",
+    [MIG_CAUSE_PAGE_REPEATED] =
+        "a page comes twice in one bundle or one epoch",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =

@@ -72,6 +72,9 @@ static MigCause make_answer(MigCall *c, const MigHello *hello,
     MigHello *answer = &record->hello;
 
     session_hello(c->rmm, MIG_TYPE_SESSION, answer, secret);
+    if (session_is_own(answer, hello)) {
+        return MIG_CAUSE_OWN_HELLO;
+    }
     answer->version = MIN(answer->version, hello->version);
     answer->features = hello->features & c->rmm->mig_features &
                        policy_features(&c->realm->policy);

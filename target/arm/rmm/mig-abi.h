@@ -128,6 +128,9 @@ typedef enum MigCause {
     MIG_CAUSE_PEER_PROFILE,     /* ...not of a CCA platform */
     MIG_CAUSE_PEER_LIFECYCLE,   /* ...of a platform that is not secured */
     MIG_CAUSE_PEER_IMPLEMENTATION, /* ...of another implementation */
+    MIG_CAUSE_OWN_HELLO,        /* the peer has our own key or nonce */
+    /* The record itself, again */
+    MIG_CAUSE_PAGE_REPEATED,    /* a page twice in a bundle or an epoch */
     /* How the Realm at the destination differs */
     MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
     MIG_CAUSE_DIFFERENT_START_LEVEL,

@@ -143,6 +143,13 @@ MigCause session_hello_check(const MigHello *hello, size_t size, MigType type)
            memcmp(unused, zero, sizeof(zero)) == 0 ? 0 : MIG_CAUSE_FORMAT;
 }
 
+bool session_is_own(const MigHello *own, const MigHello *peer)
+{
+    return crypto_equal(own->public_key, peer->public_key,
+                        sizeof(own->public_key)) ||
+           crypto_equal(own->nonce, peer->nonce, sizeof(own->nonce));
+}
+
 /* What is hashed of a hello */
 static MigHello without_token(const MigHello *hello)
 {

@@ -145,6 +145,13 @@ MigCause session_hello_check(const MigHello *hello, size_t size,
                              MigType type);
 
 /*
+ * Has the peer's hello the key or the nonce of @own?  Then one of the two RMMs
+ * draws again what it drew before, or somebody sent us our own: no secret of
+ * such an exchange is one.
+ */
+bool session_is_own(const MigHello *own, const MigHello *peer);
+
+/*
  * The hash of a hello without its token.  Its two sizes count as zero, since
  * they are about the token, which is made later; a token in the wrong place
  * or cut has no valid signature.

@@ -430,7 +430,7 @@ static bool result_known(uint64_t x0)
         return x0 >> 16 == 0 && index != 1 &&
                (index <= MIG_CAUSE_ABORT_SECRET ||
                 (index >= MIG_CAUSE_FINAL &&
-                 index <= MIG_CAUSE_PEER_IMPLEMENTATION) ||
+                 index <= MIG_CAUSE_PAGE_REPEATED) ||
                 (index >= MIG_CAUSE_DIFFERENT_IPA_WIDTH &&
                  index <= MIG_CAUSE_DIFFERENT_POLICY));
     default:

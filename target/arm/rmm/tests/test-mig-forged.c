@@ -375,6 +375,81 @@ static void test_a_call_that_is_over_does_not_arrive(void)
     pair_free(&p);
 }
 
+/* ---- the exchange ---- */
+
+/* A generator that repeats gives both sides one secret, or one nonce. */
+static void test_nobody_accepts_an_offer_with_its_own_key_or_nonce(void)
+{
+    static uint8_t same[96];    /* secret and nonce, of either side */
+
+    for (int what = 0; what < 3; what++) {
+        Pair p = pair_new(&machine_defaults);
+        uint8_t other[64];
+        Record *offer;
+
+        memset(same, 0x5a, sizeof(same));
+        memset(other, 0x5a, sizeof(other));
+        memset(other + (what == 0 ? 32 : 0), 0xa5, what == 2 ? 64 : 32);
+        p.dst->script = same;
+        p.dst->script_left = sizeof(same);
+        OK(machine_offer(p.dst, &offer));
+        p.src->script = other;
+        p.src->script_left = sizeof(other);
+        if (what < 2) {         /* 0: the key; 1: the nonce */
+            REFUSES(p.src, machine_accept(p.src, offer),
+                    REFUSED(MIG_CAUSE_OWN_HELLO));
+        }
+        p.src->script_left = 0;
+        OK(machine_accept(p.src, offer));
+        g_byte_array_unref(offer);
+        pair_free(&p);
+    }
+}
+
+/* Two Realms accept one offer; the destination serves the first of them. */
+static void test_an_offer_that_two_realms_accept_serves_one(void)
+{
+    Pair p = pair_new(&machine_defaults);
+    Machine *other = source_new(&machine_defaults, 2);
+    Record *offer, *first, *second;
+    uint64_t result;
+
+    OK(machine_offer(p.dst, &offer));
+    OK(machine_accept(p.src, offer));
+    OK(machine_accept(other, offer));
+    first = machine_export(p.src, MIG_EXPORT_BEGIN, 0, &result);
+    second = machine_export(other, MIG_EXPORT_BEGIN, 0, &result);
+    step_take(p.dst, first);
+    meets(p.dst, second, MIG_CAUSE_FORMAT);
+    g_byte_array_unref(offer);
+    machine_free(other);
+    pair_free(&p);
+}
+
+/* ---- after the start token ---- */
+
+static void test_no_record_follows_the_start_token(void)
+{
+    Pair p = pair_begun(&machine_defaults);
+    uint8_t *blob = machine_ns(p.dst, NS_BLOB(0));
+
+    step_round(p.src, p.dst, 1, 64);
+    step_seal(p.src, p.dst);
+    /* The start token is still there: again, as memory, and as nothing */
+    REFUSES(p.dst, MIG(p.dst, MIG_IMPORT, NS_BLOB(0), 0x40),
+            REFUSED(MIG_CAUSE_STATE));
+    REFUSES(p.dst, MIG(p.dst, MIG_IMPORT_MEMORY, NS_BLOB(0), 0x40,
+                       NS_LIST(0), 1), REFUSED(MIG_CAUSE_STATE));
+    memset(blob, 0xff, 0x40);
+    REFUSES(p.dst, MIG(p.dst, MIG_IMPORT, NS_BLOB(0), 0x40),
+            REFUSED(MIG_CAUSE_STATE));
+    REFUSES(p.dst, MIG(p.dst, MIG_OFFER, NS_BLOB(0), 4096),
+            REFUSED(MIG_CAUSE_STATE));
+    OK(MIG(p.dst, MIG_IMPORT_COMMIT));
+    same_realm(p.src, p.dst);
+    pair_free(&p);
+}
+
 #define TEST(name) g_test_add_func("/mig-forged/" #name, test_##name)
 
 int main(int argc, char **argv)
@@ -389,6 +464,9 @@ int main(int argc, char **argv)
     TEST(an_abort_has_a_syndrome_of_its_kind);
     TEST(nothing_of_a_call_that_is_over_leaves);
     TEST(a_call_that_is_over_does_not_arrive);
+    TEST(nobody_accepts_an_offer_with_its_own_key_or_nonce);
+    TEST(an_offer_that_two_realms_accept_serves_one);
+    TEST(no_record_follows_the_start_token);
     g_test_add_func("/mig-forged/no_iv_is_used_twice", oracle_check);
     return g_test_run();
 }
