@@ -130,10 +130,10 @@ def of_bundle(data, kind, sealed):
     magic, version, kind_of, zero, size, stream, zeros = struct.unpack_from(
         '<IHBBIHH', data)
     count, = struct.unpack_from('<I', data, 0x24)
-    most = MAX_PAGES if kind_of == MEMORY else 0
+    counts = range(1, MAX_PAGES + 1) if kind_of == MEMORY else (0,)
     if (magic != 0x4d4c4552 or version != 0x100 or zero or zeros
             or size != len(data) or stream >= (16 if kind == 'memory' else 1)
-            or count > most or size < HEADER + 8 * count + SEAL):
+            or count not in counts or size < HEADER + 8 * count + SEAL):
         return 'FORMAT'
     return 'ORDER' if sealed else 'AUTHENTICATION'
 

@@ -72,6 +72,13 @@ uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len)
     return body - aad;
 }
 
+/* Entries that a bundle of this type may have */
+static bool count_plausible(const MigHeader *h)
+{
+    return h->type == MIG_TYPE_MEMORY
+           ? h->count >= 1 && h->count <= MIG_MAX_PAGES : h->count == 0;
+}
+
 /* What must hold before the seal can be found */
 static bool header_plausible(const MigStream *s, const MigHeader *h,
                              size_t size)
@@ -79,7 +86,7 @@ static bool header_plausible(const MigStream *s, const MigHeader *h,
     return h->magic == MIG_MAGIC && h->version == s->version &&
            h->reserved0 == 0 && h->reserved1 == 0 &&
            h->size == size && h->stream == s->index &&
-           h->count <= (h->type == MIG_TYPE_MEMORY ? MIG_MAX_PAGES : 0) &&
+           count_plausible(h) &&
            size >= bundle_size(h->count, 0);
 }
 
@@ -104,14 +111,17 @@ bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
         *cause = MIG_CAUSE_AUTHENTICATION;
         return false;
     }
-    if (h->counter != s->counter + 1) {
+    /* The IV counter may skip what the sender used up in vain. */
+    if (h->counter != s->counter + 1 || h->iv <= s->iv) {
         *cause = MIG_CAUSE_ORDER;
         return false;
     }
+    s->iv_opened = h->iv;
     return true;
 }
 
 void bundle_done(MigStream *s)
 {
     s->counter++;
+    s->iv = MAX(s->iv, s->iv_opened);   /* a sender opens nothing: as it was */
 }

@@ -13,7 +13,8 @@
  *    is used twice under one key.  All streams of a direction share a key,
  *    and the stream's index is part of the IV.
  * 3. The bundle counter goes up for each bundle sent or accepted: a bundle
- *    is opened only as the next one of its stream.
+ *    is opened only as the next one of its stream, and only with an IV
+ *    counter above that of the one before.
  * 4. Before the seal is verified, this file reads only those fields of the
  *    header that lead to the seal.
  *
@@ -39,7 +40,9 @@ typedef struct MigStream {
     uint16_t index;
     uint16_t version;           /* of the session's records */
     uint64_t counter;           /* bundles sent or accepted */
-    uint64_t iv;                /* uses of the cipher, sealing only */
+    uint64_t iv;                /* sealing: uses of the cipher; opening: the
+                                   IV counter of the last one accepted */
+    uint64_t iv_opened;         /* the IV counter of the last one opened */
     CryptoAead *aead;
     uint8_t *scratch;           /* MIG_MAX_BUNDLE bytes, once in use */
 } MigStream;

@@ -46,12 +46,36 @@ typedef struct Import {
 /* Bytes of packed tags at @in, or 0 if they are none this Realm may send */
 static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
 {
-    uint8_t tags[RMM_TAG_BYTES];
+    uint8_t tags[RMM_TAG_BYTES], shortest[MTE_TAGS_MAX_PACKED];
+    size_t used = mte_tags_unpack(in, len, tags);
 
-    if (len && in[0] != MTE_TAGS_RAW && !session_is_compact(im->c->s)) {
-        return 0;
+    if (!session_is_compact(im->c->s)) {
+        return used && in[0] == MTE_TAGS_RAW ? used : 0;
     }
-    return mte_tags_unpack(in, len, tags);
+    /* mte_tags_unpack takes raw as well: is there a shorter form? */
+    return used && mte_tags_pack(tags, shortest) == used ? used : 0;
+}
+
+/*
+ * Is a page named twice?  Sources send pages in ascending order, mostly, so
+ * that the loop inside is entered for few of them; for all of a bundle it takes
+ * much less time than the seal.
+ */
+static bool has_repeats(const Import *im, uint32_t count)
+{
+    uint64_t highest = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t ipa = im->pages[i].ipa;
+
+        for (uint32_t j = 0; i && ipa <= highest && j < i; j++) {
+            if (im->pages[j].ipa == ipa) {
+                return true;
+            }
+        }
+        highest = MAX(highest, ipa);
+    }
+    return false;
 }
 
 /* Find every page of the opened bundle; false if it is not well formed */
@@ -87,7 +111,8 @@ static bool parse_pages(Import *im, const MigHeader *h)
 }
 
 /*
- * Is there a place for the page, or the page already?  A granule is taken
+ * Is there a place for the page, or the page already, from an earlier epoch or
+ * from the host?  A granule is taken
  * for a new page only: for a page that is there the host gives 0, or the
  * granule that the page has.
  */
@@ -99,6 +124,9 @@ static uint64_t check_place(const Import *im, Arrival *page)
     rtt_walk(realm, page->ipa, RTT_PAGE_LEVEL, &walk);
     if (walk.level < RTT_PAGE_LEVEL) {
         return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    }
+    if (rtt_has_arrived(&walk)) {
+        return mig_refuse(MIG_CAUSE_PAGE_REPEATED);
     }
     if (walk.hipas == RTT_ASSIGNED) {
         if (page->pa != 0 && page->pa != walk.pa) {
@@ -148,6 +176,10 @@ static uint64_t map_pages(Import *im)
                             im->pages[i].ripas);
         }
     }
+    /* All of them have places: nothing fails from here on. */
+    for (i = 0; result == RMI_SUCCESS && i < im->count; i++) {
+        rtt_mark_arrived(im->c->realm, im->pages[i].ipa);
+    }
     return result;
 }
 
@@ -172,16 +204,17 @@ static void write_pages(const Import *im)
 static uint64_t import_pages(Import *im, const MigHeader *h)
 {
     MigCall *c = im->c;
+    MigCause cause = mig_check_place(c, h, MIG_TYPE_BIT(MEMORY));
     uint64_t result;
 
-    if (h->type != MIG_TYPE_MEMORY) {
-        return mig_refuse(MIG_CAUSE_TYPE);
+    if (cause) {
+        return mig_refuse(cause);
     }
-    if (h->epoch != c->s->epoch) {
-        return mig_refuse(MIG_CAUSE_EPOCH);
-    }
-    if (h->count == 0 || h->total != 0 || !parse_pages(im, h)) {
+    if (!parse_pages(im, h)) {
         return mig_refuse(MIG_CAUSE_FORMAT);
+    }
+    if (has_repeats(im, h->count)) {
+        return mig_refuse(MIG_CAUSE_PAGE_REPEATED);
     }
     if (im->count != h->count) {
         return RMI_ERROR_INPUT;

@@ -114,9 +114,9 @@ static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
 {
     static const MigImmutable zero;
 
-    return h->type == MIG_TYPE_IMMUTABLE && h->epoch == 1 && h->total == 0 &&
-           bundle_body_size(h) == sizeof(*im) && im->reserved1 == 0 &&
-           memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0;
+    return bundle_body_size(h) == sizeof(*im) && im->reserved1 == 0 &&
+           memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0 &&
+           measurement_padding_ok(im->hash_algo, &im->rim_base, 1);
 }
 
 /* Is @answer the session header for our offer, from an RMM we trust? */
@@ -153,6 +153,10 @@ static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size)
 
     memcpy(c->stream->scratch, bundle, size);
     if (!bundle_open(c->stream, size, &h, &cause)) {
+        return mig_refuse(cause);
+    }
+    cause = mig_check_place(c, &h, MIG_TYPE_BIT(IMMUTABLE));
+    if (cause) {
         return mig_refuse(cause);
     }
     memcpy(&im, bundle_body(c->stream, 0), sizeof(im));
@@ -211,6 +215,14 @@ static uint64_t import_begin(MigCall *c)
 
 /* ---- tokens ---- */
 
+/* In the next epoch, or in the Realm that runs, every page may come again. */
+static void forget_arrived(MigCall *c)
+{
+    rmm_mutex_lock(&c->realm->lock);
+    rtt_forget_arrived(c->realm);
+    rmm_mutex_unlock(&c->realm->lock);
+}
+
 static uint64_t import_epoch(MigCall *c, const MigHeader *h)
 {
     if (bundle_body_size(h) != 0) {
@@ -222,6 +234,7 @@ static uint64_t import_epoch(MigCall *c, const MigHeader *h)
     if (c->s->epoch == UINT32_MAX) {
         return mig_refuse(MIG_CAUSE_EPOCH);
     }
+    forget_arrived(c);
     c->s->epoch++;
     return RMI_SUCCESS;
 }
@@ -238,6 +251,7 @@ static uint64_t import_start(MigCall *c, const MigHeader *h)
         c->s->num_recs != c->realm->num_recs) {
         return mig_refuse(MIG_CAUSE_INCOMPLETE);
     }
+    forget_arrived(c);
     /* No record follows that needs the key */
     session_set_phase(c->s, MIG_STARTED);
     session_wipe(c->s);
@@ -442,11 +456,12 @@ out:
 
 static uint64_t import_opened(MigCall *c, const MigHeader *h)
 {
-    if (h->epoch != c->s->epoch) {
-        return mig_refuse(MIG_CAUSE_EPOCH);
-    }
-    if (h->total && h->type != MIG_TYPE_EPOCH && h->type != MIG_TYPE_START) {
-        return mig_refuse(MIG_CAUSE_FORMAT);
+    MigCause cause = mig_check_place(c, h, MIG_TYPE_BIT(MUTABLE) |
+                                     MIG_TYPE_BIT(REC) | MIG_TYPE_BIT(EPOCH) |
+                                     MIG_TYPE_BIT(START));
+
+    if (cause) {
+        return mig_refuse(cause);
     }
     switch (h->type) {
     case MIG_TYPE_MUTABLE:
@@ -455,10 +470,8 @@ static uint64_t import_opened(MigCall *c, const MigHeader *h)
         return import_rec(c, h);
     case MIG_TYPE_EPOCH:
         return import_epoch(c, h);
-    case MIG_TYPE_START:
-        return import_start(c, h);
     default:
-        return mig_refuse(MIG_CAUSE_TYPE);
+        return import_start(c, h);
     }
 }
 

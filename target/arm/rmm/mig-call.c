@@ -27,6 +27,21 @@ void mig_unlock_realm(MigCall *c)
     rmm_mutex_unlock(&c->realm->lock);
 }
 
+/* In the order of realm-migration-stream.rst, "Bundles" */
+MigCause mig_check_place(const MigCall *c, const MigHeader *h, uint64_t types)
+{
+    const uint64_t tokens = MIG_TYPE_BIT(EPOCH) | MIG_TYPE_BIT(START);
+    const uint64_t bit = h->type < 64 ? 1ull << h->type : 0;
+
+    if (h->epoch != c->s->epoch) {
+        return MIG_CAUSE_EPOCH;
+    }
+    if (!(types & bit)) {
+        return MIG_CAUSE_TYPE;
+    }
+    return h->total && !(tokens & bit) ? MIG_CAUSE_FORMAT : 0;
+}
+
 uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
                   uint64_t buf, size_t buf_size)
 {

@@ -60,6 +60,16 @@ void mig_unlock_realm(MigCall *c);
 uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
                   uint64_t buf, size_t buf_size);
 
+/*
+ * Is @h, of a bundle whose seal fits, one of @types (a bit for each MigType
+ * below 64) of the current epoch, with a total exactly where one belongs?
+ * Returns why not, or 0.
+ */
+MigCause mig_check_place(const MigCall *c, const MigHeader *h,
+                         uint64_t types);
+
+#define MIG_TYPE_BIT(type) (1ull << MIG_TYPE_##type)
+
 /* Handlers: export.c, */
 uint64_t mig_accept(MigCall *c);
 uint64_t mig_export_begin(MigCall *c);

@@ -16,6 +16,7 @@
 #include "lock.h"
 #include "rmm-internal.h"
 #include "rtt-desc.h"
+#include "rtt-leaf.h"
 
 /* What to do with the RAM leaves of [base, top) that have a bit of @mask. */
 typedef struct PageVisitor {
@@ -215,6 +216,47 @@ bool rtt_put_pending(RmmRealm *realm, uint64_t ipa)
     uint64_t pa;
 
     return swap_pending(realm, ipa, false, &pa);
+}
+
+bool rtt_has_arrived(const RttWalk *walk)
+{
+    return desc_is_ram(walk->desc, walk->level) &&
+           (walk->desc & DESC_PENDING);
+}
+
+void rtt_mark_arrived(RmmRealm *realm, uint64_t ipa)
+{
+    uint64_t desc;
+    RttWalk walk;
+
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    desc = walk.desc;
+    if (!desc_is_ram(desc, walk.level)) {
+        desc = desc_assigned(realm, walk.pa, RTT_RAM, walk.level);
+        leaf_set(walk.entry, walk.level, desc, BY_IMPORT_RIPAS);
+    }
+    while (!desc_change_dirty(walk.entry, &desc, walk.level, 0,
+                              DESC_S2AP_W | DESC_DBM | DESC_PENDING)) {
+        /* Somebody changed the dirty state: once more. */
+    }
+}
+
+static void forget_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
+                        uint64_t ipa)
+{
+    while (!desc_change_dirty(entry, &desc, v->level,
+                              DESC_PENDING | DESC_DBM, DESC_S2AP_W)) {
+        /* Somebody changed the dirty state: once more. */
+    }
+}
+
+void rtt_forget_arrived(RmmRealm *realm)
+{
+    PageVisitor v = {
+        .top = UINT64_MAX, .mask = DESC_PENDING, .visit = forget_page
+    };
+
+    visit_pages(realm, &v);
 }
 
 /* A run that may go on with the next leaf. */

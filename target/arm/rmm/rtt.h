@@ -227,6 +227,18 @@ bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
  */
 uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
 
+/*
+ * Destination: which pages came in this epoch.  A page that did is PENDING, and
+ * nobody else makes pages PENDING in IMPORT.
+ */
+bool rtt_has_arrived(const RttWalk *walk);
+
+/* The assigned page at @ipa came; whatever RIPAS it had, it is RAM now. */
+void rtt_mark_arrived(RmmRealm *realm, uint64_t ipa);
+
+/* A new epoch, or none any more: no page has come. */
+void rtt_forget_arrived(RmmRealm *realm);
+
 /* The page at @ipa goes and leaves @ripas; its granule is DELEGATED again. */
 void rtt_import_drop(RmmRealm *realm, uint64_t ipa, RttRipas ripas);
 

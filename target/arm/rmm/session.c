@@ -282,6 +282,7 @@ void session_reset(MigSession *s)
         g_assert(i == 0 || !s->streams[i].aead);
         s->streams[i].counter = 0;
         s->streams[i].iv = 0;
+        s->streams[i].iv_opened = 0;
     }
     s->epoch = 1;
     s->epoch_used = 0;

@@ -64,7 +64,7 @@ static void test_a_sealed_bundle_opens_once_and_in_order(void)
     stream_init(&a, 3, key);
     stream_init(&b, 3, key);
     one = seal_bundle(&a, COUNT, BODY);
-    two = seal_bundle(&a, 0, 0);
+    two = seal_bundle(&a, 1, 0);
     g_assert_cmpuint(one->len, ==, bundle_size(COUNT, BODY));
 
     g_assert_false(open_bytes(&b, two->data, two->len, &h, &cause));

@@ -100,6 +100,367 @@ static void read_body(Machine *m, const Record *record, size_t head,
     crypto_aead_free(aead);
 }
 
+/* ---- the first bundle ---- */
+
+/* What the source sends first; @im is its immutable state in plain */
+static Record *honest_begin(Pair *p, MigImmutable *im)
+{
+    Record *begin;
+
+    OK(machine_connect(p->src, p->dst, &begin));
+    read_body(p->src, begin, machine_session(p->src)->answer.hello.size, im,
+              sizeof(*im));
+    return begin;
+}
+
+/* The same session header with a first bundle that says something else */
+static Record *forge_begin(Pair *p, MigHeader h, const MigImmutable *im)
+{
+    MigSession *s = machine_session(p->src);
+    Record *bundle, *begin = g_byte_array_new();
+
+    s->streams[0].counter = 0;
+    bundle = forge(p->src, 0, h, NULL, im, sizeof(*im));
+    g_byte_array_append(begin, (uint8_t *)&s->answer, s->answer.hello.size);
+    g_byte_array_append(begin, bundle->data, bundle->len);
+    g_byte_array_unref(bundle);
+    return begin;
+}
+
+static void begin_meets(const char *label, const MachineParams *params,
+                        MigHeader h, size_t byte, uint8_t value,
+                        MigCause cause)
+{
+    Pair p = pair_new(params);
+    MigImmutable im;
+
+    g_test_message("%s", label);
+    g_byte_array_unref(honest_begin(&p, &im));
+    ((uint8_t *)&im)[byte] = value;
+    meets(p.dst, forge_begin(&p, h, &im), cause);
+    pair_free(&p);
+}
+
+static void test_the_first_bundle_has_its_place(void)
+{
+    const MachineParams *d = &machine_defaults;
+    MachineParams wide = *d;
+
+    wide.hash_algo = RMI_HASH_SHA_512;
+    /* Byte 0x0f is reserved and zero, as these leave it. */
+#define BEGIN(label, cause, ...) \
+    begin_meets(label, d, (MigHeader) { __VA_ARGS__ }, 0x0f, 0, cause)
+    BEGIN("in order", 0, .type = MIG_TYPE_IMMUTABLE, .epoch = 1);
+    BEGIN("epoch 2", MIG_CAUSE_EPOCH, .type = MIG_TYPE_IMMUTABLE, .epoch = 2);
+    BEGIN("epoch 0", MIG_CAUSE_EPOCH, .type = MIG_TYPE_IMMUTABLE);
+    BEGIN("a REC", MIG_CAUSE_TYPE, .type = MIG_TYPE_REC, .epoch = 1);
+    BEGIN("an epoch token", MIG_CAUSE_TYPE, .type = MIG_TYPE_EPOCH,
+          .epoch = 1);
+    BEGIN("epoch before type", MIG_CAUSE_EPOCH, .type = MIG_TYPE_REC,
+          .epoch = 2);
+    BEGIN("a total", MIG_CAUSE_FORMAT, .type = MIG_TYPE_IMMUTABLE,
+          .epoch = 1, .total = 1);
+#undef BEGIN
+#define BYTE(label, params, byte, cause) \
+    begin_meets(label, params, (MigHeader) { .type = MIG_TYPE_IMMUTABLE, \
+                                             .epoch = 1 }, byte, 1, cause)
+    BYTE("reserved", d, 0x0f, MIG_CAUSE_FORMAT);
+    BYTE("byte 32 of a SHA-256 RIM", d, 0x80 + 32, MIG_CAUSE_FORMAT);
+    BYTE("byte 63 of a SHA-256 RIM", d, 0x80 + 63, MIG_CAUSE_FORMAT);
+    BYTE("byte 31 of a SHA-256 RIM", d, 0x80 + 31, 0);
+    BYTE("byte 63 of a SHA-512 RIM", &wide, 0x80 + 63, 0);
+    /* The RPV has 64 bytes with either algorithm: this one differs. */
+    BYTE("byte 63 of the RPV", d, 0x40 + 63,
+         MIG_CAUSE_DIFFERENT_PERSONALIZATION_VALUE);
+#undef BYTE
+}
+
+/* Numbers, since the text has them: bit 62 MIGRATION, bit 63 MTE */
+static void test_the_flags_say_what_the_realm_was_made_with(void)
+{
+    for (int mte = 0; mte < 2; mte++) {
+        MachineParams params = machine_defaults;
+        MigImmutable im;
+        Pair p;
+
+        params.ext_flags = 1 | mte << 1;
+        p = pair_new(&params);
+        g_byte_array_unref(honest_begin(&p, &im));
+        g_assert_cmphex(im.flags, ==, 1ull << 62 | (uint64_t)mte << 63);
+        pair_free(&p);
+    }
+}
+
+/* ---- the place of every other bundle ---- */
+
+static void record_meets(const char *label, unsigned call, MigHeader h,
+                         MigCause cause)
+{
+    Pair p = pair_begun(&machine_defaults);
+    static const uint8_t page[RMM_GRANULE_SIZE + 129] = {
+        [RMM_GRANULE_SIZE] = 3,         /* raw tags */
+    };
+    bool memory = h.type == MIG_TYPE_MEMORY;
+    Record *record = forge(p.src, 0, h, &p.ipa, page,
+                           memory ? sizeof(page) : 0);
+
+    g_test_message("%s", label);
+    memcpy(machine_ns(p.dst, NS_BLOB(0)), record->data, record->len);
+    machine_table(p.dst, p.ipa);
+    *(uint64_t *)machine_ns(p.dst, NS_LIST(0)) = machine_granule(p.dst);
+    g_assert_cmphex(MIG(p.dst, call, NS_BLOB(0), record->len, NS_LIST(0), 1),
+                    ==, cause ? REFUSED(cause) : RMI_SUCCESS);
+    g_assert_cmpint(machine_state(p.dst), ==,
+                    cause ? REALM_FAILED : REALM_IMPORT);
+    g_byte_array_unref(record);
+    pair_free(&p);
+}
+
+static void test_every_bundle_has_its_place(void)
+{
+#define MEMORY(label, cause, ...) \
+    record_meets(label, MIG_IMPORT_MEMORY, (MigHeader) { __VA_ARGS__ }, cause)
+#define OTHER(label, cause, ...) \
+    record_meets(label, MIG_IMPORT, (MigHeader) { __VA_ARGS__ }, cause)
+    MEMORY("in order", 0, .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1);
+    MEMORY("memory, epoch 2", MIG_CAUSE_EPOCH, .type = MIG_TYPE_MEMORY,
+           .epoch = 2, .count = 1);
+    MEMORY("memory, total", MIG_CAUSE_FORMAT, .type = MIG_TYPE_MEMORY,
+           .epoch = 1, .count = 1, .total = 2);
+    MEMORY("memory, no entry", MIG_CAUSE_FORMAT, .type = MIG_TYPE_MEMORY,
+           .epoch = 1);
+    MEMORY("a token as memory", MIG_CAUSE_TYPE, .type = MIG_TYPE_EPOCH,
+           .epoch = 1, .total = 2);
+    MEMORY("epoch before type", MIG_CAUSE_EPOCH, .type = MIG_TYPE_REC,
+           .epoch = 2);
+    MEMORY("type before total", MIG_CAUSE_TYPE, .type = MIG_TYPE_REC,
+           .epoch = 1, .total = 2);
+    OTHER("epoch token", 0, .type = MIG_TYPE_EPOCH, .epoch = 1, .total = 2);
+    OTHER("memory as state", MIG_CAUSE_TYPE, .type = MIG_TYPE_MEMORY,
+          .epoch = 1, .count = 1);
+    OTHER("immutable state again", MIG_CAUSE_TYPE,
+          .type = MIG_TYPE_IMMUTABLE, .epoch = 1);
+    OTHER("epoch before type, again", MIG_CAUSE_EPOCH,
+          .type = MIG_TYPE_IMMUTABLE, .epoch = 2);
+    OTHER("type before total, again", MIG_CAUSE_TYPE,
+          .type = MIG_TYPE_IMMUTABLE, .epoch = 1, .total = 2);
+    OTHER("REC with a total", MIG_CAUSE_FORMAT, .type = MIG_TYPE_REC,
+          .epoch = 1, .total = 2);
+#undef MEMORY
+#undef OTHER
+}
+
+/* Each IV counter below is used once, as the oracle sees. */
+static void test_the_iv_counter_goes_up_and_may_skip(void)
+{
+    const MigHeader token = { .type = MIG_TYPE_EPOCH, .epoch = 1 };
+    Pair p = pair_begun(&machine_defaults);
+    MigStream *s = &machine_session(p.src)->streams[0];
+    MigHeader h = token;
+
+    s->iv = 10;                 /* as if some had failed: the next is 11 */
+    h.total = 2;
+    meets(p.dst, forge(p.src, 0, h, NULL, "", 0), 0);
+    s->iv = 8;                  /* 9 was never used, but 11 was before it */
+    h.epoch = 2;
+    h.total = 3;
+    meets(p.dst, forge(p.src, 0, h, NULL, "", 0), MIG_CAUSE_ORDER);
+    pair_free(&p);
+}
+
+/* A stream's IV counter has nothing to do with another's. */
+static void test_each_stream_has_its_own_iv_counter(void)
+{
+    Pair p = pair_begun(&machine_defaults);
+    uint64_t second = page_ipa(1, 2);
+
+    machine_session(p.src)->streams[0].iv = 10;
+    g_array_unref(machine_collect(p.src));
+    step_take(p.dst, machine_send_pages(p.src, &p.ipa, 1, 0));
+    step_take(p.dst, machine_send_pages(p.src, &second, 1, 1));
+    pair_free(&p);
+}
+
+/* ---- pages ---- */
+
+static void test_a_page_comes_once_in_a_bundle(void)
+{
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 3 };
+    static const uint64_t lists[][3] = {
+        { 0x3000, 0x3000, 0x4000 }, { 0x3000, 0x4000, 0x3000 },
+        { 0x4000, 0x3000, 0x3000 }, { 0x4000, 0x3000, 0x5000 },
+    };
+    static uint8_t pages[3][RMM_GRANULE_SIZE + 129];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        Pair p = pair_begun(&machine_defaults);
+
+        for (int n = 0; n < 3; n++) {
+            pages[n][RMM_GRANULE_SIZE] = 3;
+        }
+        meets(p.dst, forge(p.src, 0, h, lists[i], pages, sizeof(pages)),
+              i < 3 ? MIG_CAUSE_PAGE_REPEATED : 0);
+        pair_free(&p);
+    }
+}
+
+/* Send the page @again on @stream as if it had not left in this epoch */
+static Record *send_again(Pair *p, unsigned stream)
+{
+    RmmRealm *realm = realm_lock(p->src->rmm, p->src->rd);
+
+    g_assert_true(rtt_put_pending(realm, p->ipa));
+    realm_unlock(realm);
+    return machine_send_pages(p->src, &p->ipa, 1, stream);
+}
+
+static void test_a_page_comes_once_in_an_epoch(void)
+{
+    for (unsigned stream = 0; stream < 2; stream++) {
+        for (int there = 0; there < 2; there++) {
+            Pair p = pair_new(&machine_defaults);
+
+            if (there) {        /* the host put a page there, EMPTY to it */
+                machine_add_page(p.dst, p.ipa);
+            }
+            step_connect(p.src, p.dst);
+            g_array_unref(machine_collect(p.src));
+            step_take(p.dst, machine_send_pages(p.src, &p.ipa, 1, 0));
+            /* An epoch token begins a new one... */
+            step_epoch(p.src, p.dst);
+            step_take(p.dst, send_again(&p, stream));
+            same_page(p.src, p.dst, p.ipa);
+            /* ...and nothing else does. */
+            meets(p.dst, send_again(&p, !stream), MIG_CAUSE_PAGE_REPEATED);
+            pair_free(&p);
+        }
+    }
+}
+
+/* ...also above the RAM that its host gave the Realm at first */
+static void test_a_page_where_there_was_no_ram_comes_once(void)
+{
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
+    static const uint8_t page[RMM_GRANULE_SIZE + 129] = {
+        [RMM_GRANULE_SIZE] = 3,
+    };
+    Pair p = pair_new(&machine_defaults);
+    uint64_t ipa = MACHINE_RAM_TOP;
+
+    machine_add_page(p.dst, ipa);       /* RIPAS EMPTY */
+    step_connect(p.src, p.dst);
+    step_take(p.dst, forge(p.src, 0, h, &ipa, page, sizeof(page)));
+    meets(p.dst, forge(p.src, 0, h, &ipa, page, sizeof(page)),
+          MIG_CAUSE_PAGE_REPEATED);
+    pair_free(&p);
+}
+
+/* Pages of an arrived Realm are like others: it can leave at once. */
+static void test_what_arrived_leaves_again(void)
+{
+    Pair p = pair_begun(&machine_defaults);
+    Machine *third = machine_new(&machine_defaults);
+
+    step_round(p.src, p.dst, 1, 64);
+    step_finish(p.src, p.dst);
+    step_connect(p.dst, third);
+    step_round(p.dst, third, 1, 64);
+    step_finish(p.dst, third);
+    same_realm(p.src, third);
+    machine_free(third);
+    pair_free(&p);
+}
+
+static Pair compact_pair(void)
+{
+    MachineParams params = machine_defaults;
+
+    params.policy = (MigPolicy) { .version = MIG_POLICY_VERSION,
+                                  .flags = MIG_POLICY_COMPACT };
+    return pair_begun(&params);
+}
+
+/* ---- tags ---- */
+
+static void test_with_compact_each_page_has_the_shortest_form(void)
+{
+    static const struct {
+        const char *label;
+        uint8_t kind;
+        uint8_t fill;           /* of all bytes of the raw form */
+        MigCause cause;
+    } cases[] = {
+        { "raw, where none would do", 3, 0x00, MIG_CAUSE_FORMAT },
+        { "raw, where uniform would do", 3, 0x77, MIG_CAUSE_FORMAT },
+        { "raw, of 256 runs", 3, 0x21, 0 },
+    };
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint8_t page[RMM_GRANULE_SIZE + 129] = { 0 };
+        Pair p = compact_pair();
+
+        g_test_message("%s", cases[i].label);
+        page[RMM_GRANULE_SIZE] = cases[i].kind;
+        memset(page + RMM_GRANULE_SIZE + 1, cases[i].fill, 128);
+        meets(p.dst, forge(p.src, 0, h, &p.ipa, page, sizeof(page)),
+              cases[i].cause);
+        pair_free(&p);
+    }
+}
+
+/* 63 runs have 128 bytes, one less than raw; 64 would have 130. */
+static void test_the_longest_runs_are_shorter_than_raw(void)
+{
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
+
+    for (unsigned runs = 63; runs < 65; runs++) {
+        uint8_t page[RMM_GRANULE_SIZE + 129] = { 0 };
+        uint8_t *raw = page + RMM_GRANULE_SIZE + 1;
+        Pair p = compact_pair();
+
+        page[RMM_GRANULE_SIZE] = 3;
+        /* Tags 1 2 1 2..., one a run, and the last run to the end */
+        for (unsigned i = 0; i < 256; i++) {
+            raw[i / 2] |= (MIN(i, runs - 1) % 2 + 1) << i % 2 * 4;
+        }
+        meets(p.dst, forge(p.src, 0, h, &p.ipa, page, sizeof(page)),
+              runs == 63 ? MIG_CAUSE_FORMAT : 0);
+        pair_free(&p);
+    }
+}
+
+/* Page, its tags, page, its tags: nothing between them and nothing behind */
+static void test_the_tags_of_a_page_stand_right_behind_it(void)
+{
+    static const uint64_t ipas[] = { 0x5000, 0x3000 };
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 2 };
+    static uint8_t body[2 * RMM_GRANULE_SIZE + 2 + 6];
+    uint8_t *tags, *at = body;
+    Pair p = compact_pair();
+
+    memset(at, 0xa5, RMM_GRANULE_SIZE);
+    at += RMM_GRANULE_SIZE;
+    *at++ = 1;                          /* uniform, */
+    *at++ = 9;                          /* tag 9 */
+    memset(at, 0x5a, RMM_GRANULE_SIZE);
+    at += RMM_GRANULE_SIZE;
+    memcpy(at, (uint8_t[]) { 2, 2,      /* runs, two of them: */
+                             3, 4,      /* 4 granules of tag 4, */
+                             251, 0 },  /* and 252 of tag 0 */
+           6);
+    step_take(p.dst, forge(p.src, 0, h, ipas, body, sizeof(body)));
+    at = machine_page(p.dst, 0x5000, false, &tags);
+    g_assert_cmphex(at[0], ==, 0xa5);
+    g_assert_cmphex(tags[0], ==, 0x99);
+    g_assert_cmphex(tags[127], ==, 0x99);
+    at = machine_page(p.dst, 0x3000, false, &tags);
+    g_assert_cmphex(at[4095], ==, 0x5a);
+    g_assert_cmphex(tags[1], ==, 0x44);
+    g_assert_cmphex(tags[2], ==, 0);
+    pair_free(&p);
+}
+
 /* ---- the map ---- */
 
 /* A part with one run of RIPAS EMPTY, or two of @kinds from @base on */
@@ -455,6 +816,18 @@ static void test_no_record_follows_the_start_token(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    TEST(the_first_bundle_has_its_place);
+    TEST(the_flags_say_what_the_realm_was_made_with);
+    TEST(every_bundle_has_its_place);
+    TEST(the_iv_counter_goes_up_and_may_skip);
+    TEST(each_stream_has_its_own_iv_counter);
+    TEST(a_page_comes_once_in_a_bundle);
+    TEST(a_page_comes_once_in_an_epoch);
+    TEST(a_page_where_there_was_no_ram_comes_once);
+    TEST(what_arrived_leaves_again);
+    TEST(with_compact_each_page_has_the_shortest_form);
+    TEST(the_longest_runs_are_shorter_than_raw);
+    TEST(the_tags_of_a_page_stand_right_behind_it);
     TEST(the_rem_is_the_same_in_all_parts);
     TEST(a_rem_is_as_long_as_its_hash);
     TEST(neighbouring_runs_differ);
