@@ -98,7 +98,11 @@ typedef struct RmmOps {
      */
     void (*tlb_sync)(void *opaque);
 
-    /* Fill @buf with @len random bytes fit for keys.  Never fails. */
+    /*
+     * Fill @buf with @len random bytes fit for keys.  Never fails.  No bytes
+     * repeat, neither after a reset nor on another machine
+     * (docs/specs/realm-migration-stream.rst, at its beginning).
+     */
     void (*random)(void *opaque, void *buf, size_t len);
 
     /*
