@@ -14,8 +14,9 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/guest-random.h"
 #include "qemu/main-loop.h"
+#include "qapi/error.h"
+#include "crypto/random.h"
 #include "exec/cputlb.h"
 #include "accel/tcg/realm/trace.h"
 #include "call.h"
@@ -91,7 +92,8 @@ static void *ns(void *opaque, uint64_t pa, size_t len)
 
 static void random_bytes(void *opaque, void *buf, size_t len)
 {
-    qemu_guest_getrandom_nofail(buf, len);
+    /* Not a guest's random numbers: those repeat with the option -seed. */
+    qcrypto_random_bytes(buf, len, &error_fatal);
 }
 
 static void log_call(void *opaque, const RmmLog *entry)
