@@ -27,6 +27,7 @@ PHRASES = {
     'OFFER_FORMAT': 'this is no offer',
     'OFFER_USED': 'the offer was used before',
     'STATE': 'its state does not allow it',
+    'OWED': 'made before was not taken',
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',

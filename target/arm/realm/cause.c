@@ -50,6 +50,7 @@ static const char *const causes[] = {
     [MIG_CAUSE_ABORT_SECRET] =
         "the destination did not make this abort token; "
         "use what realm-migration-abort returned there",
+    [MIG_CAUSE_OWED] = "a record that was made before was not taken",
     [MIG_CAUSE_PAGE_MISSING] = "a page never came",
     [MIG_CAUSE_START_MISSING] = "the start token never came",
     [MIG_CAUSE_FORMAT] = "the record is malformed or of an unknown version",

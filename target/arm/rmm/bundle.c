@@ -27,6 +27,7 @@ bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE])
 
 void stream_close(MigStream *s)
 {
+    s->owed = (MigOwed) { 0 };
     g_clear_pointer(&s->aead, crypto_aead_free);
     if (s->scratch) {
         /* Pages of the Realm were here in plain */

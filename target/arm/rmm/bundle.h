@@ -12,9 +12,10 @@
  * 2. The IV counter goes up before each use, whatever happens then; so no IV
  *    is used twice under one key.  All streams of a direction share a key,
  *    and the stream's index is part of the IV.
- * 3. The bundle counter goes up for each bundle sent or accepted: a bundle
- *    is opened only as the next one of its stream, and only with an IV
- *    counter above that of the one before.
+ * 3. The bundle counter goes up for each bundle sealed or accepted: a bundle
+ *    is opened only as the next one of its stream, and only with an IV counter
+ *    above that of the one before.  No two bundles with one counter can have
+ *    left.
  * 4. Before the seal is verified, this file reads only those fields of the
  *    header that lead to the seal.
  *
@@ -35,22 +36,35 @@
 #include "lock.h"
 #include "mig-abi.h"
 
+/*
+ * A record that a call made and that the host did not get, since its buffer
+ * went away ("A call that fails has told nothing" in
+ * docs/specs/realm-migration-stream.rst).  The same call gives it again.
+ */
+typedef struct MigOwed {
+    uint32_t call;              /* MIG_*; 0: nothing is owed */
+    const uint8_t *at;          /* in scratch or in the session: not ours */
+    size_t size;
+    uint64_t x2;                /* the call's second result */
+} MigOwed;
+
 typedef struct MigStream {
     RmmMutex lock;
     uint16_t index;
     uint16_t version;           /* of the session's records */
-    uint64_t counter;           /* bundles sent or accepted */
+    uint64_t counter;           /* bundles made or accepted */
     uint64_t iv;                /* sealing: uses of the cipher; opening: the
                                    IV counter of the last one accepted */
     uint64_t iv_opened;         /* the IV counter of the last one opened */
     CryptoAead *aead;
     uint8_t *scratch;           /* MIG_MAX_BUNDLE bytes, once in use */
+    MigOwed owed;
 } MigStream;
 
 /* Make the stream ready for use with @key, unless it is; false: no cipher */
 bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE]);
 
-/* Forget cipher and contents; the counters stay, for the totals */
+/* Forget cipher, contents and what is owed; the counters stay, for totals */
 void stream_close(MigStream *s);
 
 /* Where the body is, behind room for @count entries */
@@ -93,8 +107,8 @@ static inline size_t bundle_body_size(const MigHeader *h)
 }
 
 /*
- * The sealed bundle has reached the host, or the opened one has taken
- * effect: the next one of this stream is due.
+ * The sealed bundle is about to leave, or the opened one has taken effect: the
+ * next one of this stream is due.
  */
 void bundle_done(MigStream *s);
 

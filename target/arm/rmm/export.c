@@ -11,7 +11,8 @@
  * 2. The start token leaves only if no page is dirty or PENDING, and every
  *    REC and the whole map left since the pause: from then on nothing of the
  *    Realm changes (realm_is_frozen, realm_may_unmap), so they are final.
- * 3. What was taken and could not be handed over is PENDING again.
+ * 3. What was taken and could not be sealed is PENDING again.  What was sealed
+ *    counts as sent: the host may have it, whatever became of its buffer.
  * 4. After the start token the Realm runs here again only if the RMM that
  *    made the accepted offer says that it will never run it.
  *
@@ -100,7 +101,7 @@ static MigCause accept_offer(MigCall *c, const MigHello *hello)
     if (!cause) {
         session_reset(c->s);
         c->s->offer = offer;
-        c->s->answer = answer;
+        c->s->hello = answer;
     }
     secret_wipe(secret, sizeof(secret));
     secret_wipe(key, sizeof(key));
@@ -185,15 +186,15 @@ static void fill_immutable(const MigCall *c, MigImmutable *im)
  * Session header and first bundle go out as one blob, made side by side in
  * scratch.
  */
-static uint64_t send_begin(MigCall *c)
+static uint64_t give_begin(MigCall *c)
 {
     MigStream *s = c->stream;
-    const size_t hello = c->s->answer.hello.size;
+    const size_t hello = c->s->hello.hello.size;
     uint8_t *body = bundle_body(s, 0) + hello;
     MigHeader h = { .type = MIG_TYPE_IMMUTABLE, .epoch = c->s->epoch };
     MigImmutable im;
 
-    if (c->in[3] < hello + bundle_size(0, sizeof(im))) {
+    if (!mig_has_room(c, hello + bundle_size(0, sizeof(im)))) {
         return RMI_ERROR_INPUT;
     }
     fill_immutable(c, &im);
@@ -201,12 +202,9 @@ static uint64_t send_begin(MigCall *c)
     if (!bundle_seal(s, &h, body, sizeof(im))) {
         return mig_refuse(MIG_CAUSE_CIPHER);
     }
-    memcpy(s->scratch, &c->s->answer, hello);
-    if (!rmm_write_ns(c->rmm, c->in[2], s->scratch, hello + h.size)) {
-        return RMI_ERROR_INPUT;
-    }
+    memcpy(s->scratch, &c->s->hello, hello);
     bundle_done(s);
-    c->out[1] = hello + h.size;
+    mig_give(c, s->scratch, hello + h.size);
     return RMI_SUCCESS;
 }
 
@@ -219,7 +217,7 @@ uint64_t mig_export_begin(MigCall *c)
         return result;
     }
     result = rtt_has_blocks(realm)
-             ? RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1) : send_begin(c);
+             ? RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1) : give_begin(c);
     if (result == RMI_SUCCESS) {
         /* Permissions are only added: PEs need not be told */
         rtt_mark_all_dirty(realm);
@@ -360,7 +358,7 @@ static bool ipas_valid(const Gathering *g)
     return true;
 }
 
-/* Gather, seal, hand over; put back unless all of it worked */
+/* Gather and seal; put back unless both worked */
 static uint64_t export_pages(Gathering *g)
 {
     MigCall *c = g->c;
@@ -368,17 +366,16 @@ static uint64_t export_pages(Gathering *g)
     uint64_t result = gather_pages(g);
 
     if (result == RMI_SUCCESS && g->taken) {
-        /* Before the host sees any of it: no step 1 before the next step 5 */
-        g_atomic_int_set(&c->s->epoch_used, 1);
         h.count = g->taken;
         memcpy(g->body - g->taken * sizeof(uint64_t), g->list,
                g->taken * sizeof(uint64_t));
-        result = mig_send(c, &h, g->body, g->end - g->body,
-                          c->in[4], c->in[5]);
+        result = mig_seal(c, &h, g->body, g->end - g->body);
     }
     if (result != RMI_SUCCESS) {
         put_pages_back(g);
-    } else {
+    } else if (g->taken) {
+        /* Before the host sees any of it: no step 1 before the next step 5 */
+        g_atomic_int_set(&c->s->epoch_used, 1);
         c->out[2] = g->taken;
     }
     return result;
@@ -392,7 +389,7 @@ uint64_t mig_export_memory(MigCall *c)
     Gathering g = { .c = c, .asked = count };
 
     if (count == 0 || count > MIG_MAX_PAGES ||
-        c->in[5] < bundle_size(count, count * page) ||
+        !mig_has_room(c, bundle_size(count, count * page)) ||
         !rmm_read_ns(c->rmm, g.list, c->in[2], count * sizeof(uint64_t)) ||
         !ipas_valid(&g)) {
         return RMI_ERROR_INPUT;
@@ -406,7 +403,7 @@ uint64_t mig_export_memory(MigCall *c)
 
 /* ---- epochs ---- */
 
-static uint64_t send_token(MigCall *c, MigType type)
+static uint64_t seal_token(MigCall *c, MigType type)
 {
     MigHeader h = {
         .type = type,
@@ -414,7 +411,7 @@ static uint64_t send_token(MigCall *c, MigType type)
         .total = session_total(c->s) + 1,
     };
 
-    return mig_send(c, &h, bundle_body(c->stream, 0), 0, c->in[2], c->in[3]);
+    return mig_seal(c, &h, bundle_body(c->stream, 0), 0);
 }
 
 uint64_t mig_export_epoch(MigCall *c)
@@ -424,7 +421,7 @@ uint64_t mig_export_epoch(MigCall *c)
     if (c->s->epoch == UINT32_MAX) {
         return mig_refuse(MIG_CAUSE_COUNTER);
     }
-    result = send_token(c, MIG_TYPE_EPOCH);
+    result = seal_token(c, MIG_TYPE_EPOCH);
     if (result == RMI_SUCCESS) {
         c->s->epoch++;
         c->s->epoch_used = 0;
@@ -520,7 +517,7 @@ uint64_t mig_export_realm(MigCall *c)
     len = fill_mutable(c, body, (size - fixed) / sizeof(MigRun), &next);
     mig_unlock_realm(c);
 
-    result = mig_send(c, &h, body, len, c->in[2], c->in[3]);
+    result = mig_seal(c, &h, body, len);
     if (result == RMI_SUCCESS) {
         c->s->next_base = next;
         c->out[2] = next == realm_protected_top(c->realm) ? 0 : next;
@@ -606,7 +603,7 @@ uint64_t mig_export_rec(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    result = mig_send(c, &h, body, len, c->in[3], c->in[4]);
+    result = mig_seal(c, &h, body, len);
     if (result == RMI_SUCCESS) {
         c->s->recs[slot] = 1;
         c->s->num_recs++;
@@ -632,18 +629,35 @@ static uint64_t start_possible(MigCall *c)
     return RMI_SUCCESS;
 }
 
+/*
+ * In SEALED it gives the token that it made, which the session keeps: the host
+ * may have lost it, and may not get another one.
+ */
 uint64_t mig_export_start(MigCall *c)
 {
-    uint64_t result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
+    const size_t size = sizeof(c->s->start);
+    uint64_t result;
 
+    c->again = true;
+    if (c->s->phase == MIG_SEALED) {
+        if (!mig_has_room(c, size)) {
+            return RMI_ERROR_INPUT;
+        }
+        mig_give(c, c->s->start, size);
+        return RMI_SUCCESS;
+    }
+    result = mig_lock_realm(c, REALM_EXPORT_PAUSED);
     if (result != RMI_SUCCESS) {
         return result;
     }
     result = start_possible(c);
     if (result == RMI_SUCCESS) {
-        result = send_token(c, MIG_TYPE_START);
+        result = seal_token(c, MIG_TYPE_START);
     }
     if (result == RMI_SUCCESS) {
+        g_assert(c->size == size);
+        memcpy(c->s->start, c->record, size);
+        mig_give(c, c->s->start, size);
         /* From here on it is the destination's, unless that gives it up */
         realm_set_state(c->realm, REALM_EXPORTED);
         session_set_phase(c->s, MIG_SEALED);

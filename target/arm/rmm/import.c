@@ -25,7 +25,7 @@
 
 /* ---- the offer ---- */
 
-/* Draw its secrets to the session, sign it, and hand it to the host */
+/* Draw its secrets to the session, and sign it */
 static uint64_t make_offer(MigCall *c, MigHelloRecord *offer)
 {
     MigSession *s = c->s;
@@ -42,9 +42,7 @@ static uint64_t make_offer(MigCall *c, MigHelloRecord *offer)
     if (cause) {
         return mig_refuse(cause);
     }
-    return c->in[3] >= hello->size &&
-           rmm_write_ns(c->rmm, c->in[2], offer, hello->size) ?
-           RMI_SUCCESS : RMI_ERROR_INPUT;
+    return mig_has_room(c, hello->size) ? RMI_SUCCESS : RMI_ERROR_INPUT;
 }
 
 uint64_t mig_offer(MigCall *c)
@@ -71,9 +69,10 @@ uint64_t mig_offer(MigCall *c)
         s->version = offer.hello.version;
         s->features = offer.hello.features;
         s->offer = session_offer(&offer.hello);
+        s->hello = offer;
         session_set_phase(s, MIG_OFFERED);
         realm_set_state(c->realm, REALM_IMPORT);
-        c->out[1] = offer.hello.size;
+        mig_give(c, (const uint8_t *)&s->hello, offer.hello.size);
     } else {
         session_wipe(s);
         session_wipe_abort(s);

@@ -105,6 +105,7 @@ typedef enum MigCause {
     MIG_CAUSE_ABORT_FORMAT,     /* not an abort token */
     MIG_CAUSE_ABORT_OTHER,      /* an abort token for another offer */
     MIG_CAUSE_ABORT_SECRET,     /* the destination did not make this one */
+    MIG_CAUSE_OWED,             /* an earlier record has to be taken first */
 
     MIG_CAUSE_FINAL = 64,
     /* The record itself */

@@ -42,12 +42,23 @@ MigCause mig_check_place(const MigCall *c, const MigHeader *h, uint64_t types)
     return h->total && !(tokens & bit) ? MIG_CAUSE_FORMAT : 0;
 }
 
-uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
-                  uint64_t buf, size_t buf_size)
+bool mig_has_room(const MigCall *c, size_t size)
+{
+    return size <= c->room && rmm_is_ns(c->rmm, c->buf, size);
+}
+
+void mig_give(MigCall *c, const uint8_t *record, size_t size)
+{
+    c->record = record;
+    c->size = size;
+    c->out[1] = size;
+}
+
+uint64_t mig_seal(MigCall *c, MigHeader *h, uint8_t *body, size_t len)
 {
     uint8_t *bundle;
 
-    if (bundle_size(h->count, len) > buf_size) {
+    if (!mig_has_room(c, bundle_size(h->count, len))) {
         return RMI_ERROR_INPUT;
     }
     if (!bundle_possible(c->stream)) {
@@ -57,10 +68,7 @@ uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
     if (!bundle) {
         return mig_refuse(MIG_CAUSE_CIPHER);
     }
-    if (!rmm_write_ns(c->rmm, buf, bundle, h->size)) {
-        return RMI_ERROR_INPUT;
-    }
     bundle_done(c->stream);
-    c->out[1] = h->size;
+    mig_give(c, bundle, h->size);
     return RMI_SUCCESS;
 }

@@ -35,55 +35,61 @@ typedef enum MigLocks {
 static uint64_t mig_features(MigCall *c);
 
 /*
- * Numbers, inputs and outputs (X1 and up) are those of mig-abi.h.
+ * Numbers, inputs and outputs (X1 and up) are those of mig-abi.h.  "buffer" is
+ * the input with the address for the record that the call gives, and the size
+ * of the buffer is the next one; 0 if it gives none.
  *
- *  call       inputs outputs handler        streams      phases      log
+ *  call       inputs outputs buffer handler   streams      phases      log
  */
 #define CALLS(ROW) \
-    ROW(FEATURES,      0, 4, mig_features,      NO_REALM,    ANY, \
+    ROW(FEATURES,      0, 4, 0, mig_features,      NO_REALM,    ANY, \
         LOG_ALWAYS) \
-    ROW(OFFER,         3, 1, mig_offer,         ALL_STREAMS, IN(IDLE), \
+    ROW(OFFER,         3, 1, 2, mig_offer,         ALL_STREAMS, IN(IDLE), \
         LOG_ALWAYS) \
-    ROW(ACCEPT,        3, 0, mig_accept,        ALL_STREAMS, ANY, \
+    ROW(ACCEPT,        3, 0, 0, mig_accept,        ALL_STREAMS, ANY, \
         LOG_ALWAYS) \
-    ROW(EXPORT_BEGIN,  3, 1, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
+    ROW(EXPORT_BEGIN,  3, 1, 2, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
         LOG_ALWAYS) \
-    ROW(COLLECT_DIRTY, 4, 1, mig_collect_dirty, ALL_STREAMS, SENDING, \
+    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, \
         LOG_ERRORS) \
-    ROW(EXPORT_MEMORY, 6, 2, mig_export_memory, STREAM_IN_X6, SENDING, \
+    ROW(EXPORT_MEMORY, 6, 2, 4, mig_export_memory, STREAM_IN_X6, SENDING, \
         LOG_ERRORS) \
-    ROW(EXPORT_EPOCH,  3, 1, mig_export_epoch,  ALL_STREAMS, SENDING, \
+    ROW(EXPORT_EPOCH,  3, 1, 2, mig_export_epoch,  ALL_STREAMS, SENDING, \
         LOG_ERRORS) \
-    ROW(PAUSE,         1, 0, mig_pause,         ALL_STREAMS, IN(EXPORTING), \
+    ROW(PAUSE,         1, 0, 0, mig_pause,         ALL_STREAMS, IN(EXPORTING), \
         LOG_ALWAYS) \
-    ROW(EXPORT_REALM,  4, 2, mig_export_realm,  ALL_STREAMS, IN(PAUSED), \
+    ROW(EXPORT_REALM,  4, 2, 2, mig_export_realm,  ALL_STREAMS, IN(PAUSED), \
         LOG_ERRORS) \
-    ROW(EXPORT_REC,    4, 1, mig_export_rec,    ALL_STREAMS, IN(PAUSED), \
+    ROW(EXPORT_REC,    4, 1, 3, mig_export_rec,    ALL_STREAMS, IN(PAUSED), \
         LOG_ERRORS) \
-    ROW(EXPORT_START,  3, 1, mig_export_start,  ALL_STREAMS, IN(PAUSED), \
+    ROW(EXPORT_START,  3, 1, 2, mig_export_start,  ALL_STREAMS, \
+        IN(PAUSED) | IN(SEALED), \
         LOG_ALWAYS) \
-    ROW(EXPORT_ABORT,  1, 0, mig_export_abort,  ALL_STREAMS, \
+    ROW(EXPORT_ABORT,  1, 0, 0, mig_export_abort,  ALL_STREAMS, \
         IN(ACCEPTED) | SENDING, LOG_ALWAYS) \
-    ROW(IMPORT,        3, 0, mig_import,        ALL_STREAMS, TAKING, \
+    ROW(IMPORT,        3, 0, 0, mig_import,        ALL_STREAMS, TAKING, \
         LOG_ERRORS) \
-    ROW(IMPORT_MEMORY, 5, 1, mig_import_memory, STREAM_IN_BUNDLE, \
+    ROW(IMPORT_MEMORY, 5, 1, 0, mig_import_memory, STREAM_IN_BUNDLE, \
         IN(IMPORTING), LOG_ERRORS) \
-    ROW(IMPORT_COMMIT, 1, 1, mig_import_commit, ALL_STREAMS, \
+    ROW(IMPORT_COMMIT, 1, 1, 0, mig_import_commit, ALL_STREAMS, \
         IN(IMPORTING) | IN(STARTED), LOG_ALWAYS) \
-    ROW(IMPORT_ABORT,  3, 1, mig_import_abort,  ALL_STREAMS, \
+    ROW(IMPORT_ABORT,  3, 1, 2, mig_import_abort,  ALL_STREAMS, \
         TAKING | IN(STARTED) | IN(FAILED), LOG_ALWAYS) \
-    ROW(SET_POLICY,    3, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), \
+    ROW(SET_POLICY,    3, 0, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), \
         LOG_ALWAYS) \
-    ROW(EXPORT_RESUME, 3, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), \
+    ROW(EXPORT_RESUME, 3, 0, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), \
         LOG_ALWAYS)
 
-#define ROW(call, inputs, outputs, fn, locks, phases, log) \
-    [MIG_##call] = { #call, inputs, outputs, fn, locks, phases, log },
+#define ROW(call, inputs, outputs, buffer, fn, locks, phases, log) \
+    [MIG_##call] = { \
+        #call, inputs, outputs, buffer, fn, locks, phases, log \
+    },
 
 static const struct MigRow {
     const char *name;
     unsigned inputs;
     unsigned outputs;
+    unsigned buffer;
     uint64_t (*handler)(MigCall *c);
     MigLocks locks;
     unsigned phases;
@@ -93,7 +99,7 @@ static const struct MigRow {
 };
 
 #undef ROW
-#define ROW(call, inputs, outputs, fn, locks, phases, log) \
+#define ROW(call, inputs, outputs, buffer, fn, locks, phases, log) \
     _Static_assert((inputs) <= MIG_INPUTS && (outputs) <= MIG_OUTPUTS, #call);
 CALLS(ROW)
 #undef ROW
@@ -115,31 +121,28 @@ static void import_fail(MigCall *c)
 }
 
 /*
- * The token is written first, since that can fail.  Nobody can act on it in
- * between: whoever wants to commit waits for our streams.
+ * The Realm is FAILED before the first byte of the token leaves.  So whoever
+ * has a part of the token has it of a destination that never commits.
  */
 uint64_t mig_import_abort(MigCall *c)
 {
-    MigAbort token = {
-        .magic = MIG_MAGIC,
-        .version = MIG_VERSION_MAJOR << 8 | c->rmm->mig_minor,
-        .type = MIG_TYPE_ABORT,
-        .size = sizeof(token),
-    };
-    bool ok;
-
-    memcpy(token.offer_nonce, c->s->offer.nonce, sizeof(token.offer_nonce));
-    memcpy(token.secret, c->s->abort_secret, sizeof(token.secret));
-    ok = c->in[3] >= sizeof(token) &&
-         rmm_write_ns(c->rmm, c->in[2], &token, sizeof(token));
-    secret_wipe(&token, sizeof(token));
-    if (!ok) {
+    c->again = true;
+    if (!mig_has_room(c, sizeof(c->token))) {
         return RMI_ERROR_INPUT;
     }
     if (c->s->phase != MIG_FAILED) {
         import_fail(c);
     }
-    c->out[1] = sizeof(token);
+    c->token = (MigAbort) {
+        .magic = MIG_MAGIC,
+        .version = MIG_VERSION_MAJOR << 8 | c->rmm->mig_minor,
+        .type = MIG_TYPE_ABORT,
+        .size = sizeof(c->token),
+    };
+    memcpy(c->token.offer_nonce, c->s->offer.nonce,
+           sizeof(c->token.offer_nonce));
+    memcpy(c->token.secret, c->s->abort_secret, sizeof(c->token.secret));
+    mig_give(c, (const uint8_t *)&c->token, sizeof(c->token));
     return RMI_SUCCESS;
 }
 
@@ -194,7 +197,69 @@ static void lock_stream(MigCall *c, const struct MigRow *row)
     }
 }
 
-/* Run the handler with the streams of its row locked */
+/*
+ * Write the record that the call gives; all its effects are taken.  If the
+ * buffer has gone away since the handler looked, the record is owed.
+ */
+static uint64_t hand_over(MigCall *c, uint32_t call)
+{
+    if (rmm_write_ns(c->rmm, c->buf, c->record, c->size)) {
+        c->stream->owed = (MigOwed) { 0 };
+        return RMI_SUCCESS;
+    }
+    if (!c->again) {
+        c->stream->owed = (MigOwed) { call, c->record, c->size, c->out[2] };
+    }
+    memset(c->out, 0, sizeof(c->out));
+    return RMI_ERROR_INPUT;
+}
+
+/* Give what this call owes since an earlier time */
+static uint64_t give_owed(MigCall *c)
+{
+    const MigOwed owed = c->stream->owed;
+
+    if (!mig_has_room(c, owed.size)) {
+        return RMI_ERROR_INPUT;
+    }
+    mig_give(c, owed.at, owed.size);
+    c->out[2] = owed.x2;
+    return RMI_SUCCESS;
+}
+
+/*
+ * Whether an earlier record has to be taken first.  A destination's host may
+ * give up without its offer.
+ */
+static bool must_wait(const MigCall *c, const struct MigRow *row)
+{
+    bool owes = c->stream->owed.call;
+
+    for (int i = 0; row->locks == ALL_STREAMS && i < MIG_MAX_STREAMS; i++) {
+        owes |= c->s->streams[i].owed.call != 0;
+    }
+    return row->buffer && owes && row->handler != mig_import_abort;
+}
+
+/* The handler, if phase and debts allow; the streams of its row are locked */
+static uint64_t run_handler(MigCall *c, const struct MigRow *row)
+{
+    uint32_t call = row - rows;
+    uint64_t result;
+
+    if (row->buffer && c->stream->owed.call == call) {
+        result = give_owed(c);
+    } else if (!(row->phases & 1u << c->s->phase)) {
+        return mig_refuse(MIG_CAUSE_STATE);
+    } else if (must_wait(c, row)) {
+        return mig_refuse(MIG_CAUSE_OWED);
+    } else {
+        result = row->handler(c);
+    }
+    return result == RMI_SUCCESS && c->record ? hand_over(c, call) : result;
+}
+
+/* Call the handler with the streams of its row locked */
 static uint64_t run_row(MigCall *c, const struct MigRow *row)
 {
     bool all = row->locks == ALL_STREAMS, final = false;
@@ -206,9 +271,8 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
         lock_stream(c, row);
     }
     /* A row with FAILED also works while a failure waits for our streams */
-    if ((!g_atomic_int_get(&c->s->failed) || (row->phases & IN(FAILED))) &&
-        (row->phases & 1u << c->s->phase)) {
-        result = row->handler(c);
+    if (!g_atomic_int_get(&c->s->failed) || (row->phases & IN(FAILED))) {
+        result = run_handler(c, row);
         final = is_final(c, result);
         if (final) {
             g_atomic_int_set(&c->s->failed, 1);
@@ -243,6 +307,10 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
     c->s = session_of(realm);
     c->realm = realm_ref(realm);
     realm_unlock(realm);
+    if (row->buffer) {
+        c->buf = c->in[row->buffer];
+        c->room = c->in[row->buffer + 1];
+    }
 
     if (find_stream(c, row->locks)) {
         result = run_row(c, row);
@@ -251,6 +319,7 @@ static uint64_t run_call(MigCall *c, const struct MigRow *row)
         rmm_tlb_sync(c->rmm);
         g_atomic_int_add(&c->s->collecting, -1);
     }
+    secret_wipe(&c->token, sizeof(c->token));
     realm_unref(c->realm);
     return result;
 }

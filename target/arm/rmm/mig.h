@@ -4,7 +4,10 @@
  * Purpose: what the dispatcher (mig.c) gives to a handler, and the handlers.
  *
  * Invariants: a handler that refuses has changed nothing, but for a cause
- * from MIG_CAUSE_FINAL on, after which the dispatcher fails the import.
+ * from MIG_CAUSE_FINAL on, after which the dispatcher fails the import.  No
+ * handler writes a record to the host: it takes its effect, and the dispatcher
+ * writes ("A call that fails has told nothing" in
+ * docs/specs/realm-migration-stream.rst).
  *
  * Lock rule: a handler is entered with its Realm referenced and unlocked,
  * and with the streams locked that its row in mig.c says; it finds the
@@ -31,6 +34,13 @@ typedef struct MigCall {
                                    realm-migration-stream.rst) */
     uint64_t in[1 + MIG_INPUTS]; /* numbered like registers: [1] is X1 */
     uint64_t out[1 + MIG_OUTPUTS]; /* likewise; zero at first */
+
+    /* The record that the call gives; the dispatcher writes it to the host */
+    uint64_t buf, room;         /* Non-secure memory, and its size */
+    const uint8_t *record;      /* NULL: none.  In scratch, session or token */
+    size_t size;
+    bool again;                 /* the handler itself gives it again */
+    MigAbort token;             /* the dispatcher wipes it */
 } MigCall;
 
 static inline uint64_t mig_refuse(MigCause cause)
@@ -53,12 +63,23 @@ static inline uint64_t mig_realm_flags(const RmmRealm *realm)
 uint64_t mig_lock_realm(MigCall *c, RealmState state);
 void mig_unlock_realm(MigCall *c);
 
+/* Can the host take a record of @size bytes?  Asked before anything changes. */
+bool mig_has_room(const MigCall *c, size_t size);
+
 /*
- * Seal @h with the @len bytes at @body and hand it to the host at its buf.
- * Sets X1; returns the result of the call.
+ * The call will give the @size bytes at @record, which live until the session
+ * is reset or its streams are closed.  Sets X1.  Nothing of them leaves before
+ * the handler has returned: a handler that calls this can fail no more, and
+ * takes its effect before it returns.
  */
-uint64_t mig_send(MigCall *c, MigHeader *h, uint8_t *body, size_t len,
-                  uint64_t buf, size_t buf_size);
+void mig_give(MigCall *c, const uint8_t *record, size_t size);
+
+/*
+ * Seal @h with the @len bytes at @body, count the bundle, and give it
+ * (mig_give).  Returns the result of the call; unless that is RMI_SUCCESS,
+ * nothing has changed but the IV counter.
+ */
+uint64_t mig_seal(MigCall *c, MigHeader *h, uint8_t *body, size_t len);
 
 /*
  * Is @h, of a bundle whose seal fits, one of @types (a bit for each MigType

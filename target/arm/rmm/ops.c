@@ -24,6 +24,11 @@ bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
     return p;
 }
 
+bool rmm_is_ns(Rmm *rmm, uint64_t pa, size_t len)
+{
+    return rmm->ops.ns(rmm->opaque, pa, len);
+}
+
 bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
 {
     void *p = rmm->ops.ns(rmm->opaque, pa, len);

@@ -86,6 +86,8 @@ void rmm_tlb_sync(Rmm *rmm);
 
 /* Copy @len bytes of Non-secure memory once; false if it is not. */
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);
+/* True if it is now; the host may take it away at any moment. */
+bool rmm_is_ns(Rmm *rmm, uint64_t pa, size_t len);
 bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len);
 
 #endif

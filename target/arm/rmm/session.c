@@ -268,6 +268,7 @@ bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
         return false;
     }
     memcpy(s->key, key, sizeof(s->key));
+    s->streams[0].owed = (MigOwed) { 0 };       /* the offer was taken */
     s->version = answer->version;
     s->features = answer->features;
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {

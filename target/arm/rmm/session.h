@@ -16,8 +16,9 @@
  *    |PAUSED --------------+                STARTED ------------+
  *    || MIG_EXPORT_START                      | COMMIT          |
  *    SEALED                                 IDLE (runs)       FAILED (final)
- *     MIG_EXPORT_RESUME with the               and from there: the
- *     abort token goes back to IDLE            abort token
+ *     the same token again;                    and from there: the
+ *     MIG_EXPORT_RESUME with the               abort token
+ *     abort token goes back to IDLE
  *
  * Invariants:
  * 1. Each edge is taken by session_set_phase, which knows the legal ones.
@@ -35,7 +36,9 @@
  * 4. The Realm is in IMPORT in OFFERED, IMPORTING and STARTED, and in no
  *    other phase; EXPORT or SYSTEM_OFF in EXPORTING; EXPORT_PAUSED in
  *    PAUSED; EXPORTED in SEALED.
- * 5. `total` of an epoch token is the sum of all stream counters: nothing
+ * 5. A call takes its edge before the first byte of what it tells leaves, and
+ *    nothing takes the edge back if that byte cannot be written.
+ * 6. `total` of an epoch token is the sum of all stream counters: nothing
  *    is in flight while all streams are locked.
  *
  * Lock rule: a thread takes MigStream.lock of the streams in ascending order,
@@ -74,6 +77,9 @@ typedef struct MigHelloRecord {
     uint8_t token[MIG_MAX_TOKEN];       /* hello.token_size of them */
 } MigHelloRecord;
 
+/* Bytes of a start token: a bundle without entries and body */
+#define MIG_START_SIZE (sizeof(MigHeader) + MIG_SEAL_SIZE)
+
 /* What both sides keep of an offer */
 typedef struct MigOffer {
     uint8_t nonce[32];
@@ -88,7 +94,7 @@ typedef struct MigSession {
 
     /* The exchange (docs/specs/realm-migration-stream.rst, "Exchange") */
     GByteArray *used_offers;    /* source: nonces, 32 bytes each */
-    MigHelloRecord answer;      /* source: the session header to send */
+    MigHelloRecord hello;       /* that this side made: offer or answer */
     uint16_t version;           /* offered; from the answer on: agreed */
     uint64_t features;          /* likewise */
     MigOffer offer;             /* made here, or accepted */
@@ -107,6 +113,8 @@ typedef struct MigSession {
     uint32_t num_recs;
     uint32_t recs_due;          /* source: as the immutable state says */
     GArray *runs;               /* destination: MigRun, the whole map */
+    uint8_t start[MIG_START_SIZE];      /* source: the start token, once made;
+                                           it is sealed, and no secret */
 } MigSession;
 
 /* The session of a Realm whose lock is held; made when first asked for */

@@ -50,6 +50,9 @@ static void *op_ns(void *opaque, uint64_t pa, size_t len)
 {
     Machine *m = opaque;
 
+    if (m->ns_gone && m->ns_gone(m->ns_gone_opaque)) {
+        return NULL;
+    }
     return pa >= MACHINE_NS && pa - MACHINE_NS <= m->ns_size &&
            len <= m->ns_size - (pa - MACHINE_NS) ?
            m->ns + (pa - MACHINE_NS) : NULL;

@@ -55,6 +55,9 @@ typedef struct Machine {
     /* If set: collecting is about to wait for PEs */
     void (*on_sync)(void *opaque);
     void *on_sync_opaque;
+    /* If set: whether Non-secure memory has gone away, asked at each use */
+    bool (*ns_gone)(void *opaque);
+    void *ns_gone_opaque;
     pthread_rwlock_t *in_realm; /* if set: PEs hold it as readers */
     GRand *rand;                /* of the keys: another for each machine */
     /* If set, sees what the RMM drew. */

@@ -91,7 +91,7 @@ char *snapshot(Machine *m)
     checksum(sum, &realm->policy, sizeof(realm->policy));
     checksum(sum, &s->phase, sizeof(s->phase));
     checksum(sum, &s->offer, sizeof(s->offer));
-    checksum(sum, &s->answer, sizeof(s->answer));
+    checksum(sum, &s->hello, sizeof(s->hello));
     checksum(sum, &s->version, sizeof(s->version));
     checksum(sum, &s->features, sizeof(s->features));
     checksum(sum, s->abort_secret, sizeof(s->abort_secret));
@@ -105,6 +105,7 @@ char *snapshot(Machine *m)
     }
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
         checksum(sum, &s->streams[i].counter, sizeof(uint64_t));
+        checksum(sum, &s->streams[i].owed, sizeof(MigOwed));
     }
     realm_unlock(realm);
     for (uint64_t pa = MACHINE_GRANULES; pa < m->next_granule;
