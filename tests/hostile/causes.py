@@ -39,6 +39,7 @@ PHRASES = {
     'PEER_CHALLENGE': 'token of the other side is for something else',
     'OWN_HELLO': "this side's own key or nonce",
     'PAGE_REPEATED': 'a page comes twice',
+    'RECLAIMED': 'took memory or a vCPU away',
     # QEMU's own, before the RMM is asked
     'PLACE': 'where this machine has no memory',
     'CONFIG': 'source and destination differ in',

@@ -94,6 +94,9 @@ static const char *const causes[] = {
         "of one of the two machines repeat",
     [MIG_CAUSE_PAGE_REPEATED] =
         "a page comes twice in one bundle or one epoch",
+    [MIG_CAUSE_RECLAIMED] =
+        "its host took memory or a vCPU away meanwhile; "
+        "give the migration up and start another one",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =

@@ -10,7 +10,8 @@
  *    not matter inside an epoch.
  * 2. The start token leaves only if no page is dirty or PENDING, and every
  *    REC and the whole map left since the pause: from then on nothing of the
- *    Realm changes (realm_is_frozen, realm_may_unmap), so they are final.
+ *    Realm changes that it could see (realm_is_frozen), so they are final; and
+ *    if the host took something away since the pause, no start token leaves.
  * 3. What was taken and could not be sealed is PENDING again.  What was sealed
  *    counts as sent: the host may have it, whatever became of its buffer.
  * 4. After the start token the Realm runs here again only if the RMM that
@@ -677,6 +678,8 @@ uint64_t mig_export_abort(MigCall *c)
     if (realm->state == REALM_EXPORT ||
         realm->state == REALM_EXPORT_PAUSED) {
         realm_set_state(realm, REALM_ACTIVE);
+        /* What was taken is DESTROYED: the Realm finds out, as one that runs */
+        g_atomic_int_set(&realm->reclaimed, 0);
     }
     rmm_mutex_unlock(&realm->lock);
     session_set_phase(c->s, MIG_IDLE);

@@ -9,12 +9,13 @@
  * 2. If the host has to put something right (a table or a granule is missing),
  *    the call changes nothing, not even the stream's counter: the same bundle
  *    may come again.
- * 3. A page whose contents are written belongs to the Realm: it was mapped
- *    under the Realm's lock, and in IMPORT the host cannot take it away
- *    (realm_may_unmap).  IMPORT ends only with all streams locked, and
- *    writing happens with one of them locked.  So it needs no Realm lock.
+ * 3. A page whose contents are written belongs to the Realm: they are written
+ *    under the Realm's lock, PAGES_PER_HOLD at a time, and only as long as the
+ *    host has taken nothing away.  At any other time the host may take the
+ *    page, and the granule may then be its own.
  *
- * Lock rule: session.h; one stream, and the Realm's lock while mapping.
+ * Lock rule: session.h; one stream, and the Realm's lock while pages are mapped
+ * and written.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,6 +27,9 @@
 #include "rtt.h"
 
 _Static_assert(RMM_TAG_BYTES == MTE_TAGS_BYTES, "tags of a granule");
+
+/* About 5 microseconds of copying: what an exit of a vCPU may wait for */
+#define PAGES_PER_HOLD 16
 
 /* One page of the bundle: where it goes, and where its bytes are */
 typedef struct Arrival {
@@ -183,21 +187,33 @@ static uint64_t map_pages(Import *im)
     return result;
 }
 
-static void write_pages(const Import *im)
+static void write_page(const Import *im, const Arrival *page)
 {
-    const bool mte = realm_has_mte(im->c->realm);
     Rmm *rmm = im->c->rmm;
 
-    for (uint32_t i = 0; i < im->count; i++) {
-        const Arrival *page = &im->pages[i];
-
-        memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
-        if (mte) {
-            mte_tags_unpack(page->data + RMM_GRANULE_SIZE,
-                            MTE_TAGS_MAX_PACKED,
-                            granule_map_tags(rmm, page->pa));
-        }
+    memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
+    if (realm_has_mte(im->c->realm)) {
+        mte_tags_unpack(page->data + RMM_GRANULE_SIZE, MTE_TAGS_MAX_PACKED,
+                        granule_map_tags(rmm, page->pa));
     }
+}
+
+/* If the host takes a page meanwhile, some are written and the import fails. */
+static uint64_t write_pages(const Import *im)
+{
+    for (uint32_t i = 0; i < im->count;) {
+        uint32_t stop = MIN(i + PAGES_PER_HOLD, im->count);
+        uint64_t result = mig_lock_realm(im->c, REALM_IMPORT);
+
+        if (result != RMI_SUCCESS) {
+            return result;
+        }
+        for (; i < stop; i++) {
+            write_page(im, &im->pages[i]);
+        }
+        mig_unlock_realm(im->c);
+    }
+    return RMI_SUCCESS;
 }
 
 /* The authentic bundle takes effect, or nothing does */
@@ -226,7 +242,9 @@ static uint64_t import_pages(Import *im, const MigHeader *h)
     result = map_pages(im);
     mig_unlock_realm(c);
     if (result == RMI_SUCCESS) {
-        write_pages(im);
+        result = write_pages(im);
+    }
+    if (result == RMI_SUCCESS) {
         bundle_done(c->stream);
         c->out[1] = 0;
     }

@@ -132,6 +132,8 @@ typedef enum MigCause {
     MIG_CAUSE_OWN_HELLO,        /* the peer has our own key or nonce */
     /* The record itself, again */
     MIG_CAUSE_PAGE_REPEATED,    /* a page twice in a bundle or an epoch */
+    MIG_CAUSE_RECLAIMED,        /* the host took from the Realm what the session
+                                   relied on; at the source EXPORT_ABORT goes */
     /* How the Realm at the destination differs */
     MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
     MIG_CAUSE_DIFFERENT_START_LEVEL,

@@ -15,6 +15,8 @@ uint64_t mig_lock_realm(MigCall *c, RealmState state)
         result = RMI_ERROR_INPUT;       /* as if it had gone before the call */
     } else if (realm->state != state) {
         result = mig_refuse(MIG_CAUSE_STATE);
+    } else if (realm->reclaimed) {
+        result = mig_refuse(MIG_CAUSE_RECLAIMED);
     }
     if (result != RMI_SUCCESS) {
         rmm_mutex_unlock(&realm->lock);

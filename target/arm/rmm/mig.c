@@ -7,8 +7,7 @@
  *
  * Invariant: the first final failure of an import is kept
  * (MigSession.failed).  After it every call of the session is refused but
- * MIG_IMPORT_ABORT, and the Realm becomes FAILED before that one succeeds.  The
- * host can still take back tables and granules.
+ * MIG_IMPORT_ABORT, and the Realm becomes FAILED before that one succeeds.
  *
  * Lock rule: takes the streams that the row names, and holds the Realm's
  * lock only to find its session (session.h).
@@ -176,7 +175,8 @@ static bool find_stream(MigCall *c, MigLocks locks)
 
 static bool is_final(const MigCall *c, uint64_t result)
 {
-    return (c->s->phase == MIG_OFFERED || c->s->phase == MIG_IMPORTING) &&
+    return (c->s->phase == MIG_OFFERED || c->s->phase == MIG_IMPORTING ||
+            c->s->phase == MIG_STARTED) &&
            RMI_STATUS(result) == RMI_ERROR_REALM &&
            RMI_INDEX(result) >= MIG_CAUSE_FINAL;
 }
@@ -241,6 +241,17 @@ static bool must_wait(const MigCall *c, const struct MigRow *row)
     return row->buffer && owes && row->handler != mig_import_abort;
 }
 
+/*
+ * The host took away what the session relies on, and the call is no way out.
+ * Handlers look again with the Realm's lock held, where it matters.
+ */
+static bool is_lost(const MigCall *c, const struct MigRow *row)
+{
+    return g_atomic_int_get(&c->realm->reclaimed) &&
+           row->handler != mig_export_abort &&
+           row->handler != mig_import_abort;
+}
+
 /* The handler, if phase and debts allow; the streams of its row are locked */
 static uint64_t run_handler(MigCall *c, const struct MigRow *row)
 {
@@ -251,6 +262,8 @@ static uint64_t run_handler(MigCall *c, const struct MigRow *row)
         result = give_owed(c);
     } else if (!(row->phases & 1u << c->s->phase)) {
         return mig_refuse(MIG_CAUSE_STATE);
+    } else if (is_lost(c, row)) {
+        return mig_refuse(MIG_CAUSE_RECLAIMED);
     } else if (must_wait(c, row)) {
         return mig_refuse(MIG_CAUSE_OWED);
     } else {

@@ -57,7 +57,8 @@ static inline uint64_t mig_realm_flags(const RmmRealm *realm)
 }
 
 /*
- * Lock the Realm if it still exists and is in @state.  Anything but
+ * Lock the Realm if it still exists, is in @state, and the host has taken
+ * nothing that its session relies on.  Anything but
  * RMI_SUCCESS is the result of the call, and nothing is locked.
  */
 uint64_t mig_lock_realm(MigCall *c, RealmState state);

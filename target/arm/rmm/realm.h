@@ -68,6 +68,8 @@ typedef struct RmmRealm {
     RmmMutex lock;
     RealmState state;           /* changed by realm_set_state only */
     bool destroyed;             /* lost a race with REALM_DESTROY */
+    gint reclaimed;             /* the host took away what a session relies on;
+                                   atomic, but changed with `lock` held */
     uint32_t next_index;        /* of the next REC; counts up for ever */
     uint32_t num_recs;          /* RECs that exist */
     struct RmmRec *recs[RMM_MAX_RECS];  /* those, with NULL between them */
@@ -92,6 +94,12 @@ void realm_unref(RmmRealm *realm);
 /* States (the diagram above). */
 bool realm_transition_allowed(RealmState from, RealmState to);
 void realm_set_state(RmmRealm *realm, RealmState to);   /* asserts allowed */
+
+/*
+ * The host has taken a page, table or REC from the Realm, whose lock is held.
+ * If a session relies on what was there, it can only fail from now on.
+ */
+void realm_reclaimed(RmmRealm *realm);
 
 /* RECs may be entered. */
 static inline bool realm_may_run(RealmState s)
@@ -122,12 +130,15 @@ static inline bool realm_is_frozen(RealmState s)
 }
 
 /*
- * The host may take pages and tables away.  Not while a session relies on
- * them: a page lost in IMPORT would come back as zeros instead of DESTROYED.
+ * In these states a session relies on what is there: the source counts what it
+ * exported since the pause as the whole Realm, the destination counts what it
+ * imported.  The host may take pages, tables and RECs away all the same, and
+ * the session is over then ("Taking back" in
+ * docs/specs/realm-migration-stream.rst).
  */
-static inline bool realm_may_unmap(RealmState s)
+static inline bool realm_is_relied_on(RealmState s)
 {
-    return s != REALM_IMPORT && s != REALM_EXPORT_PAUSED;
+    return s == REALM_IMPORT || s == REALM_EXPORT_PAUSED;
 }
 
 /*

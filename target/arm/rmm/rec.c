@@ -50,12 +50,18 @@ static const uint8_t transitions[REC_STATES] = {
     [REC_DESTROYED] = 0,
 };
 
-/* The same while a session brings what the REC is. */
+/*
+ * The same while a session brings what the REC is.  The host may destroy RECs
+ * meanwhile, and one that waits for a destroyed REC gets its answer.
+ */
 static const uint8_t imports[REC_STATES] = {
     [REC_OFF]       = TO(OFF) | TO(READY) | TO(PSCI) | TO(RIPAS) |
-                      TO(HOST_CALL),
+                      TO(HOST_CALL) | TO(DESTROYED),
     [REC_READY]     = TO(OFF) | TO(READY) | TO(PSCI) | TO(RIPAS) |
-                      TO(HOST_CALL),
+                      TO(HOST_CALL) | TO(DESTROYED),
+    [REC_PSCI]      = TO(READY) | TO(DESTROYED),
+    [REC_RIPAS]     = TO(DESTROYED),
+    [REC_HOST_CALL] = TO(DESTROYED),
 };
 
 #undef TO
@@ -345,10 +351,9 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
     }
     if (rec->state == REC_RUNNING) {
         result = RMI_ERROR_REC;
-    } else if (!realm_may_unmap(rec->realm->state)) {
-        result = RMI_ERROR_REALM;
     } else {
         rec_set_state(rec, REC_DESTROYED);
+        realm_reclaimed(rec->realm);
         rec->realm->recs[rec->slot] = NULL;
         rec->realm->num_recs--;
         answer_waiting_recs(rec->realm, rec->index);

@@ -101,9 +101,6 @@ uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
     if (!page_ok(realm, ipa)) {
         return RMI_ERROR_INPUT;
     }
-    if (!realm_may_unmap(realm->state)) {
-        return RMI_ERROR_REALM;
-    }
     rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
     if (walk.level < RTT_PAGE_LEVEL || walk.hipas != RTT_ASSIGNED) {
         *top = rtt_skip_non_live(realm, &walk, ipa);
@@ -115,6 +112,9 @@ uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
              desc_unassigned(walk.ripas == RTT_EMPTY ? RTT_EMPTY
                                                      : RTT_DESTROYED),
              BY_DATA_DESTROY);
+    if (walk.ripas == RTT_RAM) {
+        realm_reclaimed(realm);
+    }
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + RMM_GRANULE_SIZE);
     *top = rtt_skip_non_live(realm, &walk, ipa);

@@ -219,9 +219,6 @@ uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
     if (!table_place_ok(realm, ipa, level)) {
         return RMI_ERROR_INPUT;
     }
-    if (!realm_may_unmap(realm->state)) {
-        return RMI_ERROR_REALM;
-    }
     rtt_walk(realm, ipa, level - 1, &walk);
     if (walk.hipas != RTT_TABLE) {
         *top = rtt_skip_non_live(realm, &walk, ipa);
@@ -236,6 +233,9 @@ uint64_t rtt_destroy(RmmRealm *realm, uint64_t ipa, int64_t level,
                  ipa < realm_protected_top(realm)
                  ? desc_unassigned(RTT_DESTROYED) : DESC_NS,
                  BY_RTT_DESTROY);
+    if (ipa < realm_protected_top(realm)) {
+        realm_reclaimed(realm);
+    }
     *top = rtt_skip_non_live(realm, &walk, ipa);
     return RMI_SUCCESS;
 }

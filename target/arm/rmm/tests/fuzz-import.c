@@ -428,9 +428,9 @@ static bool result_known(uint64_t x0)
         return x0 >> 16 == 0 && index <= RTT_PAGE_LEVEL;
     case RMI_ERROR_REALM:
         return x0 >> 16 == 0 && index != 1 &&
-               (index <= MIG_CAUSE_ABORT_SECRET ||
+               (index <= MIG_CAUSE_OWED ||
                 (index >= MIG_CAUSE_FINAL &&
-                 index <= MIG_CAUSE_PAGE_REPEATED) ||
+                 index <= MIG_CAUSE_RECLAIMED) ||
                 (index >= MIG_CAUSE_DIFFERENT_IPA_WIDTH &&
                  index <= MIG_CAUSE_DIFFERENT_POLICY));
     default:
@@ -459,7 +459,8 @@ static void check_result(Fuzz *f, const State *before, uint64_t x0,
     bool final = import && RMI_STATUS(x0) == RMI_ERROR_REALM &&
                  RMI_INDEX(x0) >= MIG_CAUSE_FINAL &&
                  (before->phase == MIG_OFFERED ||
-                  before->phase == MIG_IMPORTING);
+                  before->phase == MIG_IMPORTING ||
+                  before->phase == MIG_STARTED);
 
     g_assert_true(result_known(x0));
     if (final) {
@@ -753,7 +754,8 @@ static void step_commit(Fuzz *f)
     State before = state_of(f);
     uint64_t x0 = MIG(f->m, MIG_IMPORT_COMMIT);
 
-    check_result(f, &before, x0, false);
+    /* Final if the host took something away */
+    check_result(f, &before, x0, x0 != RMI_SUCCESS);
     if (x0 == RMI_SUCCESS) {
         f->committed = true;
         g_assert_cmpint(machine_state(f->m), ==, REALM_ACTIVE);

@@ -81,6 +81,7 @@ char *snapshot(Machine *m)
     char *text;
 
     checksum(sum, &realm->state, sizeof(realm->state));
+    checksum(sum, &realm->reclaimed, sizeof(realm->reclaimed));
     checksum(sum, realm->measurement, sizeof(realm->measurement));
     for (uint32_t i = 0; i < RMM_MAX_RECS; i++) {
         if (realm->recs[i]) {

@@ -825,10 +825,6 @@ static void frozen_realms_refuse_the_host(Fixture *f, gconstpointer data)
                  RMI_ERROR_REALM);
     fake_refused(f->m, CALL(f, RMI_DATA_CREATE_UNKNOWN, f->r.rd, data_pa,
                             0x1e000), RMI_ERROR_REALM);
-    fake_refused(f->m, CALL(f, RMI_DATA_DESTROY, f->r.rd, 0),
-                 RMI_ERROR_REALM);
-    fake_refused(f->m, CALL(f, RMI_REC_DESTROY, f->r.rec[0]),
-                 RMI_ERROR_REALM);
     realm_set_state(realm, REALM_EXPORTED);
     fake_refused(f->m, CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0)),
                  RMI_ERROR_REALM);
@@ -1208,6 +1204,12 @@ static const struct {
     { REC_READY, REC_PSCI, true },
     { REC_READY, REC_RIPAS, true },
     { REC_READY, REC_HOST_CALL, true },
+    { REC_PSCI, REC_READY, true },              /* its target is destroyed */
+    { REC_OFF, REC_DESTROYED, true },           /* REC_DESTROY... */
+    { REC_READY, REC_DESTROYED, true },
+    { REC_PSCI, REC_DESTROYED, true },
+    { REC_RIPAS, REC_DESTROYED, true },
+    { REC_HOST_CALL, REC_DESTROYED, true },
 };
 
 static void every_pair_of_states_is_as_the_diagram_says(void)
