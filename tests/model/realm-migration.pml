@@ -15,6 +15,9 @@
  *   version number.  Contents of the map and of all RECs are one number,
  *   which goes up with each write of the Realm, and they travel as one
  *   bundle of type STATE.
+ *   The host may take page 1 back at any time, from each Realm.  (Page 0 is
+ *   like it; one that goes is enough for a stale page.)  The Realm then meets
+ *   DESTROYED there, and the map says so.
  *   The hosts and the network are one adversary, who keeps every bundle and
  *   every token, gives any of them to any RMM in any order and any number of
  *   times or never, and makes any call at any moment.  A call that makes a
@@ -51,6 +54,8 @@
  *     NO_PENDING_ONLY: a page that left while it was not PENDING was clean
  *   (so it is the same) or dirty (so it leaves again, in a later epoch).
  *   This one is argued here only: the search is too large.
+ *     NO_RECLAIM_AT and NO_PAGES_CHECK: what an import lost is missing at the
+ *   commit, too.
  *     NO_EPOCH_TOTAL: a bundle that is missing at an epoch token cannot be
  *   imported any more, and is missing at the start token.
  *
@@ -98,6 +103,7 @@
 #define EXPORTING       2       /* EXPORT: runs */
 #define PAUSED          3       /* EXPORT_PAUSED */
 #define SEALED          4       /* EXPORTED */
+#define LOST            5       /* EXPORT_PAUSED, and page 1 went meanwhile */
 
 #define NEW             0       /* phase IDLE, Realm NEW */
 #define OFFERED         1
@@ -112,6 +118,7 @@
 #define STATE           2       /* the map and all RECs */
 #define EPOCH           3
 #define START           4
+#define STATE_GONE      5       /* STATE, with page 1 DESTROYED in the map */
 #define BUNDLE(type, value)     ((type) << 5 | (epoch - 1) << 4 | (value))
 #define TYPE(b)                 ((b) >> 5)
 #define EPOCH_OF(b)             (((b) >> 4 & 1) + 1)
@@ -132,6 +139,7 @@ byte version[2];
 bit seen[2];                    /* a bundle shows this version */
 bit dirty[2];
 bit pending[2];
+byte gone;                      /* page 1: 1 DESTROYED; 2 since SEALED only */
 
 /* Both hosts and the network: all bundles, by session, stream, counter */
 byte bundle[SESSIONS * STREAMS * LENGTH];
@@ -147,6 +155,7 @@ byte epoch_at[2];
 byte got[2 * STREAMS];          /* counters */
 byte page_at[2 * 2];            /* version + 1, or 0: missing */
 byte state_at[2];               /* version + 1, or 0: missing */
+bit gone_at[2];                 /* the map says that page 1 is DESTROYED */
 bit wiped[2];                   /* the abort secret */
 
 /* For the properties only */
@@ -189,11 +198,28 @@ inline write_page(p)
 {
     d_step {
         QUIET && (RUNS || NO(PAUSE_FREEZES) && phase == PAUSED) &&
-        (seen[p] || !dirty[p] && phase >= EXPORTING) && version[p] < 7 ->
+        (seen[p] || !dirty[p] && phase >= EXPORTING) && version[p] < 7 &&
+        (p == 0 || !gone) ->
         printf("Realm      writes page %d\n", p);
         dirty[p] = dirty[p] || phase >= EXPORTING && !NO(DIRTY_AGAIN);
         version[p] = version[p] + seen[p];
         seen[p] = 0
+    }
+}
+
+/*
+ * DATA_DESTROY: nothing is owed of the page any more.  After the seal it
+ * matters only if the Realm comes back.
+ */
+inline reclaim()
+{
+    d_step {
+        QUIET && !gone && !moved && phase != LOST ->
+        printf("source     DATA_DESTROY page 1\n");
+        gone = (phase == SEALED -> 2 : 1);
+        dirty[1] = 0;
+        pending[1] = 0;
+        phase = (phase == PAUSED && !NO(RECLAIM_ENDS) -> LOST : phase)
     }
 }
 
@@ -273,6 +299,7 @@ inline end_session()
     state_left = 0;
     start_left = 0;
     failures = 0;
+    gone = (gone -> 1 : 0);
     session++
 }
 
@@ -306,7 +333,7 @@ inline export_begin(ok)
         :: ok ->
             phase = EXPORTING;
             dirty[0] = dirty[0] || !NO(ALL_DIRTY);
-            dirty[1] = dirty[1] || !NO(ALL_DIRTY)
+            dirty[1] = (dirty[1] || !NO(ALL_DIRTY)) && !gone
         :: else
         fi
     }
@@ -328,6 +355,7 @@ inline export_memory(p, t, ok)
 {
     d_step {
         QUIET && EXPORTS && ROOM(t, ok) && (pending[p] || NO(PENDING_ONLY)) &&
+        (p == 0 || !gone) &&
         (t != 2 || sent[AT(session, 1)]) ->
         printf("source     EXPORT_MEMORY page %d.%d, stream %d, ok %d\n",
                p, version[p], t, ok);
@@ -368,7 +396,8 @@ inline export_state(ok)
         QUIET && EXPORTS && ROOM(0, ok) && !state_left &&
         (phase == PAUSED || NO(STATE_PAUSED)) ->
         printf("source     EXPORT_REALM, EXPORT_REC, ok %d\n", ok);
-        send_bundle(0, BUNDLE(STATE, ALL_STATE), ok);
+        send_bundle(0, BUNDLE((gone && !NO(GONE_IN_MAP) -> STATE_GONE : STATE),
+                              ALL_STATE), ok);
         state_left = ok;
         seen[0] = 1;
         seen[1] = 1
@@ -459,7 +488,9 @@ inline take_bundle(d, t, b)
     if
     :: TYPE(b) == MEMORY -> page_at[d * 2 + (VALUE(b) >> 3)] =
                                 (VALUE(b) & 7) + 1
-    :: TYPE(b) == STATE -> state_at[d] = VALUE(b) + 1
+    :: TYPE(b) == STATE || TYPE(b) == STATE_GONE ->
+        state_at[d] = VALUE(b) + 1;
+        gone_at[d] = (TYPE(b) == STATE_GONE)
     :: TYPE(b) == EPOCH -> epoch_at[d]++
     :: TYPE(b) == START -> phase_at[d] = STARTED
     fi;
@@ -498,6 +529,7 @@ inline end_import(d)
     page_at[d * 2] = 0;
     page_at[d * 2 + 1] = 0;
     state_at[d] = 0;
+    gone_at[d] = 0;
     got[AT(d, 0)] = 0;
     got[AT(d, 1)] = 0;
     got[AT(d, 2)] = 0
@@ -508,11 +540,16 @@ inline import_commit(d)
     d_step {
         OTHER_QUIET(d) && (phase_at[d] == STARTED ||
                            phase_at[d] == IMPORTING && NO(START_NEEDED)) &&
-        (page_at[d * 2] && page_at[d * 2 + 1] || NO(PAGES_CHECK)) ->
+        (page_at[d * 2] && (page_at[d * 2 + 1] || gone_at[d]) ||
+         NO(PAGES_CHECK)) ->
         printf("dest. %d    IMPORT_COMMIT\n", d);
+        /* What the map says is gone goes */
+        page_at[d * 2 + 1] = (gone_at[d] && !NO(DROP) -> 0
+                                                      : page_at[d * 2 + 1]);
         PROPERTY(2, page_at[d * 2] == version[0] + 1 &&
-                    page_at[d * 2 + 1] == version[1] + 1 &&
+                    page_at[d * 2 + 1] == (gone == 1 -> 0 : version[1] + 1) &&
                     state_at[d] == ALL_STATE + 1);
+        SITUATION(5, gone == 1 && sent[AT(session, 1)]);
         PROPERTY(5, !gave_up[d]);
         SITUATION(1, epoch == EPOCHS && version[0] && version[1]);
         SITUATION(2, sent[AT(session, 1)] && sent[AT(session, 2)] && failures);
@@ -533,6 +570,19 @@ inline import_abort(d)
         printf("dest. %d    IMPORT_ABORT\n", d);
         phase_at[d] = FAILED;
         end_import(d)
+    }
+}
+
+/*
+ * DATA_DESTROY of page 1, which came.  The session fails at its next call,
+ * which is the same as IMPORT_ABORT, so with the rule this adds no states.
+ */
+inline reclaim_at(d)
+{
+    d_step {
+        OTHER_QUIET(d) && BUSY(d) && page_at[d * 2 + 1] && NO(RECLAIM_AT) ->
+        printf("dest. %d    DATA_DESTROY page 1\n", d);
+        page_at[d * 2 + 1] = 0
     }
 }
 
@@ -566,6 +616,7 @@ active proctype adversary()
 end:
     do
     :: write_page(0) :: write_page(1)
+    :: reclaim() :: reclaim_at(0) :: reclaim_at(1)
 
     :: accept(0) :: accept(1)
     :: export_begin(1) :: export_begin(0)

@@ -19,7 +19,7 @@
  *
  * REC_DESTROY leads from every state but RUNNING to DESTROYED.  In a Realm in
  * IMPORT, MIG_IMPORT takes a new REC, OFF or READY, to any state but RUNNING
- * and DESTROYED; no other call changes its state there.
+ * and DESTROYED; no other call but REC_DESTROY changes its state there.
  *
  * Invariants: a REC that runs has exactly one PE; a REC with a pending call
  * (PSCI, RIPAS, HOST_CALL) does not run, and is not off.
