@@ -41,13 +41,6 @@ void realm_set_state(RmmRealm *realm, RealmState to)
     realm->state = to;
 }
 
-void realm_reclaimed(RmmRealm *realm)
-{
-    if (realm_is_relied_on(realm->state)) {
-        g_atomic_int_set(&realm->reclaimed, 1);
-    }
-}
-
 RmmRealm *realm_ref(RmmRealm *realm)
 {
     g_atomic_int_inc(&realm->refs);

@@ -95,12 +95,6 @@ void realm_unref(RmmRealm *realm);
 bool realm_transition_allowed(RealmState from, RealmState to);
 void realm_set_state(RmmRealm *realm, RealmState to);   /* asserts allowed */
 
-/*
- * The host has taken a page, table or REC from the Realm, whose lock is held.
- * If a session relies on what was there, it can only fail from now on.
- */
-void realm_reclaimed(RmmRealm *realm);
-
 /* RECs may be entered. */
 static inline bool realm_may_run(RealmState s)
 {
@@ -139,6 +133,17 @@ static inline bool realm_is_frozen(RealmState s)
 static inline bool realm_is_relied_on(RealmState s)
 {
     return s == REALM_IMPORT || s == REALM_EXPORT_PAUSED;
+}
+
+/*
+ * The host has taken a page, table or REC from the Realm, whose lock is held.
+ * If a session relies on what was there, it can only fail from now on.
+ */
+static inline void realm_reclaimed(RmmRealm *realm)
+{
+    if (realm_is_relied_on(realm->state)) {
+        g_atomic_int_set(&realm->reclaimed, 1);
+    }
 }
 
 /*

@@ -471,6 +471,7 @@ static uint64_t mix_realm(uint64_t sum, const RmmRealm *realm)
 
     sum = MIX(sum, realm->rd);
     sum = MIX(sum, realm->state);
+    sum = MIX(sum, realm->reclaimed);
     sum = MIX(sum, realm->num_recs);
     sum = MIX(sum, realm->next_index);
     sum = MIX(sum, realm->measurement);

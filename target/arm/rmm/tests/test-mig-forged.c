@@ -108,7 +108,7 @@ static Record *honest_begin(Pair *p, MigImmutable *im)
     Record *begin;
 
     OK(machine_connect(p->src, p->dst, &begin));
-    read_body(p->src, begin, machine_session(p->src)->answer.hello.size, im,
+    read_body(p->src, begin, machine_session(p->src)->hello.hello.size, im,
               sizeof(*im));
     return begin;
 }
@@ -121,7 +121,7 @@ static Record *forge_begin(Pair *p, MigHeader h, const MigImmutable *im)
 
     s->streams[0].counter = 0;
     bundle = forge(p->src, 0, h, NULL, im, sizeof(*im));
-    g_byte_array_append(begin, (uint8_t *)&s->answer, s->answer.hello.size);
+    g_byte_array_append(begin, (uint8_t *)&s->hello, s->hello.hello.size);
     g_byte_array_append(begin, bundle->data, bundle->len);
     g_byte_array_unref(bundle);
     return begin;
