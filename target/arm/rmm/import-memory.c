@@ -242,11 +242,11 @@ static uint64_t import_pages(Import *im, const MigHeader *h)
     result = map_pages(im);
     mig_unlock_realm(c);
     if (result == RMI_SUCCESS) {
+        c->out[1] = 0;
         result = write_pages(im);
     }
     if (result == RMI_SUCCESS) {
         bundle_done(c->stream);
-        c->out[1] = 0;
     }
     return result;
 }

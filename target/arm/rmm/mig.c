@@ -243,11 +243,13 @@ static bool must_wait(const MigCall *c, const struct MigRow *row)
 
 /*
  * The host took away what the session relies on, and the call is no way out.
- * Handlers look again with the Realm's lock held, where it matters.
+ * Handlers look again with the Realm's lock held, where it matters.  ACCEPT is
+ * no call of such a session: its handler refuses it, and ends nothing.
  */
 static bool is_lost(const MigCall *c, const struct MigRow *row)
 {
     return g_atomic_int_get(&c->realm->reclaimed) &&
+           row->handler != mig_accept &&
            row->handler != mig_export_abort &&
            row->handler != mig_import_abort;
 }
@@ -256,19 +258,19 @@ static bool is_lost(const MigCall *c, const struct MigRow *row)
 static uint64_t run_handler(MigCall *c, const struct MigRow *row)
 {
     uint32_t call = row - rows;
+    bool owed = row->buffer && c->stream->owed.call == call;
     uint64_t result;
 
-    if (row->buffer && c->stream->owed.call == call) {
-        result = give_owed(c);
-    } else if (!(row->phases & 1u << c->s->phase)) {
+    if (!owed && !(row->phases & 1u << c->s->phase)) {
         return mig_refuse(MIG_CAUSE_STATE);
-    } else if (is_lost(c, row)) {
-        return mig_refuse(MIG_CAUSE_RECLAIMED);
-    } else if (must_wait(c, row)) {
-        return mig_refuse(MIG_CAUSE_OWED);
-    } else {
-        result = row->handler(c);
     }
+    if (is_lost(c, row)) {
+        return mig_refuse(MIG_CAUSE_RECLAIMED);
+    }
+    if (!owed && must_wait(c, row)) {
+        return mig_refuse(MIG_CAUSE_OWED);
+    }
+    result = owed ? give_owed(c) : row->handler(c);
     return result == RMI_SUCCESS && c->record ? hand_over(c, call) : result;
 }
 

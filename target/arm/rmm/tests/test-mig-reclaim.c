@@ -220,6 +220,20 @@ static void test_an_import_that_lost_something_gives_its_token(void)
     }
 }
 
+/* ACCEPT is no call of an import: what it is refused for ends nothing. */
+static void test_accept_ends_no_import_that_lost_something(void)
+{
+    for (Moment at = AT_OFFERED; at <= AT_STARTED; at++) {
+        Pair p = pair_at(at);
+
+        take(p.dst, A_PAGE);
+        REFUSES(p.dst, MIG(p.dst, MIG_ACCEPT, NS_BLOB(0), 4096),
+                REFUSED(MIG_CAUSE_STATE));
+        g_assert_cmpint(machine_state(p.dst), ==, REALM_IMPORT);
+        pair_free(&p);
+    }
+}
+
 /* Elsewhere nobody relies on it: the session goes on, or there is none. */
 static void test_where_nothing_is_relied_on_nothing_fails(void)
 {
@@ -314,6 +328,7 @@ int main(int argc, char **argv)
     TEST(no_older_page_takes_the_place_of_one_that_is_gone);
     TEST(an_import_that_loses_something_fails);
     TEST(an_import_that_lost_something_gives_its_token);
+    TEST(accept_ends_no_import_that_lost_something);
     TEST(where_nothing_is_relied_on_nothing_fails);
     TEST(after_the_seal_the_destination_has_what_the_source_lost);
     TEST(a_rec_that_waits_for_one_that_is_gone);
