@@ -22,7 +22,7 @@
 #include "system/tcg.h"
 #include "arm-page-tags.h"
 
-/* migration/page-tags/ has buffers of these sizes, which mte_tags_pack fills. */
+/* migration/page-tags/ has buffers of these sizes for mte_tags_pack to fill. */
 QEMU_BUILD_BUG_ON(MTE_TAGS_BYTES != PAGE_TAGS_MAX_BYTES);
 QEMU_BUILD_BUG_ON(MTE_TAGS_MAX_PACKED != PAGE_TAGS_MAX_RECORD);
 

@@ -116,9 +116,8 @@ static bool parse_pages(Import *im, const MigHeader *h)
 
 /*
  * Is there a place for the page, or the page already, from an earlier epoch or
- * from the host?  A granule is taken
- * for a new page only: for a page that is there the host gives 0, or the
- * granule that the page has.
+ * from the host?  A granule is taken for a new page only: for a page that is
+ * there the host gives 0, or the granule that the page has.
  */
 static uint64_t check_place(const Import *im, Arrival *page)
 {

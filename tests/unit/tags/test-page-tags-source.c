@@ -27,7 +27,7 @@
 #include "target/arm/mte-tags/mte-tags.h"
 
 #define PAGE        4096
-#define PAGES       960             /* whole chunks, and 3.75 times read ahead */
+#define PAGES       960             /* whole chunks, 3.75 times read ahead */
 #define BYTES       PAGE_TAGS_MAX_BYTES
 #define CHUNK_SHIFT 6
 
@@ -182,7 +182,7 @@ static void receive(unsigned page)
     wire->usage = wire->offset = 0;
 }
 
-/* The next dirty page, as ram_save_host_page() does it; false: there is none. */
+/* The next dirty page, as ram_save_host_page() does it; false: none is left. */
 static bool send_next(void)
 {
     unsigned page = find_first_bit(dirty, PAGES);

@@ -9,8 +9,8 @@
  *
  * source:       reads offers and answers each, until one is accepted; then
  *               writes all records, an empty frame, and golden_describe()
- * destination:  writes its offer, reads records and answers each; after an empty
- *               frame it commits, answers, and writes golden_describe(),
+ * destination:  writes its offer, reads records and answers each; after an
+ *               empty frame it commits, answers, and writes golden_describe(),
  *               if the Realm is ACTIVE
  *
  * It ends with its input, or behind the description.

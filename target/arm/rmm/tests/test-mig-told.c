@@ -336,6 +336,63 @@ static void test_what_is_owed_ends_with_its_session(void)
     course_free(&c);
 }
 
+/* A debt of one stream holds back the calls that lock all, and no stream. */
+static void test_a_debt_of_another_stream(void)
+{
+    Course c = course_new();
+    Machine *m = c.src;
+    GArray *ipas;
+    uint64_t out[3];
+    Going going;
+
+    course_begin(&c);
+    ipas = machine_collect(m);
+    memcpy(machine_ns(m, NS_LIST(0)), ipas->data, ipas->len * 8);
+    go(m, &going, 3);
+    g_assert_cmphex(MIG(m, MIG_EXPORT_MEMORY, NS_LIST(0), 1, NS_BLOB(0),
+                        MIG_MAX_BUNDLE, 3), ==, RMI_ERROR_INPUT);
+    come_back(m);
+    g_assert_cmpuint(machine_session(m)->streams[3].owed.call, ==,
+                     MIG_EXPORT_MEMORY);
+    REFUSES(m, MIG(m, MIG_EXPORT_EPOCH, NS_BLOB(0), 4096),
+            REFUSED(MIG_CAUSE_OWED));
+    memcpy(machine_ns(m, NS_LIST(0)), ipas->data, ipas->len * 8);
+    OK(MIG_OUT(m, out, MIG_EXPORT_MEMORY, NS_LIST(0), ipas->len, NS_BLOB(0),
+               MIG_MAX_BUNDLE, 2));
+    g_assert_cmpuint(out[1], ==, ipas->len - 1);
+    step_take(c.dst, machine_record(m, RMI_SUCCESS, out[0], 0));
+    OK(MIG_OUT(m, out, MIG_EXPORT_MEMORY, NS_LIST(0), 1, NS_BLOB(0),
+               MIG_MAX_BUNDLE, 3));
+    g_assert_cmpuint(out[1], ==, 1);
+    step_take(c.dst, machine_record(m, RMI_SUCCESS, out[0], 0));
+    step_take(c.dst, course_tell(&c, MIG_EXPORT_EPOCH));
+    g_array_unref(ipas);
+    course_free(&c);
+}
+
+/* "Taking back", PAUSED: every call but EXPORT_ABORT is refused. */
+static void test_a_source_that_lost_something_gives_no_debt(void)
+{
+    Course c = course_new();
+    uint64_t out[3];
+    Going going;
+
+    course_begin(&c);
+    course_pages(&c);
+    OK(MIG(c.src, MIG_PAUSE));
+    go(c.src, &going, 1);
+    g_assert_cmphex(tell(&c, telling(MIG_EXPORT_REALM), out, 65536), ==,
+                    RMI_ERROR_INPUT);
+    come_back(c.src);
+    OK(SMC(c.src, RMI_DATA_DESTROY, c.src->rd, page_ipa(0, 4)));
+    REFUSES(c.src, tell(&c, telling(MIG_EXPORT_REALM), out, 65536),
+            REFUSED(MIG_CAUSE_RECLAIMED));
+    nothing_told(c.src);
+    OK(MIG(c.src, MIG_EXPORT_ABORT));
+    g_assert_cmpint(machine_state(c.src), ==, REALM_ACTIVE);
+    course_free(&c);
+}
+
 #define TEST(name) g_test_add_func("/mig-told/" #name, test_##name)
 
 int main(int argc, char **argv)
@@ -345,6 +402,8 @@ int main(int argc, char **argv)
     TEST(there_is_one_start_token);
     TEST(an_abort_is_final_before_its_token_leaves);
     TEST(what_is_owed_ends_with_its_session);
+    TEST(a_debt_of_another_stream);
+    TEST(a_source_that_lost_something_gives_no_debt);
     g_test_add_func("/mig-told/no_iv_is_used_twice", oracle_check);
     return g_test_run();
 }
