@@ -36,7 +36,8 @@ enum {
     MIG_FEATURES        = 0, /* -                         version, max bundle
                                                           bytes, max pages,
                                                           feature bits       */
-    MIG_OFFER           = 1, /* rd buf size               bytes              */
+    MIG_OFFER           = 1, /* rd buf size nonce
+                                (X4 to X7)                bytes              */
     MIG_ACCEPT          = 2, /* rd buf size               -                  */
     MIG_EXPORT_BEGIN    = 3, /* rd buf size               bytes              */
     MIG_COLLECT_DIRTY   = 4, /* rd base top bitmap        pages              */
@@ -46,16 +47,21 @@ enum {
     MIG_PAUSE           = 7, /* rd                        -                  */
     MIG_EXPORT_REALM    = 8, /* rd buf size base          bytes, next base   */
     MIG_EXPORT_REC      = 9, /* rd rec buf size           bytes              */
-    MIG_EXPORT_START    = 10, /* rd buf size              bytes              */
+    MIG_EXPORT_START    = 10, /* rd buf size ready        bytes              */
     MIG_EXPORT_ABORT    = 11, /* rd                       -                  */
     MIG_IMPORT          = 12, /* rd buf size              -                  */
     MIG_IMPORT_MEMORY   = 13, /* rd buf size granules
                                  count                    failing IPA        */
-    MIG_IMPORT_COMMIT   = 14, /* rd                       failing IPA        */
+    MIG_IMPORT_COMMIT   = 14, /* rd                       IPA: failing, or
+                                                          reached; 0: done   */
     MIG_IMPORT_ABORT    = 15, /* rd buf size              bytes              */
     MIG_SET_POLICY      = 16, /* rd buf size              -                  */
     MIG_EXPORT_RESUME   = 17, /* rd buf size              -                  */
-    MIG_NUM_CALLS       = 18,
+    MIG_PREPARE         = 18, /* rd                       nonce (X1 to X4)   */
+    MIG_IMPORT_READY    = 19, /* rd buf size              bytes              */
+    MIG_IMPORT_RECEIPT  = 20, /* rd buf size              bytes              */
+    MIG_EXPORT_FINISH   = 21, /* rd buf size              1: call again      */
+    MIG_NUM_CALLS       = 22,
 };
 
 /*
@@ -63,7 +69,7 @@ enum {
  * session has the lower of the two minors.  Inside a major no layout
  * changes, and what is new is a feature bit, which both sides have to know.
  */
-#define MIG_VERSION_MAJOR 1
+#define MIG_VERSION_MAJOR 2
 #define MIG_VERSION_MINOR 0
 #define MIG_VERSION       (MIG_VERSION_MAJOR << 8 | MIG_VERSION_MINOR)
 
@@ -74,6 +80,12 @@ enum {
 #define MIG_MAX_PAGES   512     /* in one memory bundle */
 #define MIG_MAX_STREAMS 16
 #define MIG_MAX_TOKEN   2048    /* bytes of platform token in a hello */
+#define MIG_MAX_CERTIFICATES 4096       /* bytes of certificates behind it */
+#define MIG_MAX_RUNS    (1u << 20)      /* in all parts of a map */
+#define MIG_COMMIT_ENTRIES 4096 /* that one call of COMMIT or FINISH visits */
+
+/* Seconds from PREPARE to ACCEPT, and from OFFER to the session header */
+#define MIG_LIFETIME    600
 
 /*
  * Why a call ended in RMI_ERROR_REALM.  Causes from MIG_CAUSE_FINAL on end
@@ -83,9 +95,9 @@ typedef enum MigCause {
     MIG_CAUSE_STATE = 0,        /* not in a state that has this call */
     MIG_CAUSE_NOT_MIGRATABLE = 2, /* the Realm was created without the flag */
     MIG_CAUSE_OFFER_FORMAT,     /* not an offer of this version */
-    MIG_CAUSE_OFFER_USED,       /* this Realm accepted it before */
+    MIG_CAUSE_OFFER_NONCE,      /* not for the nonce that was prepared */
     MIG_CAUSE_OFFER_OUTSTANDING, /* an offer is accepted already */
-    MIG_CAUSE_OFFER_LIMIT,      /* this Realm accepted too many */
+    MIG_CAUSE_OFFER_EXPIRED,    /* the nonce was prepared too long ago */
     MIG_CAUSE_SAME_EPOCH,       /* collecting needs an epoch token first */
     MIG_CAUSE_COUNTER,          /* a counter would wrap */
     MIG_CAUSE_RECS_RUNNING,     /* a REC is running */
@@ -106,6 +118,10 @@ typedef enum MigCause {
     MIG_CAUSE_ABORT_OTHER,      /* an abort token for another offer */
     MIG_CAUSE_ABORT_SECRET,     /* the destination did not make this one */
     MIG_CAUSE_OWED,             /* an earlier record has to be taken first */
+    MIG_CAUSE_REPLY_FORMAT,     /* not a ready record; not a receipt */
+    MIG_CAUSE_REPLY_SEAL,       /* ...of the destination that was accepted */
+    MIG_CAUSE_REPLY_OTHER,      /* ...about this moment of the session */
+    MIG_CAUSE_MAP_RUNS,         /* the map has more than MIG_MAX_RUNS */
 
     MIG_CAUSE_FINAL = 64,
     /* The record itself */
@@ -134,6 +150,9 @@ typedef enum MigCause {
     MIG_CAUSE_PAGE_REPEATED,    /* a page twice in a bundle or an epoch */
     MIG_CAUSE_RECLAIMED,        /* the host took from the Realm what the session
                                    relied on; at the source EXPORT_ABORT goes */
+    /* The exchange, again */
+    MIG_CAUSE_EXPIRED,          /* the offer is too old */
+    MIG_CAUSE_PEER_SOFTWARE,    /* the peer has software that no rule allows */
     /* How the Realm at the destination differs */
     MIG_CAUSE_DIFFERENT_IPA_WIDTH = 96,
     MIG_CAUSE_DIFFERENT_START_LEVEL,
@@ -158,6 +177,8 @@ typedef enum MigType {
     MIG_TYPE_EPOCH = 32,
     MIG_TYPE_START = 33,
     MIG_TYPE_ABORT = 34,        /* not sealed; proves itself */
+    MIG_TYPE_READY = 35,        /* this and the next: under the back key */
+    MIG_TYPE_RECEIPT = 36,
     MIG_TYPE_OFFER = 64,        /* not sealed */
     MIG_TYPE_SESSION = 65,      /* not sealed; bound through the keys */
 } MigType;
@@ -165,26 +186,30 @@ typedef enum MigType {
 #define MIG_MAGIC 0x4d4c4552    /* "RELM" */
 
 /*
- * What an offer and a session header begin with; @token_size bytes of
- * platform token end them.
+ * What an offer and a session header begin with; @token_size bytes of platform
+ * token follow it, and @certs_size bytes of certificates end them.
  */
 typedef struct MigHello {
     uint32_t magic;             /* 0x00 */
     uint16_t version;           /* 0x04: offered; session: the session's */
     uint8_t type;               /* 0x06 */
     uint8_t reserved0;          /* 0x07 */
-    uint32_t size;              /* 0x08: of all of it, with the token */
+    uint32_t size;              /* 0x08: of all of it */
     uint32_t token_size;        /* 0x0c: at most MIG_MAX_TOKEN */
     uint64_t features;          /* 0x10: offered; session: the session's */
-    uint64_t reserved1;         /* 0x18 */
+    uint32_t certs_size;        /* 0x18: at most MIG_MAX_CERTIFICATES */
+    uint32_t reserved1;         /* 0x1c */
     uint8_t public_key[32];     /* 0x20: X25519, for this session only */
     uint8_t nonce[32];          /* 0x40 */
-    uint8_t peer_nonce[32];     /* 0x60: session: the offer's; offer: 0 */
+    uint8_t peer_nonce[32];     /* 0x60: session: the offer's; offer: of
+                                   MIG_PREPARE */
     uint8_t abort_lock[32];     /* 0x80: offer: SHA-256 of the abort secret;
                                    session: 0 */
-} MigHello;                     /* 0xa0, then the token */
+    uint8_t platform_key[96];   /* 0xa0: P-384, X | Y: signs the token */
+} MigHello;                     /* 0x100, then token and certificates */
 
-#define MIG_MAX_HELLO (sizeof(MigHello) + MIG_MAX_TOKEN)
+#define MIG_MAX_HELLO \
+    (sizeof(MigHello) + MIG_MAX_TOKEN + MIG_MAX_CERTIFICATES)
 
 /*
  * Abort token: the destination gave up for good.  Nobody else knows the
@@ -203,25 +228,54 @@ typedef struct MigAbort {
 
 /*
  * What a Realm asks of the RMM that it migrates to or comes from.  Part of
- * its RIM (measurement.h).  All zero: no policy was set.
+ * its RIM (measurement.h).  The default: MIG_POLICY_VERSION, and else zero.
  */
 #define MIG_MAX_ANCHORS 8
+#define MIG_MAX_RULES   8
+
+/* Whose platform tokens count */
+typedef struct MigAnchor {
+    uint8_t kind;               /* 0x00: MIG_ANCHOR_* */
+    uint8_t reserved[7];        /* 0x01 */
+    uint8_t key[96];            /* 0x08: P-384, X | Y */
+} MigAnchor;                    /* 0x68 */
+
+#define MIG_ANCHOR_KEY       1  /* signs the tokens */
+#define MIG_ANCHOR_AUTHORITY 2  /* signs certificates of keys that do */
+
+/* Which software the peer may consist of */
+typedef struct MigRule {
+    uint8_t kind;               /* 0x00: MIG_RULE_* */
+    uint8_t value_size;         /* 0x01: 32, 48 or 64 */
+    uint8_t reserved[6];        /* 0x02 */
+    char type[24];              /* 0x08: of the component; zeros: any other */
+    uint8_t value[64];          /* 0x20: signer's id, or measurement */
+    uint32_t version[4];        /* 0x60: SIGNER: the lowest; else 0 */
+} MigRule;                      /* 0x70 */
+
+#define MIG_RULE_SIGNER      1
+#define MIG_RULE_MEASUREMENT 2
 
 typedef struct MigPolicy {
     uint32_t version;           /* 0x000: MIG_POLICY_VERSION */
     uint32_t flags;             /* 0x004: MIG_POLICY_* */
     uint32_t num_anchors;       /* 0x008: 0: only this RMM's platform key */
-    uint32_t reserved;          /* 0x00c */
+    uint32_t num_rules;         /* 0x00c */
     uint8_t implementation_id[32];      /* 0x010: 0 without the flag */
-    uint8_t anchors[MIG_MAX_ANCHORS][96]; /* 0x030: P-384, X | Y; rest 0 */
-} MigPolicy;                    /* 0x330 */
+    uint64_t required;          /* 0x030: MIG_FEATURE_* of each session */
+    uint64_t reserved;          /* 0x038 */
+    MigAnchor anchors[MIG_MAX_ANCHORS]; /* 0x040: rest 0 */
+    MigRule rules[MIG_MAX_RULES];       /* 0x380: rest 0 */
+} MigPolicy;                    /* 0x700 */
 
-#define MIG_POLICY_VERSION        1
+#define MIG_POLICY_VERSION        2
 #define MIG_POLICY_COMPACT        (1u << 0) /* lengths may tell of contents */
 #define MIG_POLICY_SECURED        (1u << 1) /* life cycle 0x3000 to 0x30ff */
 #define MIG_POLICY_IMPLEMENTATION (1u << 2) /* implementation_id and no other */
+#define MIG_POLICY_ANY_LIFE_CYCLE (1u << 3) /* any, whatever this RMM's is */
 #define MIG_POLICY_FLAGS \
-    (MIG_POLICY_COMPACT | MIG_POLICY_SECURED | MIG_POLICY_IMPLEMENTATION)
+    (MIG_POLICY_COMPACT | MIG_POLICY_SECURED | MIG_POLICY_IMPLEMENTATION | \
+     MIG_POLICY_ANY_LIFE_CYCLE)
 
 /*
  * Bundle: header, entries (memory only), body, then MIG_SEAL_SIZE bytes of
@@ -241,7 +295,8 @@ typedef struct MigHeader {
     uint32_t epoch;             /* 0x20: from 1 on */
     uint32_t count;             /* 0x24: memory: entries; else 0 */
     uint64_t total;             /* 0x28: tokens: bundles on all streams, this
-                                   one too; else 0 */
+                                   one too; ready, receipt: those received;
+                                   else 0 */
 } MigHeader;                    /* 0x30 */
 
 #define MIG_SEAL_SIZE 16
@@ -273,8 +328,14 @@ typedef struct MigImmutable {
     uint32_t reserved0[11];     /* 0x14 */
     uint8_t rpv[64];            /* 0x40 */
     uint8_t rim_base[64];       /* 0x80: the RIM before the policy */
-    MigPolicy policy;           /* 0xc0 */
-} MigImmutable;                 /* 0x3f0 */
+    uint8_t instance_id[32];    /* 0xc0 */
+    uint64_t migrations;        /* 0xe0: before this one */
+    uint16_t weakest_lifecycle; /* 0xe8 */
+    uint8_t reserved2[6];       /* 0xea */
+    uint8_t weakest_implementation[32]; /* 0xf0 */
+    uint8_t reserved3[48];      /* 0x110 */
+    MigPolicy policy;           /* 0x140 */
+} MigImmutable;                 /* 0x840 */
 
 /* Session header without token, and first bundle */
 #define MIG_BEGIN_FIXED \
@@ -332,18 +393,22 @@ typedef struct MigRec {
     uint8_t reserved0[7];       /* 0x139 */
 } MigRec;                       /* 0x140, then the context */
 
-_Static_assert(sizeof(MigHello) == 0xa0 &&
+_Static_assert(sizeof(MigHello) == 0x100 &&
                offsetof(MigHello, features) == 0x10 &&
-               offsetof(MigHello, abort_lock) == 0x80, "layout of MigHello");
+               offsetof(MigHello, platform_key) == 0xa0, "layout of MigHello");
 _Static_assert(sizeof(MigAbort) == 0x50 &&
                offsetof(MigAbort, secret) == 0x30, "layout of MigAbort");
-_Static_assert(sizeof(MigPolicy) == 0x330 &&
-               offsetof(MigPolicy, anchors) == 0x30, "layout of MigPolicy");
+_Static_assert(sizeof(MigAnchor) == 0x68 && sizeof(MigRule) == 0x70 &&
+               offsetof(MigRule, version) == 0x60, "layout of MigRule");
+_Static_assert(sizeof(MigPolicy) == 0x700 &&
+               offsetof(MigPolicy, anchors) == 0x40 &&
+               offsetof(MigPolicy, rules) == 0x380, "layout of MigPolicy");
 _Static_assert(sizeof(MigHeader) == 0x30 &&
                offsetof(MigHeader, total) == 0x28, "layout of MigHeader");
-_Static_assert(sizeof(MigImmutable) == 0x3f0 &&
+_Static_assert(sizeof(MigImmutable) == 0x840 &&
                offsetof(MigImmutable, rim_base) == 0x80 &&
-               offsetof(MigImmutable, policy) == 0xc0,
+               offsetof(MigImmutable, weakest_implementation) == 0xf0 &&
+               offsetof(MigImmutable, policy) == 0x140,
                "layout of MigImmutable");
 _Static_assert(sizeof(MigMutable) == 0x140 &&
                offsetof(MigMutable, rem) == 0x40, "layout of MigMutable");
