@@ -20,7 +20,7 @@ bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE])
         s->aead = crypto_aead_new(key);
     }
     if (s->aead && !s->scratch) {
-        s->scratch = g_malloc(MIG_MAX_BUNDLE);
+        s->scratch = g_malloc(s->room);
     }
     return s->aead != NULL;
 }
@@ -31,7 +31,7 @@ void stream_close(MigStream *s)
     g_clear_pointer(&s->aead, crypto_aead_free);
     if (s->scratch) {
         /* Pages of the Realm were here in plain */
-        secret_wipe(s->scratch, MIG_MAX_BUNDLE);
+        secret_wipe(s->scratch, s->room);
         g_clear_pointer(&s->scratch, g_free);
     }
 }
@@ -56,7 +56,7 @@ uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len)
 
     g_assert(bundle_possible(s));
     g_assert((size_t)(body - s->scratch) >= aad);
-    g_assert(body - s->scratch + len + MIG_SEAL_SIZE <= MIG_MAX_BUNDLE);
+    g_assert(body - s->scratch + len + MIG_SEAL_SIZE <= s->room);
 
     h->magic = MIG_MAGIC;
     h->version = s->version;
@@ -91,13 +91,13 @@ static bool header_plausible(const MigStream *s, const MigHeader *h,
            size >= bundle_size(h->count, 0);
 }
 
-bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
+bool bundle_unseal(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
 {
     uint8_t iv[CRYPTO_IV_SIZE];
     size_t aad;
 
     *cause = MIG_CAUSE_FORMAT;
-    if (size < bundle_size(0, 0) || size > MIG_MAX_BUNDLE) {
+    if (size < bundle_size(0, 0) || size > s->room) {
         return false;
     }
     memcpy(h, s->scratch, sizeof(*h));
@@ -110,6 +110,14 @@ bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
     if (!crypto_open(s->aead, iv, s->scratch, aad, s->scratch + aad,
                      bundle_body_size(h))) {
         *cause = MIG_CAUSE_AUTHENTICATION;
+        return false;
+    }
+    return true;
+}
+
+bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
+{
+    if (!bundle_unseal(s, size, h, cause)) {
         return false;
     }
     /* The IV counter may skip what the sender used up in vain. */

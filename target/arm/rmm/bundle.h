@@ -57,11 +57,15 @@ typedef struct MigStream {
                                    IV counter of the last one accepted */
     uint64_t iv_opened;         /* the IV counter of the last one opened */
     CryptoAead *aead;
-    uint8_t *scratch;           /* MIG_MAX_BUNDLE bytes, once in use */
+    size_t room;                /* bytes of scratch: the largest bundle */
+    uint8_t *scratch;           /* once in use */
     MigOwed owed;
 } MigStream;
 
-/* Make the stream ready for use with @key, unless it is; false: no cipher */
+/*
+ * Make the stream, whose room is set, ready for use with @key, unless it is;
+ * false: no cipher.
+ */
 bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE]);
 
 /* Forget cipher, contents and what is owed; the counters stay, for totals */
@@ -95,9 +99,13 @@ bool bundle_possible(const MigStream *s);
 uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len);
 
 /*
- * Verify and decrypt the @size bytes at the beginning of scratch.  On
- * success @h is the header; on failure @cause says why.
+ * Verify and decrypt the @size bytes at the beginning of scratch, whichever
+ * bundle of the stream they are.  On success @h is the header; on failure
+ * @cause says why.
  */
+bool bundle_unseal(MigStream *s, size_t size, MigHeader *h, MigCause *cause);
+
+/* Likewise, and it has to be the next bundle of the stream. */
 bool bundle_open(MigStream *s, size_t size, MigHeader *h, MigCause *cause);
 
 /* The size of the body of an opened bundle */

@@ -100,7 +100,7 @@ static void apply_run(MigCall *c, const MigRun *run)
     g_assert(top == run->top);
 }
 
-static uint64_t check_map(MigCall *c)
+uint64_t mig_check_map(MigCall *c)
 {
     const MigRun *runs = (const MigRun *)c->s->runs->data;
     uint64_t result = RMI_SUCCESS;
@@ -127,16 +127,35 @@ uint64_t mig_import_commit(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    result = check_map(c);
+    result = mig_check_map(c);
+    if (result == RMI_SUCCESS &&
+        !reply_make(c->s, MIG_TYPE_RECEIPT, c->s->receipt)) {
+        result = mig_refuse(MIG_CAUSE_CIPHER);
+    }
     if (result == RMI_SUCCESS) {
         for (guint i = 0; i < c->s->runs->len; i++) {
             apply_run(c, &runs[i]);
         }
         realm_set_state(c->realm, REALM_ACTIVE);
         session_set_phase(c->s, MIG_IDLE);
+        c->s->has_receipt = true;
+        session_wipe_back(c->s);
         session_wipe_abort(c->s);
         session_reset(c->s);
     }
     mig_unlock_realm(c);
     return result;
+}
+
+uint64_t mig_import_receipt(MigCall *c)
+{
+    c->again = true;
+    if (!c->s->has_receipt) {
+        return mig_refuse(MIG_CAUSE_STATE);
+    }
+    if (!mig_has_room(c, sizeof(c->s->receipt))) {
+        return RMI_ERROR_INPUT;
+    }
+    mig_give(c, c->s->receipt, sizeof(c->s->receipt));
+    return RMI_SUCCESS;
 }

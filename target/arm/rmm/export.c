@@ -42,18 +42,8 @@
 
 /* ---- the offer ---- */
 
-static bool offer_used(const MigSession *s, const uint8_t nonce[32])
-{
-    for (size_t at = 0; at < s->used_offers->len; at += 32) {
-        if (memcmp(s->used_offers->data + at, nonce, 32) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* May this Realm accept an offer at all? */
-static uint64_t accept_possible(MigCall *c)
+/* May this Realm migrate, now? */
+static uint64_t export_possible(MigCall *c)
 {
     uint64_t result = mig_lock_realm(c, REALM_ACTIVE);
 
@@ -62,6 +52,21 @@ static uint64_t accept_possible(MigCall *c)
             result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
         }
         mig_unlock_realm(c);
+    }
+    return result;
+}
+
+uint64_t mig_prepare(MigCall *c)
+{
+    MigPrepared *prepared = &c->s->prepared;
+    uint64_t result = export_possible(c);
+
+    if (result == RMI_SUCCESS) {
+        c->rmm->ops.random(c->rmm->opaque, prepared->nonce,
+                           sizeof(prepared->nonce));
+        prepared->at = c->rmm->ops.seconds(c->rmm->opaque);
+        prepared->valid = true;
+        memcpy(&c->out[1], prepared->nonce, sizeof(prepared->nonce));
     }
     return result;
 }
@@ -78,25 +83,25 @@ static MigCause make_answer(MigCall *c, const MigHello *hello,
         return MIG_CAUSE_OWN_HELLO;
     }
     answer->version = MIN(answer->version, hello->version);
-    answer->features = hello->features & c->rmm->mig_features &
-                       policy_features(&c->realm->policy);
+    answer->features = hello->features & mig_features_of(c);
     memcpy(answer->peer_nonce, hello->nonce, sizeof(answer->peer_nonce));
     return session_sign(c->rmm, record, offer);
 }
 
-/* Make our half of the exchange and the key; the session begins with them */
-static MigCause accept_offer(MigCall *c, const MigHello *hello)
+/* Make our half of the exchange and the keys; the session begins with them */
+static MigCause accept_offer(MigCall *c, const MigHelloRecord *record)
 {
-    MigOffer offer = session_offer(hello);
-    uint8_t secret[CRYPTO_KEY_SIZE], key[CRYPTO_KEY_SIZE];
+    MigOffer offer = session_offer(record);
+    uint8_t secret[CRYPTO_KEY_SIZE];
     MigHelloRecord answer;
-    MigCause cause = make_answer(c, hello, &offer, &answer, secret);
+    MigKeys keys;
+    MigCause cause = make_answer(c, &record->hello, &offer, &answer, secret);
 
-    if (!cause && !session_derive(key, secret, hello->public_key, &offer,
-                                  &answer.hello)) {
+    if (!cause && !session_derive(&keys, secret, record->hello.public_key,
+                                  &offer, &answer)) {
         cause = MIG_CAUSE_KEY;
     }
-    if (!cause && !session_open(c->s, key, &answer.hello)) {
+    if (!cause && !session_open(c->s, &keys, &answer.hello)) {
         cause = MIG_CAUSE_CIPHER;
     }
     if (!cause) {
@@ -105,7 +110,7 @@ static MigCause accept_offer(MigCall *c, const MigHello *hello)
         c->s->hello = answer;
     }
     secret_wipe(secret, sizeof(secret));
-    secret_wipe(key, sizeof(key));
+    secret_wipe(&keys, sizeof(keys));
     return cause;
 }
 
@@ -113,19 +118,26 @@ static MigCause accept_offer(MigCall *c, const MigHello *hello)
 static MigCause check_offer(MigCall *c, const MigHelloRecord *offer,
                             size_t size)
 {
-    MigCause cause = session_hello_check(&offer->hello, size, MIG_TYPE_OFFER);
+    const MigPrepared *prepared = &c->s->prepared;
+    const MigHello *hello = &offer->hello;
+    MigCause cause = session_hello_check(hello, size, MIG_TYPE_OFFER);
+    TokenPlatform claims;
 
     if (cause) {
         return cause == MIG_CAUSE_FORMAT ? MIG_CAUSE_OFFER_FORMAT : cause;
     }
-    if (offer_used(c->s, offer->hello.nonce)) {
-        return MIG_CAUSE_OFFER_USED;
+    if (!prepared->valid ||
+        !crypto_equal(hello->peer_nonce, prepared->nonce,
+                      sizeof(prepared->nonce))) {
+        return MIG_CAUSE_OFFER_NONCE;
     }
-    if (c->s->used_offers->len >=
-        MIG_MAX_OFFERS * sizeof(offer->hello.nonce)) {
-        return MIG_CAUSE_OFFER_LIMIT;
+    if (mig_expired(c, prepared->at)) {
+        return MIG_CAUSE_OFFER_EXPIRED;
     }
-    return session_check_peer(c->realm, offer, NULL);
+    if (c->realm->policy.required & ~(hello->features & mig_features_of(c))) {
+        return MIG_CAUSE_FEATURES;
+    }
+    return session_check_peer(c->realm, offer, NULL, &claims);
 }
 
 uint64_t mig_accept(MigCall *c)
@@ -138,7 +150,7 @@ uint64_t mig_accept(MigCall *c)
     if (c->s->phase == MIG_ACCEPTED) {
         return mig_refuse(MIG_CAUSE_OFFER_OUTSTANDING);
     }
-    result = accept_possible(c);
+    result = export_possible(c);
     if (result != RMI_SUCCESS || c->s->phase != MIG_IDLE) {
         return result ? result : mig_refuse(MIG_CAUSE_STATE);
     }
@@ -150,13 +162,13 @@ uint64_t mig_accept(MigCall *c)
     }
     cause = check_offer(c, &offer, size);
     if (!cause) {
-        cause = accept_offer(c, &offer.hello);
+        cause = accept_offer(c, &offer);
     }
     if (cause) {
         return mig_refuse(cause);
     }
-    g_byte_array_append(c->s->used_offers, offer.hello.nonce,
-                        sizeof(offer.hello.nonce));
+    c->s->prepared.valid = false;
+    c->s->has_receipt = false;
     session_set_phase(c->s, MIG_ACCEPTED);
     return RMI_SUCCESS;
 }
@@ -630,6 +642,19 @@ static uint64_t start_possible(MigCall *c)
     return RMI_SUCCESS;
 }
 
+/* Is the destination there, with all that was sent? */
+static uint64_t check_reply(MigCall *c, MigType type, uint64_t pa)
+{
+    uint8_t record[MIG_EMPTY_BUNDLE];
+    MigCause cause;
+
+    if (!rmm_read_ns(c->rmm, record, pa, sizeof(record))) {
+        return RMI_ERROR_INPUT;
+    }
+    cause = reply_check(c->s, type, record);
+    return cause ? mig_refuse(cause) : RMI_SUCCESS;
+}
+
 /*
  * In SEALED it gives the token that it made, which the session keeps: the host
  * may have lost it, and may not get another one.
@@ -652,6 +677,9 @@ uint64_t mig_export_start(MigCall *c)
         return result;
     }
     result = start_possible(c);
+    if (result == RMI_SUCCESS) {
+        result = check_reply(c, MIG_TYPE_READY, c->in[4]);
+    }
     if (result == RMI_SUCCESS) {
         result = seal_token(c, MIG_TYPE_START);
     }
@@ -684,6 +712,7 @@ uint64_t mig_export_abort(MigCall *c)
     rmm_mutex_unlock(&realm->lock);
     session_set_phase(c->s, MIG_IDLE);
     session_wipe(c->s);
+    session_wipe_back(c->s);
     return RMI_SUCCESS;
 }
 
@@ -727,7 +756,28 @@ uint64_t mig_export_resume(MigCall *c)
     if (result == RMI_SUCCESS) {
         realm_set_state(c->realm, REALM_ACTIVE);
         session_set_phase(c->s, MIG_IDLE);
+        session_wipe_back(c->s);
         mig_unlock_realm(c);
+    }
+    return result;
+}
+
+/* ---- the Realm is gone ---- */
+
+uint64_t mig_export_finish(MigCall *c)
+{
+    uint64_t result;
+
+    if (c->s->phase == MIG_GONE) {
+        return RMI_SUCCESS;
+    }
+    if (c->in[3] != MIG_EMPTY_BUNDLE) {
+        return mig_refuse(MIG_CAUSE_REPLY_FORMAT);
+    }
+    result = check_reply(c, MIG_TYPE_RECEIPT, c->in[2]);
+    if (result == RMI_SUCCESS) {
+        session_set_phase(c->s, MIG_GONE);
+        session_wipe_back(c->s);
     }
     return result;
 }

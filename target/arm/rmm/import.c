@@ -33,8 +33,8 @@ static uint64_t make_offer(MigCall *c, MigHelloRecord *offer)
     MigCause cause;
 
     session_hello(c->rmm, MIG_TYPE_OFFER, hello, s->secret);
-    hello->features = c->rmm->mig_features &
-                      policy_features(&c->realm->policy);
+    hello->features = mig_features_of(c);
+    memcpy(hello->peer_nonce, &c->in[4], sizeof(hello->peer_nonce));
     c->rmm->ops.random(c->rmm->opaque, s->abort_secret,
                        sizeof(s->abort_secret));
     crypto_hash(hello->abort_lock, s->abort_secret, sizeof(s->abort_secret));
@@ -68,7 +68,8 @@ uint64_t mig_offer(MigCall *c)
         session_reset(s);
         s->version = offer.hello.version;
         s->features = offer.hello.features;
-        s->offer = session_offer(&offer.hello);
+        s->offer = session_offer(&offer);
+        s->offered_at = c->rmm->ops.seconds(c->rmm->opaque);
         s->hello = offer;
         session_set_phase(s, MIG_OFFERED);
         realm_set_state(c->realm, REALM_IMPORT);
@@ -125,6 +126,7 @@ static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
     const MigHello *hello = &answer->hello;
     const MigSession *s = c->s;
     MigCause cause = session_hello_check(hello, size, MIG_TYPE_SESSION);
+    TokenPlatform claims;
 
     if (cause) {
         return cause;
@@ -133,13 +135,20 @@ static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
                       sizeof(s->offer.nonce))) {
         return MIG_CAUSE_OTHER_OFFER;
     }
+    if (mig_expired(c, s->offered_at)) {
+        return MIG_CAUSE_EXPIRED;
+    }
+    if (session_is_own(&s->hello.hello, hello)) {
+        return MIG_CAUSE_OWN_HELLO;
+    }
     if (hello->version > s->version) {
         return MIG_CAUSE_VERSION;
     }
-    if (hello->features & ~s->features) {
+    if (hello->features & ~s->features ||
+        c->realm->policy.required & ~hello->features) {
         return MIG_CAUSE_FEATURES;
     }
-    return session_check_peer(c->realm, answer, &s->offer);
+    return session_check_peer(c->realm, answer, &s->offer, &claims);
 }
 
 /* The bundle behind the session header, which is accepted, takes effect */
@@ -183,8 +192,8 @@ static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size)
 static uint64_t import_begin(MigCall *c)
 {
     const size_t bundle = bundle_size(0, sizeof(MigImmutable));
-    uint8_t blob[MIG_BEGIN_FIXED + MIG_MAX_TOKEN];
-    uint8_t key[CRYPTO_KEY_SIZE];
+    uint8_t blob[MIG_MAX_BEGIN];
+    MigKeys keys;
     size_t size = c->in[3];
     MigSession *s = c->s;
     MigHelloRecord answer;
@@ -203,10 +212,10 @@ static uint64_t import_begin(MigCall *c)
         return mig_refuse(cause);
     }
     /* The offer serves this one session header, whatever comes of it */
-    ok = session_derive(key, s->secret, answer.hello.public_key, &s->offer,
-                        &answer.hello) &&
-         session_open(s, key, &answer.hello);
-    secret_wipe(key, sizeof(key));
+    ok = session_derive(&keys, s->secret, answer.hello.public_key, &s->offer,
+                        &answer) &&
+         session_open(s, &keys, &answer.hello);
+    secret_wipe(&keys, sizeof(keys));
     secret_wipe(s->secret, sizeof(s->secret));
     return ok ? begin_import(c, blob + size - bundle, bundle)
               : mig_refuse(MIG_CAUSE_KEY);
@@ -236,6 +245,38 @@ static uint64_t import_epoch(MigCall *c, const MigHeader *h)
     forget_arrived(c);
     c->s->epoch++;
     return RMI_SUCCESS;
+}
+
+/*
+ * All but the start token has come: the source may make it.  Nothing but the
+ * counter of the way back changes, so the host may ask again.
+ */
+uint64_t mig_import_ready(MigCall *c)
+{
+    MigSession *s = c->s;
+    uint64_t result;
+
+    c->again = true;
+    if (!mig_has_room(c, sizeof(c->ready))) {
+        return RMI_ERROR_INPUT;
+    }
+    if (s->next_base != realm_protected_top(c->realm)) {
+        return mig_refuse(MIG_CAUSE_REALM_MISSING);
+    }
+    result = mig_lock_realm(c, REALM_IMPORT);
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    result = s->num_recs != c->realm->num_recs
+             ? mig_refuse(MIG_CAUSE_REC_MISSING) : mig_check_map(c);
+    if (result == RMI_SUCCESS && !reply_make(s, MIG_TYPE_READY, c->ready)) {
+        result = mig_refuse(MIG_CAUSE_CIPHER);
+    }
+    mig_unlock_realm(c);
+    if (result == RMI_SUCCESS) {
+        mig_give(c, c->ready, sizeof(c->ready));
+    }
+    return result;
 }
 
 static uint64_t import_start(MigCall *c, const MigHeader *h)

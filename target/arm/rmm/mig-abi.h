@@ -58,7 +58,7 @@ enum {
     MIG_SET_POLICY      = 16, /* rd buf size              -                  */
     MIG_EXPORT_RESUME   = 17, /* rd buf size              -                  */
     MIG_PREPARE         = 18, /* rd                       nonce (X1 to X4)   */
-    MIG_IMPORT_READY    = 19, /* rd buf size              bytes              */
+    MIG_IMPORT_READY    = 19, /* rd buf size              bytes, failing IPA */
     MIG_IMPORT_RECEIPT  = 20, /* rd buf size              bytes              */
     MIG_EXPORT_FINISH   = 21, /* rd buf size              1: call again      */
     MIG_NUM_CALLS       = 22,
@@ -301,6 +301,9 @@ typedef struct MigHeader {
 
 #define MIG_SEAL_SIZE 16
 
+/* Bytes of a bundle without entries and body: a token, ready, a receipt */
+#define MIG_EMPTY_BUNDLE (sizeof(MigHeader) + MIG_SEAL_SIZE)
+
 /* Entry of a memory bundle: IPA in [51:12], the rest is reserved */
 #define MIG_ENTRY_IPA 0x000ffffffffff000ull
 
@@ -337,10 +340,12 @@ typedef struct MigImmutable {
     MigPolicy policy;           /* 0x140 */
 } MigImmutable;                 /* 0x840 */
 
-/* Session header without token, and first bundle */
+/* Session header, alone as small and as large as it can be, and first bundle */
 #define MIG_BEGIN_FIXED \
     (sizeof(MigHello) + sizeof(MigHeader) + sizeof(MigImmutable) + \
      MIG_SEAL_SIZE)
+#define MIG_MAX_BEGIN \
+    (MIG_BEGIN_FIXED + MIG_MAX_TOKEN + MIG_MAX_CERTIFICATES)
 
 /*
  * Mutable Realm state: a part of the map of [base, top), in ascending order

@@ -49,6 +49,11 @@ bool mig_has_room(const MigCall *c, size_t size)
     return size <= c->room && rmm_is_ns(c->rmm, c->buf, size);
 }
 
+bool mig_expired(const MigCall *c, uint64_t at)
+{
+    return c->rmm->ops.seconds(c->rmm->opaque) - at > MIG_LIFETIME;
+}
+
 void mig_give(MigCall *c, const uint8_t *record, size_t size)
 {
     c->record = record;

@@ -43,7 +43,7 @@ static uint64_t mig_features(MigCall *c);
 #define CALLS(ROW) \
     ROW(FEATURES,      0, 4, 0, mig_features,      NO_REALM,    ANY, \
         LOG_ALWAYS) \
-    ROW(OFFER,         3, 1, 2, mig_offer,         ALL_STREAMS, IN(IDLE), \
+    ROW(OFFER,         7, 1, 2, mig_offer,         ALL_STREAMS, IN(IDLE), \
         LOG_ALWAYS) \
     ROW(ACCEPT,        3, 0, 0, mig_accept,        ALL_STREAMS, ANY, \
         LOG_ALWAYS) \
@@ -61,7 +61,7 @@ static uint64_t mig_features(MigCall *c);
         LOG_ERRORS) \
     ROW(EXPORT_REC,    4, 1, 3, mig_export_rec,    ALL_STREAMS, IN(PAUSED), \
         LOG_ERRORS) \
-    ROW(EXPORT_START,  3, 1, 2, mig_export_start,  ALL_STREAMS, \
+    ROW(EXPORT_START,  4, 1, 2, mig_export_start,  ALL_STREAMS, \
         IN(PAUSED) | IN(SEALED), \
         LOG_ALWAYS) \
     ROW(EXPORT_ABORT,  1, 0, 0, mig_export_abort,  ALL_STREAMS, \
@@ -77,7 +77,15 @@ static uint64_t mig_features(MigCall *c);
     ROW(SET_POLICY,    3, 0, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), \
         LOG_ALWAYS) \
     ROW(EXPORT_RESUME, 3, 0, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), \
-        LOG_ALWAYS)
+        LOG_ALWAYS) \
+    ROW(PREPARE,       1, 4, 0, mig_prepare,       ALL_STREAMS, IN(IDLE), \
+        LOG_ALWAYS) \
+    ROW(IMPORT_READY,  3, 2, 2, mig_import_ready,  ALL_STREAMS, \
+        IN(IMPORTING), LOG_ALWAYS) \
+    ROW(IMPORT_RECEIPT, 3, 1, 2, mig_import_receipt, ALL_STREAMS, IN(IDLE), \
+        LOG_ALWAYS) \
+    ROW(EXPORT_FINISH, 3, 1, 0, mig_export_finish, ALL_STREAMS, \
+        IN(SEALED) | IN(GONE), LOG_ALWAYS)
 
 #define ROW(call, inputs, outputs, buffer, fn, locks, phases, log) \
     [MIG_##call] = { \
@@ -111,6 +119,7 @@ _Static_assert((0 CALLS(ROW)) == (1u << MIG_NUM_CALLS) - 1,
 static void import_fail(MigCall *c)
 {
     session_wipe(c->s);
+    session_wipe_back(c->s);
     session_set_phase(c->s, MIG_FAILED);
     rmm_mutex_lock(&c->realm->lock);
     if (c->realm->state == REALM_IMPORT) {

@@ -18,11 +18,12 @@
 #ifndef RMM_MIG_H
 #define RMM_MIG_H
 
+#include "policy.h"
 #include "realm.h"
 #include "rmm-internal.h"
 #include "session.h"
 
-#define MIG_INPUTS  6
+#define MIG_INPUTS  7
 #define MIG_OUTPUTS 4
 
 typedef struct MigCall {
@@ -41,6 +42,7 @@ typedef struct MigCall {
     size_t size;
     bool again;                 /* the handler itself gives it again */
     MigAbort token;             /* the dispatcher wipes it */
+    uint8_t ready[MIG_EMPTY_BUNDLE];
 } MigCall;
 
 static inline uint64_t mig_refuse(MigCause cause)
@@ -92,7 +94,32 @@ MigCause mig_check_place(const MigCall *c, const MigHeader *h,
 
 #define MIG_TYPE_BIT(type) (1ull << MIG_TYPE_##type)
 
+/*
+ * What the destination says, under the back key (reply.c).  reply_make seals a
+ * record of @type about this moment to @out; false if the cipher failed or a
+ * counter would wrap.  reply_check returns why @record is not one, or 0.
+ */
+bool reply_make(MigSession *s, MigType type, uint8_t out[MIG_EMPTY_BUNDLE]);
+MigCause reply_check(MigSession *s, MigType type,
+                     const uint8_t record[MIG_EMPTY_BUNDLE]);
+
+/* The features that this RMM has and that the Realm's policy allows */
+static inline uint64_t mig_features_of(const MigCall *c)
+{
+    return c->rmm->mig_features & policy_features(&c->realm->policy);
+}
+
+/* Is what @at was noted MIG_LIFETIME ago, or longer? */
+bool mig_expired(const MigCall *c, uint64_t at);
+
+/*
+ * Are all pages of the map here, and tables where its runs begin?  The Realm's
+ * lock is held; anything but RMI_SUCCESS is the result of the call.
+ */
+uint64_t mig_check_map(MigCall *c);
+
 /* Handlers: export.c, */
+uint64_t mig_prepare(MigCall *c);
 uint64_t mig_accept(MigCall *c);
 uint64_t mig_export_begin(MigCall *c);
 uint64_t mig_collect_dirty(MigCall *c);
@@ -104,13 +131,16 @@ uint64_t mig_export_rec(MigCall *c);
 uint64_t mig_export_start(MigCall *c);
 uint64_t mig_export_abort(MigCall *c);
 uint64_t mig_export_resume(MigCall *c);
+uint64_t mig_export_finish(MigCall *c);
 
 /* policy.c, import.c, import-memory.c and commit.c */
 uint64_t mig_set_policy(MigCall *c);
 uint64_t mig_offer(MigCall *c);
 uint64_t mig_import(MigCall *c);
 uint64_t mig_import_memory(MigCall *c);
+uint64_t mig_import_ready(MigCall *c);
 uint64_t mig_import_commit(MigCall *c);
+uint64_t mig_import_receipt(MigCall *c);
 uint64_t mig_import_abort(MigCall *c);
 
 #endif

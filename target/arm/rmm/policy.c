@@ -9,7 +9,7 @@
 #include "policy.h"
 #include "token.h"
 
-G_STATIC_ASSERT(sizeof(((MigPolicy *)0)->anchors[0]) == COSE_POINT_SIZE);
+G_STATIC_ASSERT(sizeof(((MigAnchor *)0)->key) == COSE_POINT_SIZE);
 G_STATIC_ASSERT(TOKEN_HASH_SIZE == CRYPTO_HASH_SIZE);
 
 static bool is_zero(const void *data, size_t size)
@@ -33,7 +33,7 @@ static bool anchors_valid(const MigPolicy *policy)
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!cose_point_valid(policy->anchors[i])) {
+        if (!cose_point_valid(policy->anchors[i].key)) {
             return false;
         }
     }
@@ -57,18 +57,19 @@ uint64_t policy_features(const MigPolicy *policy)
 
 /* ---- the peer ---- */
 
-static bool signed_by_own(const CoseSign1 *parts, const CoseKey *own)
+/* Is the peer's key one that the policy, or its absence, trusts? */
+static bool key_trusted(const MigPolicy *policy, const CoseKey *own,
+                        const PolicyPeer *peer)
 {
     uint8_t point[COSE_POINT_SIZE];
 
-    cose_key_point(own, point);
-    return cose_verify(parts, point);
-}
-
-static bool signed_by_anchor(const CoseSign1 *parts, const MigPolicy *policy)
-{
+    if (!policy->num_anchors) {
+        cose_key_point(own, point);
+        return memcmp(peer->key, point, sizeof(point)) == 0;
+    }
     for (uint32_t i = 0; i < policy->num_anchors; i++) {
-        if (cose_verify(parts, policy->anchors[i])) {
+        if (memcmp(peer->key, policy->anchors[i].key,
+                   COSE_POINT_SIZE) == 0) {
             return true;
         }
     }
@@ -95,29 +96,29 @@ static MigCause check_claims(const MigPolicy *policy,
 }
 
 MigCause policy_check_peer(const MigPolicy *policy, const CoseKey *own,
+                           uint16_t lifecycle,
                            const uint8_t challenge[CRYPTO_HASH_SIZE],
-                           const void *token, size_t size)
+                           const PolicyPeer *peer, TokenPlatform *claims)
 {
-    TokenPlatform claims;
     CoseSign1 parts;
 
     if (!policy->num_anchors && !own) {
         return MIG_CAUSE_PLATFORM_KEY;
     }
-    if (size > MIG_MAX_TOKEN || !cose_split(&parts, token, size)) {
+    if (peer->token_size > MIG_MAX_TOKEN ||
+        !cose_split(&parts, peer->token, peer->token_size)) {
         return MIG_CAUSE_PEER_TOKEN;
     }
-    if (!(policy->num_anchors ? signed_by_anchor(&parts, policy)
-                              : signed_by_own(&parts, own))) {
+    if (!key_trusted(policy, own, peer) || !cose_verify(&parts, peer->key)) {
         return MIG_CAUSE_PEER_SIGNATURE;
     }
-    if (!token_read_platform(&claims, parts.payload, parts.payload_size)) {
+    if (!token_read_platform(claims, parts.payload, parts.payload_size)) {
         return MIG_CAUSE_PEER_TOKEN;
     }
-    if (!crypto_equal(claims.challenge, challenge, CRYPTO_HASH_SIZE)) {
+    if (!crypto_equal(claims->challenge, challenge, CRYPTO_HASH_SIZE)) {
         return MIG_CAUSE_PEER_CHALLENGE;
     }
-    return check_claims(policy, &claims);
+    return check_claims(policy, claims);
 }
 
 /* ---- the call ---- */

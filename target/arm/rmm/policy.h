@@ -26,6 +26,7 @@
 #include "cose.h"
 #include "crypto.h"
 #include "mig-abi.h"
+#include "token.h"
 
 /* Can a host set this? */
 bool policy_valid(const MigPolicy *policy);
@@ -33,12 +34,23 @@ bool policy_valid(const MigPolicy *policy);
 /* The features that a Realm with @policy may use, of all that are known */
 uint64_t policy_features(const MigPolicy *policy);
 
+/* What a peer shows of itself; nothing of it is checked yet. */
+typedef struct PolicyPeer {
+    const uint8_t *key;         /* COSE_POINT_SIZE bytes */
+    const uint8_t *token;
+    size_t token_size;
+    const uint8_t *certs;
+    size_t certs_size;
+} PolicyPeer;
+
 /*
- * Why a peer with this platform token is refused, or 0.  @own is this RMM's
- * platform key, or NULL; @challenge binds the token to the exchange.
+ * Why @peer is refused, or 0, and then its @claims.  @own is this RMM's
+ * platform key, or NULL, and @lifecycle that of its platform; @challenge binds
+ * the token to the exchange.
  */
 MigCause policy_check_peer(const MigPolicy *policy, const CoseKey *own,
+                           uint16_t lifecycle,
                            const uint8_t challenge[CRYPTO_HASH_SIZE],
-                           const void *token, size_t size);
+                           const PolicyPeer *peer, TokenPlatform *claims);
 
 #endif

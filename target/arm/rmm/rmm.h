@@ -126,6 +126,19 @@ typedef struct RmmOps {
     size_t (*key)(void *opaque, RmmKey which, void *buf, size_t size);
 
     /*
+     * May be NULL.  Write the certificates of the platform key to @buf: X.509
+     * in DER, one behind the other, from the key's own up to a self-signed
+     * one.  Returns their size, at most @size, or 0 if there are none.
+     */
+    size_t (*certificates)(void *opaque, void *buf, size_t size);
+
+    /*
+     * Seconds since some moment, of a clock that goes on whatever hosts do
+     * and that none of them can set.
+     */
+    uint64_t (*seconds)(void *opaque);
+
+    /*
      * May be NULL.  True if the PE that calls has a physical interrupt
      * pending: a long call from a Realm then exits, and the Realm calls again.
      * The machine must not leave the interrupt pending for ever, since such a
@@ -159,6 +172,7 @@ typedef struct RmmPlatform {
                                after its list registers itself */
     bool mte;               /* extension: Realms may have MTE */
     bool migration;         /* extension: Realms may be migrated */
+    uint16_t lifecycle;     /* security life cycle in the platform token */
 } RmmPlatform;
 
 Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform);

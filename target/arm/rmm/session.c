@@ -13,18 +13,22 @@
 #include "session.h"
 
 /* What separates this use of HKDF from any other, and the directions */
-static const char label_forward[] = "realm-migration 1 source-destination";
+#define LABEL_SIZE 37
+static const char label_forward[LABEL_SIZE] =
+    "realm-migration 2 source-destination";
+static const char label_back[LABEL_SIZE] =
+    "realm-migration 2 destination-source";
 
 static void session_free(void *opaque)
 {
     MigSession *s = opaque;
 
     session_wipe(s);
+    session_wipe_back(s);
     session_wipe_abort(s);
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
         rmm_mutex_clear(&s->streams[i].lock);
     }
-    g_byte_array_unref(s->used_offers);
     g_array_unref(s->runs);
     g_free(s);
 }
@@ -38,8 +42,9 @@ MigSession *session_of(RmmRealm *realm)
         for (int i = 0; i < MIG_MAX_STREAMS; i++) {
             rmm_mutex_init(&s->streams[i].lock, LOCK_STREAM, i);
             s->streams[i].index = i;
+            s->streams[i].room = MIG_MAX_BUNDLE;
         }
-        s->used_offers = g_byte_array_new();
+        s->back.room = MIG_EMPTY_BUNDLE;
         s->runs = g_array_new(FALSE, FALSE, sizeof(MigRun));
         realm->session = s;
         realm->session_free = session_free;
@@ -73,6 +78,7 @@ static const struct {
     { MIG_PAUSED,    MIG_SEALED },
     { MIG_PAUSED,    MIG_IDLE },
     { MIG_SEALED,    MIG_IDLE },
+    { MIG_SEALED,    MIG_GONE },
     { MIG_IDLE,      MIG_OFFERED },
     { MIG_OFFERED,   MIG_IMPORTING },
     { MIG_OFFERED,   MIG_FAILED },
@@ -127,8 +133,6 @@ void session_hello(Rmm *rmm, MigType type, MigHello *hello,
 MigCause session_hello_check(const MigHello *hello, size_t size, MigType type)
 {
     static const uint8_t zero[32];
-    const uint8_t *unused = type == MIG_TYPE_OFFER ? hello->peer_nonce
-                                                   : hello->abort_lock;
 
     if (size < sizeof(*hello) || hello->magic != MIG_MAGIC ||
         hello->type != type) {
@@ -138,9 +142,12 @@ MigCause session_hello_check(const MigHello *hello, size_t size, MigType type)
         return MIG_CAUSE_VERSION;
     }
     return hello->size == size && hello->token_size <= MIG_MAX_TOKEN &&
-           size == sizeof(*hello) + hello->token_size &&
+           hello->certs_size <= MIG_MAX_CERTIFICATES &&
+           size == sizeof(*hello) + hello->token_size + hello->certs_size &&
            hello->reserved0 == 0 && hello->reserved1 == 0 &&
-           memcmp(unused, zero, sizeof(zero)) == 0 ? 0 : MIG_CAUSE_FORMAT;
+           (type == MIG_TYPE_OFFER ||
+            memcmp(hello->abort_lock, zero, sizeof(zero)) == 0)
+           ? 0 : MIG_CAUSE_FORMAT;
 }
 
 bool session_is_own(const MigHello *own, const MigHello *peer)
@@ -151,28 +158,41 @@ bool session_is_own(const MigHello *own, const MigHello *peer)
 }
 
 /* What is hashed of a hello */
-static MigHello without_token(const MigHello *hello)
+static MigHello without_sizes(const MigHello *hello)
 {
     MigHello plain = *hello;
 
     plain.size = 0;
     plain.token_size = 0;
+    plain.certs_size = 0;
     return plain;
 }
 
 void session_hello_hash(uint8_t hash[CRYPTO_HASH_SIZE], const MigHello *hello)
 {
-    MigHello plain = without_token(hello);
+    MigHello plain = without_sizes(hello);
 
     crypto_hash(hash, &plain, sizeof(plain));
 }
 
-MigOffer session_offer(const MigHello *hello)
+void session_payload_hash(uint8_t hash[CRYPTO_HASH_SIZE],
+                          const MigHelloRecord *record)
 {
+    CoseSign1 parts;
+    bool ok = cose_split(&parts, record->tail, record->hello.token_size);
+
+    g_assert(ok);
+    crypto_hash(hash, parts.payload, parts.payload_size);
+}
+
+MigOffer session_offer(const MigHelloRecord *record)
+{
+    const MigHello *hello = &record->hello;
     MigOffer offer;
 
     memcpy(offer.nonce, hello->nonce, sizeof(offer.nonce));
     session_hello_hash(offer.hash, hello);
+    session_payload_hash(offer.payload, record);
     memcpy(offer.abort_lock, hello->abort_lock, sizeof(offer.abort_lock));
     return offer;
 }
@@ -186,7 +206,7 @@ void session_challenge(uint8_t challenge[CRYPTO_HASH_SIZE],
     const char *label = is_offer ? for_offer : for_session;
     const size_t len = is_offer ? sizeof(for_offer) : sizeof(for_session);
     uint8_t data[sizeof(for_session) + sizeof(MigHello) + CRYPTO_HASH_SIZE];
-    MigHello plain = without_token(hello);
+    MigHello plain = without_sizes(hello);
     uint8_t *at = data;
 
     at = (uint8_t *)memcpy(at, label, len) + len;
@@ -201,76 +221,105 @@ void session_challenge(uint8_t challenge[CRYPTO_HASH_SIZE],
 MigCause session_sign(Rmm *rmm, MigHelloRecord *record,
                       const MigOffer *offer)
 {
+    CoseKey *key = attest_key(rmm, RMM_KEY_PLATFORM);
     uint8_t challenge[CRYPTO_HASH_SIZE];
     MigHello *hello = &record->hello;
     GBytes *token;
     gsize size;
 
+    if (!key) {
+        return MIG_CAUSE_PLATFORM_KEY;
+    }
+    cose_key_point(key, hello->platform_key);
+    cose_key_free(key);
     session_challenge(challenge, hello, offer);
     token = attest_platform(rmm, challenge);
     if (!token) {
         return MIG_CAUSE_PLATFORM_KEY;
     }
     size = g_bytes_get_size(token);
-    g_assert(size <= sizeof(record->token));
-    memset(record->token, 0, sizeof(record->token));
-    memcpy(record->token, g_bytes_get_data(token, NULL), size);
+    g_assert(size <= MIG_MAX_TOKEN);
+    memset(record->tail, 0, sizeof(record->tail));
+    memcpy(record->tail, g_bytes_get_data(token, NULL), size);
     g_bytes_unref(token);
     hello->token_size = size;
-    hello->size = sizeof(*hello) + size;
+    hello->certs_size = rmm->ops.certificates
+                        ? rmm->ops.certificates(rmm->opaque,
+                                                record->tail + size,
+                                                MIG_MAX_CERTIFICATES) : 0;
+    hello->size = sizeof(*hello) + size + hello->certs_size;
     return 0;
 }
 
 MigCause session_check_peer(const RmmRealm *realm,
                             const MigHelloRecord *record,
-                            const MigOffer *offer)
+                            const MigOffer *offer, TokenPlatform *claims)
 {
+    const MigHello *hello = &record->hello;
     CoseKey *own = attest_key(realm->rmm, RMM_KEY_PLATFORM);
+    const PolicyPeer peer = {
+        .key = hello->platform_key,
+        .token = record->tail,
+        .token_size = hello->token_size,
+        .certs = record->tail + hello->token_size,
+        .certs_size = hello->certs_size,
+    };
     uint8_t challenge[CRYPTO_HASH_SIZE];
     MigCause cause;
 
-    session_challenge(challenge, &record->hello, offer);
-    cause = policy_check_peer(&realm->policy, own, challenge, record->token,
-                              record->hello.token_size);
+    session_challenge(challenge, hello, offer);
+    cause = policy_check_peer(&realm->policy, own,
+                              realm->rmm->platform.lifecycle, challenge,
+                              &peer, claims);
     cose_key_free(own);
     return cause;
 }
 
-bool session_derive(uint8_t key[CRYPTO_KEY_SIZE],
-                    const uint8_t secret[CRYPTO_KEY_SIZE],
+bool session_derive(MigKeys *keys, const uint8_t secret[CRYPTO_KEY_SIZE],
                     const uint8_t peer[CRYPTO_POINT_SIZE],
-                    const MigOffer *offer, const MigHello *answer)
+                    const MigOffer *offer, const MigHelloRecord *answer)
 {
+    struct {
+        char label[LABEL_SIZE];
+        uint8_t hashes[2][CRYPTO_HASH_SIZE];
+        uint8_t payloads[2][CRYPTO_HASH_SIZE];
+    } info;
     uint8_t shared[CRYPTO_POINT_SIZE];
-    uint8_t salt[sizeof(offer->nonce) + sizeof(answer->nonce)];
-    uint8_t info[sizeof(label_forward) + 2 * CRYPTO_HASH_SIZE];
-    uint8_t *hashes = info + sizeof(label_forward);
+    uint8_t salt[2][sizeof(offer->nonce)];
     bool ok;
 
-    memcpy(salt, offer->nonce, sizeof(offer->nonce));
-    memcpy(salt + sizeof(offer->nonce), answer->nonce,
-           sizeof(answer->nonce));
-    memcpy(info, label_forward, sizeof(label_forward));
-    memcpy(hashes, offer->hash, CRYPTO_HASH_SIZE);
-    session_hello_hash(hashes + CRYPTO_HASH_SIZE, answer);
+    memcpy(salt[0], offer->nonce, sizeof(salt[0]));
+    memcpy(salt[1], answer->hello.nonce, sizeof(salt[1]));
+    memcpy(info.label, label_forward, LABEL_SIZE);
+    memcpy(info.hashes[0], offer->hash, CRYPTO_HASH_SIZE);
+    session_hello_hash(info.hashes[1], &answer->hello);
+    memcpy(info.payloads[0], offer->payload, CRYPTO_HASH_SIZE);
+    session_payload_hash(info.payloads[1], answer);
 
     ok = crypto_shared(shared, secret, peer) &&
-         crypto_derive(key, shared, sizeof(shared), salt, sizeof(salt),
-                       info, sizeof(info));
+         crypto_derive(keys->forward, shared, sizeof(shared), salt,
+                       sizeof(salt), &info, sizeof(info));
+    memcpy(info.label, label_back, LABEL_SIZE);
+    ok = ok && crypto_derive(keys->back, shared, sizeof(shared), salt,
+                             sizeof(salt), &info, sizeof(info));
     secret_wipe(shared, sizeof(shared));
     return ok;
 }
 
-bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
-                  const MigHello *answer)
+bool session_open(MigSession *s, const MigKeys *keys, const MigHello *answer)
 {
-    if (!stream_open(&s->streams[0], key)) {
+    if (!stream_open(&s->back, keys->back)) {
         return false;
     }
-    memcpy(s->key, key, sizeof(s->key));
+    if (!stream_open(&s->streams[0], keys->forward)) {
+        session_wipe_back(s);
+        return false;
+    }
+    memcpy(s->key, keys->forward, sizeof(s->key));
     s->streams[0].owed = (MigOwed) { 0 };       /* the offer was taken */
     s->version = answer->version;
     s->features = answer->features;
+    s->back.version = answer->version;
     for (int i = 0; i < MIG_MAX_STREAMS; i++) {
         s->streams[i].version = answer->version;
     }
@@ -285,6 +334,8 @@ void session_reset(MigSession *s)
         s->streams[i].iv = 0;
         s->streams[i].iv_opened = 0;
     }
+    s->back.counter = 0;
+    s->back.iv = 0;
     s->epoch = 1;
     s->epoch_used = 0;
     s->next_base = 0;
@@ -300,6 +351,11 @@ void session_wipe(MigSession *s)
     }
     secret_wipe(s->secret, sizeof(s->secret));
     secret_wipe(s->key, sizeof(s->key));
+}
+
+void session_wipe_back(MigSession *s)
+{
+    stream_close(&s->back);
 }
 
 void session_wipe_abort(MigSession *s)

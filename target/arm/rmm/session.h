@@ -15,10 +15,11 @@
  *    || MIG_PAUSE          |                  | start token     |
  *    |PAUSED --------------+                STARTED ------------+
  *    || MIG_EXPORT_START                      | COMMIT          |
- *    SEALED                                 IDLE (runs)       FAILED (final)
- *     the same token again;                    and from there: the
- *     MIG_EXPORT_RESUME with the               abort token
- *     abort token goes back to IDLE
+ *    SEALED ------------> GONE (final)      IDLE (runs)       FAILED (final)
+ *     |  MIG_EXPORT_FINISH with the          the receipt        and from there:
+ *     |  receipt                                                the abort token
+ *     MIG_EXPORT_RESUME with the abort token goes back to IDLE;
+ *     the start token again
  *
  * Invariants:
  * 1. Each edge is taken by session_set_phase, which knows the legal ones.
@@ -26,7 +27,8 @@
  *    session_wipe unless said otherwise, and with the Realm:
  *      X25519 secret of the offer       OFFERED
  *      X25519 secret of the answer      inside MIG_ACCEPT only
- *      key, ciphers, plain contents     ACCEPTED to PAUSED, IMPORTING
+ *      forward key, ciphers, contents   ACCEPTED to PAUSED, IMPORTING
+ *      back key (session_wipe_back)     ACCEPTED to SEALED; IMPORTING, STARTED
  *      abort secret                     OFFERED to STARTED, and FAILED;
  *                                       wiped by COMMIT (session_wipe_abort)
  * 3. The abort secret leaves in FAILED only, at the earliest in the call
@@ -35,11 +37,13 @@
  *    can get it back.
  * 4. The Realm is in IMPORT in OFFERED, IMPORTING and STARTED, and in no
  *    other phase; EXPORT or SYSTEM_OFF in EXPORTING; EXPORT_PAUSED in
- *    PAUSED; EXPORTED in SEALED.
+ *    PAUSED; EXPORTED in SEALED and GONE.
  * 5. A call takes its edge before the first byte of what it tells leaves, and
  *    nothing takes the edge back if that byte cannot be written.
  * 6. `total` of an epoch token is the sum of all stream counters: nothing
  *    is in flight while all streams are locked.
+ * 7. The start token is made only with a ready record: a destination with the
+ *    same keys has all that was sent (reply.c).
  *
  * Lock rule: a thread takes MigStream.lock of the streams in ascending order,
  * then the Realm's lock (lock.h), never the other way.  A field here changes
@@ -54,6 +58,7 @@
 
 #include "bundle.h"
 #include "realm.h"
+#include "token.h"
 
 typedef enum MigPhase {
     MIG_IDLE,
@@ -61,6 +66,7 @@ typedef enum MigPhase {
     MIG_EXPORTING,
     MIG_PAUSED,
     MIG_SEALED,
+    MIG_GONE,
     MIG_OFFERED,
     MIG_IMPORTING,
     MIG_STARTED,
@@ -68,24 +74,33 @@ typedef enum MigPhase {
     MIG_PHASES
 } MigPhase;
 
-/* Offers that a Realm may accept in its life: bounds what it remembers */
-#define MIG_MAX_OFFERS 1024
-
 /* An offer or a session header, as it travels */
 typedef struct MigHelloRecord {
     MigHello hello;
-    uint8_t token[MIG_MAX_TOKEN];       /* hello.token_size of them */
+    /* hello.token_size bytes of token, then hello.certs_size of certificates */
+    uint8_t tail[MIG_MAX_TOKEN + MIG_MAX_CERTIFICATES];
 } MigHelloRecord;
-
-/* Bytes of a start token: a bundle without entries and body */
-#define MIG_START_SIZE (sizeof(MigHeader) + MIG_SEAL_SIZE)
 
 /* What both sides keep of an offer */
 typedef struct MigOffer {
     uint8_t nonce[32];
     uint8_t hash[CRYPTO_HASH_SIZE];     /* session_hello_hash */
+    uint8_t payload[CRYPTO_HASH_SIZE];  /* session_payload_hash */
     uint8_t abort_lock[CRYPTO_HASH_SIZE];
 } MigOffer;
+
+/* The keys of a session */
+typedef struct MigKeys {
+    uint8_t forward[CRYPTO_KEY_SIZE];   /* source to destination */
+    uint8_t back[CRYPTO_KEY_SIZE];      /* destination to source */
+} MigKeys;
+
+/* The nonce of PREPARE, for which an offer has to be made */
+typedef struct MigPrepared {
+    bool valid;
+    uint8_t nonce[32];
+    uint64_t at;                /* RmmOps.seconds */
+} MigPrepared;
 
 typedef struct MigSession {
     MigStream streams[MIG_MAX_STREAMS];
@@ -93,14 +108,16 @@ typedef struct MigSession {
     MigPhase phase;
 
     /* The exchange (docs/specs/realm-migration-stream.rst, "Exchange") */
-    GByteArray *used_offers;    /* source: nonces, 32 bytes each */
+    MigPrepared prepared;       /* source */
+    uint64_t offered_at;        /* destination: RmmOps.seconds */
     MigHelloRecord hello;       /* that this side made: offer or answer */
     uint16_t version;           /* offered; from the answer on: agreed */
     uint64_t features;          /* likewise */
     MigOffer offer;             /* made here, or accepted */
     uint8_t abort_secret[CRYPTO_KEY_SIZE];      /* destination: of the lock */
     uint8_t secret[CRYPTO_KEY_SIZE];    /* destination: of the offer's key */
-    uint8_t key[CRYPTO_KEY_SIZE];       /* source to destination */
+    uint8_t key[CRYPTO_KEY_SIZE];       /* the forward key */
+    MigStream back;             /* the back key: ready records, receipt */
 
     gint collecting;            /* atomic: calls in step 2 of a round.  Up with
                                    all streams locked, down without */
@@ -113,8 +130,10 @@ typedef struct MigSession {
     uint32_t num_recs;
     uint32_t recs_due;          /* source: as the immutable state says */
     GArray *runs;               /* destination: MigRun, the whole map */
-    uint8_t start[MIG_START_SIZE];      /* source: the start token, once made;
-                                           it is sealed, and no secret */
+    /* Once made, and given as often as the host asks: sealed, no secret */
+    uint8_t start[MIG_EMPTY_BUNDLE];    /* source: the start token */
+    bool has_receipt;
+    uint8_t receipt[MIG_EMPTY_BUNDLE];  /* destination, from COMMIT on */
 } MigSession;
 
 /* The session of a Realm whose lock is held; made when first asked for */
@@ -160,14 +179,19 @@ MigCause session_hello_check(const MigHello *hello, size_t size,
 bool session_is_own(const MigHello *own, const MigHello *peer);
 
 /*
- * The hash of a hello without its token.  Its two sizes count as zero, since
- * they are about the token, which is made later; a token in the wrong place
- * or cut has no valid signature.
+ * The hash of a hello without what follows it.  Its sizes count as zero, since
+ * they are about the token, which is made later, and the certificates; a token
+ * in the wrong place or cut has no valid signature.
  */
 void session_hello_hash(uint8_t hash[CRYPTO_HASH_SIZE],
                         const MigHello *hello);
 
-MigOffer session_offer(const MigHello *hello);
+/* The hash of the payload of a token that has its form: ours, or checked */
+void session_payload_hash(uint8_t hash[CRYPTO_HASH_SIZE],
+                          const MigHelloRecord *record);
+
+/* @record is one that this RMM has signed, or whose token it has checked. */
+MigOffer session_offer(const MigHelloRecord *record);
 
 /*
  * What the token of @hello has to be about: the hello, and for a session
@@ -177,35 +201,34 @@ void session_challenge(uint8_t challenge[CRYPTO_HASH_SIZE],
                        const MigHello *hello, const MigOffer *offer);
 
 /*
- * Put this RMM's token behind @record->hello and set its sizes.  Returns the
- * reason if there is none, or 0.
+ * Put this RMM's platform key into @record->hello, its token and certificates
+ * behind it, and set the sizes.  Returns the reason if there is none, or 0.
  */
 MigCause session_sign(Rmm *rmm, MigHelloRecord *record,
                       const MigOffer *offer);
 
 /*
  * Is the RMM that sent @record one that the policy of @realm trusts, and did
- * it mean this exchange?  Returns why not, or 0.
+ * it mean this exchange?  Returns why not, or 0 and what its token says.
  */
 MigCause session_check_peer(const RmmRealm *realm,
                             const MigHelloRecord *record,
-                            const MigOffer *offer);
+                            const MigOffer *offer, TokenPlatform *claims);
 
 /*
- * The key of a session from our @secret, the peer's point, the offer and the
+ * The keys of a session from our @secret, the peer's point, the offer and the
  * session header that answers it.  False if there is no secret to share.
  */
-bool session_derive(uint8_t key[CRYPTO_KEY_SIZE],
-                    const uint8_t secret[CRYPTO_KEY_SIZE],
+bool session_derive(MigKeys *keys, const uint8_t secret[CRYPTO_KEY_SIZE],
                     const uint8_t peer[CRYPTO_POINT_SIZE],
-                    const MigOffer *offer, const MigHello *answer);
+                    const MigOffer *offer, const MigHelloRecord *answer);
 
 /*
- * Begin with @key, and with the version and features that @answer says:
- * stream 0 is open.  False if there is no cipher; then nothing has changed.
+ * Begin with @keys, and with the version and features that @answer says:
+ * stream 0 and the way back are open.  False if there is no cipher; then
+ * nothing has changed.
  */
-bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
-                  const MigHello *answer);
+bool session_open(MigSession *s, const MigKeys *keys, const MigHello *answer);
 
 /*
  * Start counting: epoch 1, no bundle, nothing exported or imported.  No
@@ -214,10 +237,13 @@ bool session_open(MigSession *s, const uint8_t key[CRYPTO_KEY_SIZE],
 void session_reset(MigSession *s);
 
 /*
- * Wipe and forget all keys and all that was readable under them; not the
- * abort secret.
+ * Wipe and forget the forward key, the X25519 secret and all that was readable
+ * under them; not the back key, not the abort secret.
  */
 void session_wipe(MigSession *s);
+
+/* No more ready record or receipt */
+void session_wipe_back(MigSession *s);
 
 /* The Realm runs here, or is no more: no abort token from now on */
 void session_wipe_abort(MigSession *s);
