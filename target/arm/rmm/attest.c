@@ -24,6 +24,19 @@ CoseKey *attest_key(Rmm *rmm, RmmKey which)
     return key;
 }
 
+/* What tokens say of this machine; @own has room for the model's list */
+static TokenMachine machine_of(const Rmm *rmm,
+                               TokenComponent own[SOFTWARE_COMPONENTS])
+{
+    const RmmPlatform *p = &rmm->platform;
+
+    if (p->software) {
+        return (TokenMachine) { p->lifecycle, p->software, p->num_software };
+    }
+    software_components(own);
+    return (TokenMachine) { p->lifecycle, own, SOFTWARE_COMPONENTS };
+}
+
 static GBytes *make_token(Rmm *rmm, const TokenClaims *claims)
 {
     CoseKey *rak = attest_key(rmm, RMM_KEY_REALM_ATTESTATION);
@@ -41,27 +54,21 @@ static GBytes *make_token(Rmm *rmm, const TokenClaims *claims)
 GBytes *attest_platform(Rmm *rmm, const uint8_t challenge[TOKEN_HASH_SIZE])
 {
     CoseKey *key = attest_key(rmm, RMM_KEY_PLATFORM);
-    TokenComponent components[SOFTWARE_COMPONENTS];
-    GBytes *token = NULL;
+    TokenComponent own[SOFTWARE_COMPONENTS];
+    TokenMachine machine = machine_of(rmm, own);
+    GBytes *token = key ? token_make_platform(challenge, &machine, key) : NULL;
 
-    if (key) {
-        software_components(components);
-        token = token_make_platform(challenge, components,
-                                    SOFTWARE_COMPONENTS, key);
-    }
     cose_key_free(key);
     return token;
 }
 
 bool attest_init(RmmAttest *attest, RmmRealm *realm, const void *challenge)
 {
-    TokenComponent components[SOFTWARE_COMPONENTS];
+    TokenComponent own[SOFTWARE_COMPONENTS];
     TokenClaims claims = { .hash_algo = realm->hash_algo,
-                           .components = components,
-                           .num_components = SOFTWARE_COMPONENTS };
+                           .machine = machine_of(realm->rmm, own) };
 
     attest_clear(attest);
-    software_components(components);
     memcpy(claims.challenge, challenge, sizeof(claims.challenge));
     rmm_mutex_lock(&realm->lock);
     memcpy(claims.rpv, realm->rpv, sizeof(claims.rpv));

@@ -173,6 +173,12 @@ typedef struct RmmPlatform {
     bool mte;               /* extension: Realms may have MTE */
     bool migration;         /* extension: Realms may be migrated */
     uint16_t lifecycle;     /* security life cycle in the platform token */
+    /*
+     * What the platform token names, for as long as the model lives; NULL: what
+     * the model is made of (software.h).  A few: see MIG_MAX_TOKEN.
+     */
+    const struct TokenComponent *software;
+    unsigned num_software;
 } RmmPlatform;
 
 Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform);

@@ -11,7 +11,6 @@
 #include "token.h"
 
 #define TAG_CCA_TOKEN 399
-#define LIFECYCLE_UNKNOWN 0             /* not TOKEN_SECURED_* */
 #define PLATFORM_PROFILE "tag:arm.com,2023:cca_platform#1.0.0"
 
 /* Keys of the maps, each in ascending order: the order of their encodings. */
@@ -90,22 +89,20 @@ static cbor_item_t *sw_component(const TokenComponent *c,
     return map;
 }
 
-static cbor_item_t *sw_components(const TokenComponent *components,
-                                  unsigned num_components,
+static cbor_item_t *sw_components(const TokenMachine *machine,
                                   const uint8_t signer[TOKEN_HASH_SIZE])
 {
-    cbor_item_t *array = cbor_make_array(num_components);
+    cbor_item_t *array = cbor_make_array(machine->num_components);
     unsigned i;
 
-    for (i = 0; i < num_components; i++) {
-        cbor_append(array, sw_component(&components[i], signer));
+    for (i = 0; i < machine->num_components; i++) {
+        cbor_append(array, sw_component(&machine->components[i], signer));
     }
     return array;
 }
 
 static GBytes *platform_claims(const uint8_t challenge[TOKEN_HASH_SIZE],
-                               const TokenComponent *components,
-                               unsigned num_components,
+                               const TokenMachine *machine,
                                const CoseKey *platform)
 {
     uint8_t instance[1 + TOKEN_HASH_SIZE] = { 0x01 };
@@ -119,22 +116,21 @@ static GBytes *platform_claims(const uint8_t challenge[TOKEN_HASH_SIZE],
              cbor_make_bytes(instance, sizeof(instance)));
     cbor_put(map, CLAIM_PROFILE,
              cbor_make_text(PLATFORM_PROFILE));
-    cbor_put(map, CLAIM_LIFECYCLE, cbor_make_int(LIFECYCLE_UNKNOWN));
+    cbor_put(map, CLAIM_LIFECYCLE, cbor_make_int(machine->lifecycle));
     cbor_put(map, CLAIM_IMPLEMENTATION_ID,
              cbor_make_bytes(implementation, sizeof(implementation)));
     cbor_put(map, CLAIM_SW_COMPONENTS,
-             sw_components(components, num_components, instance + 1));
+             sw_components(machine, instance + 1));
     cbor_put(map, CLAIM_CONFIG, cbor_make_bytes("model", strlen("model")));
     cbor_put(map, CLAIM_PLATFORM_HASH_ALGO, hash_name(RMI_HASH_SHA_256));
     return cbor_finish(map);
 }
 
 GBytes *token_make_platform(const uint8_t challenge[TOKEN_HASH_SIZE],
-                            const TokenComponent *components,
-                            unsigned num_components, const CoseKey *platform)
+                            const TokenMachine *machine,
+                            const CoseKey *platform)
 {
-    return cose_sign1(platform, platform_claims(challenge, components,
-                                                num_components, platform));
+    return cose_sign1(platform, platform_claims(challenge, machine, platform));
 }
 
 GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
@@ -145,8 +141,7 @@ GBytes *token_make(const TokenClaims *claims, const CoseKey *rak,
     cbor_item_t *map;
 
     hash_key(rak, binding);
-    platform_token = token_make_platform(binding, claims->components,
-                                         claims->num_components, platform);
+    platform_token = token_make_platform(binding, &claims->machine, platform);
     if (!platform_token) {
         return NULL;
     }

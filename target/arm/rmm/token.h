@@ -12,8 +12,9 @@
  * challenge binds it to the exchange (session.h).
  *
  * Invariants:
- * - The platform token names a model as its implementation and no secured
- *   life cycle, so that no verifier takes it for hardware.
+ * - The platform token names a model as its implementation, and the machine
+ *   says no secured life cycle (RmmPlatform.lifecycle) but in tests, so that no
+ *   verifier takes it for hardware.
  * - The platform's key signs every software component: whoever has the key
  *   vouches for them, since nobody signed a model.
  * - Maps are encoded deterministically (RFC 8949, 4.2): the same claims and
@@ -44,13 +45,19 @@ typedef struct TokenComponent {
     uint8_t measurement[TOKEN_HASH_SIZE];
 } TokenComponent;
 
+/* What a platform token says of the machine that makes it */
+typedef struct TokenMachine {
+    uint16_t lifecycle;
+    const TokenComponent *components;
+    unsigned num_components;
+} TokenMachine;
+
 typedef struct TokenClaims {
     uint8_t challenge[TOKEN_CHALLENGE_SIZE];
     uint8_t rpv[64];
     uint8_t hash_algo;          /* RMI_HASH_* */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
-    const TokenComponent *components;
-    unsigned num_components;
+    TokenMachine machine;
 } TokenClaims;
 
 /* Platform life cycles that count as secured (CCA platform token) */
@@ -67,8 +74,8 @@ typedef struct TokenPlatform {
 
 /* A platform token about @challenge; NULL if GnuTLS could not sign. */
 GBytes *token_make_platform(const uint8_t challenge[TOKEN_HASH_SIZE],
-                            const TokenComponent *components,
-                            unsigned num_components, const CoseKey *platform);
+                            const TokenMachine *machine,
+                            const CoseKey *platform);
 
 /*
  * Read the payload of a platform token; false unless it is one map that has

@@ -353,8 +353,10 @@ static GByteArray *make_token(uint8_t hash_algo)
         { .type = "one", .version = "1", .measurement = { 1 } },
         { .type = "two", .version = "2.0", .measurement = { 2 } },
     };
-    TokenClaims claims = { .hash_algo = hash_algo, .components = components,
-                           .num_components = G_N_ELEMENTS(components) };
+    TokenClaims claims = {
+        .hash_algo = hash_algo,
+        .machine = { 0, components, G_N_ELEMENTS(components) },
+    };
     CoseKey *rak = cose_key_new(rak_der, sizeof(rak_der));
     CoseKey *platform = cose_key_new(platform_der, sizeof(platform_der));
     GByteArray *token;
