@@ -141,7 +141,7 @@ void measurement_finish(RmmRealm *realm)
     Descriptor desc = { 0 };
 
     memcpy(realm->rim_base, realm->measurement[0], sizeof(realm->rim_base));
-    if (realm->policy.version) {
+    if (realm_may_migrate(realm)) {
         hash_bytes(realm, &realm->policy, sizeof(realm->policy),
                    desc.u.policy.hash);
         extend_rim(realm, &desc, TYPE_POLICY);

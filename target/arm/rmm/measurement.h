@@ -23,9 +23,11 @@ void measurement_rec(RmmRealm *realm, const RmiRecParams *params);
 void measurement_ripas(RmmRealm *realm, uint64_t base, uint64_t top);
 
 /*
- * The RIM is complete: keep it as rim_base, and extend it by the policy if
- * one was set.  The policy comes last so that whoever takes over a RIM with
- * a Realm that arrives can see that this policy, and no other, is in it.
+ * The RIM is complete: keep it as rim_base, and extend it by the policy if the
+ * Realm may migrate.  The policy comes last so that whoever takes over a RIM
+ * with a Realm that arrives can see that this policy, and no other, is in it.
+ * No other extension has the policy's type, so whatever rim_base a source
+ * claims, the result is not the RIM of a Realm that may not migrate.
  */
 void measurement_finish(RmmRealm *realm);
 

@@ -143,10 +143,11 @@ uint64_t mig_set_policy(MigCall *c)
     }
     if (!realm_may_migrate(c->realm)) {
         result = mig_refuse(MIG_CAUSE_NOT_MIGRATABLE);
-    } else if (c->realm->policy.version) {
+    } else if (c->realm->policy_set) {
         result = mig_refuse(MIG_CAUSE_POLICY_SET);
     } else {
         c->realm->policy = policy;
+        c->realm->policy_set = true;
     }
     mig_unlock_realm(c);
     return result;

@@ -9,8 +9,9 @@
  * - A policy is set in NEW, at most once, and never changes afterwards; it is
  *   in the RIM from REALM_ACTIVATE on (measurement_finish).  So a host can
  *   set what it likes, and whoever attests the Realm sees it.
- * - A policy that was not set is all zero: no anchors, and so only a peer
- *   whose token is signed with this RMM's own platform key.
+ * - A Realm that may migrate has a policy always.  The default one, which
+ *   REALM_CREATE gives to it, has no anchors: only a peer whose token is signed
+ *   with this RMM's own platform key is let in.
  * - Checks of a peer come in the order of their causes in mig-abi.h, so that
  *   one token has one answer; its claims are read after its signature is
  *   verified.

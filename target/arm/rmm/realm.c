@@ -242,6 +242,9 @@ static RmmRealm *realm_new(Rmm *rmm, uint64_t rd, const RmiRealmParams *params)
     rmm_mutex_init(&realm->lock, LOCK_REALM, rd);
     realm->state = REALM_NEW;
     memcpy(realm->rpv, params->rpv, sizeof(realm->rpv));
+    if (realm_may_migrate(realm)) {
+        realm->policy.version = MIG_POLICY_VERSION;     /* the default one */
+    }
     measurement_init(realm, params);
     rtt_init_start(realm);
     return realm;

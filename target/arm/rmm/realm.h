@@ -75,7 +75,9 @@ typedef struct RmmRealm {
     struct RmmRec *recs[RMM_MAX_RECS];  /* those, with NULL between them */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
     uint8_t rim_base[MEASUREMENT_BYTES];        /* from ACTIVE on */
-    MigPolicy policy;           /* version 0: none; changes in NEW only */
+    MigPolicy policy;           /* of no Realm without the flag; changes in
+                                   NEW only, at most once: */
+    bool policy_set;            /* else it is the default one */
 
     /* The migration session, if any, and how to free it with the Realm. */
     void *session;
