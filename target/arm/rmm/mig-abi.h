@@ -316,6 +316,16 @@ typedef struct MigHeader {
 #define MIG_FLAG_MIGRATION (1ull << 62)
 #define MIG_FLAG_MTE       (1ull << 63)
 
+/* Where the Realm has been, for itself to ask (rsi.c) */
+typedef struct MigHistory {
+    uint8_t instance_id[32];    /* 0x00 */
+    uint64_t migrations;        /* 0x20: that it has gone through */
+    uint16_t weakest_lifecycle; /* 0x28: of the platforms that it was on */
+    uint8_t reserved0[6];       /* 0x2a */
+    uint8_t weakest_implementation[32]; /* 0x30 */
+    uint8_t reserved1[48];      /* 0x50 */
+} MigHistory;                   /* 0x80 */
+
 /* Immutable Realm state: what must be equal, then what is taken over */
 typedef struct MigImmutable {
     uint64_t flags;             /* 0x00: RMI_REALM_* (rmm-abi.h), MIG_FLAG_* */
@@ -331,12 +341,7 @@ typedef struct MigImmutable {
     uint32_t reserved0[11];     /* 0x14 */
     uint8_t rpv[64];            /* 0x40 */
     uint8_t rim_base[64];       /* 0x80: the RIM before the policy */
-    uint8_t instance_id[32];    /* 0xc0 */
-    uint64_t migrations;        /* 0xe0: before this one */
-    uint16_t weakest_lifecycle; /* 0xe8 */
-    uint8_t reserved2[6];       /* 0xea */
-    uint8_t weakest_implementation[32]; /* 0xf0 */
-    uint8_t reserved3[48];      /* 0x110 */
+    MigHistory history;         /* 0xc0: before this migration */
     MigPolicy policy;           /* 0x140 */
 } MigImmutable;                 /* 0x840 */
 
@@ -410,9 +415,12 @@ _Static_assert(sizeof(MigPolicy) == 0x700 &&
                offsetof(MigPolicy, rules) == 0x380, "layout of MigPolicy");
 _Static_assert(sizeof(MigHeader) == 0x30 &&
                offsetof(MigHeader, total) == 0x28, "layout of MigHeader");
+_Static_assert(sizeof(MigHistory) == 0x80 &&
+               offsetof(MigHistory, weakest_implementation) == 0x30,
+               "layout of MigHistory");
 _Static_assert(sizeof(MigImmutable) == 0x840 &&
                offsetof(MigImmutable, rim_base) == 0x80 &&
-               offsetof(MigImmutable, weakest_implementation) == 0xf0 &&
+               offsetof(MigImmutable, history) == 0xc0 &&
                offsetof(MigImmutable, policy) == 0x140,
                "layout of MigImmutable");
 _Static_assert(sizeof(MigMutable) == 0x140 &&

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 #include "granule.h"
+#include "history.h"
 #include "measurement.h"
 #include "rmm-internal.h"
 #include "rtt.h"
@@ -296,6 +297,7 @@ uint64_t realm_activate(Rmm *rmm, uint64_t rd)
     }
     if (realm->state == REALM_NEW) {
         measurement_finish(realm);
+        history_begin(&realm->history, rmm);
         realm_set_state(realm, REALM_ACTIVE);
         result = RMI_SUCCESS;
     }

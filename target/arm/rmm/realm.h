@@ -75,6 +75,7 @@ typedef struct RmmRealm {
     struct RmmRec *recs[RMM_MAX_RECS];  /* those, with NULL between them */
     uint8_t measurement[MEASUREMENT_SLOTS][MEASUREMENT_BYTES];
     uint8_t rim_base[MEASUREMENT_BYTES];        /* from ACTIVE on */
+    MigHistory history;         /* from ACTIVE on */
     MigPolicy policy;           /* of no Realm without the flag; changes in
                                    NEW only, at most once: */
     bool policy_set;            /* else it is the default one */

@@ -9,6 +9,7 @@
  *   formats and ciphers: cbor-make cbor-read cose crypto bundle
  *   the machine: lock ops granule
  *   what is said of a Realm: measurement software token attest
+ *     history
  *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty query
  *   RECs: rec rec-exit walk
  *   calls of RMM 1.0: dispatch exception rsi rec-enter psci rmi

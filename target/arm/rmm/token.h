@@ -64,6 +64,11 @@ typedef struct TokenClaims {
 #define TOKEN_SECURED_FIRST 0x3000
 #define TOKEN_SECURED_LAST  0x30ff
 
+static inline bool token_is_secured(uint16_t lifecycle)
+{
+    return lifecycle >= TOKEN_SECURED_FIRST && lifecycle <= TOKEN_SECURED_LAST;
+}
+
 /* What a platform token of a peer says, once its signature is verified. */
 typedef struct TokenPlatform {
     uint8_t challenge[TOKEN_HASH_SIZE];
