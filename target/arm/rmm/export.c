@@ -189,6 +189,7 @@ static void fill_immutable(const MigCall *c, MigImmutable *im)
         .num_wps = realm->num_wps,
         .pmu_num_ctrs = realm->pmu_num_ctrs,
         .num_recs = realm->num_recs,
+        .history = realm->history,
         .policy = realm->policy,
     };
     memcpy(im->rpv, realm->rpv, sizeof(im->rpv));

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "exception.h"
+#include "history.h"
 #include "measurement.h"
 #include "mig.h"
 #include "policy.h"
@@ -116,17 +117,20 @@ static bool immutable_valid(const MigHeader *h, const MigImmutable *im)
 
     return bundle_body_size(h) == sizeof(*im) && im->reserved1 == 0 &&
            memcmp(im->reserved0, zero.reserved0, sizeof(zero.reserved0)) == 0 &&
-           measurement_padding_ok(im->hash_algo, &im->rim_base, 1);
+           measurement_padding_ok(im->hash_algo, &im->rim_base, 1) &&
+           history_valid(&im->history);
 }
 
-/* Is @answer the session header for our offer, from an RMM we trust? */
+/*
+ * Is @answer the session header for our offer, from an RMM we trust?  Then its
+ * token says @claims.
+ */
 static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
-                             size_t size)
+                             size_t size, TokenPlatform *claims)
 {
     const MigHello *hello = &answer->hello;
     const MigSession *s = c->s;
     MigCause cause = session_hello_check(hello, size, MIG_TYPE_SESSION);
-    TokenPlatform claims;
 
     if (cause) {
         return cause;
@@ -148,11 +152,15 @@ static MigCause check_answer(MigCall *c, const MigHelloRecord *answer,
         c->realm->policy.required & ~hello->features) {
         return MIG_CAUSE_FEATURES;
     }
-    return session_check_peer(c->realm, answer, &s->offer, &claims);
+    return session_check_peer(c->realm, answer, &s->offer, claims);
 }
 
-/* The bundle behind the session header, which is accepted, takes effect */
-static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size)
+/*
+ * The bundle behind the session header, which is accepted, takes effect; the
+ * token of the source says @claims.
+ */
+static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size,
+                             const TokenPlatform *claims)
 {
     MigImmutable im;
     MigHeader h;
@@ -181,6 +189,7 @@ static uint64_t begin_import(MigCall *c, const uint8_t *bundle, size_t size)
     } else {
         memcpy(c->realm->measurement[0], im.rim_base, sizeof(im.rim_base));
         measurement_finish(c->realm);
+        history_arrive(&c->realm->history, c->rmm, &im.history, claims);
         session_set_phase(c->s, MIG_IMPORTING);
         bundle_done(c->stream);
     }
@@ -197,6 +206,7 @@ static uint64_t import_begin(MigCall *c)
     size_t size = c->in[3];
     MigSession *s = c->s;
     MigHelloRecord answer;
+    TokenPlatform claims;
     MigCause cause;
     bool ok;
 
@@ -207,7 +217,7 @@ static uint64_t import_begin(MigCall *c)
         return RMI_ERROR_INPUT;
     }
     memcpy(&answer, blob, size - bundle);
-    cause = check_answer(c, &answer, size - bundle);
+    cause = check_answer(c, &answer, size - bundle, &claims);
     if (cause) {
         return mig_refuse(cause);
     }
@@ -217,7 +227,7 @@ static uint64_t import_begin(MigCall *c)
          session_open(s, &keys, &answer.hello);
     secret_wipe(&keys, sizeof(keys));
     secret_wipe(s->secret, sizeof(s->secret));
-    return ok ? begin_import(c, blob + size - bundle, bundle)
+    return ok ? begin_import(c, blob + size - bundle, bundle, &claims)
               : mig_refuse(MIG_CAUSE_KEY);
 }
 
