@@ -194,6 +194,72 @@ static bool read_lifecycle(CborReader *r, uint16_t *lifecycle)
     return true;
 }
 
+static bool read_text(CborReader *r, TokenString *text)
+{
+    return cbor_read_string(r, CBOR_TEXT, &text->data, &text->size);
+}
+
+/* A measurement, or a signer's id: a hash */
+static bool read_hash(CborReader *r, TokenString *hash)
+{
+    return cbor_read_string(r, CBOR_BYTES, &hash->data, &hash->size) &&
+           (hash->size == 32 || hash->size == 48 || hash->size == 64);
+}
+
+/* One entry of a component's map */
+static bool read_component_entry(CborReader *r, TokenPeerComponent *c)
+{
+    int64_t key;
+
+    if (!cbor_read_int(r, &key)) {
+        return false;
+    }
+    switch (key) {
+    case COMPONENT_TYPE:
+        return !c->type.data && read_text(r, &c->type);
+    case COMPONENT_MEASUREMENT:
+        return !c->measurement.data && read_hash(r, &c->measurement);
+    case COMPONENT_VERSION:
+        return !c->version.data && read_text(r, &c->version);
+    case COMPONENT_SIGNER:
+        return !c->signer.data && read_hash(r, &c->signer);
+    default:
+        return cbor_skip(r);
+    }
+}
+
+static bool read_component(CborReader *r, TokenPeerComponent *c)
+{
+    uint64_t entries;
+
+    *c = (TokenPeerComponent) { { NULL, 0 } };
+    if (!cbor_read(r, CBOR_MAP, &entries)) {
+        return false;
+    }
+    for (; entries; entries--) {
+        if (!read_component_entry(r, c)) {
+            return false;
+        }
+    }
+    return c->measurement.data;
+}
+
+static bool read_components(CborReader *r, TokenPlatform *claims)
+{
+    uint64_t n;
+
+    if (!cbor_read(r, CBOR_ARRAY, &n) || n > TOKEN_MAX_COMPONENTS) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!read_component(r, &claims->components[i])) {
+            return false;
+        }
+    }
+    claims->num_components = n;
+    return true;
+}
+
 /* One entry of the map; @seen has a bit for each claim that was read. */
 static bool read_claim(CborReader *r, TokenPlatform *claims, unsigned *seen)
 {
@@ -222,6 +288,10 @@ static bool read_claim(CborReader *r, TokenPlatform *claims, unsigned *seen)
         ok = read_profile(r, &claims->is_cca);
         bit = 8;
         break;
+    case CLAIM_SW_COMPONENTS:
+        ok = read_components(r, claims);
+        bit = 16;
+        break;
     default:
         return cbor_skip(r);
     }
@@ -245,5 +315,5 @@ bool token_read_platform(TokenPlatform *claims,
             return false;
         }
     }
-    return seen == 15 && r.at == r.end;
+    return seen == 31 && r.at == r.end;
 }

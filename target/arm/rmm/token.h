@@ -69,12 +69,30 @@ static inline bool token_is_secured(uint16_t lifecycle)
     return lifecycle >= TOKEN_SECURED_FIRST && lifecycle <= TOKEN_SECURED_LAST;
 }
 
-/* What a platform token of a peer says, once its signature is verified. */
+/* A string inside of what was read; NULL if it is absent */
+typedef struct TokenString {
+    const uint8_t *data;
+    size_t size;
+} TokenString;
+
+/* A piece of a peer's software, as its platform token names it */
+typedef struct TokenPeerComponent {
+    TokenString type, measurement, version, signer;
+} TokenPeerComponent;
+
+#define TOKEN_MAX_COMPONENTS 32
+
+/*
+ * What a platform token of a peer says, once its signature is verified.  The
+ * components point into the token.
+ */
 typedef struct TokenPlatform {
     uint8_t challenge[TOKEN_HASH_SIZE];
     uint8_t implementation_id[32];
     uint16_t lifecycle;
     bool is_cca;                /* the profile is that of a CCA platform */
+    unsigned num_components;
+    TokenPeerComponent components[TOKEN_MAX_COMPONENTS];
 } TokenPlatform;
 
 /* A platform token about @challenge; NULL if GnuTLS could not sign. */
@@ -84,7 +102,8 @@ GBytes *token_make_platform(const uint8_t challenge[TOKEN_HASH_SIZE],
 
 /*
  * Read the payload of a platform token; false unless it is one map that has
- * each of these claims once, in any order and among others.
+ * each of these claims once, in any order and among others, and each component
+ * is such a map as well, with a measurement and none of these twice.
  */
 bool token_read_platform(TokenPlatform *claims,
                          const uint8_t *payload, size_t size);
