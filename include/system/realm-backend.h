@@ -70,6 +70,12 @@ typedef struct RealmPages {
 /* The most bytes that @export_start may return. */
 #define REALM_MAX_START_TOKEN 256
 
+/* The most bytes of a ready record or a receipt. */
+#define REALM_MAX_REPLY 256
+
+/* What @prepare_migration draws, and an offer is for. */
+#define REALM_NONCE_SIZE 32
+
 /* Limits of a migration, constant once the Realm exists. */
 typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
@@ -124,8 +130,11 @@ typedef struct RealmBackendOps {
      * Migration, source.  @buf has room for max_blob bytes; a function that
      * emits a blob returns its size, or -1 with @errp set.
      *
-     * @accept: take the destination's offer.  One that no migration has used
-     * gives way to it, also if this one is refused.
+     * @prepare_migration: draw a nonce, which the destination makes its offer
+     * for.  The one that was drawn before serves no longer.
+     *
+     * @accept: take the destination's offer.  If it is refused, the nonce still
+     * serves.
      *
      * @export_begin: open the session; the vCPUs go on.
      *
@@ -149,14 +158,21 @@ typedef struct RealmBackendOps {
      * there is no such part.
      *
      * @export_start: after this token only the destination runs the Realm.
-     * @buf has room for REALM_MAX_START_TOKEN bytes.
+     * @ready is what its @import_ready gave last.  @buf has room for
+     * REALM_MAX_START_TOKEN bytes.  May be repeated, and gives the same token;
+     * @ready counts for nothing then.
      *
      * @export_abort: forget the session, or the offer.  Too late after
      * @export_start.
      *
      * @export_resume: after @export_start, with what @import_abort gave at
      * the destination: the Realm is here again.
+     *
+     * @export_finish: after @export_start, with what @import_receipt gave at the
+     * destination: the Realm is there for good, and is wiped here.  May be
+     * repeated if that fails half way.
      */
+    bool (*prepare_migration)(uint8_t nonce[REALM_NONCE_SIZE], Error **errp);
     bool (*accept)(const void *offer, size_t size, Error **errp);
     ssize_t (*export_begin)(void *buf, Error **errp);
     int64_t (*collect_dirty)(unsigned long *bitmap, Error **errp);
@@ -165,26 +181,42 @@ typedef struct RealmBackendOps {
     ssize_t (*export_epoch)(void *buf, Error **errp);
     bool (*pause)(Error **errp);
     ssize_t (*export_state)(unsigned part, void *buf, Error **errp);
-    ssize_t (*export_start)(void *buf, Error **errp);
+    ssize_t (*export_start)(const void *ready, size_t size, void *buf,
+                            Error **errp);
     bool (*export_abort)(Error **errp);
     bool (*export_resume)(const void *token, size_t size, Error **errp);
+    bool (*export_finish)(const void *receipt, size_t size, Error **errp);
 
     /*
      * Migration, destination.  A failed @import or @import_memory is final
      * for the session: this Realm will never run.
      *
-     * @offer: make an offer; returns its size.
+     * @offer: make an offer for the nonce of the source's @prepare_migration;
+     * returns its size.
+     *
      * @import_memory: any thread.
+     *
+     * @import_ready: all but the start token is here, and the record that says
+     * so goes to @buf (room for REALM_MAX_REPLY bytes).  Returns its size, or
+     * -1: then nothing has changed.  May be repeated.
+     *
      * @commit: all is here; this side runs the Realm from now on.
+     *
+     * @import_receipt: after @commit: the record that says so, as from
+     * @import_ready.  May be repeated, as long as no other migration begins.
+     *
      * @import_abort: this side never runs the Realm; the proof of it for the
      * source goes to @buf (room for max_blob bytes).  May be repeated, also
      * after a failure; refused after @commit.
      */
-    ssize_t (*offer)(void *buf, Error **errp);
+    ssize_t (*offer)(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
+                     Error **errp);
     bool (*import)(const void *blob, size_t size, Error **errp);
     bool (*import_memory)(const void *blob, size_t size, unsigned *pages,
                           Error **errp);
+    ssize_t (*import_ready)(void *buf, Error **errp);
     bool (*commit)(Error **errp);
+    ssize_t (*import_receipt)(void *buf, Error **errp);
     ssize_t (*import_abort)(void *buf, Error **errp);
 } RealmBackendOps;
 

@@ -14,6 +14,8 @@
  *   PAUSED ---------------+     |         HERE                FAILED
  *     | START                   |
  *   SEALED ---------------------+
+ *     | FINISH
+ *   GONE
  *
  * Purpose: one list of steps, used by every backend: from which phases a step
  * may be taken, what it leads to, and why not.  The backend owns the phase;
@@ -22,7 +24,7 @@
  * Invariants:
  * - A step is taken as soon as the RMM or the kernel, which decides, has said
  *   yes, even if the rest of its answer makes no sense; and not before.
- * - FAILED and BROKEN are final.
+ * - GONE, FAILED and BROKEN are final.
  * - Of two machines with one Realm at most one holds it: the source until
  *   SEALED, the destination from its HERE on.
  *
@@ -43,6 +45,7 @@ typedef enum RealmPhase {
     REALM_PHASE_EXPORTING,      /* a session is open, the Realm runs */
     REALM_PHASE_PAUSED,         /* ... and does not run */
     REALM_PHASE_SEALED,         /* the destination has the start token */
+    REALM_PHASE_GONE,           /* ... and runs it: it never comes back */
     REALM_PHASE_WAITING,        /* a migration is to bring it */
     REALM_PHASE_EMPTY,          /* ... and it was built without contents */
     REALM_PHASE_OFFERED,        /* an offer was made, nothing has come */
@@ -58,6 +61,7 @@ typedef enum RealmStep {
     REALM_STEP_BUILD_EMPTY,
     REALM_STEP_BREAK,           /* neither of these two has worked */
     REALM_STEP_RUN,
+    REALM_STEP_PREPARE,
     REALM_STEP_ACCEPT,
     REALM_STEP_BEGIN,
     REALM_STEP_COLLECT_DIRTY,
@@ -68,10 +72,13 @@ typedef enum RealmStep {
     REALM_STEP_START,
     REALM_STEP_ABORT,
     REALM_STEP_RESUME,
+    REALM_STEP_FINISH,
     REALM_STEP_OFFER,
     REALM_STEP_IMPORT,
     REALM_STEP_IMPORT_MEMORY,
+    REALM_STEP_READY,
     REALM_STEP_COMMIT,
+    REALM_STEP_RECEIPT,
     REALM_STEP_GIVE_UP,
     REALM_STEP_FAIL,            /* an import was refused */
     REALM_STEPS

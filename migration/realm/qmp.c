@@ -74,59 +74,8 @@ RealmInfo *qmp_query_realm(Error **errp)
 }
 
 /*
- * In base64: the offer made here, and the one accepted last.  The backend has
- * neither: it gives an offer once, and an RMM refuses to accept one twice.
- */
-static char *the_offer, *the_accepted;
-
-static bool make_offer(const RealmBackendOps *backend, Error **errp)
-{
-    g_autofree uint8_t *buf = NULL;
-    RealmMigrationLimits limits;
-    ssize_t size;
-
-    backend->migration_limits(&limits);
-    buf = g_malloc(limits.max_blob);
-    size = backend->offer(buf, errp);
-    if (size < 0) {
-        return false;
-    }
-    g_free(the_offer);
-    the_offer = g_base64_encode(buf, size);
-    return true;
-}
-
-static bool check_may_offer(RealmPhase phase, Error **errp)
-{
-    if (phase == REALM_PHASE_IMPORTING || phase == REALM_PHASE_FAILED) {
-        error_setg(errp, "Realm: this destination has used its offer, and is "
-                   "in phase '%s'; start another one with -incoming defer",
-                   realm_phase_name(phase));
-        return false;
-    }
-    return (phase == REALM_PHASE_OFFERED && the_offer) ||
-           realm_phase_check(phase, REALM_STEP_OFFER, errp);
-}
-
-/* Until something of a migration has come, the same offer is given again. */
-RealmMigrationOffer *qmp_realm_migration_offer(Error **errp)
-{
-    const RealmBackendOps *backend = need_realm(errp);
-    RealmMigrationOffer *offer;
-
-    if (!backend || !check_may_offer(backend->phase(), errp) ||
-        (backend->phase() != REALM_PHASE_OFFERED &&
-         !make_offer(backend, errp))) {
-        return NULL;
-    }
-    offer = g_new0(RealmMigrationOffer, 1);
-    offer->offer = g_strdup(the_offer);
-    return offer;
-}
-
-/*
- * The bytes of @text, which is an offer or a token (@what) that the command
- * @from returned; NULL if it cannot be.
+ * The bytes of @text, which is @what and comes from the command @from; NULL if
+ * it cannot be.
  */
 static uint8_t *decode(const char *text, const char *what, const char *from,
                        size_t *size, Error **errp)
@@ -146,18 +95,13 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
     return blob;
 }
 
-/*
- * Whether there is a Realm here that may accept an offer.  @again: it is the
- * one that the Realm has accepted already.
- */
-static bool check_may_accept(bool again, Error **errp)
+/* Whether there is a Realm here of which a migration may be prepared. */
+static bool check_may_leave(Error **errp)
 {
-    RealmPhase phase = realm_backend()->phase();
-
-    if (!realm_phase_holds(phase)) {
-        error_setg(errp, "Realm: it is not on this machine; give the offer to "
-                   "the one that has it");
-    } else if (!again && migration_is_running()) {
+    if (!realm_phase_holds(realm_backend()->phase())) {
+        error_setg(errp, "Realm: it is not on this machine; use the one that "
+                   "has it");
+    } else if (migration_is_running()) {
         error_setg(errp, "Realm: a migration of it is under way; wait for its "
                    "end, or use migrate_cancel");
     } else if (runstate_needs_reset()) {
@@ -170,26 +114,126 @@ static bool check_may_accept(bool again, Error **errp)
     return false;
 }
 
+/* What was accepted, or opened and could not be given up. */
+static bool drop_session(const RealmBackendOps *backend, Error **errp)
+{
+    RealmPhase phase = backend->phase();
+
+    return !(phase == REALM_PHASE_ACCEPTED || realm_phase_exports(phase)) ||
+           backend->export_abort(errp);
+}
+
+RealmMigrationNonce *qmp_realm_migration_prepare(Error **errp)
+{
+    const RealmBackendOps *backend = need_realm(errp);
+    uint8_t bytes[REALM_NONCE_SIZE];
+    RealmMigrationNonce *nonce;
+
+    if (!backend || !check_may_leave(errp) || !drop_session(backend, errp) ||
+        !backend->prepare_migration(bytes, errp)) {
+        return NULL;
+    }
+    nonce = g_new0(RealmMigrationNonce, 1);
+    nonce->nonce = g_base64_encode(bytes, sizeof(bytes));
+    return nonce;
+}
+
+/*
+ * The offer made here, in base64, and the nonce that it is for.  The backend
+ * gives an offer once.
+ */
+static char *the_offer;
+static uint8_t the_nonce[REALM_NONCE_SIZE];
+
+static bool make_offer(const RealmBackendOps *backend,
+                       const uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
+{
+    g_autofree uint8_t *buf = NULL;
+    RealmMigrationLimits limits;
+    ssize_t size;
+
+    backend->migration_limits(&limits);
+    buf = g_malloc(limits.max_blob);
+    size = backend->offer(nonce, buf, errp);
+    if (size < 0) {
+        return false;
+    }
+    memcpy(the_nonce, nonce, sizeof(the_nonce));
+    g_free(the_offer);
+    the_offer = g_base64_encode(buf, size);
+    return true;
+}
+
+static bool check_may_offer(RealmPhase phase,
+                            const uint8_t nonce[REALM_NONCE_SIZE],
+                            Error **errp)
+{
+    if (phase == REALM_PHASE_IMPORTING || phase == REALM_PHASE_FAILED) {
+        error_setg(errp, "Realm: this destination has used its offer, and is "
+                   "in phase '%s'; start another one with -incoming defer",
+                   realm_phase_name(phase));
+        return false;
+    }
+    if (phase != REALM_PHASE_OFFERED || !the_offer) {
+        return realm_phase_check(phase, REALM_STEP_OFFER, errp);
+    }
+    if (memcmp(nonce, the_nonce, sizeof(the_nonce))) {
+        error_setg(errp, "Realm: the offer that was made here is for another "
+                   "nonce; start another destination with -incoming defer for "
+                   "this one");
+        return false;
+    }
+    return true;
+}
+
+static uint8_t *decode_nonce(const char *text, Error **errp)
+{
+    g_autofree uint8_t *nonce = NULL;
+    size_t size = 0;
+
+    nonce = decode(text, "a nonce", "realm-migration-prepare", &size, errp);
+    if (nonce && size != REALM_NONCE_SIZE) {
+        error_setg(errp, "Realm: a nonce has %d bytes, this one %zu; use what "
+                   "realm-migration-prepare returned on the source",
+                   REALM_NONCE_SIZE, size);
+        return NULL;
+    }
+    return g_steal_pointer(&nonce);
+}
+
+/* Until something of a migration has come, the same offer is given again. */
+RealmMigrationOffer *qmp_realm_migration_offer(const char *text, Error **errp)
+{
+    const RealmBackendOps *backend = need_realm(errp);
+    g_autofree uint8_t *nonce = NULL;
+    RealmMigrationOffer *offer;
+
+    if (!backend) {
+        return NULL;
+    }
+    nonce = decode_nonce(text, errp);
+    if (!nonce || !check_may_offer(backend->phase(), nonce, errp) ||
+        (backend->phase() != REALM_PHASE_OFFERED &&
+         !make_offer(backend, nonce, errp))) {
+        return NULL;
+    }
+    offer = g_new0(RealmMigrationOffer, 1);
+    offer->offer = g_strdup(the_offer);
+    return offer;
+}
+
 void qmp_realm_migration_accept(const char *offer, Error **errp)
 {
     const RealmBackendOps *backend = need_realm(errp);
     g_autofree uint8_t *blob = NULL;
     size_t size = 0;
-    bool again;
 
     if (!backend) {
         return;
     }
-    again = backend->phase() == REALM_PHASE_ACCEPTED &&
-            g_strcmp0(offer, the_accepted) == 0;
     blob = decode(offer, "an offer", "realm-migration-offer", &size, errp);
-    if (!blob || !check_may_accept(again, errp) || again) {
-        return;                 /* again: it was not used, and stays good */
-    }
-    /* End the session of an earlier migration, if that could not do it. */
-    g_clear_pointer(&the_accepted, g_free);
-    if (realm_source_abort(errp) && backend->accept(blob, size, errp)) {
-        the_accepted = g_strdup(offer);
+    if (blob && check_may_leave(errp)) {
+        backend->accept(blob, size, errp);
     }
 }
 

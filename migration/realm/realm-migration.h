@@ -120,12 +120,6 @@ int realm_source_iterate(QEMUFile *f, void *opaque);
 int realm_source_complete(QEMUFile *f, void *opaque);
 void realm_source_cleanup(void *opaque);
 
-/*
- * End the session that a migration has left open, if there is one.  False with
- * @errp set if the backend cannot do that now; the caller may ask again.
- */
-bool realm_source_abort(Error **errp);
-
 /* The machine is about to run: end a session that has paused the Realm. */
 void realm_source_resume(void);
 

@@ -283,19 +283,14 @@ static void report_sealed(void)
                  "here");
 }
 
-bool realm_source_abort(Error **errp)
-{
-    return !realm_phase_exports(realm_backend()->phase()) ||
-           realm_backend()->export_abort(errp);
-}
-
 /* There is no caller who could be told of an error; a user can try again. */
 static void give_up_session(void)
 {
     Error *err = NULL;
 
-    if (!realm_source_abort(&err)) {
-        error_append_hint(&err, "Use realm-migration-accept, or %scont, to "
+    if (realm_phase_exports(realm_backend()->phase()) &&
+        !realm_backend()->export_abort(&err)) {
+        error_append_hint(&err, "Use realm-migration-prepare, or %scont, to "
                           "try again.\n",
                           realm_backend()->phase() == REALM_PHASE_PAUSED
                           ? "" : "stop and ");

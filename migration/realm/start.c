@@ -175,7 +175,7 @@ static int realm_start_pre_save(void *opaque)
         return fail_migration(err);
     }
     memset(start, 0, sizeof(*start));
-    size = realm_backend()->export_start(start->token, &err);
+    size = realm_backend()->export_start(NULL, 0, start->token, &err);
     if (size < 0) {
         return fail_migration(err);
     }

@@ -16,7 +16,7 @@
 #define IN(phase) BIT(P(phase))
 
 #define OWN (IN(NEW) | IN(HERE) | IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED) | \
-             IN(SEALED))
+             IN(SEALED) | IN(GONE))
 #define SESSION (IN(EXPORTING) | IN(PAUSED))
 #define IMPORT (IN(OFFERED) | IN(IMPORTING))
 #define SAME REALM_PHASES
@@ -32,6 +32,7 @@ static const struct {
     STEP(BUILD_EMPTY, "be built for a migration", IN(WAITING), P(EMPTY)),
     STEP(BREAK, "break", IN(NEW) | IN(WAITING), P(BROKEN)),
     STEP(RUN, "run", IN(NEW) | IN(HERE) | IN(ACCEPTED) | IN(EXPORTING), SAME),
+    STEP(PREPARE, "prepare a migration", IN(HERE), SAME),
     STEP(ACCEPT, "accept the offer", IN(HERE), P(ACCEPTED)),
     STEP(BEGIN, "begin its migration", IN(ACCEPTED), P(EXPORTING)),
     STEP(COLLECT_DIRTY, "collect its dirty pages", SESSION, SAME),
@@ -39,13 +40,17 @@ static const struct {
     STEP(EPOCH, "close an epoch", SESSION, SAME),
     STEP(PAUSE, "pause for its migration", IN(EXPORTING), P(PAUSED)),
     STEP(STATE, "export its state", IN(PAUSED), SAME),
-    STEP(START, "hand over to the destination", IN(PAUSED), P(SEALED)),
+    STEP(START, "hand over to the destination", IN(PAUSED) | IN(SEALED),
+         P(SEALED)),
     STEP(ABORT, "give up its migration", IN(ACCEPTED) | SESSION, P(HERE)),
     STEP(RESUME, "take it back", IN(SEALED), P(HERE)),
+    STEP(FINISH, "take the receipt", IN(SEALED) | IN(GONE), P(GONE)),
     STEP(OFFER, "make an offer", IN(WAITING) | IN(EMPTY), P(OFFERED)),
     STEP(IMPORT, "import a record", IMPORT, P(IMPORTING)),
     STEP(IMPORT_MEMORY, "import a record", IMPORT, SAME),
+    STEP(READY, "say that all of it came", IN(IMPORTING), SAME),
     STEP(COMMIT, "start here", IN(IMPORTING), P(HERE)),
+    STEP(RECEIPT, "say that it started here", IN(HERE), SAME),
     STEP(GIVE_UP, "give up the migration to here", IMPORT | IN(FAILED),
          P(FAILED)),
     STEP(FAIL, "fail", IMPORT | IN(FAILED), P(FAILED)),
@@ -65,7 +70,7 @@ static const struct {
           "no destination was accepted; give realm-migration-accept an offer"),
     PHASE(ACCEPTED, "accepted", ACCEPTED,
           "an offer was accepted, and its migration has not begun; "
-          "use migrate"),
+          "use migrate, or realm-migration-prepare for another destination"),
     PHASE(EXPORTING, "exporting", EXPORTING,
           "its migration is under way, and it runs; migrate_cancel ends that"),
     PHASE(PAUSED, "paused", PAUSED,
@@ -74,6 +79,9 @@ static const struct {
     PHASE(SEALED, "sealed", SEALED,
           "it has left for the destination of its migration; it runs here "
           "again only after realm-migration-resume"),
+    PHASE(GONE, "gone", GONE,
+          "it runs on the destination of its migration, which said so, and "
+          "never again here; end this machine"),
     PHASE(WAITING, "waiting", WAITING,
           "this destination has made no offer; use realm-migration-offer "
           "before the migration"),
@@ -110,7 +118,7 @@ RealmMigrationPhase realm_phase_qmp(RealmPhase phase)
 
 bool realm_phase_holds(RealmPhase phase)
 {
-    return OWN & ~IN(SEALED) & BIT(phase);
+    return OWN & ~(IN(SEALED) | IN(GONE)) & BIT(phase);
 }
 
 /*

@@ -18,14 +18,15 @@ static const char *const causes[] = {
         "it was created with migration=off; give rme-guest migration=on",
     [MIG_CAUSE_OFFER_FORMAT] =
         "this is no offer; use what realm-migration-offer returned",
-    [MIG_CAUSE_OFFER_USED] =
-        "the offer was used before; make a new one on a new destination",
+    [MIG_CAUSE_OFFER_NONCE] =
+        "the offer is not for the nonce that realm-migration-prepare gave "
+        "last, or was used before; use that one on a new destination",
     [MIG_CAUSE_OFFER_OUTSTANDING] =
         "another offer was accepted, and its migration is not over; "
         "use migrate_cancel, or wait for its end",
-    [MIG_CAUSE_OFFER_LIMIT] =
-        "it has accepted as many offers as it can, and stays here; "
-        "start it anew to migrate it",
+    [MIG_CAUSE_OFFER_EXPIRED] =
+        "realm-migration-prepare was more than 10 minutes ago; "
+        "use it again, and make a new offer on a new destination",
     [MIG_CAUSE_SAME_EPOCH] = "the epoch is not closed yet",
     [MIG_CAUSE_COUNTER] = "a counter of the session is used up",
     [MIG_CAUSE_RECS_RUNNING] = "a vCPU is still running",
@@ -51,6 +52,15 @@ static const char *const causes[] = {
         "the destination did not make this abort token; "
         "use what realm-migration-abort returned there",
     [MIG_CAUSE_OWED] = "a record that was made before was not taken",
+    [MIG_CAUSE_REPLY_FORMAT] =
+        "what the destination answered is no record for this moment",
+    [MIG_CAUSE_REPLY_SEAL] =
+        "the answer is not from the destination whose offer was accepted",
+    [MIG_CAUSE_REPLY_OTHER] =
+        "the destination has not loaded all that was sent",
+    [MIG_CAUSE_MAP_RUNS] =
+        "its memory is in too many pieces; stop it from giving single pages "
+        "back",
     [MIG_CAUSE_PAGE_MISSING] = "a page never came",
     [MIG_CAUSE_START_MISSING] = "the start token never came",
     [MIG_CAUSE_FORMAT] = "the record is malformed or of an unknown version",
@@ -97,6 +107,12 @@ static const char *const causes[] = {
     [MIG_CAUSE_RECLAIMED] =
         "its host took memory or a vCPU away meanwhile; "
         "give the migration up and start another one",
+    [MIG_CAUSE_EXPIRED] =
+        "the offer was made more than 10 minutes before its migration came; "
+        "start another destination",
+    [MIG_CAUSE_PEER_SOFTWARE] =
+        "the other side has software that no rule of the Realm's policy "
+        "allows",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =

@@ -10,11 +10,12 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
+#include "qemu/bswap.h"
 #include "fake-backend.h"
 #include "fake-migration.h"
 
-enum { KIND_BEGIN = 0x1000, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START,
-       KIND_ABORT };
+enum { KIND_OFFER = 0x1000, KIND_BEGIN, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START,
+       KIND_ABORT, KIND_READY, KIND_RECEIPT };
 
 FakeSource fake_source;
 FakeDestination fake_destination;
@@ -26,9 +27,10 @@ static struct {
 } failing;
 
 const char *const fake_functions[] = {
-    "accept", "export_begin", "collect_dirty", "export_memory",
-    "export_epoch", "pause", "export_state", "export_start", "export_abort",
-    "export_resume", "offer", "import", "import_memory", "commit",
+    "prepare_migration", "accept", "export_begin", "collect_dirty",
+    "export_memory", "export_epoch", "pause", "export_state", "export_start",
+    "export_abort", "export_resume", "export_finish", "offer", "import",
+    "import_memory", "import_ready", "commit", "import_receipt",
     "import_abort", NULL
 };
 
@@ -146,15 +148,41 @@ static void limits(RealmMigrationLimits *l)
     l->max_pages = FAKE_MAX_PAGES;
 }
 
+/* Of a record, or of an offer, and the nonce that it is for. */
+static bool is_for(const void *buf, size_t size, uint32_t kind, uint32_t nonce)
+{
+    const uint32_t *words = buf;
+
+    return size == 8 && words[0] == kind && words[1] == nonce;
+}
+
+/* This and the next: asked by users, who may be wrong. */
+static bool prepare_migration(uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
+{
+    FakeSource *s = &fake_source;
+
+    if (!realm_phase_check(s->phase, REALM_STEP_PREPARE, errp) ||
+        !may("prepare_migration", errp)) {
+        return false;
+    }
+    memset(nonce, 0, REALM_NONCE_SIZE);
+    stl_he_p(nonce, ++s->nonce);
+    return done("prepare_migration", errp);
+}
+
 static bool accept_offer(const void *offer, size_t size, Error **errp)
 {
-    /* Asked by users, who may be wrong. */
-    if ((fake_source.phase != REALM_PHASE_ACCEPTED &&
-         !realm_phase_check(fake_source.phase, REALM_STEP_ACCEPT, errp)) ||
+    FakeSource *s = &fake_source;
+
+    if (!realm_phase_check(s->phase, REALM_STEP_ACCEPT, errp) ||
         !may("accept", errp)) {
         return false;
     }
-    fake_source.phase = REALM_PHASE_ACCEPTED;
+    if (!is_for(offer, size, KIND_OFFER, s->nonce)) {
+        error_setg(errp, "the offer is not for the nonce");
+        return false;
+    }
+    s->phase = REALM_PHASE_ACCEPTED;
     return done("accept", errp);
 }
 
@@ -266,12 +294,18 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
     return blob(buf, KIND_STATE, part);
 }
 
-static ssize_t export_start(void *buf, Error **errp)
+/* What the destination said is wrong if the network wants it so. */
+static ssize_t export_start(const void *ready, size_t size, void *buf,
+                            Error **errp)
 {
     FakeSource *s = &fake_source;
 
     assert(s->phase == REALM_PHASE_PAUSED && s->parts == FAKE_STATE_PARTS);
     if (!may("export_start", errp)) {
+        return -1;
+    }
+    if (!is_for(ready, size, KIND_READY, s->nonce)) {
+        error_setg(errp, "the destination is not ready");
         return -1;
     }
     s->phase = REALM_PHASE_SEALED;
@@ -282,7 +316,7 @@ static bool export_abort(Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(has_session());
+    assert(has_session() || s->phase == REALM_PHASE_ACCEPTED);
     s->aborts++;
     if (!may("export_abort", errp)) {
         return false;
@@ -302,14 +336,34 @@ static bool export_resume(const void *token, size_t size, Error **errp)
     return done("export_resume", errp);
 }
 
-static ssize_t make_offer(void *buf, Error **errp)
+static bool export_finish(const void *receipt, size_t size, Error **errp)
 {
-    assert(fake_destination.phase == REALM_PHASE_WAITING);
+    FakeSource *s = &fake_source;
+
+    assert(s->phase == REALM_PHASE_SEALED);
+    if (!may("export_finish", errp)) {
+        return false;
+    }
+    if (!is_for(receipt, size, KIND_RECEIPT, s->nonce)) {
+        error_setg(errp, "this is no receipt");
+        return false;
+    }
+    s->phase = REALM_PHASE_GONE;
+    return done("export_finish", errp);
+}
+
+static ssize_t make_offer(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
+                          Error **errp)
+{
+    FakeDestination *d = &fake_destination;
+
+    assert(d->phase == REALM_PHASE_WAITING);
     if (!may("offer", errp)) {
         return -1;
     }
-    fake_destination.phase = REALM_PHASE_OFFERED;
-    return emitted("offer", blob(buf, KIND_BEGIN, 1), errp);
+    d->nonce = ldl_he_p(nonce);
+    d->phase = REALM_PHASE_OFFERED;
+    return emitted("offer", blob(buf, KIND_OFFER, d->nonce), errp);
 }
 
 /* A failed import is final: no other may follow. */
@@ -377,6 +431,21 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
     return done("import_memory", errp) || dead(errp);
 }
 
+static ssize_t import_ready(void *buf, Error **errp)
+{
+    FakeDestination *d = &fake_destination;
+
+    if (!may("import_ready", errp)) {
+        return -1;
+    }
+    if (d->phase != REALM_PHASE_IMPORTING || d->parts != FAKE_STATE_PARTS ||
+        d->started) {
+        error_setg(errp, "not all has come");
+        return -1;
+    }
+    return emitted("import_ready", blob(buf, KIND_READY, d->nonce), errp);
+}
+
 static bool commit(Error **errp)
 {
     FakeDestination *d = &fake_destination;
@@ -388,6 +457,17 @@ static bool commit(Error **errp)
     d->committed = true;
     d->phase = REALM_PHASE_HERE;
     return done("commit", errp);
+}
+
+static ssize_t import_receipt(void *buf, Error **errp)
+{
+    FakeDestination *d = &fake_destination;
+
+    assert(d->committed);
+    if (!may("import_receipt", errp)) {
+        return -1;
+    }
+    return emitted("import_receipt", blob(buf, KIND_RECEIPT, d->nonce), errp);
 }
 
 static ssize_t import_abort(void *buf, Error **errp)
@@ -405,6 +485,7 @@ const RealmBackendOps fake_backend = {
     .name = "fake",
     .phase = phase,
     .migration_limits = limits,
+    .prepare_migration = prepare_migration,
     .accept = accept_offer,
     .export_begin = export_begin,
     .collect_dirty = collect_dirty,
@@ -415,9 +496,12 @@ const RealmBackendOps fake_backend = {
     .export_start = export_start,
     .export_abort = export_abort,
     .export_resume = export_resume,
+    .export_finish = export_finish,
     .offer = make_offer,
     .import = import,
     .import_memory = import_memory,
+    .import_ready = import_ready,
     .commit = commit,
+    .import_receipt = import_receipt,
     .import_abort = import_abort,
 };

@@ -21,6 +21,7 @@
 
 typedef struct FakeSource {
     RealmPhase phase;
+    uint32_t nonce;                     /* the one drawn last */
     uint32_t version[FAKE_PAGES];       /* 0: never assigned */
     bool dirty[FAKE_PAGES];             /* written since the last round */
     bool due[FAKE_PAGES];               /* in this round, not yet exported */
@@ -32,6 +33,7 @@ typedef struct FakeSource {
 
 typedef struct FakeDestination {
     RealmPhase phase;
+    uint32_t nonce;                     /* that its offer is for */
     bool begun, dead, started, committed, given_up;
     uint32_t version[FAKE_PAGES];
     bool got[FAKE_PAGES];               /* in this epoch */

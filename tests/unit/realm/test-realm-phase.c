@@ -25,6 +25,7 @@ static const struct {
     /* KVM_RUN */
     { REALM_STEP_RUN, "new>new here>here accepted>accepted "
                       "exporting>exporting" },
+    { REALM_STEP_PREPARE, "here>here" },
     { REALM_STEP_ACCEPT, "here>accepted" },
     { REALM_STEP_BEGIN, "accepted>exporting" },
     { REALM_STEP_COLLECT_DIRTY, "exporting>exporting paused>paused" },
@@ -32,13 +33,16 @@ static const struct {
     { REALM_STEP_EPOCH, "exporting>exporting paused>paused" },
     { REALM_STEP_PAUSE, "exporting>paused" },
     { REALM_STEP_STATE, "paused>paused" },
-    { REALM_STEP_START, "paused>sealed" },
+    { REALM_STEP_START, "paused>sealed sealed>sealed" },
     { REALM_STEP_ABORT, "accepted>here exporting>here paused>here" },
     { REALM_STEP_RESUME, "sealed>here" },
+    { REALM_STEP_FINISH, "sealed>gone gone>gone" },
     { REALM_STEP_OFFER, "waiting>offered empty>offered" },
     { REALM_STEP_IMPORT, "offered>importing importing>importing" },
     { REALM_STEP_IMPORT_MEMORY, "offered>offered importing>importing" },
+    { REALM_STEP_READY, "importing>importing" },
     { REALM_STEP_COMMIT, "importing>here" },
+    { REALM_STEP_RECEIPT, "here>here" },
     { REALM_STEP_GIVE_UP, "offered>failed importing>failed failed>failed" },
     { REALM_STEP_FAIL, "offered>failed importing>failed failed>failed" },
 };
@@ -140,7 +144,7 @@ static void test_edges(void)
             }
         }
     }
-    g_assert_cmpint(edges, ==, 36);     /* no name was misspelt */
+    g_assert_cmpint(edges, ==, 42);     /* no name was misspelt */
 }
 
 /* A step that nobody has checked; in a process of its own, which ends there. */
@@ -197,7 +201,7 @@ static void test_sets(void)
 {
     check_set(realm_phase_exports, "exporting paused");
     check_set(realm_phase_exists, "here accepted exporting paused sealed "
-                                  "empty offered importing failed broken");
+                                  "gone empty offered importing failed broken");
 }
 
 static void check_text(RealmPhase phase, RealmStep step, const char *part)
@@ -216,6 +220,9 @@ static void test_remedies(void)
     check_text(REALM_PHASE_HERE, REALM_STEP_BEGIN, "realm-migration-accept");
     check_text(REALM_PHASE_PAUSED, REALM_STEP_RUN, "cont");
     check_text(REALM_PHASE_SEALED, REALM_STEP_RUN, "realm-migration-resume");
+    check_text(REALM_PHASE_ACCEPTED, REALM_STEP_ACCEPT,
+               "realm-migration-prepare");
+    check_text(REALM_PHASE_GONE, REALM_STEP_RESUME, "end this machine");
     check_text(REALM_PHASE_WAITING, REALM_STEP_RUN,
                "no migration has brought it");
     check_text(REALM_PHASE_FAILED, REALM_STEP_RUN,

@@ -13,6 +13,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "system/runstate.h"
 #include "target/arm/realm/cause.h"
@@ -45,10 +46,10 @@ static void took_step(RealmStep step)
 }
 
 /*
- * Make the migration call that @pe holds, which is @step, and say in words why
- * it failed.
+ * Make the migration call that @pe holds, which is a part of @step, and say in
+ * words why it failed.
  */
-static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
+static bool call_part(RmmPe *pe, RealmStep step, Error **errp)
 {
     const char *what = realm_step_text(step);
     unsigned status, index;
@@ -60,7 +61,6 @@ static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
     status = RMI_STATUS(pe->x[0]);
     index = RMI_INDEX(pe->x[0]);
     if (pe->x[0] == RMI_SUCCESS) {
-        took_step(step);
         return true;
     }
     if (status == RMI_ERROR_REALM) {
@@ -70,6 +70,17 @@ static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
                    status, index);
     }
     return false;
+}
+
+/* As call_part, of all of @step: so it is taken. */
+static bool mig_call(RmmPe *pe, RealmStep step, Error **errp)
+{
+    bool ok = call_part(pe, step, errp);
+
+    if (ok) {
+        took_step(step);
+    }
+    return ok;
 }
 
 static size_t max_blob(void)
@@ -134,13 +145,26 @@ static bool export_abort(Error **errp)
     return true;
 }
 
+/* A nonce is in registers, which are little endian. */
+static bool prepare_migration(uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_PREPARE), rd() } };
+
+    if (!mig_call(&pe, REALM_STEP_PREPARE, errp)) {
+        return false;
+    }
+    for (unsigned i = 0; i < REALM_NONCE_SIZE / 8; i++) {
+        stq_le_p(nonce + 8 * i, pe.x[1 + i]);
+    }
+    return true;
+}
+
 static bool accept_offer(const void *offer, size_t size, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_ACCEPT), rd(),
                         realm_window(0, offer, size), size } };
 
-    return (phase() != REALM_PHASE_ACCEPTED || export_abort(errp)) &&
-           mig_call(&pe, REALM_STEP_ACCEPT, errp);
+    return mig_call(&pe, REALM_STEP_ACCEPT, errp);
 }
 
 /* A session has a dirty state for each page, and a block has none. */
@@ -262,12 +286,31 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
     return pe.x[1];
 }
 
-static ssize_t export_start(void *buf, Error **errp)
+/* The call has no argument for the size of the ready record. */
+static bool check_ready_size(size_t size, Error **errp)
+{
+    const size_t expected = sizeof(MigHeader) + MIG_SEAL_SIZE;
+
+    if (size != expected) {
+        error_setg(errp, "Realm: cannot %s: a ready record has %zu bytes, and "
+                   "the destination sent %zu; use a destination with the same "
+                   "version of the protocol",
+                   realm_step_text(REALM_STEP_START), expected, size);
+    }
+    return size == expected;
+}
+
+static ssize_t export_start(const void *ready, size_t size, void *buf,
+                            Error **errp)
 {
     const size_t room = REALM_MAX_START_TOKEN;
     RmmPe pe = { .x = { MIG(MIG_EXPORT_START), rd(),
-                        realm_window(0, buf, room), room } };
+                        realm_window(0, buf, room), room,
+                        realm_window(1, ready, size) } };
 
+    if (phase() == REALM_PHASE_PAUSED && !check_ready_size(size, errp)) {
+        return -1;
+    }
     return mig_call(&pe, REALM_STEP_START, errp) ? pe.x[1] : -1;
 }
 
@@ -283,6 +326,21 @@ static bool export_resume(const void *token, size_t size, Error **errp)
     return true;
 }
 
+/* The RMM wipes a piece of the Realm a call. */
+static bool export_finish(const void *receipt, size_t size, Error **errp)
+{
+    RmmPe pe;
+
+    do {
+        pe = (RmmPe) { .x = { MIG(MIG_EXPORT_FINISH), rd(),
+                              realm_window(0, receipt, size), size } };
+        if (!mig_call(&pe, REALM_STEP_FINISH, errp)) {
+            return false;
+        }
+    } while (pe.x[1]);
+    return true;
+}
+
 static bool build(bool (*steps)(Error **errp), RealmStep step, Error **errp)
 {
     bool ok = steps(errp);
@@ -291,7 +349,8 @@ static bool build(bool (*steps)(Error **errp), RealmStep step, Error **errp)
     return ok;
 }
 
-static ssize_t make_offer(void *buf, Error **errp)
+static ssize_t make_offer(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
+                          Error **errp)
 {
     RmmPe pe;
 
@@ -300,8 +359,9 @@ static ssize_t make_offer(void *buf, Error **errp)
          !build(realm_build_empty, REALM_STEP_BUILD_EMPTY, errp))) {
         return -1;
     }
-    pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf),
-                          max_blob() } };
+    pe = (RmmPe) { .x = { MIG(MIG_OFFER), rd(), blob_window(buf), max_blob(),
+                          ldq_le_p(nonce), ldq_le_p(nonce + 8),
+                          ldq_le_p(nonce + 16), ldq_le_p(nonce + 24) } };
     return mig_call(&pe, REALM_STEP_OFFER, errp) ? pe.x[1] : -1;
 }
 
@@ -387,30 +447,66 @@ static bool create_tables(uint64_t ipa)
            realm_mmu_create_tables(ipa) == RMI_SUCCESS;
 }
 
-/* Where the Realm's map is finer than our tables, the RMM wants a table. */
-static bool commit(Error **errp)
+/*
+ * Make @call, with a buffer if @size is not 0, which is a part of @step.  Where
+ * the Realm's map is finer than our tables, the RMM wants a table.
+ */
+static bool call_with_tables(RmmPe *pe, unsigned call, uint64_t buf,
+                             size_t size, RealmStep step, Error **errp)
 {
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
-    if (!check_step(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
-        return false;
-    }
     for (;;) {
-        RmmPe pe = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
-
-        if (mig_call(&pe, REALM_STEP_COMMIT, errp)) {
-            realm_mmu_fold_all();
+        *pe = (RmmPe) { .x = { MIG(call), rd(), buf, size } };
+        if (call_part(pe, step, errp)) {
             return true;
         }
-        if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT || pe.x[1] == last ||
-            !create_tables(pe.x[1])) {
+        if (RMI_STATUS(pe->x[0]) != RMI_ERROR_RTT || pe->x[1] == last ||
+            !create_tables(pe->x[1])) {
             return false;
         }
-        last = pe.x[1];
+        last = pe->x[1];
         error_free(*errp);
         *errp = NULL;
     }
+}
+
+static ssize_t import_ready(void *buf, Error **errp)
+{
+    uint64_t window = realm_window(0, buf, REALM_MAX_REPLY);
+    RmmPe pe;
+
+    return call_with_tables(&pe, MIG_IMPORT_READY, window, REALM_MAX_REPLY,
+                            REALM_STEP_READY, errp) ? pe.x[1] : -1;
+}
+
+/* The RMM makes a piece of the map true in each call. */
+static bool commit(Error **errp)
+{
+    RmmPe pe;
+
+    if (!check_step(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
+        return false;
+    }
+    do {
+        if (!call_with_tables(&pe, MIG_IMPORT_COMMIT, 0, 0, REALM_STEP_COMMIT,
+                              errp)) {
+            return false;
+        }
+    } while (pe.x[1]);
+    took_step(REALM_STEP_COMMIT);
+    realm_mmu_fold_all();
+    return true;
+}
+
+static ssize_t import_receipt(void *buf, Error **errp)
+{
+    RmmPe pe = { .x = { MIG(MIG_IMPORT_RECEIPT), rd(),
+                        realm_window(0, buf, REALM_MAX_REPLY),
+                        REALM_MAX_REPLY } };
+
+    return mig_call(&pe, REALM_STEP_RECEIPT, errp) ? pe.x[1] : -1;
 }
 
 static ssize_t import_abort(void *buf, Error **errp)
@@ -475,6 +571,7 @@ const RealmBackendOps *realm_tcg_backend(void)
         .measurement = measurement,
         .count_pages = count_pages,
         .migration_limits = migration_limits,
+        .prepare_migration = prepare_migration,
         .accept = accept_offer,
         .export_begin = export_begin,
         .collect_dirty = collect_dirty,
@@ -485,10 +582,13 @@ const RealmBackendOps *realm_tcg_backend(void)
         .export_start = export_start,
         .export_abort = export_abort,
         .export_resume = export_resume,
+        .export_finish = export_finish,
         .offer = make_offer,
         .import = import_blob,
         .import_memory = import_memory,
+        .import_ready = import_ready,
         .commit = commit,
+        .import_receipt = import_receipt,
         .import_abort = import_abort,
     };
 
