@@ -289,15 +289,12 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
 /* The call has no argument for the size of the ready record. */
 static bool check_ready_size(size_t size, Error **errp)
 {
-    const size_t expected = sizeof(MigHeader) + MIG_SEAL_SIZE;
-
-    if (size != expected) {
+    if (size != MIG_EMPTY_BUNDLE) {
         error_setg(errp, "Realm: cannot %s: a ready record has %zu bytes, and "
-                   "the destination sent %zu; use a destination with the same "
-                   "version of the protocol",
-                   realm_step_text(REALM_STEP_START), expected, size);
+                   "what the destination answered has %zu; see its log",
+                   realm_step_text(REALM_STEP_START), MIG_EMPTY_BUNDLE, size);
     }
-    return size == expected;
+    return size == MIG_EMPTY_BUNDLE;
 }
 
 static ssize_t export_start(const void *ready, size_t size, void *buf,
@@ -448,50 +445,57 @@ static bool create_tables(uint64_t ipa)
 }
 
 /*
- * Make @call, with a buffer if @size is not 0, which is a part of @step.  Where
- * the Realm's map is finer than our tables, the RMM wants a table.
+ * Make @call, which is a part of @step.  Where the Realm's map is finer than
+ * our tables, the RMM wants a table, and says in @pe->x[@ipa] where.
  */
-static bool call_with_tables(RmmPe *pe, unsigned call, uint64_t buf,
-                             size_t size, RealmStep step, Error **errp)
+static bool call_with_tables(RmmPe *pe, const RmmPe *call, unsigned ipa,
+                             RealmStep step, Error **errp)
 {
     ERRP_GUARD();
     uint64_t last = UINT64_MAX;
 
     for (;;) {
-        *pe = (RmmPe) { .x = { MIG(call), rd(), buf, size } };
+        *pe = *call;
         if (call_part(pe, step, errp)) {
             return true;
         }
-        if (RMI_STATUS(pe->x[0]) != RMI_ERROR_RTT || pe->x[1] == last ||
-            !create_tables(pe->x[1])) {
+        if (RMI_STATUS(pe->x[0]) != RMI_ERROR_RTT || pe->x[ipa] == last ||
+            !create_tables(pe->x[ipa])) {
             return false;
         }
-        last = pe->x[1];
+        last = pe->x[ipa];
         error_free(*errp);
         *errp = NULL;
     }
 }
 
+/* The RMM looks at a piece of the map in each call. */
 static ssize_t import_ready(void *buf, Error **errp)
 {
-    uint64_t window = realm_window(0, buf, REALM_MAX_REPLY);
+    const RmmPe call = { .x = { MIG(MIG_IMPORT_READY), rd(),
+                                realm_window(0, buf, REALM_MAX_REPLY),
+                                REALM_MAX_REPLY } };
     RmmPe pe;
 
-    return call_with_tables(&pe, MIG_IMPORT_READY, window, REALM_MAX_REPLY,
-                            REALM_STEP_READY, errp) ? pe.x[1] : -1;
+    do {
+        if (!call_with_tables(&pe, &call, 2, REALM_STEP_READY, errp)) {
+            return -1;
+        }
+    } while (!pe.x[1]);
+    return pe.x[1];
 }
 
-/* The RMM makes a piece of the map true in each call. */
+/* ... and makes it true here. */
 static bool commit(Error **errp)
 {
+    const RmmPe call = { .x = { MIG(MIG_IMPORT_COMMIT), rd() } };
     RmmPe pe;
 
     if (!check_step(REALM_STEP_COMMIT, errp) || !realm_contexts_apply(errp)) {
         return false;
     }
     do {
-        if (!call_with_tables(&pe, MIG_IMPORT_COMMIT, 0, 0, REALM_STEP_COMMIT,
-                              errp)) {
+        if (!call_with_tables(&pe, &call, 1, REALM_STEP_COMMIT, errp)) {
             return false;
         }
     } while (pe.x[1]);

@@ -15,6 +15,7 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "crypto/random.h"
 #include "exec/cputlb.h"
@@ -96,6 +97,15 @@ static void random_bytes(void *opaque, void *buf, size_t len)
     qcrypto_random_bytes(buf, len, &error_fatal);
 }
 
+/*
+ * Hosts of the model are QEMU's users: they can stop the machine, and set its
+ * RTC.  So it is the clock of the real machine, which only goes on.
+ */
+static uint64_t seconds(void *opaque)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME) / 1000;
+}
+
 static void log_call(void *opaque, const RmmLog *entry)
 {
     g_autoptr(GString) inputs = NULL;
@@ -129,6 +139,7 @@ const RmmOps realm_rmm_ops = {
     .context_save = realm_context_save,
     .context_load = realm_context_load,
     .key = realm_key,
+    .seconds = seconds,
     .log = log_call,
 };
 
