@@ -234,10 +234,13 @@ class Migration:
         """After a failure: a destination that something has reached does not
         serve another try.  Returns that, as text to append."""
         info = self.dest.try_cmd('query-migrate')
+        here = self.source.try_cmd('query-realm-migration')
         there = self.dest.try_cmd('query-realm-migration')
         if info is None or there and there['holds']:
             return ''
-        offer_used = there and there['phase'] not in ('waiting', 'offered')
+        offer_used = there and there['phase'] != 'waiting' and (
+            there['phase'] != 'offered' or not here
+            or here['phase'] != 'accepted')
         if info.get('status') == 'failed' or offer_used or self.deaf:
             return ('; the destination cannot be used again: end it, and '
                     'start another one with -incoming defer')
@@ -282,14 +285,24 @@ class Migration:
         self.source.cmd('migrate-set-parameters', **parameters)
         self.listen()
         if not self.plain:
-            self.offer = self.dest.cmd('realm-migration-offer')['offer']
-            self.source.cmd('realm-migration-accept', offer=self.offer)
-            self.accepted = True
-            # The destination confirms what it has loaded.
+            self.agree()
+            # The destination answers when it has loaded all of it.
             self.source.cmd('migrate-set-capabilities', capabilities=[
                 {'capability': 'return-path', 'state': True}])
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True
+
+    def agree(self):
+        """The source accepts an offer of the destination.  It has one already
+        if an earlier try ended before anything was sent."""
+        phases = [qmp.cmd('query-realm-migration')['phase']
+                  for qmp in (self.source, self.dest)]
+        if phases != ['accepted', 'offered']:
+            nonce = self.source.cmd('realm-migration-prepare')['nonce']
+            self.offer = self.dest.cmd('realm-migration-offer',
+                                       nonce=nonce)['offer']
+            self.source.cmd('realm-migration-accept', offer=self.offer)
+        self.accepted = True
 
     def listen(self):
         """The destination listens, from now on or since an earlier try."""

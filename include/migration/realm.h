@@ -6,11 +6,20 @@
 #ifndef INCLUDE_MIGRATION_REALM_H
 #define INCLUDE_MIGRATION_REALM_H
 
+#include "migration/qemu-file.h"
+
 /*
  * The machine is a Realm (realm_backend_set): register its sections of the
  * stream, and block its migration if rme-guest says migration=off.  Called
  * once, under the BQL, before @prepare of the backend.  Errors end the program.
  */
 void realm_migration_init(void);
+
+/*
+ * The thread of the source's return path has read the header of a message.
+ * Returns whether it is one of ours, which was read from @f then; if it has no
+ * place, @f has an error.
+ */
+bool realm_reply_get(QEMUFile *f, unsigned type, unsigned size);
 
 #endif

@@ -31,6 +31,7 @@
 #include "system/system.h"
 #include "realm-migration.h"
 #include "record.h"
+#include "reply.h"
 #include "trace.h"
 
 static bool given_up;           /* the abort token was made and told */
@@ -178,13 +179,32 @@ bool realm_destination_import_token(const void *token, size_t size,
     return token_imported;
 }
 
+/*
+ * For the source, which wipes the Realm with it.  The Realm is here without it
+ * as well.
+ */
+static void send_receipt(void)
+{
+    uint8_t receipt[REALM_MAX_REPLY];
+    Error *err = NULL;
+    ssize_t size = realm_backend()->import_receipt(receipt, &err);
+
+    if (size < 0 || !realm_reply_put(receipt, size, &err)) {
+        warn_report_err(err);
+    }
+}
+
 static bool commit_realm(Error **errp)
 {
     if (!token_imported) {
         error_setg(errp, "Realm: the stream ended without its start token");
         return false;
     }
-    return realm_backend()->commit(errp);
+    if (!realm_backend()->commit(errp)) {
+        return false;
+    }
+    send_receipt();
+    return true;
 }
 
 /* Runs in a thread of QEMU's that helps to load; it may take the BQL. */

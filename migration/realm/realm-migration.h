@@ -7,6 +7,7 @@
  * Files from leaf to root; each uses only those above it:
  *
  *     record.c        how blobs are framed in the stream (record.h)
+ *     reply.c         what the destination sends back (reply.h)
  *     counters.c      how far a migration is
  *     supported.c     which kinds of migration work with a Realm
  *     config.c        "realm-config", the first section of the stream

@@ -18,6 +18,7 @@
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "realm-migration.h"
+#include "reply.h"
 
 /*
  * QEMU starts the vCPUs of the source again before it cleans a failed
@@ -73,6 +74,7 @@ void realm_migration_init(void)
     register_savevm_live(REALM_SECTION, 0, REALM_SECTION_VERSION,
                          &realm_handlers, NULL);
     migration_add_notifier(&notifier, refuse_file);
+    realm_reply_init();
     realm_destination_init();
     realm_config_register();
     realm_start_register();

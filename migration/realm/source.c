@@ -9,6 +9,7 @@
  *     pending    step 5; steps 1 and 2 of the next round
  *     complete   pause; the rest of step 3, a last round; map and RECs
  *     (start.c)  start token, after all devices
+ *     cleanup    receipt
  *
  * Invariants: from `cursor` on, `pages` has the pages of this round that are
  * yet to be exported.  A page is sent at most once in an epoch.
@@ -28,6 +29,7 @@
 #include "migration/options.h"
 #include "realm-migration.h"
 #include "record.h"
+#include "reply.h"
 #include "trace.h"
 
 static struct {
@@ -307,8 +309,23 @@ void realm_source_resume(void)
     }
 }
 
+/* With it, the Realm is at the destination for good; without, sealed here. */
+static void take_receipt(void)
+{
+    uint8_t receipt[REALM_MAX_REPLY];
+    size_t size = realm_reply_take(receipt);
+    Error *err = NULL;
+
+    realm_reply_expect(false);
+    if (size && realm_backend()->phase() == REALM_PHASE_SEALED &&
+        !realm_backend()->export_finish(receipt, size, &err)) {
+        warn_report_err(err);
+    }
+}
+
 void realm_source_cleanup(void *opaque)
 {
+    take_receipt();
     if (realm_backend()->phase() == REALM_PHASE_SEALED &&
         migrate_get_current()->state != MIGRATION_STATUS_COMPLETED) {
         report_sealed();

@@ -8,20 +8,17 @@
  *
  *     source                          destination
  *     realm-ready  --------------->   all of the stream so far is loaded
- *                  <---------------   switchover ack, on the return path
+ *                  <---------------   ready record (reply.c)
  *     realm-start (token)  ------->   import
  *     QEMU's end of stream ------->   commit (destination.c)
- *
- * The confirmation is QEMU's message "go ahead with the switchover".  If the
- * capability switchover-ack is on, QEMU has already used that message once, and
- * does not wait for it again.
+ *                  <---------------   receipt, for source.c
  *
  * Invariants: the token is made only in the thread of a migration.
  *
  * Lock rule: BQL.  The source gives it up while it waits, so that the monitor
  * answers however long the destination takes.  By then the devices are saved
  * and no vCPU runs, and QEMU refuses to run, plug or migrate anything until the
- * migration is over.  The thread of the return path sets switchover_acked.
+ * migration is over.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,6 +34,7 @@
 #include "migration/vmstate.h"
 #include "system/system.h"
 #include "realm-migration.h"
+#include "reply.h"
 #include "trace.h"
 
 #define MAX_TOKEN REALM_MAX_START_TOKEN
@@ -93,18 +91,18 @@ static int realm_ready_pre_save(void *opaque)
     if (!in_migration(&err)) {
         return fail_migration(err);
     }
-    qatomic_set(&migrate_get_current()->switchover_acked, false);
+    realm_reply_expect(true);
     return 0;
 }
 
 static int realm_ready_post_load(void *opaque, int version_id)
 {
-    MigrationIncomingState *mis = migration_incoming_get_current();
+    uint8_t ready[REALM_MAX_REPLY];
     Error *err = NULL;
+    ssize_t size = realm_backend()->import_ready(ready, &err);
 
-    if (!mis->to_src_file || migrate_send_rp_switchover_ack(mis)) {
-        error_setg(&err, "realm-ready section: cannot answer the source; "
-                   "turn its capability return-path on");
+    if (size < 0 || !realm_reply_put(ready, size, &err)) {
+        error_prepend(&err, "realm-ready section: ");
         return fail_migration(err);
     }
     return 0;
@@ -129,40 +127,51 @@ static bool has_failed(MigrationState *s, int state, Error **errp)
     return false;
 }
 
-/* Wait for the destination's confirmation, without the BQL. */
-static bool wait_answer(MigrationState *s, int state, Error **errp)
+/* Wait for the ready record, without the BQL; returns its size, or 0. */
+static size_t wait_answer(MigrationState *s, int state,
+                          uint8_t ready[REALM_MAX_REPLY], Error **errp)
 {
     const int64_t begin = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     const uint64_t limit = limit_ms();
+    size_t size;
 
     qemu_fflush(s->to_dst_file);
-    while (!qatomic_read(&s->switchover_acked)) {
+    while ((size = realm_reply_take(ready)) == 0) {
         if (has_failed(s, state, errp)) {
-            return false;
+            return 0;
         }
         if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin > limit) {
             error_setg(errp, "Realm: the destination did not answer within "
                        "%" PRIu64 " ms; if it is only slow, raise "
                        "downtime-limit", limit);
-            return false;
+            return 0;
         }
         g_usleep(100);
     }
     trace_realm_start_ready(qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - begin);
-    return true;
+    return size;
 }
 
 /* Wait until the destination has loaded all that was sent so far. */
-static bool wait_ready(Error **errp)
+static size_t wait_ready(uint8_t ready[REALM_MAX_REPLY], Error **errp)
 {
     MigrationState *s = migrate_get_current();
     const int state = s->state;
-    bool ok;
+    size_t size;
 
     bql_unlock();
-    ok = wait_answer(s, state, errp);
+    size = wait_answer(s, state, ready, errp);
     bql_lock();
-    return ok && !has_failed(s, state, errp);
+    return size && !has_failed(s, state, errp) ? size : 0;
+}
+
+/* Returns the size of the token, or -1. */
+static ssize_t make_token(uint8_t token[MAX_TOKEN], Error **errp)
+{
+    uint8_t ready[REALM_MAX_REPLY];
+    size_t size = wait_ready(ready, errp);
+
+    return size ? realm_backend()->export_start(ready, size, token, errp) : -1;
 }
 
 static int realm_start_pre_save(void *opaque)
@@ -171,15 +180,16 @@ static int realm_start_pre_save(void *opaque)
     Error *err = NULL;
     ssize_t size;
 
-    if (!in_migration(&err) || !wait_ready(&err)) {
+    if (!in_migration(&err)) {
         return fail_migration(err);
     }
     memset(start, 0, sizeof(*start));
-    size = realm_backend()->export_start(NULL, 0, start->token, &err);
+    size = make_token(start->token, &err);
     if (size < 0) {
         return fail_migration(err);
     }
     start->size = size;
+    realm_reply_expect(true);
     return 0;
 }
 

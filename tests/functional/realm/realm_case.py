@@ -99,6 +99,11 @@ class RealmTest(QemuSystemTest):
         self.log.debug('%s moved to %s: %s', source.name, dest.name, report)
         return dest, report
 
+    def offer(self, source, dest):
+        """What a destination offers for a nonce of the source."""
+        nonce = source.qmp.cmd('realm-migration-prepare')['nonce']
+        return dest.qmp.cmd('realm-migration-offer', nonce=nonce)['offer']
+
     def guest(self, vm, command, timeout=120):
         """Runs a command in the guest that has to succeed; returns its
         output as a text."""

@@ -84,10 +84,10 @@ class FailureTest(RealmTest):
         self.source().qmp.cmd('realm-migration-accept', offer=offer)
         self.switch('return-path', True)
 
-    def send(self, dest, offer):
-        """Sends the Realm to @dest under an offer that may not be its own;
+    def send(self, dest, other=None):
+        """Sends the Realm to @dest, under its own offer or another one's;
         returns how that ends."""
-        self.accept(offer)
+        self.accept(self.offer(self.source(), other or dest))
         uri = f'unix:{self.path(dest.name)}'
         dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
         self.source().qmp.cmd('migrate', uri=uri)

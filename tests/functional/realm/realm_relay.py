@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 
-MAGIC, VERSION = 0x4d4c4552, 0x100          # target/arm/rmm/mig-abi.h
+MAGIC, VERSION = 0x4d4c4552, 0x200          # target/arm/rmm/mig-abi.h
 STATE, REC, MEMORY, START = 1, 2, 16, 33
 HEADER = struct.Struct('<IHBBIHHQQIIQ')
 

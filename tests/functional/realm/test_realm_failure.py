@@ -58,8 +58,7 @@ class Interrupted(FailureTest):
         monitor answers meanwhile."""
         qmp = self.source().qmp
         qmp.cmd('migrate-set-parameters', downtime_limit=60000)     # ms
-        self.accept(self.destination().qmp.cmd('realm-migration-offer')
-                    ['offer'])
+        self.accept(self.offer(self.source(), self.destination()))
         qmp.cmd('migrate', uri=sink.uri)
         wait_until(lambda: b'realm-ready' in sink.received,
                    'all but the start token is sent', MIGRATION_SECONDS)
@@ -135,9 +134,8 @@ class Interrupted(FailureTest):
 
     def test_stream_for_another_destination_is_refused(self):
         dest, other = self.destination(), self.destination()
-        dest.qmp.cmd('realm-migration-offer')
-        offer = other.qmp.cmd('realm-migration-offer')['offer']
-        self.assertEqual(self.send(dest, offer), 'failed')
+        self.offer(self.source(), dest)
+        self.assertEqual(self.send(dest, other), 'failed')
         self.assert_never_runs(dest)
         self.assertRegex('\n'.join(dest.errors()), 'answers another offer')
         self.assert_moves_on()
@@ -171,7 +169,7 @@ class Interrupted(FailureTest):
     def test_ordinary_guest_never_starts_in_a_realm(self):
         ordinary = self.start(guest_arguments(**SMALL, realm=False))
         dest = self.destination()
-        dest.qmp.cmd('realm-migration-offer')
+        self.offer(self.source(), dest)
         migration = Migration(ordinary.qmp, dest.qmp,
                               f'unix:{self.path(dest.name)}', plain=True,
                               timeout=MIGRATION_SECONDS)
@@ -182,9 +180,7 @@ class Interrupted(FailureTest):
 
     def test_realm_never_starts_in_an_ordinary_guest(self):
         dest = self.start(incoming(guest_arguments(**SMALL, realm=False)))
-        other = self.destination()
-        offer = other.qmp.cmd('realm-migration-offer')['offer']
-        self.assertEqual(self.send(dest, offer), 'failed')
+        self.assertEqual(self.send(dest, self.destination()), 'failed')
         self.assertFalse(dest.qmp.cmd('query-status')['running'])
         self.assert_moves_on()
 
@@ -192,13 +188,13 @@ class Interrupted(FailureTest):
 class Last(FailureTest):
     """The end of a migration, and what is behind it."""
 
-    def assert_does_not_run_again(self, vm):
+    def assert_does_not_run_again(self, vm, message):
         said = []
         try:
             vm.qmp.cmd('cont')
         except QmpError as err:
             said = [str(err)]                   # or QEMU tried it already
-        wait_until(lambda: 'it has left for the destination'
+        wait_until(lambda: message
                    in ' '.join(said + vm.errors()), 'QEMU says why')
         wait_until(lambda: not vm.qmp.cmd('query-status')['running'],
                    'the source stays stopped')
@@ -214,7 +210,7 @@ class Last(FailureTest):
     def test_source_does_not_run_again_after_its_migration(self):
         source = self.source()
         dest, _ = self.migrate(source, guest_arguments(**SMALL))
-        self.assert_does_not_run_again(source)
+        self.assert_does_not_run_again(source, 'never again here')
         self.assert_goes_on(dest)
         ok, line = verdict(dest.console)
         self.assertTrue(ok, line)
@@ -244,7 +240,8 @@ class Last(FailureTest):
             self.assert_refused('realm-start section: ', migration.run)
         self.assertTrue(change.done)
         self.assert_never_runs(dest)
-        self.assert_does_not_run_again(source)
+        self.assert_does_not_run_again(source,
+                                       'it has left for the destination')
         token = dest.qmp.cmd('realm-migration-abort')['token']
         self.assert_refused('is no abort token', source.qmp.cmd,
                             'realm-migration-resume', token='AAAA')

@@ -4,6 +4,7 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 from realm_case import (MIGRATION_SECONDS, guest_arguments, incoming,
                         wait_until)
 from realm_failing import MIB, SMALL, FailureTest
+
+
+NONCE = base64.b64encode(bytes(32)).decode()
 
 
 class Refused(FailureTest):
@@ -23,8 +27,7 @@ class Refused(FailureTest):
 
     def test_migration_needs_the_return_path(self):
         dest = self.destination(shared=True)
-        offer = dest.qmp.cmd('realm-migration-offer')['offer']
-        self.accept(offer)
+        self.accept(self.offer(self.source(), dest))
         self.switch('return-path', False)
         self.assert_refused('turn the capability return-path on',
                             self.source().qmp.cmd, 'migrate',
@@ -44,9 +47,11 @@ class Refused(FailureTest):
         wait_until(lambda: 'rim' in stays.qmp.cmd('query-realm'), 'it runs')
         self.assert_refused('migration=on', stays.qmp.cmd, 'migrate',
                             uri='unix:/nowhere')
-        offer = self.destination().qmp.cmd('realm-migration-offer')['offer']
-        self.assert_refused('migration=on', stays.qmp.cmd,
-                            'realm-migration-accept', offer=offer)
+        offer = self.offer(self.source(), self.destination())
+        for command, arguments in (('prepare', {}),
+                                   ('accept', {'offer': offer})):
+            self.assert_refused('migration=on', stays.qmp.cmd,
+                                f'realm-migration-{command}', **arguments)
         self.assertTrue(stays.qmp.cmd('query-status')['running'])
 
     def test_offer_serves_one_migration(self):
@@ -55,13 +60,16 @@ class Refused(FailureTest):
         source = self.source().qmp
         self.assert_refused('realm-migration-accept', source.cmd, 'migrate',
                             uri='unix:/nowhere')
-        self.assert_refused('offer was used before', source.cmd,
-                            'realm-migration-accept', offer=migration.offer)
+        for _ in range(2):
+            self.assert_refused('not for the nonce .* or was used before',
+                                source.cmd, 'realm-migration-accept',
+                                offer=migration.offer)
+            source.cmd('realm-migration-prepare')
         self.assert_moves_on()
 
     def test_offer_of_a_lost_destination_does_not_block_the_next(self):
         dest = self.destination()
-        self.accept(dest.qmp.cmd('realm-migration-offer')['offer'])
+        self.accept(self.offer(self.source(), dest))
         dest.stop()
         self.source().qmp.cmd('migrate', uri=f'unix:{self.path("nowhere")}')
         self.assertEqual(self.wait_for_end(), 'failed')
@@ -69,11 +77,9 @@ class Refused(FailureTest):
 
     def test_offer_that_was_not_used_gives_way_to_the_next(self):
         lost, dest = self.destination(), self.destination(shared=True)
-        first = lost.qmp.cmd('realm-migration-offer')['offer']
-        self.accept(first)
+        self.accept(self.offer(self.source(), lost))
         lost.stop()
-        offer = dest.qmp.cmd('realm-migration-offer')['offer']
-        self.assertEqual(self.send(dest, offer), 'completed')
+        self.assertEqual(self.send(dest), 'completed')
         self.assert_moved_to(dest)
 
     def test_offer_that_is_none_is_refused(self):
@@ -167,7 +173,7 @@ class Refused(FailureTest):
         self.assert_moved_to(dest)
 
     def destination_with(self, *capabilities):
-        """A destination, and its offer; both sides have these on."""
+        """A destination; both sides have these on."""
         dest = self.destination(shared=True)
         off = [{'capability': name, 'state': False} for name in capabilities]
         on = [{'capability': name, 'state': True}
@@ -176,18 +182,18 @@ class Refused(FailureTest):
             vm.qmp.cmd('migrate-set-capabilities', capabilities=on)
             self.addCleanup(vm.qmp.try_cmd, 'migrate-set-capabilities',
                             capabilities=off)
-        return dest, dest.qmp.cmd('realm-migration-offer')['offer']
+        return dest
 
     def test_realm_moves_with_every_proven_capability(self):
-        dest, offer = self.destination_with(
+        dest = self.destination_with(
             'auto-converge', 'events', 'late-block-activate',
             'switchover-ack', 'validate-uuid')
-        self.assertEqual(self.send(dest, offer), 'completed')
+        self.assertEqual(self.send(dest), 'completed')
         self.assert_moved_to(dest)
 
     def test_realm_moves_after_a_pause_before_the_switchover(self):
-        dest, offer = self.destination_with('pause-before-switchover')
-        self.accept(offer)
+        dest = self.destination_with('pause-before-switchover')
+        self.accept(self.offer(self.source(), dest))
         uri = f'unix:{self.path(dest.name)}'
         dest.qmp.cmd('migrate-incoming', uri=uri, exit_on_error=False)
         source = self.source().qmp
@@ -204,13 +210,13 @@ class Refused(FailureTest):
                  'not a Realm.*rme-guest'),
                 (guest_arguments(**SMALL), '-incoming defer')):
             vm = self.start(arguments)
-            self.assert_refused(message, vm.qmp.cmd, 'realm-migration-offer')
+            self.assert_refused(message, vm.qmp.cmd, 'realm-migration-offer',
+                                nonce=NONCE)
             vm.stop()
 
     def test_realm_is_not_saved_to_a_file(self):
         qmp = self.source().qmp
-        self.accept(self.destination().qmp.cmd('realm-migration-offer')
-                    ['offer'])
+        self.accept(self.offer(self.source(), self.destination()))
         qmp.cmd('migrate', uri=f'file:{self.path("file")}')
         self.assertEqual(self.wait_for_end(), 'failed')
         self.assertRegex(qmp.cmd('query-migrate')['error-desc'],
@@ -222,8 +228,7 @@ class Refused(FailureTest):
         reason."""
         self.switch('return-path', False)
         errors = self.snapshot_errors()
-        self.accept(self.destination().qmp.cmd('realm-migration-offer')
-                    ['offer'])
+        self.accept(self.offer(self.source(), self.destination()))
         for error in errors + self.snapshot_errors():
             self.assertIn('Realm: it can neither be saved to a snapshot nor '
                           'come from one', error)

@@ -63,8 +63,8 @@ class Storage(RealmTest):
     def move(self, source, dest):
         """Between the last write of the Realm and its start there, the copy
         of the disk is made whole."""
-        source.qmp.cmd('realm-migration-accept', offer=dest.qmp.cmd(
-            'realm-migration-offer')['offer'])
+        source.qmp.cmd('realm-migration-accept',
+                       offer=self.offer(source, dest))
         source.qmp.cmd('migrate-set-capabilities', capabilities=[
             {'capability': name, 'state': True}
             for name in ('return-path', 'pause-before-switchover')])
