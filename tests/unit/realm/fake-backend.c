@@ -120,7 +120,32 @@ void fake_destination_new(bool offered)
 {
     fake_destination = (FakeDestination) {
         .phase = offered ? REALM_PHASE_OFFERED : REALM_PHASE_WAITING,
+        .nonce = offered ? fake_source.nonce : 0,
     };
+}
+
+void fake_agree(void)
+{
+    uint8_t nonce[REALM_NONCE_SIZE];
+    uint32_t offer[2];
+
+    fake_source.phase = REALM_PHASE_HERE;
+    fake_destination_new(false);
+    assert(fake_backend.prepare_migration(nonce, &error_abort));
+    assert(fake_backend.offer(nonce, offer, &error_abort) == sizeof(offer));
+    assert(fake_backend.accept(offer, sizeof(offer), &error_abort));
+}
+
+void fake_answer(void)
+{
+    struct QEMU_PACKED {
+        uint8_t header[4];
+        uint32_t record[2];
+    } message = { { 'R', 'E', 0, sizeof(message.record) },
+                  { KIND_READY, fake_source.nonce } };
+
+    fake_migration.meanwhile = NULL;
+    assert(fake_migration_message(&message, sizeof(message)));
 }
 
 static RealmPhase phase(void)

@@ -60,8 +60,17 @@ extern const RealmBackendOps fake_backend;
 /* Both sides as at their start; all pages but the last are assigned. */
 void fake_reset(void);
 
-/* Another destination, which waits, or has made an offer. */
+/* Another destination, which waits, or has made an offer for the nonce. */
 void fake_destination_new(bool offered);
+
+/* The source accepts the offer of another destination. */
+void fake_agree(void);
+
+/*
+ * The destination says that it is ready; once, where @meanwhile of the fake
+ * migration does it.
+ */
+void fake_answer(void);
 
 /* The guest writes to a page. */
 void fake_write(unsigned page);

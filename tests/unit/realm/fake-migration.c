@@ -8,12 +8,14 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-realm.h"
 #include "qemu/notify.h"
+#include "io/channel-buffer.h"
 #include "migration/blocker.h"
 #include "migration/client-options.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
+#include "migration/realm.h"
 #include "system/realm-backend.h"
 #include "system/system.h"
 #include "fake-migration.h"
@@ -72,19 +74,28 @@ MigrationIncomingState *migration_incoming_get_current(void)
     return &the_incoming;
 }
 
-void fake_migration_answer(void)
+/* As the thread of QEMU's return path. */
+bool fake_migration_message(const void *bytes, size_t size)
 {
-    the_migration.switchover_acked = true;
-}
+    QIOChannelBuffer *buffer = qio_channel_buffer_new(size);
+    QEMUFile *f = qemu_file_new_input(QIO_CHANNEL(buffer));
+    Error *err = NULL;
+    unsigned type, len;
+    bool ours;
 
-int migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
-{
-    assert(mis->to_src_file);
-    if (fake_migration.broken_return_path) {
-        return -EIO;
+    memcpy(buffer->data, bytes, size);
+    buffer->usage = size;
+    type = qemu_get_be16(f);
+    len = qemu_get_be16(f);
+    ours = realm_reply_get(f, type, len);
+    if (qemu_file_get_error_obj(f, &err)) {
+        migrate_set_error(&the_migration, err);
+        error_free(err);
+        ours = false;
     }
-    (fake_migration.answer ?: fake_migration_answer)();
-    return 0;
+    qemu_fclose(f);
+    object_unref(OBJECT(buffer));
+    return ours;
 }
 
 void migration_add_notifier(NotifierWithReturn *notify,
@@ -150,7 +161,6 @@ bool fake_migration_save(QEMUFile *f, bool setup)
 
 bool fake_migration_load(QEMUFile *f, bool setup, const char *until)
 {
-    the_incoming.to_src_file = fake_migration.no_return_path ? NULL : f;
     for (unsigned i = 0; i < fake_migration.num_devices; i++) {
         FakeDevice *device = &fake_migration.devices[i];
 
@@ -176,10 +186,40 @@ void qemu_loadvm_start_load_thread(MigrationLoadThread function, void *opaque)
     load_thread = function;
 }
 
+static QIOChannelBuffer *back;  /* where the return path leads, if to us */
+
+static void open_return_path(void)
+{
+    qemu_mutex_init(&the_incoming.rp_mutex);
+    the_incoming.to_src_file = fake_migration.back;
+    if (!fake_migration.back && !fake_migration.no_return_path) {
+        back = qio_channel_buffer_new(0);
+        the_incoming.to_src_file = qemu_file_new_output(QIO_CHANNEL(back));
+    }
+    if (fake_migration.broken_return_path) {
+        qemu_file_set_error(the_incoming.to_src_file, -EIO);
+    }
+}
+
+static void close_return_path(void)
+{
+    if (back) {
+        g_clear_pointer(&fake_migration.sent, g_byte_array_unref);
+        fake_migration.sent = g_byte_array_new();
+        g_byte_array_append(fake_migration.sent, back->data, back->usage);
+        qemu_fclose(the_incoming.to_src_file);
+        object_unref(OBJECT(back));
+        back = NULL;
+    }
+    the_incoming.to_src_file = NULL;
+    qemu_mutex_destroy(&the_incoming.rp_mutex);
+}
+
 void fake_migration_load_begin(QEMUFile *f)
 {
     Error *err = NULL;
 
+    open_return_path();
     fake_migration.loading = true;
     the_incoming.from_src_file = f;
     qemu_event_init(&the_incoming.main_thread_load_event, false);
@@ -204,6 +244,7 @@ bool fake_migration_load_end(bool ok)
     load_thread = NULL;
     assert(!fake_migration.handlers->load_cleanup(NULL));
     qemu_event_destroy(&the_incoming.main_thread_load_event);
+    close_return_path();
     the_incoming.from_src_file = NULL;
     fake_migration.loading = false;
     return ok;

@@ -33,21 +33,22 @@ typedef struct FakeMigration {
     /* Answers. */
     const char *unsupported;            /* a transport or mode, or NULL */
     bool no_return_path, broken_return_path;
+    QEMUFile *back;             /* the destination's; else @sent has it */
     unsigned downtime_limit;            /* ms */
     char *error;                        /* the first one, or NULL */
 
     unsigned failures;                  /* told by event, with a token */
     bool loading;                       /* this is the destination now */
+    GByteArray *sent;                   /* on the return path, at the last
+                                           load; NULL before the first */
 
     /* Called whenever the source looks whether the migration failed. */
     void (*meanwhile)(void);
 
     /*
-     * Between two processes: what the destination's answer does; and a byte
-     * behind each device, as in QEMU's stream, or loading one would wait for
-     * the next.
+     * Between two processes: a byte behind each device, as in QEMU's stream,
+     * or loading one would wait for the next.
      */
-    void (*answer)(void);
     bool footers;
 } FakeMigration;
 
@@ -60,8 +61,11 @@ void fake_migration_state(int state, QEMUFile *f);
 void fake_migration_capability(MigrationCapability capability, bool on);
 void fake_migration_no_capability(void);
 
-/* The message of the return path that says: go ahead. */
-void fake_migration_answer(void);
+/*
+ * A message came on the return path.  Returns whether it is one of ours, and
+ * has a place; if it ends the return path, the migration has that error.
+ */
+bool fake_migration_message(const void *bytes, size_t size);
 
 /*
  * Save or load devices: those of the setup or those of the completion; from

@@ -271,7 +271,6 @@ static void begin(void)
 {
     fake_destination_new(true);
     g_clear_pointer(&fake_migration.error, g_free);
-    fake_migration.meanwhile = fake_migration_answer;
     fake_migration.failures = 0;
     next_blob = 0;
 }
@@ -362,8 +361,8 @@ int main(int argc, char **argv)
     chunks = g_array_new(false, false, sizeof(Chunk));
     blobs = g_ptr_array_new();
     fake_reset();
-    g_assert_true(backend.accept(NULL, 0, &error_abort));
-    fake_migration.meanwhile = fake_migration_answer;
+    fake_agree();
+    fake_migration.meanwhile = fake_answer;
     migration_rate_set(RATE_LIMIT_DISABLED);
     send_all();
 

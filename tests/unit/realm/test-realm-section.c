@@ -23,6 +23,7 @@
 #include "migration/realm.h"
 #include "migration/realm/realm-migration.h"
 #include "migration/realm/record.h"
+#include "migration/realm/reply.h"
 #include "fake-backend.h"
 #include "fake-migration.h"
 
@@ -57,12 +58,12 @@ static void try_again(void)
     fake_migration.unsupported = NULL;
     fake_migration_no_capability();
     fake_migration.no_return_path = fake_migration.broken_return_path = false;
-    fake_migration.meanwhile = fake_migration_answer;
+    fake_migration.meanwhile = fake_answer;
     g_clear_pointer(&fake_migration.error, g_free);
     realm_start_base_ms = 30000;
     fake_migration.downtime_limit = 0;
     migration_rate_set(RATE_LIMIT_DISABLED);
-    assert(fake_backend.accept(NULL, 0, &error_abort));
+    fake_agree();
     fake_migration.failures = 0;
 }
 
@@ -690,14 +691,17 @@ static void test_refused_blob(void)
 
 static void test_start_too_large(void)
 {
-    uint8_t bytes[REALM_RECORD_HEADER_SIZE + 4 + 256] = { 0 };
+    Stream stream;
 
     reset();
-    stl_be_p(bytes + REALM_RECORD_HEADER_SIZE, 257);
-    g_assert_false(load_bytes(bytes, sizeof(bytes)));
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    stl_be_p(stream.buffer->data + stream.buffer->usage - 256 - 4, 257);
+    g_assert_false(load(&stream, stream.buffer->usage));
     g_assert_nonnull(strstr(fake_migration.error, "at most 256"));
-    g_assert_false(fake_destination.dead);
+    g_assert_false(fake_destination.dead);      /* never saw it */
     check_given_up();
+    stream_close(&stream);
 }
 
 static void test_bytes_behind_token(void)
@@ -873,6 +877,8 @@ static void load_and_answer(void)
                             false));
     g_assert_false(fake_destination.started);
     fake_migration.meanwhile = NULL;    /* once is enough */
+    g_assert_true(fake_migration_message(fake_migration.sent->data,
+                                         fake_migration.sent->len));
 }
 
 static void test_token_after_answer(void)
@@ -882,7 +888,6 @@ static void test_token_after_answer(void)
     reset();
     waiting = &stream;
     fake_migration.meanwhile = load_and_answer;
-    fake_migration_answer();            /* one of before does not count */
     stream_open(&stream);
     g_assert_true(save(&stream));
     g_assert_null(fake_migration.meanwhile);
@@ -942,14 +947,14 @@ static void test_limit_follows_downtime(void)
 
 static void user_cancels_after_answer(void)
 {
-    fake_migration_answer();
+    fake_answer();
     fake_migration_state(MIGRATION_STATUS_CANCELLING,
                          migrate_get_current()->to_dst_file);
 }
 
 static void user_cancels(void)
 {
-    fake_migration.meanwhile = fake_migration_answer;
+    fake_migration.meanwhile = fake_answer;
     fake_migration_state(MIGRATION_STATUS_CANCELLING,
                          migrate_get_current()->to_dst_file);
 }
@@ -986,7 +991,7 @@ static void monitor_saves_devices(void)
     g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
     g_assert_nonnull(strstr(fake_migration.error, "in a migration only"));
     g_clear_pointer(&fake_migration.error, g_free);
-    fake_migration.meanwhile = fake_migration_answer;
+    fake_migration.meanwhile = fake_answer;
 }
 
 /* The token of a migration that waits is not for whoever saves devices. */
@@ -1031,6 +1036,179 @@ static void test_broken_stream(void)
     check_not_started("did not load it");
 }
 
+/* ---- Records on the return path ---- */
+
+/* Of the fake backend's, with whatever number. */
+#define READY_OF_ANOTHER "RE\0\10" "\7\20\0\0" "\xff\xff\xff\xff"
+
+static const char *message;     /* that comes while the source waits */
+static size_t message_size;
+
+static void message_comes(void)
+{
+    fake_migration.meanwhile = NULL;
+    fake_migration_message(message, message_size);
+}
+
+/* A source that waits for the ready record gets this, and goes on here. */
+static void check_answer(const char *bytes, size_t size, const char *reason)
+{
+    reset();
+    message = bytes;
+    message_size = size;
+    fake_migration.meanwhile = message_comes;
+    realm_start_base_ms = 20;
+    check_not_started(reason);
+}
+
+static void test_forged_ready(void)
+{
+    check_answer(READY_OF_ANOTHER, 12, "the destination is not ready");
+}
+
+static void test_ready_size(void)
+{
+    char bytes[4 + 257] = "RE\1\1";
+
+    check_answer("RE\0\0", 4, "a record of 0 bytes");
+    check_answer(bytes, sizeof(bytes), "a record of 257 bytes on the return "
+                 "path; 1 to 256 are possible");
+    /* As large as it may be, but not for this source */
+    memcpy(bytes, "RE\1\0", 4);
+    check_answer(bytes, 4 + 256, "the destination is not ready");
+    memcpy(bytes, "RE\0\10", 4);
+    check_answer(bytes, 4 + 7, "Channel error");
+}
+
+/* The source waits on, and QEMU decides about them. */
+static void test_other_messages(void)
+{
+    reset();
+    realm_reply_expect(true);
+    g_assert_false(fake_migration_message("\0\10\0\1x", 5));
+    g_assert_false(fake_migration_message("RE", 2));
+    g_assert_false(fake_migration_message("RE\0", 3));
+    g_assert_false(realm_reply_take((uint8_t[REALM_MAX_REPLY]) { 0 }));
+    realm_reply_expect(false);
+}
+
+static void answer_twice(void)
+{
+    fake_answer();
+    fake_migration_message(READY_OF_ANOTHER, 12);
+}
+
+/* Before realm-ready, and a second one: neither counts. */
+static void test_not_due(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    g_assert_false(fake_migration_message(READY_OF_ANOTHER, 12));
+    g_assert_nonnull(strstr(fake_migration.error, "when none was due"));
+    g_assert_false(complete(&stream));
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_PAUSED);
+    finish(&stream, false);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
+    stream_close(&stream);
+    check_moves_now();
+
+    reset();
+    fake_migration.meanwhile = answer_twice;
+    check_not_started("when none was due");
+}
+
+/* Of a source that is sealed; the destination has loaded the stream or not. */
+static void seal(Stream *stream, bool arrives)
+{
+    reset();
+    stream_open(stream);
+    g_assert_true(setup(stream) && rounds(stream) && complete(stream));
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+    if (arrives) {
+        g_assert_true(load(stream, stream->buffer->usage));
+        check_arrived();
+    }
+}
+
+static bool deliver_receipt(void);
+
+/* Also if QEMU's migration fails behind it: the Realm runs there. */
+static void test_receipt(void)
+{
+    for (unsigned ok = 0; ok < 2; ok++) {
+        Stream stream;
+
+        seal(&stream, true);
+        g_assert_true(deliver_receipt());
+        g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+        finish(&stream, ok);
+        g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_GONE);
+        g_assert_null(fake_migration.error);
+        stream_close(&stream);
+    }
+}
+
+static void test_no_receipt(void)
+{
+    Stream stream;
+
+    seal(&stream, true);
+    finish(&stream, true);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+    g_assert_cmpuint(fake_calls("export_finish"), ==, 0);
+    g_assert_null(fake_migration.error);
+    stream_close(&stream);
+}
+
+static void test_forged_receipt(void)
+{
+    Stream stream;
+
+    seal(&stream, false);
+    g_assert_true(fake_migration_message(READY_OF_ANOTHER, 12));
+    finish(&stream, true);
+    g_assert_cmpuint(fake_calls("export_finish"), ==, 1);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+    stream_close(&stream);
+    /* The one that is genuine comes too late, and does no harm. */
+    g_assert_false(fake_migration_message(READY_OF_ANOTHER, 12));
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+}
+
+/* It has the Realm, whatever becomes of the receipt. */
+static void test_receipt_fails(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    fake_fail("import_receipt", 0, false);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    g_assert_cmpuint(fake_calls("import_receipt"), ==, 1);
+    stream_close(&stream);
+}
+
+static void test_not_ready(void)
+{
+    Stream stream;
+
+    reset();
+    stream_open(&stream);
+    g_assert_true(save(&stream));
+    fake_fail("import_ready", 0, false);
+    g_assert_false(load(&stream, stream.buffer->usage));
+    g_assert_nonnull(strstr(fake_migration.error, "realm-ready section: told "
+                            "to fail in import_ready"));
+    g_assert_cmpuint(fake_migration.sent->len, ==, 0);
+    check_given_up();
+    stream_close(&stream);
+}
+
 static void check_cannot_answer(void)
 {
     Stream stream;
@@ -1057,13 +1235,25 @@ static void test_cannot_answer(void)
 /* ---- A backend that fails anywhere ---- */
 
 /* What QMP gives and takes, at the side that is meant. */
-static char *offer_at_destination(void)
+static char *prepare_at_source(void)
+{
+    RealmMigrationNonce *nonce = qmp_realm_migration_prepare(NULL);
+    char *text = NULL;
+
+    if (nonce) {
+        text = g_steal_pointer(&nonce->nonce);
+        qapi_free_RealmMigrationNonce(nonce);
+    }
+    return text;
+}
+
+static char *offer_at_destination(const char *nonce, Error **errp)
 {
     RealmMigrationOffer *offer;
     char *text = NULL;
 
     fake_migration.loading = true;
-    offer = qmp_realm_migration_offer(NULL);
+    offer = qmp_realm_migration_offer(nonce, errp);
     fake_migration.loading = false;
     if (offer) {
         text = g_steal_pointer(&offer->offer);
@@ -1089,11 +1279,13 @@ static char *token_at_destination(void)
 
 static bool prepare_move(void)
 {
+    g_autofree char *nonce = prepare_at_source();
     g_autofree char *offer = NULL;
     Error *err = NULL;
 
+    fake_migration.meanwhile = fake_answer;
     fake_destination_new(false);
-    offer = offer_at_destination();
+    offer = nonce ? offer_at_destination(nonce, NULL) : NULL;
     if (!offer) {
         return false;
     }
@@ -1114,8 +1306,22 @@ static void check_one_holder(void)
                    realm_phase_holds(fake_destination.phase));
 }
 
-/* What QEMU does from `migrate` on; the source's, up to its clean-up. */
-static bool send_realm(Stream *stream, bool to_the_end)
+/* Both messages that the destination has sent, or the second one. */
+static bool deliver_receipt(void)
+{
+    const unsigned size = 12;           /* of a message of the fake backend */
+    const GByteArray *sent = fake_migration.sent;
+
+    return sent->len == 2 * size &&
+        fake_migration_message(sent->data + size, size);
+}
+
+/*
+ * What QEMU does from `migrate` on; the source's, up to its clean-up.  If all
+ * of it is sent, @arrived says whether the destination has the Realm; NULL if
+ * nothing gets there.
+ */
+static bool send_realm(Stream *stream, bool to_the_end, bool *arrived)
 {
     bool ok;
 
@@ -1131,6 +1337,11 @@ static bool send_realm(Stream *stream, bool to_the_end)
     }
     check_one_holder();
     ok = ok && to_the_end;
+    if (ok && arrived) {
+        *arrived = load(stream, stream->buffer->usage);
+        check_one_holder();
+        deliver_receipt();
+    }
     fake_migration_state(ok ? MIGRATION_STATUS_COMPLETED
                             : MIGRATION_STATUS_FAILED, NULL);
     if (!ok) {
@@ -1143,10 +1354,10 @@ static bool send_realm(Stream *stream, bool to_the_end)
 static bool move(bool *arrived)
 {
     Stream stream = { 0 };
-    bool ok = send_realm(&stream, true);
+    bool ok;
 
-    *arrived = ok && load(&stream, stream.buffer->usage);
-    check_one_holder();
+    *arrived = false;
+    ok = send_realm(&stream, true, arrived);
     if (stream.f) {
         stream_close(&stream);
     }
@@ -1157,7 +1368,7 @@ static bool cancelled(void)
 {
     Stream stream = { 0 };
 
-    send_realm(&stream, false);
+    send_realm(&stream, false, NULL);
     if (stream.f) {
         stream_close(&stream);
     }
@@ -1182,7 +1393,7 @@ static bool take_back(void)
 static bool lost_on_its_way(void)
 {
     Stream stream = { 0 };
-    bool ok = send_realm(&stream, true);
+    bool ok = send_realm(&stream, true, NULL);
 
     if (stream.f) {
         stream_close(&stream);
@@ -1212,7 +1423,8 @@ static void check_recovers(void)
     fake_migration_state(MIGRATION_STATUS_FAILED, NULL);
     check_one_holder();
     if (fake_destination.phase == REALM_PHASE_HERE) {
-        g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+        g_assert_true(fake_source.phase == REALM_PHASE_SEALED ||
+                      fake_source.phase == REALM_PHASE_GONE);
         return;
     }
     if (fake_source.phase == REALM_PHASE_SEALED) {
@@ -1264,8 +1476,77 @@ static void test_any_failure(const void *function)
     }
 }
 
+/* ---- What an offer is for ---- */
+
+static void check_offer_refused(const char *nonce, const char *reason)
+{
+    RealmPhase phase = fake_destination.phase;
+    Error *err = NULL;
+
+    g_assert_null(offer_at_destination(nonce, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), reason));
+    error_free(err);
+    g_assert_cmpint(fake_destination.phase, ==, phase);
+}
+
+/* The same one again gives the same offer. */
+static void test_one_nonce(void)
+{
+    g_autofree char *nonce = NULL, *other = NULL, *offer = NULL, *again = NULL;
+    unsigned offers;
+
+    begin_life();
+    nonce = prepare_at_source();
+    other = prepare_at_source();
+    g_assert_cmpstr(nonce, !=, other);
+    fake_destination_new(false);
+    offer = offer_at_destination(nonce, &error_abort);
+    offers = fake_calls("offer");
+    check_offer_refused(other, "for another nonce; start another destination");
+    again = offer_at_destination(nonce, &error_abort);
+    g_assert_cmpstr(offer, ==, again);
+    g_assert_cmpuint(fake_calls("offer"), ==, offers);
+}
+
+static void test_bad_nonce(void)
+{
+    const char *remedy = "realm-migration-prepare returned";
+    uint8_t bytes[33] = { 0 };
+    g_autofree char *shorter = g_base64_encode(bytes, 31);
+    g_autofree char *longer = g_base64_encode(bytes, 33);
+
+    begin_life();
+    fake_destination_new(false);
+    check_offer_refused("", "a nonce has 32 bytes, this one 0");
+    check_offer_refused(shorter, "a nonce has 32 bytes, this one 31");
+    check_offer_refused(longer, "a nonce has 32 bytes, this one 33");
+    check_offer_refused("%", "a nonce is base64");
+    check_offer_refused("%", remedy);
+    check_offer_refused(longer, remedy);
+    g_assert_cmpuint(fake_calls("offer"), ==, 0);
+}
+
+/* The offer that was accepted gives way to a preparation, to nothing else. */
+static void test_prepare_again(void)
+{
+    g_autofree char *nonce = NULL;
+    Error *err = NULL;
+
+    begin_life();
+    g_assert_true(prepare_move());
+    qmp_realm_migration_accept("AAAA", &err);
+    g_assert_nonnull(strstr(error_get_pretty(err), "realm-migration-prepare "
+                            "for another destination"));
+    error_free(err);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_ACCEPTED);
+    nonce = prepare_at_source();
+    g_assert_nonnull(nonce);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_HERE);
+    g_assert_cmpint(fake_source.aborts, ==, 1);
+}
+
 /* A session that could not be given up makes way for a new offer. */
-static void test_abort_fails_until_accept(void)
+static void test_abort_fails_until_prepare(void)
 {
     begin_life();
     g_assert_true(prepare_move());
@@ -1292,6 +1573,7 @@ static void test_accept_while_it_moves(void)
     qmp_realm_migration_accept("AAAA", &err);
     g_assert_nonnull(strstr(error_get_pretty(err), "is under way"));
     error_free(err);
+    g_assert_null(prepare_at_source());
     g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_EXPORTING);
     g_assert_cmpint(fake_source.aborts, ==, 0);
     finish(&stream, false);
@@ -1397,8 +1679,8 @@ int main(int argc, char **argv)
                     test_abort_fails_once);
     g_test_add_func("/realm/source/an-abort-that-fails-is-tried-at-cont",
                     test_abort_fails_for_long);
-    g_test_add_func("/realm/source/an-abort-that-fails-is-tried-at-accept",
-                    test_abort_fails_until_accept);
+    g_test_add_func("/realm/source/an-abort-that-fails-is-tried-at-prepare",
+                    test_abort_fails_until_prepare);
     g_test_add_func("/realm/source/a-session-in-use-takes-no-other-offer",
                     test_accept_while_it_moves);
     g_test_add_func("/realm/source/refuse-without-offer-or-return-path",
@@ -1421,6 +1703,28 @@ int main(int argc, char **argv)
                     test_lost_destination);
     g_test_add_func("/realm/start/no-token-into-a-broken-stream",
                     test_broken_stream);
+    g_test_add_func("/realm/reply/no-token-for-a-forged-ready-record",
+                    test_forged_ready);
+    g_test_add_func("/realm/reply/refuse-records-of-other-sizes",
+                    test_ready_size);
+    g_test_add_func("/realm/reply/leave-other-messages-to-qemu",
+                    test_other_messages);
+    g_test_add_func("/realm/reply/refuse-records-that-are-not-due",
+                    test_not_due);
+    g_test_add_func("/realm/reply/with-the-receipt-the-source-is-gone",
+                    test_receipt);
+    g_test_add_func("/realm/reply/without-a-receipt-it-stays-sealed",
+                    test_no_receipt);
+    g_test_add_func("/realm/reply/a-forged-receipt-leaves-it-sealed",
+                    test_forged_receipt);
+    g_test_add_func("/realm/reply/a-receipt-that-fails-is-no-failure",
+                    test_receipt_fails);
+    g_test_add_func("/realm/reply/who-is-not-ready-fails-with-a-reason",
+                    test_not_ready);
+    g_test_add_func("/realm/qmp/an-offer-is-for-one-nonce", test_one_nonce);
+    g_test_add_func("/realm/qmp/refuse-what-is-no-nonce", test_bad_nonce);
+    g_test_add_func("/realm/qmp/an-offer-not-used-gives-way-to-prepare",
+                    test_prepare_again);
     g_test_add_func("/realm/start/refuse-to-load-what-cannot-be-answered",
                     test_cannot_answer);
     g_test_add_func("/realm/start/a-commit-that-fails-gives-the-realm-back",
