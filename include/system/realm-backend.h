@@ -27,20 +27,43 @@
 
 /*
  * Which machines may take part in the Realm's migration; part of the initial
- * measurement.  Without anchors: only those with the platform key of this
- * one.
+ * measurement.  The words are those of "Policy" in
+ * docs/specs/realm-migration-stream.rst.  All zero is the default policy.
  */
 #define REALM_MAX_ANCHORS 8
+#define REALM_MAX_RULES 8
 #define REALM_ANCHOR_SIZE 96    /* a point on P-384: X, then Y */
 #define REALM_IMPLEMENTATION_SIZE 32
 
+/* Whose platform tokens count */
+typedef struct RealmAnchor {
+    bool authority;             /* vouches for platform keys; else is one */
+    uint8_t key[REALM_ANCHOR_SIZE];
+} RealmAnchor;
+
+typedef enum RealmRuleKind {
+    REALM_RULE_SIGNER,          /* who signed the component, and since when */
+    REALM_RULE_MEASUREMENT,     /* the component itself */
+} RealmRuleKind;
+
+/* Which software the other machine may consist of */
+typedef struct RealmRule {
+    RealmRuleKind kind;
+    char type[24];              /* of the component; "": any that has no rule */
+    uint8_t value_size;         /* 32, 48 or 64 */
+    uint8_t value[64];
+    uint32_t version[4];        /* SIGNER: the lowest */
+} RealmRule;
+
 typedef struct RealmPolicy {
-    bool compact;               /* lengths may depend on contents */
-    bool secured;               /* their life cycle must be a secured one */
+    RmeGuestMigrationFeature compact; /* lengths may depend on contents */
+    RmeGuestMigrationLifeCycle life_cycle;
     bool has_implementation;    /* their implementation id must be this */
     uint8_t implementation[REALM_IMPLEMENTATION_SIZE];
     unsigned num_anchors;
-    uint8_t anchors[REALM_MAX_ANCHORS][REALM_ANCHOR_SIZE];
+    RealmAnchor anchors[REALM_MAX_ANCHORS];
+    unsigned num_rules;
+    RealmRule rules[REALM_MAX_RULES];
 } RealmPolicy;
 
 /* What the user asked for; the machine fills it in before any vCPU exists. */

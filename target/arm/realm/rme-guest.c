@@ -21,6 +21,8 @@
 #include "hw/boards.h"
 #include "system/system.h"
 #include "cpu.h"
+#include "migration-rules.h"
+#include "policy-text.h"
 #include "rme-guest.h"
 #include "trust-anchors.h"
 
@@ -154,12 +156,12 @@ static RealmPolicy *change_policy(Object *obj, Error **errp)
     return &guest->config.policy;
 }
 
-static bool rme_guest_get_compact(Object *obj, Error **errp)
+static int rme_guest_get_compact(Object *obj, Error **errp)
 {
     return RME_GUEST(obj)->config.policy.compact;
 }
 
-static void rme_guest_set_compact(Object *obj, bool value, Error **errp)
+static void rme_guest_set_compact(Object *obj, int value, Error **errp)
 {
     RealmPolicy *policy = change_policy(obj, errp);
 
@@ -168,17 +170,17 @@ static void rme_guest_set_compact(Object *obj, bool value, Error **errp)
     }
 }
 
-static bool rme_guest_get_secured(Object *obj, Error **errp)
+static int rme_guest_get_life_cycle(Object *obj, Error **errp)
 {
-    return RME_GUEST(obj)->config.policy.secured;
+    return RME_GUEST(obj)->config.policy.life_cycle;
 }
 
-static void rme_guest_set_secured(Object *obj, bool value, Error **errp)
+static void rme_guest_set_life_cycle(Object *obj, int value, Error **errp)
 {
     RealmPolicy *policy = change_policy(obj, errp);
 
     if (policy) {
-        policy->secured = value;
+        policy->life_cycle = value;
     }
 }
 
@@ -199,14 +201,8 @@ static void rme_guest_set_implementation(Object *obj, const char *value,
 {
     uint8_t id[REALM_IMPLEMENTATION_SIZE];
     RealmPolicy *policy;
-    size_t i;
 
-    for (i = 0; i < sizeof(id) && g_ascii_isxdigit(value[2 * i]) &&
-                g_ascii_isxdigit(value[2 * i + 1]); i++) {
-        id[i] = g_ascii_xdigit_value(value[2 * i]) << 4 |
-                g_ascii_xdigit_value(value[2 * i + 1]);
-    }
-    if (i < sizeof(id) || value[2 * i]) {
+    if (policy_text_hex(id, sizeof(id), value) != sizeof(id)) {
         error_setg(errp, "rme-guest: migration-implementation is no "
                    "implementation id; give %zu hexadecimal digits",
                    2 * sizeof(id));
@@ -232,6 +228,22 @@ static void rme_guest_set_anchors(Object *obj, const char *path, Error **errp)
     if (policy && trust_anchors_read(policy, path, errp)) {
         g_free(guest->trust_anchors);
         guest->trust_anchors = g_strdup(path);
+    }
+}
+
+static char *rme_guest_get_rules(Object *obj, Error **errp)
+{
+    return g_strdup(RME_GUEST(obj)->migration_rules);
+}
+
+static void rme_guest_set_rules(Object *obj, const char *path, Error **errp)
+{
+    RealmPolicy *policy = change_policy(obj, errp);
+    RmeGuest *guest = RME_GUEST(obj);
+
+    if (policy && migration_rules_read(policy, path, errp)) {
+        g_free(guest->migration_rules);
+        guest->migration_rules = g_strdup(path);
     }
 }
 
@@ -298,6 +310,7 @@ static void rme_guest_init(Object *obj)
 static void rme_guest_finalize(Object *obj)
 {
     g_free(RME_GUEST(obj)->trust_anchors);
+    g_free(RME_GUEST(obj)->migration_rules);
     if (the_guest == RME_GUEST(obj)) {
         the_guest = NULL;
     }
@@ -305,16 +318,24 @@ static void rme_guest_finalize(Object *obj)
 
 static void add_policy_properties(ObjectClass *oc)
 {
-    object_class_property_add_bool(oc, "migration-compact",
+    object_class_property_add_enum(oc, "migration-compact",
+                                   "RmeGuestMigrationFeature",
+                                   &RmeGuestMigrationFeature_lookup,
                                    rme_guest_get_compact,
                                    rme_guest_set_compact);
     object_class_property_set_description(oc, "migration-compact",
         "Whether lengths in a migration may depend on contents (measured)");
-    object_class_property_add_bool(oc, "migration-secured",
-                                   rme_guest_get_secured,
-                                   rme_guest_set_secured);
-    object_class_property_set_description(oc, "migration-secured",
-        "Whether platforms must be in a secured life cycle (measured)");
+    object_class_property_add_enum(oc, "migration-life-cycle",
+                                   "RmeGuestMigrationLifeCycle",
+                                   &RmeGuestMigrationLifeCycle_lookup,
+                                   rme_guest_get_life_cycle,
+                                   rme_guest_set_life_cycle);
+    object_class_property_set_description(oc, "migration-life-cycle",
+        "Life cycle that platforms must be in (measured)");
+    object_class_property_add_str(oc, "migration-rules",
+                                  rme_guest_get_rules, rme_guest_set_rules);
+    object_class_property_set_description(oc, "migration-rules",
+        "File with rules about the software of platforms (measured)");
     object_class_property_add_str(oc, "migration-implementation",
                                   rme_guest_get_implementation,
                                   rme_guest_set_implementation);
@@ -324,7 +345,7 @@ static void add_policy_properties(ObjectClass *oc)
                                   rme_guest_get_anchors,
                                   rme_guest_set_anchors);
     object_class_property_set_description(oc, "migration-trust-anchors",
-        "PEM file with the keys that vouch for platforms (measured)");
+        "PEM file with keys of platforms and of authorities (measured)");
 }
 
 static void rme_guest_class_init(ObjectClass *oc, void *data)

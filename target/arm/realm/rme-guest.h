@@ -16,7 +16,8 @@ struct RmeGuest {
     ConfidentialGuestSupport parent_obj;
 
     RealmConfig config;
-    char *trust_anchors;        /* the file that they came from */
+    char *trust_anchors;        /* the files that they came from */
+    char *migration_rules;
 };
 
 /* The one rme-guest object, or NULL. */

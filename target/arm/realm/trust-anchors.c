@@ -1,8 +1,12 @@
 /*
  * Trust anchors of a Realm's migration (see trust-anchors.h)
  *
- * The user trusts the file.  Its keys are part of the Realm's measurement, so
- * their order matters, and no key is skipped.
+ * Purpose: what a person collected in a file, to what the RMM compares with.
+ *
+ * Invariants: the user trusts the file.  Its keys are part of the Realm's
+ * measurement, so their order matters, and no key is skipped.
+ *
+ * Lock rule: none, no state.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,9 +15,10 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 #include "qapi/error.h"
+#include "policy-text.h"
 #include "trust-anchors.h"
 
-#define MAX_FILE (64 * 1024)
+#define OPTION "migration-trust-anchors"
 #define COORDINATE (REALM_ANCHOR_SIZE / 2)
 #define BEGIN "-----BEGIN "
 #define END "-----END "
@@ -44,7 +49,19 @@ static bool copy_point(uint8_t point[REALM_ANCHOR_SIZE], gnutls_pubkey_t key)
     return ok;
 }
 
-static int import_certificate(gnutls_pubkey_t key, const gnutls_datum_t *pem)
+/* May it sign certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)? */
+static bool is_authority(gnutls_x509_crt_t certificate)
+{
+    unsigned usage, critical;
+
+    return gnutls_x509_crt_get_ca_status(certificate, &critical) > 0 &&
+           (gnutls_x509_crt_get_key_usage(certificate, &usage, &critical) < 0 ||
+            (usage & GNUTLS_KEY_KEY_CERT_SIGN));
+}
+
+/* Its key, and whose it is; GnuTLS's result. */
+static int import_certificate(RealmAnchor *anchor, gnutls_pubkey_t key,
+                              const gnutls_datum_t *pem)
 {
     gnutls_x509_crt_t certificate;
     int err = gnutls_x509_crt_init(&certificate);
@@ -54,6 +71,7 @@ static int import_certificate(gnutls_pubkey_t key, const gnutls_datum_t *pem)
     }
     err = gnutls_x509_crt_import(certificate, pem, GNUTLS_X509_FMT_PEM);
     if (!err) {
+        anchor->authority = is_authority(certificate);
         err = gnutls_pubkey_import_x509(key, certificate, 0);
     }
     gnutls_x509_crt_deinit(certificate);
@@ -61,8 +79,7 @@ static int import_certificate(gnutls_pubkey_t key, const gnutls_datum_t *pem)
 }
 
 /* One block of the file, from BEGIN to the end of its END line. */
-static bool read_block(uint8_t point[REALM_ANCHOR_SIZE], const char *block,
-                       size_t size)
+static bool read_block(RealmAnchor *anchor, const char *block, size_t size)
 {
     gnutls_datum_t pem = { (void *)block, size };
     gnutls_pubkey_t key;
@@ -72,9 +89,9 @@ static bool read_block(uint8_t point[REALM_ANCHOR_SIZE], const char *block,
         return false;
     }
     ok = (g_str_has_prefix(block, BEGIN "CERTIFICATE-----")
-          ? import_certificate(key, &pem)
+          ? import_certificate(anchor, key, &pem)
           : gnutls_pubkey_import(key, &pem, GNUTLS_X509_FMT_PEM)) == 0 &&
-         copy_point(point, key);
+         copy_point(anchor->key, key);
     gnutls_pubkey_deinit(key);
     return ok;
 }
@@ -94,14 +111,14 @@ static bool read_blocks(RealmPolicy *policy, const char *text,
 
     while ((block = strstr(block, BEGIN))) {
         if (policy->num_anchors == REALM_MAX_ANCHORS) {
-            error_setg(errp, "rme-guest: migration-trust-anchors: %s has more "
+            error_setg(errp, "rme-guest: " OPTION ": %s has more "
                        "than %d keys; give fewer", path, REALM_MAX_ANCHORS);
             return false;
         }
         end = block_end(block);
-        if (!end || !read_block(policy->anchors[policy->num_anchors], block,
+        if (!end || !read_block(&policy->anchors[policy->num_anchors], block,
                                 end - block)) {
-            error_setg(errp, "rme-guest: migration-trust-anchors: key %u in "
+            error_setg(errp, "rme-guest: " OPTION ": key %u in "
                        "%s is no public key or certificate on P-384; give "
                        "such keys in PEM only", policy->num_anchors + 1, path);
             return false;
@@ -110,7 +127,7 @@ static bool read_blocks(RealmPolicy *policy, const char *text,
         block = end;
     }
     if (!policy->num_anchors) {
-        error_setg(errp, "rme-guest: migration-trust-anchors: no key in %s; "
+        error_setg(errp, "rme-guest: " OPTION ": no key in %s; "
                    "give public keys or certificates in PEM", path);
     }
     return policy->num_anchors;
@@ -118,19 +135,10 @@ static bool read_blocks(RealmPolicy *policy, const char *text,
 
 bool trust_anchors_read(RealmPolicy *policy, const char *path, Error **errp)
 {
-    g_autoptr(GError) err = NULL;
-    g_autofree char *text = NULL;
+    g_autofree char *text = policy_text_read(path, OPTION, "keys in PEM", errp);
     RealmPolicy next = *policy;
-    gsize size;
 
-    if (!g_file_get_contents(path, &text, &size, &err)) {
-        error_setg(errp, "rme-guest: migration-trust-anchors: %s; give a file "
-                   "with keys in PEM", err->message);
-        return false;
-    }
-    if (size > MAX_FILE || strlen(text) != size) {
-        error_setg(errp, "rme-guest: migration-trust-anchors: %s is not PEM; "
-                   "give a text file of at most %d bytes", path, MAX_FILE);
+    if (!text) {
         return false;
     }
     next.num_anchors = 0;

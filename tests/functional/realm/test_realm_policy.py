@@ -77,7 +77,7 @@ class Policy(RealmTest):
             ('offered', False), ('importing', False), ('here', True)])
 
     def test_a_model_is_no_secured_platform(self):
-        source, dest = self.pair(properties='migration-secured=on,'
+        source, dest = self.pair(properties='migration-life-cycle=secured,'
                                  f'migration-trust-anchors={self.anchors()}')
         self.assert_refused('is not secured, which the Realm\'s policy asks '
                             'for', self.move, source, dest)

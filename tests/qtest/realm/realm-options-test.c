@@ -139,9 +139,15 @@ static const BadOptions bad_options[] = {
       "has this extension, add mte=on to rme-guest as well",
       MACHINE ",mte=on" OBJECT ",mte=on" },
     { "a-migration-policy-without-migration",
-      REALM ",migration-secured=on",
+      REALM ",migration-life-cycle=secured",
       "migration-*", "give migration=on as well",
-      REALM ",migration=on,migration-secured=on" },
+      REALM ",migration=on,migration-life-cycle=secured" },
+    { "a-missing-file-of-migration-rules",
+      REALM ",migration=on,migration-rules=/does/not/exist",
+      "/does/not/exist", "give a file with rules" },
+    { "a-file-without-migration-rules",
+      REALM ",migration=on,migration-rules=/dev/null",
+      "no rule in /dev/null", "give 'signer TYPE ID >= VERSION'" },
     { "a-missing-file-of-trust-anchors",
       REALM ",migration=on,migration-trust-anchors=/does/not/exist",
       "/does/not/exist", "give a file with keys in PEM" },
@@ -532,7 +538,13 @@ static void test_measured(void)
     g_autofree char *again = rim(REALM);
     g_autofree char *migration = rim(REALM ",migration=on");
     g_autofree char *secured = rim(REALM ",migration=on,"
-                                   "migration-secured=on");
+                                   "migration-life-cycle=secured");
+    g_autofree char *any = rim(REALM ",migration=on,"
+                               "migration-life-cycle=any");
+    g_autofree char *platform = rim(REALM ",migration=on,"
+                                    "migration-life-cycle=platform");
+    g_autofree char *required = rim(REALM ",migration=on,"
+                                    "migration-compact=required");
     g_autofree char *compact = rim(REALM ",migration=on,"
                                    "migration-compact=on");
     g_autofree char *implementation = rim(REALM ",migration=on,"
@@ -545,7 +557,11 @@ static void test_measured(void)
     g_assert_cmpint(strlen(sha256), ==, 2 * 32);
     g_assert_cmpstr(plain, ==, again);
     g_assert_cmpstr(plain, !=, migration);
+    g_assert_cmpstr(migration, ==, platform);
     g_assert_cmpstr(migration, !=, secured);
+    g_assert_cmpstr(migration, !=, any);
+    g_assert_cmpstr(secured, !=, any);
+    g_assert_cmpstr(compact, !=, required);
     g_assert_cmpstr(migration, !=, compact);
     g_assert_cmpstr(compact, !=, secured);
     g_assert_cmpstr(migration, !=, implementation);

@@ -51,7 +51,30 @@ static char *public_pem(gnutls_x509_privkey_t key)
     return text_of(&pem);
 }
 
-static char *certificate_pem(gnutls_x509_privkey_t key)
+/* What a certificate says of what it may sign */
+typedef enum Kind {
+    PLAIN,                      /* nothing */
+    NO_AUTHORITY,               /* CA:FALSE */
+    AUTHORITY,                  /* CA:TRUE, no key usage */
+    AUTHORITY_BY_USAGE,         /* CA:TRUE, signs certificates */
+    AUTHORITY_BUT_USAGE,        /* CA:TRUE, does not sign certificates */
+    KINDS
+} Kind;
+
+static void set_kind(gnutls_x509_crt_t certificate, Kind kind)
+{
+    if (kind != PLAIN) {
+        OK(gnutls_x509_crt_set_ca_status(certificate, kind != NO_AUTHORITY));
+    }
+    if (kind >= AUTHORITY_BY_USAGE) {
+        OK(gnutls_x509_crt_set_key_usage(
+               certificate, kind == AUTHORITY_BY_USAGE
+               ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN
+               : GNUTLS_KEY_DIGITAL_SIGNATURE));
+    }
+}
+
+static char *certificate_pem(gnutls_x509_privkey_t key, Kind kind)
 {
     gnutls_x509_crt_t certificate;
     gnutls_datum_t pem;
@@ -62,6 +85,7 @@ static char *certificate_pem(gnutls_x509_privkey_t key)
     OK(gnutls_x509_crt_set_activation_time(certificate, 0));
     OK(gnutls_x509_crt_set_expiration_time(certificate, 1u << 31));
     OK(gnutls_x509_crt_set_key(certificate, key));
+    set_kind(certificate, kind);
     OK(gnutls_x509_crt_sign2(certificate, certificate, key,
                              GNUTLS_DIG_SHA384, 0));
     OK(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem));
@@ -124,12 +148,13 @@ static void check_refused(const char *reason)
 static void test_order(void)
 {
     g_autoptr(GString) text = g_string_new("a line that is no PEM\n");
-    uint8_t points[REALM_MAX_ANCHORS][REALM_ANCHOR_SIZE];
-    RealmPolicy policy = { .secured = true };
+    RealmPolicy policy = { .has_implementation = true };
+    RealmAnchor anchors[REALM_MAX_ANCHORS] = { 0 };
 
     for (int i = 0; i < REALM_MAX_ANCHORS; i++) {
-        gnutls_x509_privkey_t key = anchor_new(points[i]);
-        g_autofree char *pem = i % 2 ? certificate_pem(key) : public_pem(key);
+        gnutls_x509_privkey_t key = anchor_new(anchors[i].key);
+        g_autofree char *pem = i % 2 ? certificate_pem(key, PLAIN)
+                                     : public_pem(key);
 
         g_string_append(text, pem);
         gnutls_x509_privkey_deinit(key);
@@ -137,14 +162,59 @@ static void test_order(void)
     write_file(text->str, -1);
     g_assert_true(trust_anchors_read(&policy, path, &error_abort));
     g_assert_cmpint(policy.num_anchors, ==, REALM_MAX_ANCHORS);
-    g_assert_cmpmem(policy.anchors, sizeof(policy.anchors), points,
-                    sizeof(points));
-    g_assert_true(policy.secured);
+    g_assert_cmpmem(policy.anchors, sizeof(policy.anchors), anchors,
+                    sizeof(anchors));
+    g_assert_true(policy.has_implementation);
 
     /* One more is too many. */
     g_string_append_len(text, text->str, text->len);
     write_file(text->str, -1);
     check_refused("more than 8 keys");
+}
+
+static void test_authorities(void)
+{
+    static const bool authority[KINDS] = {
+        [AUTHORITY] = true, [AUTHORITY_BY_USAGE] = true,
+    };
+    uint8_t point[REALM_ANCHOR_SIZE];
+    gnutls_x509_privkey_t key = anchor_new(point);
+
+    for (Kind kind = 0; kind < KINDS; kind++) {
+        g_autofree char *pem = certificate_pem(key, kind);
+        RealmPolicy policy = { 0 };
+
+        write_file(pem, -1);
+        g_assert_true(trust_anchors_read(&policy, path, &error_abort));
+        g_assert_cmpint(policy.num_anchors, ==, 1);
+        g_assert_cmpint(policy.anchors[0].authority, ==, authority[kind]);
+        g_assert_cmpmem(policy.anchors[0].key, REALM_ANCHOR_SIZE, point,
+                        sizeof(point));
+    }
+    gnutls_x509_privkey_deinit(key);
+}
+
+/* A second file takes the place of the first one. */
+static void test_again(void)
+{
+    g_autofree char *one = NULL, *two = NULL;
+    RealmAnchor anchors[REALM_MAX_ANCHORS] = { 0 };
+    RealmPolicy policy = { 0 };
+    gnutls_x509_privkey_t key = anchor_new(anchors[0].key);
+
+    one = certificate_pem(key, AUTHORITY);
+    two = g_strconcat(one, one, NULL);
+    write_file(two, -1);
+    g_assert_true(trust_anchors_read(&policy, path, &error_abort));
+    g_assert_cmpint(policy.num_anchors, ==, 2);
+    g_free(one);
+    one = public_pem(key);
+    write_file(one, -1);
+    g_assert_true(trust_anchors_read(&policy, path, &error_abort));
+    g_assert_cmpint(policy.num_anchors, ==, 1);
+    g_assert_cmpmem(policy.anchors, sizeof(policy.anchors), anchors,
+                    sizeof(anchors));
+    gnutls_x509_privkey_deinit(key);
 }
 
 /* A coordinate with leading zeros has 48 bytes all the same. */
@@ -161,7 +231,8 @@ static void test_short_coordinate(void)
         gnutls_x509_privkey_deinit(key);
         write_file(pem, -1);
         g_assert_true(trust_anchors_read(&policy, path, &error_abort));
-        if (!whole || !policy.anchors[0][0] || !policy.anchors[0][48]) {
+        if (!whole || !policy.anchors[0].key[0] ||
+            !policy.anchors[0].key[48]) {
             return;
         }
     }
@@ -194,7 +265,7 @@ static void test_other_contents(void)
     write_file("", -1);
     check_refused("no key in");
     write_file("\0-----BEGIN ", 12);
-    check_refused("is not PEM");
+    check_refused("is not a text of at most 65536 bytes");
     unlink(path);
     check_refused("No such file");
 }
@@ -209,6 +280,10 @@ int main(int argc, char **argv)
     close(fd);
     g_test_add_func("/trust-anchors/keys-and-certificates-in-order",
                     test_order);
+    g_test_add_func("/trust-anchors/who-may-sign-certificates-is-an-authority",
+                    test_authorities);
+    g_test_add_func("/trust-anchors/a-second-file-replaces-the-first",
+                    test_again);
     g_test_add_func("/trust-anchors/coordinates-have-a-fixed-size",
                     test_short_coordinate);
     g_test_add_func("/trust-anchors/refuse-another-curve", test_other_curve);

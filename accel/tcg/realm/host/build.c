@@ -17,6 +17,7 @@
 #include "qemu/lockable.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/cause.h"
+#include "target/arm/realm/policy.h"
 #include "target/arm/realm/shared.h"
 #include "target/arm/rmm/mig-abi.h"
 #include "target/arm/rmm/rmm-abi.h"
@@ -74,18 +75,7 @@ static bool set_policy(const RealmPolicy *policy, Error **errp)
                         realm_window(0, mig, sizeof(*mig)),
                         sizeof(*mig) } };
 
-    QEMU_BUILD_BUG_ON(sizeof(mig->anchors) != sizeof(policy->anchors));
-    QEMU_BUILD_BUG_ON(sizeof(mig->implementation_id) !=
-                      sizeof(policy->implementation));
-    mig->version = MIG_POLICY_VERSION;
-    mig->flags = (policy->compact ? MIG_POLICY_COMPACT : 0) |
-                 (policy->secured ? MIG_POLICY_SECURED : 0) |
-                 (policy->has_implementation ? MIG_POLICY_IMPLEMENTATION : 0);
-    mig->num_anchors = policy->num_anchors;
-    memcpy(mig->implementation_id, policy->implementation,
-           sizeof(mig->implementation_id));
-    memcpy(mig->anchors, policy->anchors, sizeof(mig->anchors));
-
+    realm_policy_pack(mig, policy);
     realm_call(&pe);
     if (RMI_STATUS(pe.x[0]) == RMI_ERROR_REALM) {
         error_setg(errp, "Realm: the RMM refused the migration policy: %s",
