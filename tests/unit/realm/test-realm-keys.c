@@ -10,13 +10,19 @@
 
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
+#include <gnutls/x509.h>
 #include "qemu/rcu.h"
 #include "accel/tcg/realm/machine/keys.h"
+#include "target/arm/rmm/mig-abi.h"
 
 #define RAK "realm-attestation.key"
 #define PLATFORM "platform.key"
+#define CERTIFICATES "platform.crt"
 
-static const char *const files[] = { RAK, PLATFORM, "platform.pub" };
+static const char *const made[] = { RAK, PLATFORM, "platform.pub" };
+static const char *const files[] = {
+    RAK, PLATFORM, "platform.pub", CERTIFICATES,
+};
 
 /* Where $XDG_STATE_HOME is, and the keys' own folder in it. */
 static char *state, *folder;
@@ -120,19 +126,19 @@ static void test_nothing_but_the_keys_is_left(void)
     get_keys();
     dir = g_dir_open(folder, 0, NULL);
     while ((name = g_dir_read_name(dir))) {
-        g_assert_true(g_str_equal(name, files[0]) ||
-                      g_str_equal(name, files[1]) ||
-                      g_str_equal(name, files[2]));
+        g_assert_true(g_str_equal(name, made[0]) ||
+                      g_str_equal(name, made[1]) ||
+                      g_str_equal(name, made[2]));
         count++;
     }
     g_dir_close(dir);
-    g_assert_cmpint(count, ==, G_N_ELEMENTS(files));
+    g_assert_cmpint(count, ==, G_N_ELEMENTS(made));
     clean();
 }
 
 static void test_the_public_key_follows_the_private_one(void)
 {
-    g_autofree char *platform = path_of(PLATFORM), *pub = path_of(files[2]);
+    g_autofree char *platform = path_of(PLATFORM), *pub = path_of(made[2]);
     g_autofree char *first = NULL, *second = NULL;
 
     clean();
@@ -350,6 +356,218 @@ static void test_where_no_folder_can_be_there_are_no_tokens(void)
     refused(no_folder, "cannot * '*/qemu-realm", "");
 }
 
+/* ---- certificates ---- */
+
+#define OK(call) g_assert_cmpint((call), ==, 0)
+
+static gnutls_x509_privkey_t new_key(gnutls_ecc_curve_t curve)
+{
+    gnutls_x509_privkey_t key;
+
+    OK(gnutls_x509_privkey_init(&key));
+    OK(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                    GNUTLS_CURVE_TO_BITS(curve), 0));
+    return key;
+}
+
+/* The key that QEMU made, or makes now. */
+static gnutls_x509_privkey_t platform_key(void)
+{
+    Keys keys = get_keys();
+    gnutls_datum_t der = { keys.der[RMM_KEY_PLATFORM],
+                           keys.size[RMM_KEY_PLATFORM] };
+    gnutls_x509_privkey_t key;
+
+    OK(gnutls_x509_privkey_init(&key));
+    OK(gnutls_x509_privkey_import2(key, &der, GNUTLS_X509_FMT_DER, NULL, 0));
+    return key;
+}
+
+/* What makes one chain different from the chain of these tests */
+typedef struct Chain {
+    unsigned n;                 /* certificates, 3 if 0 */
+    unsigned from;              /* the first one that is written */
+    unsigned missing;           /* at the end */
+    unsigned name_size;         /* of each subject */
+    gnutls_ecc_curve_t curve;   /* of all but the platform's, P-384 if 0 */
+    bool other_key;             /* not QEMU's platform key */
+    bool other_signer;          /* somebody else with the authority's name */
+    bool no_authority;          /* the issuer may not sign certificates */
+    bool backwards;
+} Chain;
+
+/* The chain in PEM and in DER, both in the order of the file. */
+static void make_chain(const Chain *chain, GString *pem, GByteArray *der)
+{
+    unsigned n = chain->n ?: 3;
+    gnutls_ecc_curve_t curve = chain->curve ?: GNUTLS_ECC_CURVE_SECP384R1;
+    gnutls_x509_privkey_t keys[5], stranger = new_key(curve);
+    gnutls_x509_crt_t list[5];
+
+    g_assert_cmpint(n, <=, ARRAY_SIZE(list));
+    for (int i = n - 1; i >= 0; i--) {
+        g_autofree char *name = g_strnfill(chain->name_size ?: 8, 'A' + i);
+        int issuer = MIN(i + 1, n - 1);
+
+        keys[i] = i || chain->other_key ? new_key(curve) : platform_key();
+        OK(gnutls_x509_crt_init(&list[i]));
+        OK(gnutls_x509_crt_set_version(list[i], 3));
+        OK(gnutls_x509_crt_set_serial(list[i], "\1", 1));
+        OK(gnutls_x509_crt_set_activation_time(list[i], 0));
+        OK(gnutls_x509_crt_set_expiration_time(list[i], 1));
+        OK(gnutls_x509_crt_set_dn_by_oid(list[i], "2.5.4.10", 0, name,
+                                         strlen(name)));
+        OK(gnutls_x509_crt_set_key(list[i], keys[i]));
+        OK(gnutls_x509_crt_set_ca_status(
+               list[i], i > 1 || (i && !chain->no_authority)));
+        OK(gnutls_x509_crt_sign2(list[i], list[issuer],
+                                 chain->other_signer && i == 0 ? stranger
+                                                               : keys[issuer],
+                                 GNUTLS_DIG_SHA384, 0));
+    }
+    for (int k = chain->from; k < n - chain->missing; k++) {
+        int i = chain->backwards ? n - 1 - k : k;
+        gnutls_datum_t out;
+
+        OK(gnutls_x509_crt_export2(list[i], GNUTLS_X509_FMT_PEM, &out));
+        g_string_append_len(pem, (char *)out.data, out.size);
+        gnutls_free(out.data);
+        OK(gnutls_x509_crt_export2(list[i], GNUTLS_X509_FMT_DER, &out));
+        g_byte_array_append(der, out.data, out.size);
+        gnutls_free(out.data);
+    }
+    for (int i = 0; i < n; i++) {
+        gnutls_x509_crt_deinit(list[i]);
+        gnutls_x509_privkey_deinit(keys[i]);
+    }
+    gnutls_x509_privkey_deinit(stranger);
+}
+
+static GByteArray *put_chain(const Chain *chain)
+{
+    g_autoptr(GString) pem = g_string_new("# our platform\n");
+    GByteArray *der = g_byte_array_new();
+
+    make_chain(chain, pem, der);
+    put(CERTIFICATES, pem->str, pem->len);
+    return der;
+}
+
+static size_t get_certificates(uint8_t der[MIG_MAX_CERTIFICATES])
+{
+    realm_keys_init();
+    return realm_certificates(NULL, der, MIG_MAX_CERTIFICATES);
+}
+
+static void test_certificates_are_given_in_their_order(void)
+{
+    uint8_t der[MIG_MAX_CERTIFICATES];
+
+    for (int n = 2; n <= 4; n++) {
+        g_autoptr(GByteArray) chain = NULL;
+
+        clean();
+        chain = put_chain(&(Chain) { .n = n });
+        g_assert_cmpmem(der, get_certificates(der), chain->data, chain->len);
+    }
+    clean();
+}
+
+static void test_there_need_be_no_certificates(void)
+{
+    uint8_t der[MIG_MAX_CERTIFICATES];
+    g_autofree char *path = path_of(CERTIFICATES);
+
+    clean();
+    g_byte_array_unref(put_chain(&(Chain) { 0 }));
+    g_assert_cmpint(get_certificates(der), >, 0);
+    g_unlink(path);
+    g_assert_cmpint(get_certificates(der), ==, 0);
+    clean();
+}
+
+/* @chain is refused for @reason, and there are keys all the same. */
+static void chain_refused(const Chain *chain, const char *reason)
+{
+    g_autofree char *pattern = NULL;
+
+    if (g_test_subprocess()) {
+        Keys keys = get_keys();
+        uint8_t der[MIG_MAX_CERTIFICATES];
+
+        same_keys(&keys, &keys);
+        g_assert_cmpint(realm_certificates(NULL, der, sizeof(der)), ==, 0);
+        return;
+    }
+    clean();
+    if (chain) {
+        g_byte_array_unref(put_chain(chain));
+    } else {
+        put(CERTIFICATES, "no PEM", 6);
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    pattern = g_strdup_printf("*warning: Realm: no platform certificates: '*/"
+                              CERTIFICATES "': *%s*; give 2 to 4*", reason);
+    g_test_trap_assert_stderr(pattern);
+    clean();
+}
+
+static void test_what_is_no_certificate_is_refused(void)
+{
+    chain_refused(NULL, "No certificate");
+}
+
+static void test_one_certificate_is_refused(void)
+{
+    chain_refused(&(Chain) { .n = 1 }, "only one");
+}
+
+static void test_five_certificates_are_refused(void)
+{
+    chain_refused(&(Chain) { .n = 5 }, "too many");
+}
+
+static void test_certificates_of_another_key_are_refused(void)
+{
+    chain_refused(&(Chain) { .other_key = true }, "not that of the platform");
+}
+
+static void test_certificates_without_the_platforms_are_refused(void)
+{
+    chain_refused(&(Chain) { .from = 1 }, "not that of the platform");
+}
+
+static void test_certificates_without_the_authoritys_are_refused(void)
+{
+    chain_refused(&(Chain) { .missing = 1 }, "last one by itself");
+}
+
+static void test_certificates_in_another_order_are_refused(void)
+{
+    chain_refused(&(Chain) { .backwards = true }, "not in this order");
+}
+
+static void test_a_certificate_of_another_signer_is_refused(void)
+{
+    chain_refused(&(Chain) { .other_signer = true }, "signed by the next");
+}
+
+static void test_a_signer_that_is_no_authority_is_refused(void)
+{
+    chain_refused(&(Chain) { .no_authority = true }, "signed by the next");
+}
+
+static void test_certificates_on_another_curve_are_refused(void)
+{
+    chain_refused(&(Chain) { .curve = GNUTLS_ECC_CURVE_SECP256R1 }, "P-384");
+}
+
+static void test_large_certificates_are_refused(void)
+{
+    chain_refused(&(Chain) { .n = 4, .name_size = 600 }, "4096 bytes");
+}
+
 #define TEST(name) g_test_add_func("/realm-keys/" #name, test_##name)
 
 int main(int argc, char **argv)
@@ -374,6 +592,19 @@ int main(int argc, char **argv)
     TEST(a_folder_in_place_of_a_key_is_refused);
     TEST(a_link_is_refused);
     TEST(where_no_folder_can_be_there_are_no_tokens);
+    TEST(certificates_are_given_in_their_order);
+    TEST(there_need_be_no_certificates);
+    TEST(what_is_no_certificate_is_refused);
+    TEST(one_certificate_is_refused);
+    TEST(five_certificates_are_refused);
+    TEST(certificates_of_another_key_are_refused);
+    TEST(certificates_without_the_platforms_are_refused);
+    TEST(certificates_without_the_authoritys_are_refused);
+    TEST(certificates_in_another_order_are_refused);
+    TEST(a_certificate_of_another_signer_is_refused);
+    TEST(a_signer_that_is_no_authority_is_refused);
+    TEST(certificates_on_another_curve_are_refused);
+    TEST(large_certificates_are_refused);
     result = g_test_run();
     if (!g_test_subprocess()) {
         g_rmdir(state);

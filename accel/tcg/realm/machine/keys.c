@@ -3,7 +3,8 @@
  *
  * Purpose: an installation's two private keys, made on first use and kept in
  * $XDG_STATE_HOME/qemu-realm/ (~/.local/state/qemu-realm/), with the public
- * half of the platform key beside them for verifiers.
+ * half of the platform key beside them for verifiers.  If the user has put
+ * certificates of the platform key there, migrations send them along.
  *
  * Invariants:
  * - Nobody but the owner can read a private key: a file that others may
@@ -11,6 +12,8 @@
  * - There are both keys, or none and a warning that names file and remedy.
  * - A key file is complete or absent: it gets its name after it was written,
  *   and only if no other QEMU has been faster.
+ * - There are certificates that another RMM can follow from this key up to an
+ *   authority, or none and a warning.
  *
  * Lock rule: read once under the BQL, and constant after that.
  *
@@ -23,7 +26,13 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "target/arm/rmm/cose.h"
+#include "target/arm/rmm/mig-abi.h"
 #include "keys.h"
+
+#define CERTIFICATES "platform.crt"
+#define MIN_CERTIFICATES 2
+#define MAX_CERTIFICATES 4      /* "Certificates" in the stream's document */
+#define MAX_PEM (4 * MIG_MAX_CERTIFICATES)
 
 static const char *const names[RMM_KEYS] = {
     [RMM_KEY_REALM_ATTESTATION] = "realm-attestation.key",
@@ -34,6 +43,11 @@ static struct {
     uint8_t der[RMM_MAX_KEY];
     size_t size;
 } keys[RMM_KEYS];
+
+static struct {
+    uint8_t der[MIG_MAX_CERTIFICATES];
+    size_t size;
+} certificates;
 
 static char *state_folder(void)
 {
@@ -257,14 +271,175 @@ static bool load_keys(const char *folder, Error **errp)
     return publish_platform_key(folder, errp);
 }
 
+/* ---- certificates of the platform key ---- */
+
+/* The public key in PEM; GnuTLS's result. */
+static int certificate_public(gnutls_x509_crt_t certificate,
+                              gnutls_datum_t *pem)
+{
+    gnutls_pubkey_t public;
+    int ret = gnutls_pubkey_init(&public);
+
+    if (ret < 0) {
+        return ret;
+    }
+    ret = gnutls_pubkey_import_x509(public, certificate, 0);
+    if (ret == 0) {
+        ret = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_PEM, pem);
+    }
+    gnutls_pubkey_deinit(public);
+    return ret;
+}
+
+static bool is_for_platform_key(gnutls_x509_crt_t certificate)
+{
+    gnutls_datum_t own = { NULL, 0 }, its = { NULL, 0 };
+    bool same = platform_public(&own) == 0 &&
+                certificate_public(certificate, &its) == 0 &&
+                own.size == its.size && !memcmp(own.data, its.data, own.size);
+
+    gnutls_free(own.data);
+    gnutls_free(its.data);
+    return same;
+}
+
+static bool is_on_p384(gnutls_x509_crt_t certificate)
+{
+    unsigned bits;
+
+    return gnutls_x509_crt_get_pk_algorithm(certificate, &bits) ==
+           GNUTLS_PK_ECDSA &&
+           bits == 384;
+}
+
+/* Each is signed by the next, the last one by itself; dates do not count. */
+static bool is_chain(const gnutls_x509_crt_t *list, unsigned n)
+{
+    const unsigned flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
+                           GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS;
+    unsigned status;
+
+    return gnutls_x509_crt_check_issuer(list[n - 1], list[n - 1]) == 1 &&
+           gnutls_x509_crt_list_verify(list, n, &list[n - 1], 1, NULL, 0,
+                                       flags, &status) == 0 &&
+           status == 0;
+}
+
+/* Why another RMM could not follow @list from the platform's key; or NULL. */
+static const char *why_no_chain(const gnutls_x509_crt_t *list, unsigned n)
+{
+    if (n < MIN_CERTIFICATES) {
+        return "there is only one";
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_on_p384(list[i])) {
+            return "not all of their keys are on P-384";
+        }
+    }
+    if (!is_for_platform_key(list[0])) {
+        return "the first one is not that of the platform key";
+    }
+    return is_chain(list, n) ? NULL
+        : "not each one is signed by the next one, an authority, and the last "
+          "one by itself";
+}
+
+/* Write @list to @certificates; why not, or NULL. */
+static const char *set_certificates(const gnutls_x509_crt_t *list, unsigned n)
+{
+    const char *why = why_no_chain(list, n);
+    size_t size = 0;
+
+    for (unsigned i = 0; !why && i < n; i++) {
+        size_t room = sizeof(certificates.der) - size;
+
+        if (gnutls_x509_crt_export(list[i], GNUTLS_X509_FMT_DER,
+                                   certificates.der + size, &room) < 0) {
+            why = "they have more than 4096 bytes in DER";
+        }
+        size += room;
+    }
+    certificates.size = why ? 0 : size;
+    return why;
+}
+
+static const char *why_no_list(int err)
+{
+    switch (err) {
+    case GNUTLS_E_SHORT_MEMORY_BUFFER:
+        return "there are too many";
+    case GNUTLS_E_CERTIFICATE_LIST_UNSORTED:
+        return "they are not in this order";
+    default:
+        return gnutls_strerror(err);
+    }
+}
+
+static const char *read_certificates(const gnutls_datum_t *pem)
+{
+    gnutls_x509_crt_t list[MAX_CERTIFICATES];
+    unsigned n = MAX_CERTIFICATES;
+    int ret = gnutls_x509_crt_list_import(
+        list, &n, pem, GNUTLS_X509_FMT_PEM,
+        GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED |
+        GNUTLS_X509_CRT_LIST_FAIL_IF_UNSORTED);
+    const char *why;
+
+    if (ret < 0) {
+        return why_no_list(ret);
+    }
+    why = set_certificates(list, n);
+    for (unsigned i = 0; i < n; i++) {
+        gnutls_x509_crt_deinit(list[i]);
+    }
+    return why;
+}
+
+static const char *read_certificate_file(int fd)
+{
+    g_autofree uint8_t *pem = g_malloc(MAX_PEM);
+    ssize_t size = RETRY_ON_EINTR(read(fd, pem, MAX_PEM));
+
+    if (size < 0) {
+        return g_strerror(errno);
+    }
+    return size == MAX_PEM ? "the file is too large"
+                           : read_certificates(&(gnutls_datum_t) { pem, size });
+}
+
+static bool load_certificates(const char *folder, Error **errp)
+{
+    g_autofree char *path = g_build_filename(folder, CERTIFICATES, NULL);
+    int fd = RETRY_ON_EINTR(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const char *why;
+
+    if (fd < 0 && errno == ENOENT) {
+        return true;
+    }
+    why = fd < 0 ? g_strerror(errno) : read_certificate_file(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (why) {
+        error_setg(errp, "'%s': %s; give %d to %d certificates in PEM, from "
+                   "that of platform.pub up to the self-signed one of an "
+                   "authority, or remove the file", path, why,
+                   MIN_CERTIFICATES, MAX_CERTIFICATES);
+    }
+    return !why;
+}
+
 void realm_keys_init(void)
 {
     g_autofree char *folder = state_folder();
     Error *err = NULL;
 
+    certificates.size = 0;
     if (!load_keys(folder, &err)) {
         warn_reportf_err(err, "Realm: no attestation tokens: ");
         gnutls_memset(keys, 0, sizeof(keys));
+    } else if (!load_certificates(folder, &err)) {
+        warn_reportf_err(err, "Realm: no platform certificates: ");
     }
 }
 
@@ -273,4 +448,11 @@ size_t realm_key(void *opaque, RmmKey which, void *buf, size_t size)
     assert(size >= keys[which].size);
     memcpy(buf, keys[which].der, keys[which].size);
     return keys[which].size;
+}
+
+size_t realm_certificates(void *opaque, uint8_t *der, size_t room)
+{
+    assert(room >= certificates.size);
+    memcpy(der, certificates.der, certificates.size);
+    return certificates.size;
 }
