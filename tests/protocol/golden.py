@@ -1,4 +1,4 @@
-# The golden streams of tests/data: who made them, and what they say
+# Recorded migrations: what is in one, and the golden streams of tests/data
 #
 # tests/data/README.md describes the files; golden_streams[] in
 # target/arm/rmm/tests/mig-golden.c names the Realms, and test-keys.h beside it
@@ -10,11 +10,14 @@ import hashlib
 import os
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
+import policy as policies
 import protocol as p
+from policy import Policy
 
 TOP = Path(__file__).resolve().parents[2]
 # The same variable as for the tests in C
@@ -29,64 +32,98 @@ def private_key(name):
     return serialization.load_der_private_key(der, None)
 
 
-def policy(flags=0, anchors=()):
-    return p.Policy(p.POLICY.pack(1, flags, len(anchors), 0, bytes(32),
-                                  b''.join(anchors)))
+@dataclass
+class Recording:
+    """One migration.  The last of @records is the start token; @key is the
+    source's platform key."""
+    name: str
+    realm: tuple                        # flags, hash algorithm, policy
+    nonce: bytes
+    offer: bytes
+    secrets: p.Secrets
+    records: list
+    ready: bytes
+    receipt: bytes
+    digest: str                         # describe()
+    platform: p.Platform                # the destination's
+    source: p.Platform
+    key: object
 
+    @property
+    def policy(self):
+        return self.realm[2]
+
+    def destination(self, derivation=None, offer=None):
+        """Before the first record, with the offer that it made."""
+        flags, algorithm, policy = self.realm
+        realm = p.Realm(flags=flags, ipa_bits=33, start_level=1,
+                        algorithm=algorithm, breakpoints=3, watchpoints=3,
+                        rpv=b'\x60'.ljust(64, b'\0'), num_recs=2,
+                        policy=policy)
+        return p.Destination(realm, self.secrets, self.platform,
+                             offer or self.offer, derivation)
+
+    def arrive(self, derivation=None):
+        """The offer, all records, and the source's look at the answers: the
+        destination that has the Realm."""
+        p.accept_offer(self.offer, self.policy, self.source, self.nonce,
+                       derivation)
+        d = self.destination(derivation)
+
+        def check(record, kind):
+            p.open_answer(d.back, record, kind, d.session.version, d.epoch,
+                          sum(d.counters), derivation)
+        for record in self.records[:-1]:
+            d.import_record(record)
+        check(self.ready, p.READY)
+        d.import_record(self.records[-1])
+        check(self.receipt, p.RECEIPT)
+        return d
+
+
+# ---- the golden streams ----
 
 PLATFORM = private_key('platform_der')      # the destination's
 OTHER = private_key('rak_der')              # the source's, with anchors
-POINT = p.platform_point(PLATFORM)
 # What makes a golden stream what it is: flags, hash algorithm, policy
 KINDS = {
-    'golden-stream-1.0': (p.FLAG_MIGRATION | p.FLAG_MTE, 0, p.Policy()),
-    'golden-stream-1.0-compact': (p.FLAG_MIGRATION | p.FLAG_MTE, 0,
-                                  policy(p.POLICY_COMPACT)),
-    'golden-stream-1.0-anchors': (
+    'golden-stream-2.0': (p.FLAG_MIGRATION | p.FLAG_MTE, 0, Policy()),
+    'golden-stream-2.0-compact': (p.FLAG_MIGRATION | p.FLAG_MTE, 0,
+                                  Policy.make(policies.COMPACT)),
+    'golden-stream-2.0-anchors': (
         p.FLAG_MIGRATION, 1,
-        policy(anchors=(POINT, p.platform_point(OTHER)))),
+        Policy.make(anchors=[policies.Anchor(policies.KEY,
+                                             p.platform_point(key))
+                             for key in (PLATFORM, OTHER)])),
 }
+MODEL = b'QEMU RMM model, not hardware'.ljust(32, b'\0')
 
 
-class Golden:
-    def __init__(self, name):
-        self.name, self.folder = name, DATA / name
-        self.flags, self.algorithm, self.policy = KINDS[name]
-        self.offer = (self.folder / '00.bin').read_bytes()
-        random = (self.folder / 'random.bin').read_bytes()
-        self.secrets = p.Secrets(*struct.unpack('32s32s32s', random))
-        self.records = []
-        while (file := self.file(len(self.records) + 1)).exists():
-            self.records.append(file.read_bytes())
-        self.digest = (self.folder / 'realm.sha256').read_text()
+def load(name):
+    def file(name):
+        return (folder / name).read_bytes()
 
-    def file(self, number):
-        return self.folder / f'{number:02}.bin'
+    folder, realm, records = DATA / name, KINDS[name], []
+    while (folder / f'{len(records) + 1:02}.bin').exists():
+        records.append(file(f'{len(records) + 1:02}.bin'))
+    key = OTHER if realm[2].anchors else PLATFORM
 
-    def destination(self, derivation=None, offer=None):
-        """As mig-golden.c makes it, with the offer that it made."""
-        realm = p.Realm(flags=self.flags, ipa_bits=33, start_level=1,
-                        algorithm=self.algorithm, breakpoints=3, watchpoints=3,
-                        rpv=b'\x60'.ljust(64, b'\0'), num_recs=2,
-                        policy=self.policy)
-        return p.Destination(realm, self.secrets, POINT, offer or self.offer,
-                             derivation)
-
-    def arrive(self, derivation=None):
-        """The offer and all records: the destination that has the Realm."""
-        p.accept_offer(self.offer, self.policy, POINT, derivation)
-        destination = self.destination(derivation)
-        for record in self.records:
-            destination.import_record(record)
-        return destination
+    def platform(key):
+        return p.Platform(p.platform_point(key), 0, MODEL)
+    return Recording(
+        name, realm, file('nonce.bin'), file('00.bin'),
+        p.Secrets(*struct.unpack('32s32s32s', file('random.bin'))), records,
+        file('ready.bin'), file('receipt.bin'), file('realm.sha256').decode(),
+        platform(PLATFORM), platform(key), key)
 
 
 def all_streams():
-    return [Golden(folder.name) for folder in sorted(DATA.glob('golden-stream-*'))]
+    return [load(folder.name)
+            for folder in sorted(DATA.glob('golden-stream-2.*'))]
 
 
 def describe(realm):
-    """What realm.sha256 is the digest of: describe() of test-golden.c."""
+    """What realm.sha256 is the digest of: golden_describe()."""
     total = hashlib.sha256()
     for start, top, kind in realm.runs:
         # C's %#lx, which writes 0 without 0x

@@ -1,6 +1,6 @@
-# The migration stream a second time: a destination, written from
-# docs/specs/realm-migration-stream.rst and from nothing else.  Sections that
-# comments name are that document's.
+# The migration stream a second time: a destination, and what a source looks
+# at; written from docs/specs/realm-migration-stream.rst and from nothing else.
+# Sections that comments name are that document's.
 #
 # What a record has to be is checked, and a record that is not is Refused.  A
 # Realm here is only what the records said of it.
@@ -11,65 +11,48 @@ import hashlib
 import struct
 from dataclasses import dataclass, field
 
-import cbor2
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils, x25519
+from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+import policy as policies
+import tokens
+from refused import Refused, need
+
 MAGIC = 0x4d4c4552
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 2, 0
 OFFER, SESSION = 64, 65
 IMMUTABLE, MUTABLE, REC, MEMORY, EPOCH, START = 0, 1, 2, 16, 32, 33
-ABORT = 34
+READY, RECEIPT = 35, 36
 PAGE, TAGS = 4096, 128
 MAX_BUNDLE, MAX_PAGES, MAX_STREAMS = 2167360, 512, 16
-MAX_TOKEN, MAX_CONTEXT = 2048, 262144
+MAX_TOKEN, MAX_CERTIFICATES, MAX_CONTEXT = 2048, 4096, 262144
+MAX_RUNS = 1048576
 SEAL = 16
+LIFETIME = 600                          # of a nonce and of an offer, seconds
 
-# "Versions and features"
-COMPACT = 1
-# "Policy"
-POLICY = struct.Struct('<IIII32s768s')
-POLICY_COMPACT, POLICY_SECURED, POLICY_IMPLEMENTATION = 1, 2, 4
-# "Immutable Realm state": bits of the flags
+# "Realm state": bits of the flags
 FLAG_MIGRATION, FLAG_MTE = 1 << 62, 1 << 63
+COMPACT = policies.FEATURE_COMPACT
 
-HELLO = struct.Struct('<IHBBIIQQ32s32s32s32s')
+HELLO = struct.Struct('<IHBBIIQII32s32s32s32s96s')
 HEADER = struct.Struct('<IHBBIHHQQIIQ')
-IMMUTABLE_STATE = struct.Struct('<QBbBBBBBBI44s64s64s816s')
+IMMUTABLE_STATE = struct.Struct('<QBbBBBBBBI44s64s64s32sQH6s32s48s1792s')
 MUTABLE_STATE = struct.Struct('<QQIB43s256s')
 REC_STATE = struct.Struct('<QQ248sQQQBBBBIQQB7s')
-ABORT_TOKEN = struct.Struct('<IHBBII32s32s')
-assert HELLO.size == 0xa0 and HEADER.size == 0x30
-assert POLICY.size == 0x330 and IMMUTABLE_STATE.size == 0x3f0
+assert HELLO.size == 0x100 and HEADER.size == 0x30
+assert IMMUTABLE_STATE.size == 0x840
 assert MUTABLE_STATE.size == REC_STATE.size == 0x140
-assert ABORT_TOKEN.size == 0x50
 
-PROFILE = 'tag:arm.com,2023:cca_platform#1.0.0'
-CHALLENGE, PROFILE_KEY, LIFE_CYCLE, IMPLEMENTATION = 10, 265, 2395, 2396
-HASHES = {0: 'sha256', 1: 'sha512'}     # RmiHashAlgorithm
 EMPTY, RAM, DESTROYED, RAM_PAGE = 0, 1, 2, 5
 
 
-class Refused(Exception):
-    """A record that the text refuses, with the cause that it names."""
-
-    def __init__(self, cause, why):
-        super().__init__(f'{why} (cause {cause})')
-        self.cause = cause
-
-
-def is_hash(field, algorithm):
+def is_hash(data, algorithm):
     """Whether the bytes behind a hash in its 64 bytes are zero."""
-    return not any(field[hashlib.new(HASHES.get(algorithm, 'sha512'))
-                         .digest_size:])
-
-
-def need(condition, cause, why):
-    if not condition:
-        raise Refused(cause, why)
+    name = policies.HASHES.get(algorithm, 'sha512')
+    return not any(data[hashlib.new(name).digest_size:])
 
 
 def sha256(*parts):
@@ -77,6 +60,19 @@ def sha256(*parts):
 
 
 # ---- "Exchange" ----
+
+@dataclass
+class Platform:
+    """What an RMM knows of its own machine."""
+    point: bytes
+    life_cycle: int = 0
+    implementation: bytes = bytes(32)
+
+    def is_weaker(self, other):
+        # "What a Realm can learn about its past"
+        return (not policies.is_secured(self.life_cycle) and
+                policies.is_secured(other.life_cycle))
+
 
 @dataclass
 class Hello:
@@ -89,12 +85,19 @@ class Hello:
     nonce: bytes
     peer_nonce: bytes
     lock: bytes
+    platform_key: bytes
     token: bytes
+    certificates: bytes
 
     @property
     def first(self):
-        """The first 0xa0 bytes, in which both sizes count as zero."""
-        return self.record[:8] + bytes(8) + self.record[16:0xa0]
+        """The first 0x100 bytes, in which the three sizes count as zero."""
+        return (self.record[:8] + bytes(8) + self.record[16:24] + bytes(4) +
+                self.record[28:HELLO.size])
+
+    @property
+    def payload(self):
+        return tokens.split_token(self.token)[0]
 
     @property
     def major(self):
@@ -108,26 +111,29 @@ class Hello:
 def parse_hello(record, kind, cause):
     """Returns (hello, bytes behind it)."""
     need(len(record) >= HELLO.size, cause, 'hello: too short')
-    (magic, version, is_kind, zero, size, token_size, features, reserved,
-     public, nonce, peer, lock) = HELLO.unpack_from(record)
+    (magic, version, is_kind, zero, size, token_size, features, certs_size,
+     reserved, public, nonce, peer, lock, key) = HELLO.unpack_from(record)
     need(magic == MAGIC and is_kind == kind and not zero and not reserved,
          cause, 'hello: magic, type or reserved fields')
-    need(token_size <= MAX_TOKEN and size == HELLO.size + token_size <=
-         len(record), cause, 'hello: sizes')
+    need(token_size <= MAX_TOKEN and certs_size <= MAX_CERTIFICATES and
+         size == HELLO.size + token_size + certs_size <= len(record), cause,
+         'hello: sizes')
     if kind == OFFER:
-        need(not any(peer), cause, 'offer: has the nonce of a peer')
         need(size == len(record), cause, 'offer: bytes behind it')
     else:
         need(not any(lock), cause, 'session header: has an abort lock')
+    token = record[HELLO.size:HELLO.size + token_size]
     return Hello(record[:size], version, kind, features, public, nonce, peer,
-                 lock, record[HELLO.size:size]), record[size:]
+                 lock, key, token, record[HELLO.size + token_size:size]
+                 ), record[size:]
 
 
 class Derivation:
     """What "Exchange" and "Bundles" compute.  Tests change it piece by piece,
     and see that the golden streams open no more."""
 
-    label = b'realm-migration 1 source-destination\0'
+    forward_label = b'realm-migration 2 source-destination\0'
+    back_label = b'realm-migration 2 destination-source\0'
     offer_label = b'realm-migration offer\0'
     session_label = b'realm-migration session\0'
     hash = hashes.SHA256
@@ -169,16 +175,23 @@ class Derivation:
         mac.update(shared)
         return mac.finalize()
 
-    def info(self, offer, header):
-        return self.label + self.digest(offer) + self.digest(header)
+    def payload_digest(self, hello):
+        """P(x)"""
+        return sha256(hello.payload)
+
+    def info(self, label, offer, header):
+        return (label + self.digest(offer) + self.digest(header) +
+                self.payload_digest(offer) + self.payload_digest(header))
 
     def expand(self, prk, info):
         return HKDFExpand(self.hash(), self.key_bytes, info).derive(prk)
 
-    def key(self, secret, offer, header):
+    def ciphers(self, secret, offer, header):
+        """Forward and back"""
         prk = self.extract(self.salt(offer, header),
                            self.shared(secret, offer, header))
-        return self.expand(prk, self.info(offer, header))
+        return [AESGCM(self.expand(prk, self.info(label, offer, header)))
+                for label in (self.forward_label, self.back_label)]
 
     def iv(self, counter, stream):
         return struct.pack('<QHH', counter, stream, 0)
@@ -187,128 +200,22 @@ class Derivation:
         return header + entries
 
 
-# ---- "Platform tokens" ----
-
-def head(data, at):
-    """The head of a CBOR item: major type, argument, where it ends."""
-    need(at < len(data), 77, 'token: ends in a head')
-    major, short = data[at] >> 5, data[at] & 31
-    if short < 24:
-        return major, short, at + 1
-    need(short < 28, 77, 'token: indefinite or reserved length')
-    size = 1 << short - 24
-    need(at + 1 + size <= len(data), 77, 'token: ends in a head')
-    value = int.from_bytes(data[at + 1:at + 1 + size], 'big')
-    if major < 7:
-        need(value >= (24 if size == 1 else 1 << 4 * size), 77,
-             'token: a head that is not the shortest')
-    else:                               # RFC 8949, 3.3: a float, or simple
-        need(size > 1 or value >= 32, 77, 'token: a simple value')
-    return major, value, at + 1 + size
+def open_bundle(cipher, derive, record, count):
+    """The body of a bundle with @count entries, or InvalidTag."""
+    *_, stream, _, _, iv, _, _, _ = HEADER.unpack_from(record)
+    body = HEADER.size + 8 * count
+    return cipher.decrypt(
+        derive.iv(iv, stream), record[body:],
+        derive.additional(record[:HEADER.size], record[HEADER.size:body]))
 
 
-def skip(data, at):
-    """Where the CBOR item at @at ends, however deep it is."""
-    left = 1
-    while left:
-        major, value, at = head(data, at)
-        left += {4: value, 5: 2 * value, 6: 1}.get(major, 0) - 1
-        if major in (2, 3):
-            need(value <= len(data) - at, 77, 'token: ends in a string')
-            at += value
-    return at
-
-
-def split_token(token):
-    """Returns (protected header, payload, signature)."""
-    start = bytes.fromhex('d28444a1013822a0')
-    need(token.startswith(start), 77, 'token: outer form')
-    major, size, at = head(token, len(start))
-    need(major == 2 and size <= len(token) - at, 77, 'token: payload')
-    payload, tail = token[at:at + size], token[at + size:]
-    need(len(tail) == 98 and tail.startswith(b'\x58\x60'), 77,
-         'token: signature')
-    return bytes.fromhex('a1013822'), payload, tail[2:]
-
-
-def signed_by(points, token):
-    """The payload, if the owner of one of @points signed it: 96 bytes each."""
-    protected, payload, signature = split_token(token)
-    # RFC 9052, 4.4
-    signed = cbor2.dumps(['Signature1', protected, b'', payload])
-    der = utils.encode_dss_signature(int.from_bytes(signature[:48], 'big'),
-                                     int.from_bytes(signature[48:], 'big'))
-    for point in points:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(
-            ec.SECP384R1(), b'\x04' + point)
-        try:
-            key.verify(der, signed, ec.ECDSA(hashes.SHA384()))
-            return payload
-        except InvalidSignature:
-            pass
-    raise Refused(78, 'token: signed by nobody who is trusted')
-
-
-def parse_claims(payload):
-    major, count, at = head(payload, 0)
-    need(major == 5, 77, 'claims: not a map')
-    claims = {}
-    for _ in range(count):
-        need(head(payload, at)[0] <= 1, 77, 'claims: a key that is no integer')
-        value = skip(payload, at)
-        end = skip(payload, value)
-        key = cbor2.loads(payload[at:value])
-        need(key not in claims, 77, 'claims: twice')
-        claims[key] = value, end        # those of others are passed over
-        at = end
-    need(at == len(payload), 77, 'claims: bytes behind them')
-
-    try:
-        claims = {key: cbor2.loads(payload[slice(*claims[key])])
-                  for key in (CHALLENGE, PROFILE_KEY, LIFE_CYCLE,
-                              IMPLEMENTATION) if key in claims}
-    except (cbor2.CBORDecodeError, ValueError):
-        raise Refused(77, 'claims: malformed')
-
-    def is_bytes(key):
-        return isinstance(claims.get(key), bytes) and len(claims[key]) == 32
-    need(is_bytes(CHALLENGE) and is_bytes(IMPLEMENTATION) and
-         isinstance(claims.get(PROFILE_KEY), str) and
-         type(claims.get(LIFE_CYCLE)) is int and
-         0 <= claims[LIFE_CYCLE] <= 0xffff, 77, 'claims: missing or malformed')
-    return claims
-
-
-@dataclass
-class Policy:
-    blob: bytes = bytes(POLICY.size)
-
-    def __post_init__(self):
-        (self.version, self.flags, count, _, self.implementation,
-         anchors) = POLICY.unpack(self.blob)
-        self.anchors = [anchors[96 * n:96 * n + 96] for n in range(count)]
-
-    def verify_token(self, token, challenge, own_point):
-        payload = signed_by(self.anchors or [own_point], token)
-        claims = parse_claims(payload)
-        need(claims[CHALLENGE] == challenge, 79, 'token: challenge')
-        need(claims[PROFILE_KEY] == PROFILE, 80, 'token: profile')
-        need(not self.flags & POLICY_SECURED or
-             0x3000 <= claims[LIFE_CYCLE] <= 0x30ff, 81, 'token: life cycle')
-        need(not self.flags & POLICY_IMPLEMENTATION or
-             claims[IMPLEMENTATION] == self.implementation, 82,
-             'token: implementation id')
-
-    def extend(self, rim, algorithm):
-        """The RIM with the policy as its last extension."""
-        if not self.version:
-            return rim
-        def hashed(data):
-            return hashlib.new(HASHES[algorithm], data).digest()
-        descriptor = bytearray(0x100)
-        struct.pack_into('<QQ64s64s', descriptor, 0, 0x80, 0x100, rim,
-                         hashed(self.blob))
-        return hashed(descriptor).ljust(64, b'\0')
+def seal(cipher, derive, header, entries=b'', plain=b''):
+    """A bundle; @header as it goes out, but for its size."""
+    size = HEADER.size + len(entries) + len(plain) + SEAL
+    header = header[:8] + struct.pack('<I', size) + header[12:]
+    *_, stream, _, _, iv, _, _, _ = HEADER.unpack(header)
+    return header + entries + cipher.encrypt(
+        derive.iv(iv, stream), plain, derive.additional(header, entries))
 
 
 # ---- "Tags" ----
@@ -390,8 +297,11 @@ class Realm:
     watchpoints: int = 0
     counters: int = 0
     num_recs: int = 1
-    policy: Policy = field(default_factory=Policy)
+    policy: policies.Policy = field(default_factory=policies.Policy)
     rim: bytes = bytes(64)
+    instance: bytes = bytes(32)
+    migrations: int = 0
+    weakest: tuple = (0, bytes(32))     # life cycle, implementation id
     rems: bytes = bytes(256)
     runs: list = field(default_factory=list)        # (start, top, kind)
     pages: dict = field(default_factory=dict)       # IPA: (page, tags)
@@ -412,15 +322,17 @@ class Secrets:
 
 
 class Destination:
-    """One import.  @realm is as its host created it, @point the public key of
-    this RMM's platform (X, Y), @offer the offer that it made."""
+    """One import.  @realm is as its host created it, @platform this RMM's own,
+    @offer the offer that it made of @secrets, @age seconds ago."""
 
-    def __init__(self, realm, secrets, point, offer, derivation=None):
-        self.realm, self.secrets, self.point = realm, secrets, point
+    def __init__(self, realm, secrets, platform, offer, derivation=None,
+                 age=0):
+        self.realm, self.secrets, self.platform = realm, secrets, platform
         self.offer = parse_hello(offer, OFFER, 3)[0]
-        self.derive = derivation or Derivation()
+        self.derive, self.age = derivation or Derivation(), age
         self.session = None
         self.counters, self.ivs = [0] * MAX_STREAMS, [0] * MAX_STREAMS
+        self.back_counter = 0
         self.epoch, self.next_base = 1, 0
         self.sent = set()               # pages of this epoch
         self.forms = set()              # kinds of packed tags that came
@@ -432,15 +344,20 @@ class Destination:
         if self.session:
             return self.open(record)
         header, rest = parse_hello(record, SESSION, 64)
-        need(header.major == self.offer.major, 75, 'major version')
-        need(header.peer_nonce == self.offer.nonce, 74, 'another offer')
-        need(header.minor <= self.offer.minor, 75, 'minor version')
-        need(not header.features & ~self.offer.features, 76, 'features')
-        self.realm.policy.verify_token(
-            header.token, self.derive.session_challenge(header, self.offer),
-            self.point)
-        self.cipher = AESGCM(self.derive.key(self.secrets.x25519, self.offer,
-                                             header))
+        offer = self.offer
+        need(header.major == offer.major, 75, 'major version')
+        need(header.peer_nonce == offer.nonce, 74, 'another offer')
+        need(self.age <= LIFETIME, 86, 'the offer is too old')
+        need(header.public != offer.public and header.nonce != offer.nonce, 83,
+             'session header: has the own key or nonce')
+        need(header.minor <= offer.minor, 75, 'minor version')
+        need(not header.features & ~offer.features and
+             not self.realm.policy.required & ~header.features, 76, 'features')
+        self.peer = self.realm.policy.check_peer(
+            header, self.derive.session_challenge(header, offer),
+            self.platform)
+        self.cipher, self.back = self.derive.ciphers(self.secrets.x25519,
+                                                     offer, header)
         self.session = header
         try:
             return self.open(rest, first=True)
@@ -460,13 +377,11 @@ class Destination:
              'bundle: stream')
         need(1 <= count <= MAX_PAGES if kind == MEMORY else not count, 64,
              'bundle: count')
-        body = HEADER.size + 8 * count
-        need(body + SEAL <= len(record), 64, 'bundle: too short for entries')
-        entries = record[HEADER.size:body]
+        entries = record[HEADER.size:HEADER.size + 8 * count]
+        need(HEADER.size + 8 * count + SEAL <= len(record), 64,
+             'bundle: too short for entries')
         try:
-            plain = self.cipher.decrypt(
-                self.derive.iv(iv, stream), record[body:],
-                self.derive.additional(record[:HEADER.size], entries))
+            plain = open_bundle(self.cipher, self.derive, record, count)
         except InvalidTag:
             raise Refused(65, 'bundle: seal')
         need(counter == self.counters[stream] + 1, 67, 'bundle: counter')
@@ -489,12 +404,44 @@ class Destination:
         self.counters[stream], self.ivs[stream] = counter, iv
         return kind
 
+    # "Ready", "Receipt": the other direction
+
+    def answer(self, kind):
+        self.back_counter += 1
+        return seal(self.back, self.derive, HEADER.pack(
+            MAGIC, self.session.version, kind, 0, 0, 0, 0, self.back_counter,
+            self.back_counter, self.epoch, 0, sum(self.counters)))
+
+    def check_complete(self, cause):
+        need(len(self.realm.recs) == self.realm.num_recs and
+             self.next_base == self.realm.half, cause, 'RECs or map are missing')
+
+    def check_pages(self):
+        need(all(ipa in self.realm.pages
+                 for start, top, kind in self.realm.runs if kind == RAM_PAGE
+                 for ipa in range(start, top, PAGE)), 17,
+             'a page of the map never came')
+
+    def ready(self):
+        need(not self.started, 0, 'ready after the start token')
+        self.check_complete(71)
+        self.check_pages()
+        return self.answer(READY)
+
+    def commit(self):
+        """Returns the receipt."""
+        need(self.started, 18, 'no start token')
+        self.check_pages()
+        return self.answer(RECEIPT)
+
     def immutable(self, body):
         need(len(body) == IMMUTABLE_STATE.size, 64, 'immutable state: size')
         (flags, ipa_bits, start_level, algorithm, sve_vl, breakpoints,
-         watchpoints, counters, zero, num_recs, zeros, rpv, rim,
+         watchpoints, counters, zero, num_recs, zeros, rpv, rim, instance,
+         migrations, life_cycle, zeros2, implementation, zeros3,
          policy) = IMMUTABLE_STATE.unpack(body)
-        need(not zero and not any(zeros), 64, 'immutable state: reserved')
+        need(not any((zero, *zeros, *zeros2, *zeros3)), 64,
+             'immutable state: reserved')
         need(is_hash(rim, algorithm), 64, 'immutable state: RIM')
         # "Refusals": 96 on, in the order in which that table names them
         r = self.realm
@@ -507,6 +454,13 @@ class Destination:
         for n, (got, want) in enumerate(pairs):
             need(got == want, 96 + n, 'immutable state differs')
         r.rim = r.policy.extend(rim, algorithm)
+        r.instance, r.migrations = instance, migrations + 1
+        weakest = Platform(b'', life_cycle, implementation)
+        for other in (Platform(b'', self.peer.life_cycle,
+                               self.peer.implementation), self.platform):
+            if other.is_weaker(weakest):
+                weakest = other
+        r.weakest = weakest.life_cycle, weakest.implementation
 
     def memory(self, ipas, body):
         pages, forms, at = {}, set(), 0
@@ -530,11 +484,11 @@ class Destination:
     def token(self, kind, body):
         need(not body, 64, 'token: has a body')
         if kind == START:
-            need(len(self.realm.recs) == self.realm.num_recs and
-                 self.next_base == self.realm.half, 71, 'start token: early')
+            self.check_complete(71)
             self.started = True
-        self.epoch += 1
-        self.sent.clear()
+        else:
+            self.epoch += 1
+            self.sent.clear()
 
     def mutable(self, body):
         need(len(body) >= MUTABLE_STATE.size, 64, 'map: size')
@@ -554,6 +508,7 @@ class Destination:
             runs.append((start, end, kind))
             at = end
         need(at == top, 64, 'map: a hole')
+        need(len(self.realm.runs) + count <= MAX_RUNS, 64, 'map: too long')
         need(all(is_hash(rems[n:n + 64], self.realm.algorithm)
                  for n in range(0, 256, 64)), 64, 'map: REMs')
         need(not self.realm.runs or rems == self.realm.rems, 64, 'map: REMs')
@@ -593,24 +548,33 @@ class Destination:
 
 # ---- the other side ----
 
-def accept_offer(record, policy, point, derivation=None):
-    """What a source looks at in ACCEPT; @point is its own platform key."""
+def accept_offer(record, policy, platform, nonce, derivation=None, age=0):
+    """What a source looks at in ACCEPT, @age seconds after PREPARE has given
+    @nonce: returns (offer, claims of its maker)."""
     offer = parse_hello(record, OFFER, 3)[0]
     need(offer.major == MAJOR, 75, 'offer: major version')
-    policy.verify_token(
-        offer.token, (derivation or Derivation()).offer_challenge(offer),
-        point)
-    return offer
+    need(offer.peer_nonce == nonce, 4, 'offer: another nonce')
+    need(age <= LIFETIME, 6, 'offer: prepared too long ago')
+    need(not policy.required & ~offer.features, 76, 'offer: features')
+    return offer, policy.check_peer(
+        offer, (derivation or Derivation()).offer_challenge(offer), platform)
 
 
-def seal(cipher, derivation, header, entries, plain):
-    """A bundle; @header as it goes out, but for its size."""
-    size = HEADER.size + len(entries) + len(plain) + SEAL
-    header = header[:8] + struct.pack('<I', size) + header[12:]
-    _, _, _, _, _, stream, _, _, iv, *_ = HEADER.unpack(header)
-    return header + entries + cipher.encrypt(
-        derivation.iv(iv, stream), plain,
-        derivation.additional(header, entries))
+def open_answer(cipher, record, kind, version, epoch, total, derivation=None):
+    """What a source looks at in a ready record or receipt: @epoch and @total
+    are its own."""
+    need(len(record) == HEADER.size + SEAL, 27, 'answer: length')
+    (magic, is_version, is_kind, zero, size, stream, zero2, _, _, is_epoch,
+     count, is_total) = HEADER.unpack_from(record)
+    need(magic == MAGIC and is_version == version and is_kind == kind and
+         size == len(record) and not (zero or stream or zero2 or count), 27,
+         'answer: header')
+    try:
+        open_bundle(cipher, derivation or Derivation(), record, 0)
+    except InvalidTag:
+        raise Refused(28, 'answer: seal')
+    need(is_epoch == epoch and is_total == total, 29,
+         'answer: about another moment')
 
 
 def x25519_public(secret):
@@ -621,6 +585,4 @@ def x25519_public(secret):
 
 def platform_point(key):
     """X and Y of a private key's public key."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.X962,
-        serialization.PublicFormat.UncompressedPoint)[1:]
+    return tokens.point_of(key.public_key())
