@@ -16,9 +16,8 @@ from refused import Refused, need
 VERSION = 2
 COMPACT, SECURED, IMPLEMENTATION, ANY_LIFE_CYCLE = 1, 2, 4, 8
 FLAGS = COMPACT | SECURED | IMPLEMENTATION | ANY_LIFE_CYCLE
-# "Versions and features": those that there are
+# "Versions and features"
 FEATURE_COMPACT = 1
-FEATURES = FEATURE_COMPACT
 
 LAYOUT = struct.Struct('<IIII32sQ8s832s896s')
 ANCHOR = struct.Struct('<B7s96s')
@@ -38,12 +37,14 @@ def is_secured(life_cycle):
 
 
 def parse_version(text):
-    """Four numbers, or None: "one to four decimal numbers with points between
-    them ... and then its end, or a hyphen and anything"."""
+    """Four numbers, or None: "one to four decimal numbers below 2^32 with
+    points between them ... and then its end, or a hyphen and anything"."""
     match = re.fullmatch(rb'([0-9]+(?:\.[0-9]+){0,3})(?:-.*)?', text, re.S)
     if not match:
         return None
     numbers = [int(number) for number in match[1].split(b'.')]
+    if max(numbers) >= 1 << 32:
+        return None
     return tuple(numbers + [0] * (4 - len(numbers)))
 
 
@@ -99,6 +100,8 @@ class Rule:
 
 def allowed(rules, components):
     """Whether software of these components is allowed by @rules."""
+    if rules and not components:
+        return False
     present = {component.type or b'' for component in components}
     if any(rule.type and rule.type not in present for rule in rules):
         return False
@@ -125,7 +128,8 @@ class Policy:
              SECURED | ANY_LIFE_CYCLE, 20, 'policy: flags')
         need(self.flags & IMPLEMENTATION or not any(self.implementation), 20,
              'policy: implementation id without its flag')
-        need(not self.required & ~FEATURES and not any(zeros), 20,
+        allowed_features = FEATURE_COMPACT if self.flags & COMPACT else 0
+        need(not self.required & ~allowed_features and not any(zeros), 20,
              'policy: required features, reserved')
         need(num_anchors <= MAX_ANCHORS and num_rules <= MAX_RULES, 20,
              'policy: numbers')

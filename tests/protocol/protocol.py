@@ -412,9 +412,11 @@ class Destination:
             MAGIC, self.session.version, kind, 0, 0, 0, 0, self.back_counter,
             self.back_counter, self.epoch, 0, sum(self.counters)))
 
-    def check_complete(self, cause):
-        need(len(self.realm.recs) == self.realm.num_recs and
-             self.next_base == self.realm.half, cause, 'RECs or map are missing')
+    def check_complete(self, cause_map, cause_recs):
+        need(self.next_base == self.realm.half, cause_map,
+             'parts of the map are missing')
+        need(len(self.realm.recs) == self.realm.num_recs, cause_recs,
+             'RECs are missing')
 
     def check_pages(self):
         need(all(ipa in self.realm.pages
@@ -424,7 +426,7 @@ class Destination:
 
     def ready(self):
         need(not self.started, 0, 'ready after the start token')
-        self.check_complete(71)
+        self.check_complete(12, 13)
         self.check_pages()
         return self.answer(READY)
 
@@ -484,7 +486,7 @@ class Destination:
     def token(self, kind, body):
         need(not body, 64, 'token: has a body')
         if kind == START:
-            self.check_complete(71)
+            self.check_complete(71, 71)
             self.started = True
         else:
             self.epoch += 1

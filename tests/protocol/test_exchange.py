@@ -196,7 +196,8 @@ class Answers(Case):
 
         def early(destination):
             if destination.session:
-                self.refused(71, destination.ready)
+                map_came = destination.next_base == destination.realm.half
+                self.refused(13 if map_came else 12, destination.ready)
         destination = self.arrive(end, early)
         self.assertEqual(destination.ready(), self.recording.ready)
         again = destination.ready()

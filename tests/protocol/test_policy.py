@@ -62,6 +62,7 @@ class Form(unittest.TestCase):
                 'a rule more': changed(0xc, b'\3'),
                 'a rule less': changed(0xc, b'\1'),
                 'feature': changed(0x30, b'\3'),
+                'feature without its flag': changed(4, b'\6'),
                 'reserved': changed(0x3f, b'\1'),
                 'anchor: kind 0': changed(0x40, b'\0'),
                 'anchor: kind 3': changed(0x40, b'\3'),
@@ -111,6 +112,8 @@ class Rules(unittest.TestCase):
                 b'1.2.3.4.5': None, b'v1': None, b'1.2rc1': None, b'1 ': None,
                 b'-1': None, b'1.-2': None, b'+1': None, b'1.2\n': None,
                 b'0x1': None, b'1,2': None,
+                b'0.4294967295': (0, 0xffffffff, 0, 0), b'4294967296': None,
+                b'1.99999999999999999999': None, b'1.0004': (1, 4, 0, 0),
                 '1.\u0662'.encode(): None}.items():
             with self.subTest(text):
                 self.assertEqual(q.parse_version(text), want)
@@ -157,7 +160,7 @@ class Rules(unittest.TestCase):
                 ([typed, rest], [rmm, component(signer=b'r' * 32)], False),
                 ([typed, rest], [rmm, component(b'BL')], False),
                 ([rest], [none], True), ([rest], [component(None)], False),
-                ([rest], [rmm], False),
+                ([rest], [rmm], False), ([rest], [], False),
                 ([typed], [rmm, rmm], True),
                 ([q.Rule(q.SIGNER, b's' * 32, b'RM')], [rmm], False),
                 ([typed], [component(b'RMM\0')], False),
