@@ -283,6 +283,8 @@ uint64_t mig_import_ready(MigCall *c)
         result = mig_refuse(MIG_CAUSE_CIPHER);
     }
     mig_unlock_realm(c);
+    c->out[2] = c->out[1];      /* where something is missing */
+    c->out[1] = 0;
     if (result == RMI_SUCCESS) {
         mig_give(c, c->ready, sizeof(c->ready));
     }

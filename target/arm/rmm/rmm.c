@@ -31,6 +31,7 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
 
     g_assert(platform->ipa_bits >= 32 &&
              platform->ipa_bits <= (platform->lpa2 ? 52 : 48));
+    g_assert(!platform->migration || ops->seconds);
     rmm->ops = *ops;
     rmm->opaque = opaque;
     rmm->platform = *platform;

@@ -134,7 +134,7 @@ typedef struct RmmOps {
 
     /*
      * Seconds since some moment, of a clock that goes on whatever hosts do
-     * and that none of them can set.
+     * and that none of them can set.  NULL only if nothing migrates.
      */
     uint64_t (*seconds)(void *opaque);
 

@@ -51,7 +51,7 @@ static void *run_stream(void *opaque)
          i += b->streams * step) {
         guint n = MIN(step, b->ipas->len - i);
         double t0, t1, t2;
-        uint64_t out[3];
+        uint64_t out[4];
 
         memcpy(machine_ns(b->src, list), ipas + i, n * 8);
         t0 = cpu_seconds();

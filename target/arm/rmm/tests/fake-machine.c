@@ -85,6 +85,11 @@ static bool op_context_load(void *opaque, uint64_t mpidr,
     return size == sizeof(mpidr) && !memcmp(buf, &mpidr, sizeof(mpidr));
 }
 
+static uint64_t op_seconds(void *opaque)
+{
+    return ((FakeMachine *)opaque)->now;
+}
+
 FakeMachine *fake_machine_prepare(size_t granules)
 {
     FakeMachine *m = g_new0(FakeMachine, 1);
@@ -98,6 +103,7 @@ FakeMachine *fake_machine_prepare(size_t granules)
         .granule = op_granule, .granule_tags = op_tags, .ns = op_ns,
         .tlb_invalidate = op_tlb, .tlb_sync = op_sync, .random = op_random,
         .context_save = op_context_save, .context_load = op_context_load,
+        .seconds = op_seconds,
     };
     m->platform = (RmmPlatform) {
         .ipa_bits = 48, .num_bps = 5, .num_wps = 3, .sha512 = true,

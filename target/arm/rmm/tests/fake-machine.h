@@ -42,6 +42,7 @@ typedef struct FakeMachine {
     uint64_t last_base;
     uint64_t last_top;
     uint64_t seed;              /* of ops.random */
+    uint64_t now;               /* of ops.seconds */
     uint16_t vmid;              /* of the last Realm */
 } FakeMachine;
 

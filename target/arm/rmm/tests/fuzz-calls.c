@@ -141,7 +141,9 @@ static void begin_migration(Fuzz *f, bool import)
     fake_rec(f->m, &f->realm[1], RMI_REC_RUNNABLE, 0);
     fake_rec(f->m, &f->realm[1], 0, 0);
     fake_tables(f->m, &f->realm[1], 0);
-    MIG(f, MIG_OFFER, 1, FAKE_NS_FREE, 4096);
+    MIG(f, MIG_PREPARE, 0, 0);
+    MIG(f, MIG_OFFER, 1, FAKE_NS_FREE, 4096, f->m->pe.x[1], f->m->pe.x[2],
+        f->m->pe.x[3], f->m->pe.x[4]);
     MIG(f, MIG_ACCEPT, 0, FAKE_NS_FREE, f->m->pe.x[1]);
     MIG(f, MIG_EXPORT_BEGIN, 0, FAKE_NS_FREE, 4096);
     if (import) {

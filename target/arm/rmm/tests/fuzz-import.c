@@ -65,8 +65,8 @@ typedef struct Fuzz {
     Machine *m;
     bool keys;
     unsigned host;              /* manner of the host in this step */
-    MigHello hello;             /* that the session began with */
-    uint8_t key[CRYPTO_KEY_SIZE];
+    MigHelloRecord hello;       /* that the session began with */
+    MigKeys made;               /* of the session, with the keys */
     guint next;                 /* genuine record */
     uint64_t accepted;          /* genuine records, by number */
     /* What was accepted */
@@ -119,14 +119,16 @@ static Record *opened(const Genuine *g, const uint8_t *bundle, size_t size)
     return g_byte_array_set_size(r, size - MIG_SEAL_SIZE);
 }
 
-/* What the first record begins with */
-static MigHello hello_of(const Genuine *g)
+/* What the first record begins with; golden_destination() has no certificates */
+static MigHelloRecord hello_of(const Genuine *g)
 {
     const Record *begin = g->sealed->pdata[0];
-    MigHello hello;
+    MigHelloRecord record = { 0 };
 
-    memcpy(&hello, begin->data, sizeof(hello));
-    return hello;
+    memcpy(&record.hello, begin->data, sizeof(record.hello));
+    memcpy(record.tail, begin->data + sizeof(record.hello),
+           record.hello.token_size);
+    return record;
 }
 
 static void genuine_init(Genuine *g, const Golden *golden)
@@ -146,7 +148,7 @@ static void genuine_init(Genuine *g, const Golden *golden)
     machine_free(m);
     for (guint i = 0; i < g->sealed->len; i++) {
         const Record *r = g->sealed->pdata[i];
-        size_t skip = i ? 0 : hello_of(g).size;
+        size_t skip = i ? 0 : hello_of(g).hello.size;
 
         g_ptr_array_add(g->plain, opened(g, r->data + skip, r->len - skip));
     }
@@ -262,7 +264,7 @@ static void set_right(Fuzz *f, Record *plain)
     }
     h = header_of(plain);
     h.magic = MIG_MAGIC;
-    h.version = f->hello.version;
+    h.version = f->hello.hello.version;
     h.stream %= MIG_MAX_STREAMS;
     h.counter = s->streams[h.stream].counter + 1;
     h.iv = h.counter;
@@ -276,7 +278,7 @@ static void set_right(Fuzz *f, Record *plain)
 static void seal_record(Fuzz *f, Record *r, bool wrong)
 {
     size_t len = MAX(r->len, sizeof(MigHeader)), old = r->len, aad;
-    CryptoAead *aead = crypto_aead_new(f->key);
+    CryptoAead *aead = crypto_aead_new(f->made.forward);
     uint8_t iv[CRYPTO_IV_SIZE];
     MigHeader h;
 
@@ -303,19 +305,17 @@ enum {
 /* The claims of the genuine token, about the hello as it is now */
 static Record *make_claims(Fuzz *f, uint8_t parts)
 {
-    const Record *begin = f->g->sealed->pdata[0];
-    MigHello genuine = hello_of(f->g);
+    MigHelloRecord genuine = hello_of(f->g);
     uint8_t old[CRYPTO_HASH_SIZE], new[CRYPTO_HASH_SIZE];
     CoseSign1 token;
     Record *claims;
     uint8_t *at;
 
-    g_assert_true(cose_split(&token, begin->data + sizeof(genuine),
-                             genuine.token_size));
+    g_assert_true(cose_split(&token, genuine.tail, genuine.hello.token_size));
     claims = g_byte_array_append(g_byte_array_new(), token.payload,
                                  token.payload_size);
-    session_challenge(old, &genuine, &f->g->offer);
-    session_challenge(new, &f->hello, &f->g->offer);
+    session_challenge(old, &genuine.hello, &f->g->offer);
+    session_challenge(new, &f->hello.hello, &f->g->offer);
     at = memmem(claims->data, claims->len, old, sizeof(old));
     g_assert_nonnull(at);
     if (!(parts & OLD_CHALLENGE)) {
@@ -330,31 +330,47 @@ static Record *make_claims(Fuzz *f, uint8_t parts)
 /* A session header that the input wants, with a valid signature */
 static Record *make_hello(Fuzz *f, uint8_t parts)
 {
+    MigHello *hello = &f->hello.hello;
     CoseKey *key = cose_key_new(platform_der, sizeof(platform_der));
-    Record *hello = g_byte_array_append(g_byte_array_new(),
-                                        (uint8_t *)&f->hello,
-                                        sizeof(f->hello));
+    Record *record = g_byte_array_append(g_byte_array_new(),
+                                         (uint8_t *)hello, sizeof(*hello));
     GBytes *token;
     gsize size;
 
     if (parts & EDIT_HELLO) {
-        edit(f, hello);
-        memcpy(&f->hello, hello->data, MIN(hello->len, sizeof(f->hello)));
+        edit(f, record);
+        memcpy(hello, record->data, MIN(record->len, sizeof(*hello)));
     }
     token = cose_sign1(key,
                        g_byte_array_free_to_bytes(make_claims(f, parts)));
     g_assert_nonnull(token);
     size = g_bytes_get_size(token);
+    g_byte_array_set_size(record, 0);
     if (!(parts & OLD_SIZES)) {
-        f->hello.token_size = size;
-        f->hello.size = sizeof(f->hello) + size;
+        hello->token_size = size;
+        hello->certs_size = 0;
+        hello->size = sizeof(*hello) + size;
     }
-    g_byte_array_set_size(hello, 0);
-    g_byte_array_append(hello, (uint8_t *)&f->hello, sizeof(f->hello));
-    g_byte_array_append(hello, g_bytes_get_data(token, NULL), size);
+    g_byte_array_append(record, (uint8_t *)hello, sizeof(*hello));
+    g_byte_array_append(record, g_bytes_get_data(token, NULL), size);
+    /* What the keys are made from, as far as there is room */
+    memcpy(f->hello.tail, g_bytes_get_data(token, NULL),
+           MIN(size, sizeof(f->hello.tail)));
     g_bytes_unref(token);
     cose_key_free(key);
-    return hello;
+    return record;
+}
+
+/* Keys of the hello as it is now, if it has a token at all */
+static void make_keys(Fuzz *f)
+{
+    CoseSign1 parts;
+
+    if (f->hello.hello.token_size <= sizeof(f->hello.tail) &&
+        cose_split(&parts, f->hello.tail, f->hello.hello.token_size)) {
+        session_derive(&f->made, f->g->random->data,
+                       f->hello.hello.public_key, &f->g->offer, &f->hello);
+    }
 }
 
 static Record *begin_record(Fuzz *f, Record **plain)
@@ -364,14 +380,13 @@ static Record *begin_record(Fuzz *f, Record **plain)
     Record *r, *bundle;
 
     f->hello = hello_of(f->g);
-    memcpy(f->key, f->g->key, sizeof(f->key));
+    memcpy(f->made.forward, f->g->key, sizeof(f->made.forward));
     if (parts & (EDIT_HELLO | EDIT_CLAIMS)) {
         r = make_hello(f, parts);
-        session_derive(f->key, f->g->random->data, f->hello.public_key,
-                       &f->g->offer, &f->hello);
+        make_keys(f);
     } else {
         r = g_byte_array_append(g_byte_array_new(), begin->data,
-                                f->hello.size);
+                                f->hello.hello.size);
     }
     *plain = copy_record(f->g->plain->pdata[0]);
     set_right(f, *plain);
@@ -620,7 +635,7 @@ static bool has_granules(Fuzz *f)
 static uint64_t entry_state(Fuzz *f, uint64_t ipa)
 {
     Machine *m = f->m;
-    uint64_t out[3], bytes;
+    uint64_t out[4], bytes;
 
     SMC_OUT(m, out, RMI_RTT_READ_ENTRY, m->rd, ipa, RTT_PAGE_LEVEL);
     for (uint64_t level = out[0] + 1; level <= RTT_PAGE_LEVEL; level++) {

@@ -105,8 +105,8 @@ static MachineParams params_of(const Golden *g)
     MachineParams params = g->params;
 
     if (g->anchors) {
-        machine_key_point(NULL, params.policy.anchors[0]);
-        machine_key_point(source_key(g), params.policy.anchors[1]);
+        params.policy.anchors[0] = machine_anchor(NULL);
+        params.policy.anchors[1] = machine_anchor(source_key(g));
     }
     return params;
 }
@@ -226,6 +226,7 @@ GPtrArray *golden_make_records(Machine *src)
     g_array_unref(machine_collect(src));
     g_ptr_array_add(all, machine_send_pages(src, ipas + 1, 1, 0));
     g_ptr_array_extend_and_steal(all, machine_final_records(src));
+    g_ptr_array_add(all, machine_start(src, NULL, &result));
     g_rand_free(rand);
     return all;
 }

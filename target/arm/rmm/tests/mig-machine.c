@@ -9,6 +9,7 @@
 
 #include "check-tables.h"
 #include "cose.h"
+#include "mig.h"
 #include "mig-machine.h"
 #include "rec.h"
 #include "rmm-internal.h"
@@ -140,6 +141,11 @@ static bool op_load(void *opaque, uint64_t mpidr, const void *buf, size_t size)
     return true;
 }
 
+static uint64_t op_seconds(void *opaque)
+{
+    return ((Machine *)opaque)->now;
+}
+
 static const RmmOps ops = {
     .granule = op_granule,
     .granule_tags = op_tags,
@@ -150,6 +156,7 @@ static const RmmOps ops = {
     .context_save = op_save,
     .context_load = op_load,
     .key = op_key,
+    .seconds = op_seconds,
 };
 
 /* ---- its keys ---- */
@@ -184,20 +191,28 @@ void machine_key_point(GBytes *key, uint8_t point[96])
     cose_key_free(cose);
 }
 
+MigAnchor machine_anchor(GBytes *key)
+{
+    MigAnchor anchor = { .kind = MIG_ANCHOR_KEY };
+
+    machine_key_point(key, anchor.key);
+    return anchor;
+}
+
 /* ---- the host ---- */
 
-uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[6],
-                     uint64_t out[3])
+uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[7],
+                     uint64_t out[4])
 {
     RmmPe pe = { .world = RMM_WORLD_HOST, .x = { fid } };
 
-    memcpy(&pe.x[1], in, 6 * sizeof(*in));
+    memcpy(&pe.x[1], in, 7 * sizeof(*in));
     incomplete = 0;             /* what a test does below the calls */
     rmm_call(m->rmm, &pe);
     g_assert_cmpuint(incomplete, ==, 0);
     g_assert_cmpint(pe.world, ==, RMM_WORLD_HOST);
     if (out) {
-        memcpy(out, &pe.x[1], 3 * sizeof(*out));
+        memcpy(out, &pe.x[1], 4 * sizeof(*out));
     }
     return pe.x[0];
 }
@@ -226,7 +241,7 @@ static void create_realm(Machine *m)
     unsigned tables = rtt_num_start(m->params.ipa_bits,
                                     m->params.start_level);
     uint64_t table = machine_granule(m), top;
-    uint64_t out[3];
+    uint64_t out[4];
 
     for (unsigned i = 1; i < tables; i++) {
         machine_granule(m);             /* those behind the first */
@@ -432,10 +447,22 @@ Record *machine_record(Machine *m, uint64_t result, uint64_t bytes,
                                machine_ns(m, NS_BLOB(stream)), bytes);
 }
 
+uint64_t machine_prepare(Machine *src, Machine *dst)
+{
+    uint64_t out[4], result = MIG_OUT(src, out, MIG_PREPARE);
+
+    if (result == RMI_SUCCESS) {
+        memcpy(dst->nonce, out, sizeof(dst->nonce));
+    }
+    return result;
+}
+
 uint64_t machine_offer(Machine *dst, Record **offer)
 {
-    uint64_t out[3];
-    uint64_t result = MIG_OUT(dst, out, MIG_OFFER, NS_BLOB(0), 4096);
+    const uint64_t *nonce = dst->nonce;
+    uint64_t out[4];
+    uint64_t result = MIG_OUT(dst, out, MIG_OFFER, NS_BLOB(0), MIG_MAX_HELLO,
+                              nonce[0], nonce[1], nonce[2], nonce[3]);
 
     *offer = machine_record(dst, result, out[0], 0);
     return result;
@@ -449,7 +476,7 @@ uint64_t machine_accept(Machine *src, const Record *offer)
 
 uint64_t machine_abort(Machine *dst, Record **token)
 {
-    uint64_t out[3];
+    uint64_t out[4];
     uint64_t result = MIG_OUT(dst, out, MIG_IMPORT_ABORT, NS_BLOB(0), 4096);
 
     *token = machine_record(dst, result, out[0], 0);
@@ -471,9 +498,12 @@ uint64_t machine_set_policy(Machine *m, const MigPolicy *policy)
 uint64_t machine_connect(Machine *src, Machine *dst, Record **begin)
 {
     Record *offer = NULL;
-    uint64_t result = machine_offer(dst, &offer);
+    uint64_t result = machine_prepare(src, dst);
 
     *begin = NULL;
+    if (result == RMI_SUCCESS) {
+        result = machine_offer(dst, &offer);
+    }
     if (result == RMI_SUCCESS) {
         result = machine_accept(src, offer);
     }
@@ -488,7 +518,7 @@ GArray *machine_collect(Machine *m)
 {
     GArray *ipas = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     const uint64_t *bits = machine_ns(m, NS_BITMAP);
-    uint64_t out[3];
+    uint64_t out[4];
 
     g_assert_cmpuint(MIG_OUT(m, out, MIG_COLLECT_DIRTY, 0, MACHINE_TOP,
                              NS_BITMAP), ==, RMI_SUCCESS);
@@ -508,7 +538,7 @@ GArray *machine_collect(Machine *m)
 Record *machine_send_pages(Machine *m, const uint64_t *ipas, size_t count,
                            unsigned stream)
 {
-    uint64_t out[3], result;
+    uint64_t out[4], result;
 
     memcpy(machine_ns(m, NS_LIST(stream)), ipas, count * sizeof(*ipas));
     result = MIG_OUT(m, out, MIG_EXPORT_MEMORY, NS_LIST(stream), count,
@@ -520,7 +550,7 @@ Record *machine_send_pages(Machine *m, const uint64_t *ipas, size_t count,
 static uint64_t receive_pages(Machine *m, const Record *record,
                               unsigned stream)
 {
-    uint64_t ipas[MIG_MAX_PAGES], out[3];
+    uint64_t ipas[MIG_MAX_PAGES], out[4];
     uint64_t *granules = machine_ns(m, NS_LIST(stream));
     size_t count = mig_peek_entries(record->data, record->len, ipas);
 
@@ -551,7 +581,7 @@ uint64_t machine_receive(Machine *m, const Record *record)
 Record *machine_export(Machine *m, unsigned call, uint64_t arg,
                        uint64_t *result)
 {
-    uint64_t out[3];
+    uint64_t out[4];
 
     switch (call) {
     case MIG_EXPORT_REC:
@@ -577,7 +607,61 @@ GPtrArray *machine_final_records(Machine *m)
                                                 &result));
         g_assert_cmpuint(result, ==, RMI_SUCCESS);
     }
-    g_ptr_array_add(records, machine_export(m, MIG_EXPORT_START, 0, &result));
-    g_assert_cmpuint(result, ==, RMI_SUCCESS);
     return records;
+}
+
+uint64_t machine_ready(Machine *dst, Record **ready)
+{
+    uint64_t out[4];
+    uint64_t result;
+
+    do {
+        result = MIG_OUT(dst, out, MIG_IMPORT_READY, NS_BLOB(0), 4096);
+    } while (result == RMI_SUCCESS && !out[0]);
+    *ready = machine_record(dst, result, out[0], 0);
+    return result;
+}
+
+/* With IVs that the destination does not come to */
+Record *machine_forge_ready(Machine *src)
+{
+    MigSession *s = machine_session(src);
+    Record *ready = g_byte_array_new();
+
+    g_byte_array_set_size(ready, MIG_EMPTY_BUNDLE);
+    s->back.iv += 1u << 20;
+    g_assert_true(reply_make(s, MIG_TYPE_READY, ready->data));
+    return ready;
+}
+
+Record *machine_start(Machine *src, const Record *ready, uint64_t *result)
+{
+    Record *own = ready ? NULL : machine_forge_ready(src);
+
+    ready = ready ? ready : own;
+    memcpy(machine_ns(src, NS_LIST(0)), ready->data, ready->len);
+    g_clear_pointer(&own, g_byte_array_unref);
+    return machine_export(src, MIG_EXPORT_START, NS_LIST(0), result);
+}
+
+uint64_t machine_receipt(Machine *dst, Record **receipt)
+{
+    uint64_t out[4];
+    uint64_t result = MIG_OUT(dst, out, MIG_IMPORT_RECEIPT, NS_BLOB(0), 4096);
+
+    *receipt = machine_record(dst, result, out[0], 0);
+    return result;
+}
+
+uint64_t machine_finish(Machine *src, const Record *receipt)
+{
+    uint64_t out[4] = { 1 };
+    uint64_t result = RMI_SUCCESS;
+
+    memcpy(machine_ns(src, NS_BLOB(0)), receipt->data, receipt->len);
+    while (result == RMI_SUCCESS && out[0]) {
+        result = MIG_OUT(src, out, MIG_EXPORT_FINISH, NS_BLOB(0),
+                         receipt->len);
+    }
+    return result;
 }

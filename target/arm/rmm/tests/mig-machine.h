@@ -65,6 +65,8 @@ typedef struct Machine {
     void *drawn_opaque;
     const uint8_t *script;      /* if set, what it draws first */
     size_t script_left;
+    uint64_t now;               /* of its clock, in seconds */
+    uint64_t nonce[4];          /* for which it makes its offer */
 } Machine;
 
 extern const MachineParams machine_defaults;
@@ -72,18 +74,19 @@ extern const MachineParams machine_defaults;
 /* A new platform key, in DER, and its point */
 GBytes *machine_new_key(void);
 void machine_key_point(GBytes *key, uint8_t point[96]);
+MigAnchor machine_anchor(GBytes *key);
 
 /* With an empty Realm in NEW, with its policy and its RECs */
 Machine *machine_new(const MachineParams *params);
 void machine_free(Machine *m);
 
-/* An SMC from the host; @out gets X1 to X3 if it is not NULL */
-uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[6],
-                     uint64_t out[3]);
+/* An SMC from the host; @out gets X1 to X4 if it is not NULL */
+uint64_t machine_smc(Machine *m, uint64_t fid, const uint64_t in[7],
+                     uint64_t out[4]);
 #define SMC(m, fid, ...) \
-    machine_smc(m, fid, (const uint64_t[6]) { __VA_ARGS__ }, NULL)
+    machine_smc(m, fid, (const uint64_t[7]) { __VA_ARGS__ }, NULL)
 #define SMC_OUT(m, out, fid, ...) \
-    machine_smc(m, fid, (const uint64_t[6]) { __VA_ARGS__ }, out)
+    machine_smc(m, fid, (const uint64_t[7]) { __VA_ARGS__ }, out)
 #define MIG(m, n, ...) SMC(m, MIG_FID_BASE + (n), (m)->rd, ##__VA_ARGS__)
 #define MIG_OUT(m, out, n, ...) \
     SMC_OUT(m, out, MIG_FID_BASE + (n), (m)->rd, ##__VA_ARGS__)
@@ -124,6 +127,8 @@ Record *machine_record(Machine *m, uint64_t result, uint64_t bytes,
 
 /* Until both sides have keys: result of the first call that failed */
 uint64_t machine_connect(Machine *src, Machine *dst, Record **begin);
+/* The offers of @dst are for @src from now on */
+uint64_t machine_prepare(Machine *src, Machine *dst);
 uint64_t machine_offer(Machine *dst, Record **offer);
 uint64_t machine_accept(Machine *src, const Record *offer);
 
@@ -147,7 +152,23 @@ uint64_t machine_receive(Machine *m, const Record *record);
 Record *machine_export(Machine *m, unsigned call, uint64_t arg,
                        uint64_t *result);
 
-/* Records of a last round in a paused Realm, but for pages: state to start */
+/* Records of a paused Realm but pages and start token: the map and RECs */
 GPtrArray *machine_final_records(Machine *m);
+
+/* The ready record of a destination that has all of them */
+uint64_t machine_ready(Machine *dst, Record **ready);
+
+/*
+ * What a destination would say that has all that was sent, for tests that send
+ * it later, or never; made with the source's keys.
+ */
+Record *machine_forge_ready(Machine *src);
+
+/* The start token, for @ready, or for a forged one if that is NULL */
+Record *machine_start(Machine *src, const Record *ready, uint64_t *result);
+
+/* The receipt of a Realm that has arrived, and what the source makes of it */
+uint64_t machine_receipt(Machine *dst, Record **receipt);
+uint64_t machine_finish(Machine *src, const Record *receipt);
 
 #endif

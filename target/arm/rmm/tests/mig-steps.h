@@ -55,6 +55,12 @@ unsigned step_round(Machine *src, Machine *dst, unsigned streams,
                     unsigned bundle);
 void step_epoch(Machine *src, Machine *dst);
 
+/* The start token for a destination that says that it is ready */
+Record *step_start(Machine *src, Machine *dst);
+
+/* COMMIT, in as many calls as it takes: the Realm runs here */
+void step_run(Machine *dst);
+
 /* From the pause to the start token, with a last round of pages */
 void step_seal(Machine *src, Machine *dst);
 

@@ -66,14 +66,12 @@ static uint64_t digest_session(const MigSession *s)
     if (!s) {
         return 0;
     }
-    sum = mix(sum, s->used_offers->data, s->used_offers->len);
     sum = mix(sum, s->runs->data, s->runs->len *
                                   g_array_get_element_size(s->runs));
     copy = g_memdup2(s, sizeof(*s));
     for (i = 0; i < MIG_MAX_STREAMS; i++) {
         memset(&copy->streams[i].lock, 0, sizeof(copy->streams[i].lock));
     }
-    copy->used_offers = NULL;
     copy->runs = NULL;
     return mix(sum, copy, sizeof(*copy));
 }

@@ -15,7 +15,7 @@
 
 typedef struct Pair {
     Machine *src, *dst;
-    GPtrArray *final;           /* records from the map to the start token */
+    GPtrArray *final;           /* the map, the RECs, the start token */
 } Pair;
 
 /* How far a pair went: what the destination's phase is called after it */
@@ -46,6 +46,7 @@ static void pair_go(Pair *p, Stage stage)
 
     p->final = NULL;
     if (stage == AT_OFFER) {
+        OK(machine_prepare(p->src, p->dst));
         OK(machine_offer(p->dst, &offer));
         g_byte_array_unref(offer);
         return;
@@ -58,9 +59,13 @@ static void pair_go(Pair *p, Stage stage)
     if (stage >= AT_STATE) {
         OK(MIG(p->src, MIG_PAUSE));
         p->final = machine_final_records(p->src);
-        for (guint i = 0; i < p->final->len - (stage == AT_STATE); i++) {
+        for (guint i = 0; i < p->final->len; i++) {
             OK(machine_receive(p->dst, p->final->pdata[i]));
         }
+        g_ptr_array_add(p->final, step_start(p->src, p->dst));
+    }
+    if (stage >= AT_START) {
+        OK(machine_receive(p->dst, p->final->pdata[p->final->len - 1]));
     }
 }
 
@@ -252,11 +257,21 @@ static void test_a_token_serves_once(void)
 static void test_a_token_from_before_the_start_serves_after_it(void)
 {
     Pair p = pair_new(AT_MEMORY);
-    Record *token;
+    GPtrArray *final;
+    Record *ready, *token;
+    uint64_t result;
 
-    OK(machine_abort(p.dst, &token));
     OK(MIG(p.src, MIG_PAUSE));
-    g_ptr_array_unref(machine_final_records(p.src));
+    final = machine_final_records(p.src);
+    for (guint i = 0; i < final->len; i++) {
+        OK(machine_receive(p.dst, final->pdata[i]));
+    }
+    g_ptr_array_unref(final);
+    OK(machine_ready(p.dst, &ready));
+    OK(machine_abort(p.dst, &token));
+    g_byte_array_unref(machine_start(p.src, ready, &result));
+    OK(result);
+    g_byte_array_unref(ready);
     g_assert_cmpint(machine_state(p.src), ==, REALM_EXPORTED);
     OK(machine_resume(p.src, token));
     assert_one_copy(&p);
@@ -358,6 +373,7 @@ static void test_two_destinations_cannot_use_one_offer(void)
     Record *offer, *own, *begin;
     uint64_t result;
 
+    OK(machine_prepare(src, dst));
     OK(machine_offer(dst, &offer));
     OK(machine_offer(twin, &own));
     OK(machine_accept(src, offer));
@@ -415,6 +431,8 @@ static void test_of_two_offers_at_once_one_is_accepted(void)
         gint ready = 0;
         Acceptor a[2];
 
+        OK(machine_prepare(src, dst[0]));
+        memcpy(dst[1]->nonce, dst[0]->nonce, sizeof(dst[1]->nonce));
         for (int n = 0; n < 2; n++) {
             Record *offer;
 
@@ -437,13 +455,15 @@ static void test_of_two_offers_at_once_one_is_accepted(void)
     }
 }
 
-static void test_a_used_offer_stays_used_after_a_resume(void)
+static void test_a_used_nonce_stays_used_after_a_resume(void)
 {
     Machine *src = small_source(), *dst = small_destination();
     Machine *other = small_destination();
     Record *offer, *second, *token, *begin;
     uint64_t result;
 
+    OK(machine_prepare(src, dst));
+    memcpy(other->nonce, dst->nonce, sizeof(other->nonce));
     OK(machine_offer(dst, &offer));
     OK(machine_offer(other, &second));
     OK(machine_accept(src, offer));
@@ -455,9 +475,8 @@ static void test_a_used_offer_stays_used_after_a_resume(void)
     REFUSES(src, machine_accept(src, second), REFUSED(MIG_CAUSE_STATE));
     OK(machine_abort(dst, &token));
     OK(machine_resume(src, token));
-    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_USED));
-    OK(machine_accept(src, second));
-    OK(MIG(src, MIG_EXPORT_ABORT));
+    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_NONCE));
+    REFUSES(src, machine_accept(src, second), REFUSED(MIG_CAUSE_OFFER_NONCE));
     g_byte_array_unref(offer);
     g_byte_array_unref(second);
     g_byte_array_unref(token);
@@ -610,7 +629,7 @@ int main(int argc, char **argv)
     TEST(the_token_of_another_destination_is_refused);
     TEST(the_token_of_an_earlier_migration_is_refused);
     TEST(two_destinations_cannot_use_one_offer);
-    TEST(a_used_offer_stays_used_after_a_resume);
+    TEST(a_used_nonce_stays_used_after_a_resume);
     TEST(abort_then_commit_in_every_phase);
     TEST(commit_then_abort_in_every_phase);
     RACE(of_abort_and_commit_at_once_one_succeeds);

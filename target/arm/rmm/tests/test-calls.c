@@ -246,7 +246,7 @@ static void registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3(
         { RMI_PSCI_COMPLETE, 0 }, { RMI_FEATURES, 1 }, { RMI_RTT_FOLD, 1 },
         { RMI_REC_AUX_COUNT, 1 }, { RMI_RTT_INIT_RIPAS, 1 },
         { RMI_RTT_SET_RIPAS, 1 }, { MIG_FID_BASE + MIG_FEATURES, 4 },
-        { MIG_FID_BASE + MIG_OFFER, 1 },
+        { MIG_FID_BASE + MIG_OFFER, 1 }, { MIG_FID_BASE + MIG_PREPARE, 4 },
     };
     unsigned i;
 

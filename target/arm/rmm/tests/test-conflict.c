@@ -194,7 +194,9 @@ static void begin_export(World *w)
     params->ext_flags = RMI_REALM_EXT_MIGRATION;
     params->vmid = 2;
     g_assert_cmphex(fake_realm_try(w->m, &other), ==, RMI_SUCCESS);
-    MIG(w, MIG_OFFER, other.rd, BUFFER(0), BUFFER_BYTES);
+    MIG(w, MIG_PREPARE, w->r.rd);
+    MIG(w, MIG_OFFER, other.rd, BUFFER(0), BUFFER_BYTES, w->m->pe.x[1],
+        w->m->pe.x[2], w->m->pe.x[3], w->m->pe.x[4]);
     MIG(w, MIG_ACCEPT, w->r.rd, BUFFER(0), w->m->pe.x[1]);
     g_assert_cmphex(fake_call(w->m, RMI_REALM_DESTROY, other.rd), ==, 0);
     MIG(w, MIG_EXPORT_BEGIN, w->r.rd, BUFFER(0), BUFFER_BYTES);

@@ -46,10 +46,9 @@ static GPtrArray *all_records(Machine *src, Record *begin)
                                             &result));
     }
     end = machine_final_records(src);
-    for (guint i = 0; i < end->len; i++) {
-        g_ptr_array_add(all, g_byte_array_ref(end->pdata[i]));
-    }
-    g_ptr_array_unref(end);
+    g_ptr_array_extend_and_steal(all, end);
+    g_ptr_array_add(all, machine_start(src, NULL, &result));
+    OK(result);
     g_rand_free(rand);
     return all;
 }
@@ -315,8 +314,10 @@ static Lie lie_new(void)
 static uint64_t lie_end(Lie *l)
 {
     GPtrArray *records = machine_final_records(l->src);
-    uint64_t result = RMI_SUCCESS;
+    uint64_t result;
 
+    g_ptr_array_add(records, machine_start(l->src, NULL, &result));
+    OK(result);
     for (guint i = 0; i < records->len && result == RMI_SUCCESS; i++) {
         result = machine_receive(l->dst, records->pdata[i]);
     }
@@ -369,7 +370,7 @@ static void lie_at_start(bool realm_missing)
         step_take(l.dst, machine_export(l.src, MIG_EXPORT_REALM, 0, &result));
         s->num_recs = MACHINE_RECS;
     }
-    start = machine_export(l.src, MIG_EXPORT_START, 0, &result);
+    start = machine_start(l.src, NULL, &result);
     OK(result);
     g_assert_cmphex(machine_receive(l.dst, start), ==,
                     REFUSED(MIG_CAUSE_INCOMPLETE));

@@ -55,6 +55,7 @@ static Pair pair_at(Moment moment)
 
     /* So that there is a page to take in each moment */
     machine_add_page(p.dst, LOST_IPA);
+    OK(machine_prepare(p.src, p.dst));
     OK(machine_offer(p.dst, &offer));
     OK(machine_accept(p.src, offer));
     g_byte_array_unref(offer);
@@ -83,7 +84,7 @@ static void pair_free(Pair *p)
 
 static void take(Machine *m, Taking what)
 {
-    uint64_t out[3];
+    uint64_t out[4];
 
     switch (what) {
     case A_PAGE:
@@ -106,7 +107,7 @@ static void take(Machine *m, Taking what)
 static void is_destroyed(Machine *m, Taking what)
 {
     uint64_t ipa = what == A_PAGE ? LOST_IPA : TABLE_IPA;
-    uint64_t out[3];
+    uint64_t out[4];
 
     if (what == A_PAGE || what == A_TABLE) {
         OK(SMC_OUT(m, out, RMI_RTT_READ_ENTRY, m->rd, ipa,
@@ -308,6 +309,7 @@ static void test_a_rec_that_waits_for_one_that_is_gone(void)
 static void test_a_refused_call_fails_no_session(void)
 {
     Pair p = pair_at(AT_PAUSED);
+    uint64_t result;
 
     g_assert_cmphex(SMC(p.src, RMI_DATA_DESTROY, p.src->rd, 0x100000), !=,
                     RMI_SUCCESS);
@@ -315,6 +317,8 @@ static void test_a_refused_call_fails_no_session(void)
                     RMI_SUCCESS);
     g_assert_cmphex(SMC(p.src, RMI_REC_DESTROY, p.src->rd), !=, RMI_SUCCESS);
     g_ptr_array_unref(machine_final_records(p.src));
+    g_byte_array_unref(machine_start(p.src, NULL, &result));
+    OK(result);
     g_assert_cmpint(machine_state(p.src), ==, REALM_EXPORTED);
     pair_free(&p);
 }

@@ -148,7 +148,7 @@ static unsigned looks_of_commit(unsigned tables)
     realm_unlock(realm);
     step_seal(src, dst);
     start_counting(dst);
-    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    step_run(dst);
     counted = stop_counting(dst);
     same_realm(src, dst);
     machine_free(src);
@@ -170,7 +170,7 @@ static unsigned looks_of_map(unsigned tables)
     Machine *src = scattered_new(tables), *dst = scattered_new(tables);
     uint64_t buffer = bundle_size(0, sizeof(MigMutable)) +
                       PAGES_A_TABLE * sizeof(MigRun);
-    uint64_t out[3], base = 0;
+    uint64_t out[4], base = 0;
     unsigned i, counted;
 
     for (i = 0; i < tables * PAGES_A_TABLE; i++) {
@@ -294,7 +294,9 @@ static void test_no_start_token_while_anything_is_missing(void)
     g_assert_cmpuint(ipas->len, ==, 1);
     REFUSES(src, START, REFUSED(MIG_CAUSE_PAGES_DIRTY));
     step_take(dst, machine_send_pages(src, (uint64_t *)ipas->data, 1, 0));
-    step_take(dst, machine_export(src, MIG_EXPORT_START, 0, &result));
+    /* All is out, but nobody says that it has come */
+    REFUSES(src, START, RMI_ERROR_INPUT);
+    step_take(dst, step_start(src, dst));
     REFUSES(src, START, RMI_SUCCESS);       /* the same token again */
     OK(MIG(dst, MIG_IMPORT_COMMIT));
     same_realm(src, dst);
@@ -393,6 +395,7 @@ static void test_calls_out_of_phase_change_nothing(void)
         MIG_EXPORT_EPOCH, MIG_PAUSE, MIG_EXPORT_REALM, MIG_EXPORT_REC,
         MIG_EXPORT_START, MIG_EXPORT_ABORT, MIG_IMPORT, MIG_IMPORT_MEMORY,
         MIG_IMPORT_COMMIT, MIG_IMPORT_ABORT, MIG_EXPORT_RESUME,
+        MIG_IMPORT_READY, MIG_IMPORT_RECEIPT, MIG_EXPORT_FINISH,
     };
     Machine *idle = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
@@ -419,7 +422,7 @@ static void test_a_missing_table_or_granule_can_be_put_right(void)
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
     uint64_t ipas[2] = { 0, RMM_GRANULE_SIZE }, *granules;
-    uint64_t out[3], used;
+    uint64_t out[4], used;
     Record *record;
 
     step_connect(src, dst);
@@ -453,20 +456,11 @@ static void test_a_missing_table_or_granule_can_be_put_right(void)
     machine_free(dst);
 }
 
-static void test_commit_names_the_table_that_is_missing(void)
+/* The destination has all but the start token, and perhaps tables. */
+static void send_all_but_start(Machine *src, Machine *dst)
 {
-    Machine *src = source_new(&machine_defaults, 4);
-    Machine *dst = machine_new(&machine_defaults);
-    const uint64_t hole = 100ull << 20;
     GPtrArray *records;
-    uint64_t out[3], top;
-    RmmRealm *realm;
 
-    machine_table(src, hole);
-    realm = realm_lock(src->rmm, src->rd);
-    OK(rtt_set_ripas(realm, hole + 0x3000, hole + 0x4000, RTT_EMPTY, true,
-                     &top));
-    realm_unlock(realm);
     step_connect(src, dst);
     step_round(src, dst, 1, 64);
     OK(MIG(src, MIG_PAUSE));
@@ -474,13 +468,38 @@ static void test_commit_names_the_table_that_is_missing(void)
     for (guint i = 0; i < records->len; i++) {
         OK(machine_receive(dst, records->pdata[i]));
     }
+    g_ptr_array_unref(records);
+}
+
+#define READY(dst, out) MIG_OUT(dst, out, MIG_IMPORT_READY, NS_BLOB(0), 4096)
+
+/* READY does; and COMMIT, if the host has folded it in between. */
+static void test_ready_and_commit_name_the_table_that_is_missing(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    const uint64_t hole = 100ull << 20;
+    uint64_t out[4], top;
+    RmmRealm *realm;
+
+    machine_table(src, hole);
+    realm = realm_lock(src->rmm, src->rd);
+    OK(rtt_set_ripas(realm, hole + 0x3000, hole + 0x4000, RTT_EMPTY, true,
+                     &top));
+    realm_unlock(realm);
+    send_all_but_start(src, dst);
+    REFUSES(dst, READY(dst, out), RMI_RESULT(RMI_ERROR_RTT, 2));
+    g_assert_cmphex(out[0], ==, 0);
+    g_assert_cmphex(out[1], ==, hole + 0x3000);
+    machine_table(dst, hole);
+    step_take(dst, step_start(src, dst));
+    OK(SMC(dst, RMI_RTT_FOLD, dst->rd, hole, 3));
     REFUSES(dst, MIG_OUT(dst, out, MIG_IMPORT_COMMIT),
             RMI_RESULT(RMI_ERROR_RTT, 2));
     g_assert_cmphex(out[0], ==, hole + 0x3000);
-    machine_table(dst, out[0]);
-    OK(MIG(dst, MIG_IMPORT_COMMIT));
+    OK(SMC(dst, RMI_RTT_CREATE, dst->rd, machine_granule(dst), hole, 3));
+    step_run(dst);
     same_realm(src, dst);
-    g_ptr_array_unref(records);
     machine_free(src);
     machine_free(dst);
 }
@@ -489,19 +508,12 @@ static void test_a_rec_that_the_host_adds_late_stops_the_commit(void)
 {
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
-    GPtrArray *records;
 
-    step_connect(src, dst);
-    step_round(src, dst, 1, 64);
-    OK(MIG(src, MIG_PAUSE));
-    records = machine_final_records(src);
-    for (guint i = 0; i < records->len; i++) {
-        OK(machine_receive(dst, records->pdata[i]));
-    }
+    send_all_but_start(src, dst);
+    step_take(dst, step_start(src, dst));
     machine_add_rec(dst, MACHINE_RECS);
     REFUSES(dst, MIG(dst, MIG_IMPORT_COMMIT), REFUSED(MIG_CAUSE_REC_EXTRA));
     g_assert_cmpint(machine_state(dst), ==, REALM_IMPORT);
-    g_ptr_array_unref(records);
     machine_free(src);
     machine_free(dst);
 }
@@ -590,32 +602,6 @@ static void test_a_realm_that_runs_is_not_paused(void)
     REFUSES(src, MIG(src, MIG_PAUSE), REFUSED(MIG_CAUSE_RECS_RUNNING));
     rmm_interrupt(src->rmm, &pe);
     OK(MIG(src, MIG_PAUSE));
-    machine_free(src);
-    machine_free(dst);
-}
-
-/* What a Realm remembers of offers has an end, and then it accepts none. */
-static void test_a_realm_accepts_only_so_many_offers(void)
-{
-    Machine *src = source_new(&machine_defaults, 4);
-    Machine *dst = machine_new(&machine_defaults);
-    Machine *other = machine_new(&machine_defaults);
-    Record *offer, *second;
-    GByteArray *used;
-
-    OK(machine_offer(dst, &offer));
-    OK(machine_offer(other, &second));
-    OK(machine_accept(src, offer));
-    OK(MIG(src, MIG_EXPORT_ABORT));
-    /* As if it had accepted as many others as it may. */
-    used = machine_session(src)->used_offers;
-    g_byte_array_set_size(used, MIG_MAX_OFFERS * 32);
-    memset(used->data + 32, 0, used->len - 32);
-    REFUSES(src, machine_accept(src, offer), REFUSED(MIG_CAUSE_OFFER_USED));
-    REFUSES(src, machine_accept(src, second), REFUSED(MIG_CAUSE_OFFER_LIMIT));
-    g_byte_array_unref(second);
-    g_byte_array_unref(offer);
-    machine_free(other);
     machine_free(src);
     machine_free(dst);
 }
@@ -712,14 +698,13 @@ int main(int argc, char **argv)
     TEST(bad_arguments_change_nothing);
     TEST(calls_out_of_phase_change_nothing);
     TEST(a_missing_table_or_granule_can_be_put_right);
-    TEST(commit_names_the_table_that_is_missing);
+    TEST(ready_and_commit_name_the_table_that_is_missing);
     TEST(a_rec_that_the_host_adds_late_stops_the_commit);
     TEST(pages_that_the_host_put_there_before_do_not_stay);
     TEST(a_realm_that_arrives_does_not_run);
     TEST(a_machine_that_refuses_a_context_fails_the_import);
     TEST(a_rec_whose_context_nobody_has_does_not_leave);
     TEST(a_realm_that_runs_is_not_paused);
-    TEST(a_realm_accepts_only_so_many_offers);
     TEST(every_end_of_a_session_wipes_its_keys);
     TEST(an_aborted_import_is_final);
     g_test_add_func("/mig-rules/no_iv_is_used_twice", oracle_check);

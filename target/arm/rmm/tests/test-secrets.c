@@ -201,7 +201,10 @@ static unsigned scan(const Secret *secret)
 
 /* ---- sessions ---- */
 
-/* What a machine drew, in order: X25519 secret, nonce, abort secret */
+/*
+ * What a machine drew, in order: X25519 secret, nonce, abort secret.  The nonce
+ * of PREPARE is drawn before anybody looks.
+ */
 typedef struct Draws {
     unsigned count;
     Secret secrets[3];
@@ -232,12 +235,17 @@ static Course course_new(void)
 
 static void course_run(Course *c)
 {
-    Record *begin;
+    Record *offer, *begin;
+    uint64_t result;
 
+    OK(machine_prepare(c->src, c->dst));
     c->src->drawn = c->dst->drawn = drawn;
     c->src->drawn_opaque = &c->of_src;
     c->dst->drawn_opaque = &c->of_dst;
-    OK(machine_connect(c->src, c->dst, &begin));
+    OK(machine_offer(c->dst, &offer));
+    OK(machine_accept(c->src, offer));
+    g_byte_array_unref(offer);
+    begin = machine_export(c->src, MIG_EXPORT_BEGIN, 0, &result);
     learn(&c->key, "session key", machine_session(c->src)->key);
     step_take(c->dst, begin);
     step_round(c->src, c->dst, 2, 2);

@@ -31,7 +31,7 @@ static bool edge_expected(MigPhase from, MigPhase to)
     case MIG_PAUSED:
         return to == MIG_SEALED || to == MIG_IDLE;
     case MIG_SEALED:
-        return to == MIG_IDLE;
+        return to == MIG_IDLE || to == MIG_GONE;
     case MIG_OFFERED:
         return to == MIG_IMPORTING || to == MIG_FAILED;
     case MIG_IMPORTING:
@@ -66,7 +66,7 @@ static void test_legal_edges_are_taken(void)
             }
         }
     }
-    g_assert_cmpint(edges, ==, 15);
+    g_assert_cmpint(edges, ==, 16);
 }
 
 static void test_every_other_edge_aborts(void)
@@ -95,13 +95,37 @@ static void subprocess_edge(gconstpointer data)
     try_edge(n / MIG_PHASES, n % MIG_PHASES);
 }
 
+/* Put a token with this payload, of the form that all tokens have, to a hello */
+static void fake_token(MigHelloRecord *record, const char *payload)
+{
+    static const uint8_t head[] = {
+        0xd2, 0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, 0xa0
+    };
+    const size_t len = strlen(payload);
+    uint8_t *at = record->tail;
+
+    g_assert_cmpuint(len, <, 256);
+    at = (uint8_t *)memcpy(at, head, sizeof(head)) + sizeof(head);
+    if (len < 24) {
+        *at++ = 0x40 | len;
+    } else {
+        *at++ = 0x58;
+        *at++ = len;
+    }
+    at = (uint8_t *)memcpy(at, payload, len) + len;
+    *at++ = 0x58;
+    *at++ = 96;
+    record->hello.token_size = at + 96 - record->tail;
+    record->hello.size = sizeof(record->hello) + record->hello.token_size;
+}
+
 /* Both ends of an exchange, without machines */
 typedef struct Pair {
     RmmRealm src, dst;
     MigSession *s, *d;
-    MigHello offer, answer;
+    MigHelloRecord offer, answer;
     uint8_t src_secret[32], dst_secret[32];
-    uint8_t src_key[CRYPTO_KEY_SIZE], dst_key[CRYPTO_KEY_SIZE];
+    MigKeys src_keys, dst_keys;
 } Pair;
 
 static void fill_bytes(uint8_t *p, size_t n)
@@ -118,12 +142,14 @@ static void pair_init(Pair *p)
     p->d = session_of(&p->dst);
     fill_bytes(p->src_secret, 32);
     fill_bytes(p->dst_secret, 32);
-    p->offer.type = MIG_TYPE_OFFER;
-    p->answer.type = MIG_TYPE_SESSION;
-    fill_bytes(p->offer.nonce, 32);
-    fill_bytes(p->answer.nonce, 32);
-    crypto_public(p->offer.public_key, p->dst_secret);
-    crypto_public(p->answer.public_key, p->src_secret);
+    p->offer.hello.type = MIG_TYPE_OFFER;
+    p->answer.hello.type = MIG_TYPE_SESSION;
+    fill_bytes(p->offer.hello.nonce, 32);
+    fill_bytes(p->answer.hello.nonce, 32);
+    crypto_public(p->offer.hello.public_key, p->dst_secret);
+    crypto_public(p->answer.hello.public_key, p->src_secret);
+    fake_token(&p->offer, "what the destination's platform says");
+    fake_token(&p->answer, "what the source's platform says");
 }
 
 static void pair_free(Pair *p)
@@ -132,68 +158,103 @@ static void pair_free(Pair *p)
     free_session(&p->dst);
 }
 
-/* Do both sides get one key if the offer or answer differ on the way? */
-static bool agree(Pair *p, const MigHello *offer_seen,
-                  const MigHello *answer_seen)
+/* Do both sides get the same keys if offer or answer differ on the way? */
+static bool agree(Pair *p, const MigHelloRecord *offer_seen,
+                  const MigHelloRecord *answer_seen)
 {
     MigOffer seen = session_offer(offer_seen);
     MigOffer made = session_offer(&p->offer);
+    bool forward, back;
 
-    return session_derive(p->src_key, p->src_secret, offer_seen->public_key,
-                          &seen, &p->answer) &&
-           session_derive(p->dst_key, p->dst_secret, answer_seen->public_key,
-                          &made, answer_seen) &&
-           memcmp(p->src_key, p->dst_key, CRYPTO_KEY_SIZE) == 0;
+    if (!session_derive(&p->src_keys, p->src_secret,
+                        offer_seen->hello.public_key, &seen, &p->answer) ||
+        !session_derive(&p->dst_keys, p->dst_secret,
+                        answer_seen->hello.public_key, &made, answer_seen)) {
+        return false;
+    }
+    forward = !memcmp(p->src_keys.forward, p->dst_keys.forward,
+                      CRYPTO_KEY_SIZE);
+    back = !memcmp(p->src_keys.back, p->dst_keys.back, CRYPTO_KEY_SIZE);
+    g_assert_true(forward == back);
+    return forward;
 }
 
-static void test_both_sides_derive_one_key(void)
+static void test_both_sides_derive_the_same_keys(void)
 {
     Pair p;
 
     pair_init(&p);
     g_assert_true(agree(&p, &p.offer, &p.answer));
+    g_assert_cmpint(memcmp(p.src_keys.forward, p.src_keys.back,
+                           CRYPTO_KEY_SIZE), !=, 0);
     pair_free(&p);
 }
 
-/* The sizes are about the token, which does not belong to the exchange */
-static bool is_about_the_token(size_t at)
+/* The sizes are about the token and what is behind it */
+static bool is_a_size(size_t at)
 {
-    return at >= offsetof(MigHello, size) &&
-           at < offsetof(MigHello, features);
+    return (at >= offsetof(MigHello, size) &&
+            at < offsetof(MigHello, features)) ||
+           (at >= offsetof(MigHello, certs_size) &&
+            at < offsetof(MigHello, reserved1));
 }
 
 static void test_a_changed_byte_of_the_exchange_gives_different_keys(void)
 {
     for (size_t i = 0; i < 2 * sizeof(MigHello); i++) {
-        MigHello offer, answer;
+        size_t at = i % sizeof(MigHello);
+        MigHelloRecord offer, answer;
+        Pair p;
+
+        if (at >= offsetof(MigHello, token_size) &&
+            at < offsetof(MigHello, features)) {
+            continue;           /* then there is no token to hash */
+        }
+        pair_init(&p);
+        offer = p.offer;
+        answer = p.answer;
+        ((uint8_t *)(i < sizeof(MigHello) ? &offer : &answer))[at] ^= 1;
+        g_assert_true(agree(&p, &offer, &answer) == is_a_size(at));
+        pair_free(&p);
+    }
+}
+
+/*
+ * Somebody else's token with the very hello: each side means the platform
+ * whose payload it saw.  What the signature says does not matter here.
+ */
+static void test_another_payload_gives_different_keys(void)
+{
+    for (int side = 0; side < 2; side++) {
+        MigHelloRecord offer, answer;
         Pair p;
 
         pair_init(&p);
         offer = p.offer;
         answer = p.answer;
-        if (i < sizeof(MigHello)) {
-            ((uint8_t *)&offer)[i] ^= 1;
-        } else {
-            ((uint8_t *)&answer)[i - sizeof(MigHello)] ^= 1;
-        }
-        g_assert_true(agree(&p, &offer, &answer) ==
-                      is_about_the_token(i % sizeof(MigHello)));
+        fake_token(side ? &answer : &offer, "what a third platform says");
+        g_assert_false(agree(&p, &offer, &answer));
+        offer = p.offer;
+        answer = p.answer;
+        (side ? &answer : &offer)->tail[p.offer.hello.token_size - 1] ^= 1;
+        g_assert_true(agree(&p, &offer, &answer));
         pair_free(&p);
     }
 }
 
 static void test_keys_are_fresh_for_each_session(void)
 {
-    uint8_t first[CRYPTO_KEY_SIZE];
+    MigKeys first;
     Pair p;
 
     pair_init(&p);
     g_assert_true(agree(&p, &p.offer, &p.answer));
-    memcpy(first, p.src_key, sizeof(first));
+    first = p.src_keys;
     /* The same keys of both sides with another nonce */
-    p.answer.nonce[0] ^= 1;
+    p.answer.hello.nonce[0] ^= 1;
     g_assert_true(agree(&p, &p.offer, &p.answer));
-    g_assert_cmpint(memcmp(first, p.src_key, sizeof(first)), !=, 0);
+    g_assert_cmpint(memcmp(first.forward, p.src_keys.forward, 32), !=, 0);
+    g_assert_cmpint(memcmp(first.back, p.src_keys.back, 32), !=, 0);
     pair_free(&p);
 }
 
@@ -202,7 +263,7 @@ static void test_keys_are_fresh_for_each_session(void)
  * "Exchange", with a hash of another library.  The two sides have different
  * keys and nonces, so that whoever swaps them gets another key.
  */
-static void test_the_key_is_that_of_the_text(void)
+static void test_the_keys_are_those_of_the_text(void)
 {
     static const uint8_t source_secret[32] = {
         0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d, 0x3c, 0x16, 0xc1,
@@ -224,48 +285,65 @@ static void test_the_key_is_that_of_the_text(void)
         0xc2, 0xec, 0xe4, 0x35, 0x37, 0x3f, 0x83, 0x43, 0xc8, 0x5b, 0x78,
         0x67, 0x4d, 0xad, 0xfc, 0x7e, 0x14, 0x6f, 0x88, 0x2b, 0x4f
     };
-    static const uint8_t want[32] = {
-        0xe6, 0xee, 0xe8, 0x95, 0xb2, 0x5d, 0x2c, 0xfe, 0x7a, 0x1e, 0xa5,
-        0x1d, 0x56, 0x7a, 0x60, 0x4e, 0x1b, 0x88, 0x26, 0xf6, 0x26, 0xcd,
-        0x42, 0xfe, 0xf9, 0xf4, 0xf1, 0xef, 0x90, 0x87, 0xe6, 0x45
-    };
     static const uint8_t offer_challenge[32] = {
-        0x2b, 0x48, 0xed, 0x7e, 0x83, 0x81, 0x2e, 0x82, 0xf0, 0x24, 0x4a,
-        0xf1, 0xb4, 0x0c, 0xbe, 0x83, 0xe3, 0x3f, 0x64, 0xa2, 0x89, 0xf3,
-        0xeb, 0xac, 0xc0, 0xdc, 0x69, 0x6e, 0x36, 0x21, 0x6b, 0x0c
+        0x3c, 0x3a, 0xcb, 0x02, 0x3b, 0x4f, 0xbb, 0xbd, 0x2a, 0xef, 0x47,
+        0x62, 0x26, 0xe6, 0xec, 0x71, 0xb4, 0xf3, 0x8e, 0xf2, 0x58, 0x2b,
+        0xc7, 0x36, 0x06, 0x68, 0x78, 0xf9, 0xd8, 0x75, 0xa2, 0x72
     };
     static const uint8_t answer_challenge[32] = {
-        0xc3, 0x08, 0x77, 0x3b, 0xcf, 0x37, 0x65, 0x75, 0x1a, 0xf9, 0xb0,
-        0x4f, 0x09, 0x00, 0x37, 0xec, 0xff, 0xc3, 0x77, 0xa1, 0x15, 0x2a,
-        0x7e, 0x9c, 0xad, 0xd6, 0x79, 0xf7, 0x9c, 0x57, 0xa0, 0xfd
+        0xff, 0x94, 0x67, 0x89, 0xa5, 0x60, 0xb3, 0x9d, 0xbf, 0x19, 0xdd,
+        0x58, 0x55, 0xf8, 0x5c, 0x79, 0x5e, 0x73, 0x33, 0x89, 0x0d, 0x1f,
+        0x02, 0xdd, 0xe6, 0x83, 0x6b, 0xe8, 0x2a, 0xa7, 0x49, 0xee
     };
-    MigHello offer = {
-        .magic = 0x4d4c4552, .version = 0x100, .type = 64, .size = 777,
-        .token_size = 617, .features = 1,
+    static const uint8_t forward[32] = {
+        0x0a, 0x4b, 0xd5, 0xc1, 0x37, 0x82, 0x10, 0x69, 0x35, 0x76, 0xf1,
+        0xc4, 0x50, 0xf9, 0x2e, 0x60, 0x1d, 0x8b, 0x11, 0x30, 0x8d, 0x38,
+        0xc3, 0xd2, 0x9e, 0x5a, 0x28, 0x17, 0xb4, 0x04, 0x0c, 0x61
     };
-    MigHello answer = offer;
+    static const uint8_t back[32] = {
+        0x4d, 0xbf, 0x00, 0xd9, 0xee, 0x7d, 0x2c, 0x57, 0x25, 0x34, 0x62,
+        0x84, 0x46, 0x61, 0x2f, 0x97, 0x3f, 0x37, 0x8e, 0x03, 0xfd, 0x1e,
+        0xa0, 0x27, 0x66, 0xde, 0x39, 0x18, 0x92, 0x51, 0xc1, 0xcc
+    };
+    MigHelloRecord offer = {
+        .hello = {
+            .magic = 0x4d4c4552, .version = 0x200, .type = 64, .features = 1,
+        },
+    };
+    MigHelloRecord answer = offer;
     uint8_t got[32];
     MigOffer made;
+    MigKeys keys;
 
-    answer.type = 65;
-    memcpy(offer.public_key, destination_point, 32);
-    memcpy(answer.public_key, source_point, 32);
+    answer.hello.type = 65;
+    memcpy(offer.hello.public_key, destination_point, 32);
+    memcpy(answer.hello.public_key, source_point, 32);
     for (int i = 0; i < 32; i++) {
-        offer.nonce[i] = answer.peer_nonce[i] = i;
-        answer.nonce[i] = 0x80 + i;
-        offer.abort_lock[i] = 0x40 + i;
+        offer.hello.nonce[i] = answer.hello.peer_nonce[i] = i;
+        answer.hello.nonce[i] = 0x80 + i;
+        offer.hello.peer_nonce[i] = 0xc0 + i;
+        offer.hello.abort_lock[i] = 0x40 + i;
     }
+    for (int i = 0; i < 96; i++) {
+        offer.hello.platform_key[i] = 0x80 ^ i;
+        answer.hello.platform_key[i] = 0x17 ^ i;
+    }
+    fake_token(&offer, "payload of the offer");
+    fake_token(&answer, "payload of the session header");
     made = session_offer(&offer);
-    session_challenge(got, &offer, NULL);
+    session_challenge(got, &offer.hello, NULL);
     g_assert_cmpmem(got, 32, offer_challenge, 32);
-    session_challenge(got, &answer, &made);
+    session_challenge(got, &answer.hello, &made);
     g_assert_cmpmem(got, 32, answer_challenge, 32);
-    g_assert_true(session_derive(got, source_secret, destination_point,
+    g_assert_true(session_derive(&keys, source_secret, destination_point,
                                  &made, &answer));
-    g_assert_cmpmem(got, 32, want, 32);
-    g_assert_true(session_derive(got, destination_secret, source_point,
+    g_assert_cmpmem(keys.forward, 32, forward, 32);
+    g_assert_cmpmem(keys.back, 32, back, 32);
+    memset(&keys, 0, sizeof(keys));
+    g_assert_true(session_derive(&keys, destination_secret, source_point,
                                  &made, &answer));
-    g_assert_cmpmem(got, 32, want, 32);
+    g_assert_cmpmem(keys.forward, 32, forward, 32);
+    g_assert_cmpmem(keys.back, 32, back, 32);
 }
 
 /* RFC 7748, 6.1: points of small order; zero and one are two of them */
@@ -286,7 +364,7 @@ static void test_points_that_give_no_secret_are_refused(void)
 
         pair_init(&p);
         offer = session_offer(&p.offer);
-        g_assert_false(session_derive(p.src_key, p.src_secret, points[i],
+        g_assert_false(session_derive(&p.src_keys, p.src_secret, points[i],
                                       &offer, &p.answer));
         pair_free(&p);
     }
@@ -324,10 +402,10 @@ static void test_wiping_leaves_no_secret(void)
 
     pair_init(&p);
     s = p.s;
-    memset(p.src_key, 3, sizeof(p.src_key));
+    memset(&p.src_keys, 3, sizeof(p.src_keys));
     memset(s->secret, 1, sizeof(s->secret));
     memset(s->abort_secret, 2, sizeof(s->abort_secret));
-    g_assert_true(session_open(s, p.src_key, &p.answer));
+    g_assert_true(session_open(s, &p.src_keys, &p.answer.hello));
     g_assert_true(stream_open(&s->streams[5], s->key));
     session_wipe(s);
     g_assert_cmpmem(s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
@@ -336,7 +414,11 @@ static void test_wiping_leaves_no_secret(void)
         g_assert_null(s->streams[i].aead);
         g_assert_null(s->streams[i].scratch);
     }
-    /* What an abort needs stays; only this ends it */
+    /* What a receipt and an abort need stays; only these end it */
+    g_assert_nonnull(s->back.aead);
+    session_wipe_back(s);
+    g_assert_null(s->back.aead);
+    g_assert_null(s->back.scratch);
     g_assert_cmpuint(s->abort_secret[31], ==, 2);
     session_wipe_abort(s);
     g_assert_cmpmem(s->abort_secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
@@ -351,20 +433,17 @@ static bool is_free_byte(MigType type, size_t at)
     }
     if (at < offsetof(MigHello, public_key)) {
         return at >= offsetof(MigHello, features) &&
-               at < offsetof(MigHello, reserved1);
+               at < offsetof(MigHello, certs_size);
     }
-    if (type == MIG_TYPE_OFFER) {
-        return at < offsetof(MigHello, peer_nonce) ||
-               at >= offsetof(MigHello, abort_lock);
-    }
-    return at < offsetof(MigHello, abort_lock);
+    return type == MIG_TYPE_OFFER || at < offsetof(MigHello, abort_lock) ||
+           at >= offsetof(MigHello, platform_key);
 }
 
 static void check_hello(MigType type)
 {
     const MigHello good = {
         .magic = MIG_MAGIC, .version = MIG_VERSION, .type = type,
-        .size = sizeof(good) + 100, .token_size = 100,
+        .size = sizeof(good) + 100, .token_size = 70, .certs_size = 30,
     };
     const size_t size = good.size;
 
@@ -392,25 +471,36 @@ static void test_only_a_well_formed_hello_is_valid(void)
     check_hello(MIG_TYPE_SESSION);
 }
 
-static void test_a_token_is_bounded(void)
+static MigCause check_sizes(uint32_t token, uint32_t certs, uint32_t size)
 {
-    MigHello hello = {
+    const MigHello hello = {
         .magic = MIG_MAGIC, .version = MIG_VERSION, .type = MIG_TYPE_OFFER,
+        .token_size = token, .certs_size = certs, .size = size,
     };
 
+    return session_hello_check(&hello, size, MIG_TYPE_OFFER);
+}
+
+static void test_token_and_certificates_are_bounded(void)
+{
+    const uint32_t head = sizeof(MigHello);
+
     for (uint32_t n = MIG_MAX_TOKEN - 1; n < MIG_MAX_TOKEN + 2; n++) {
-        hello.token_size = n;
-        hello.size = sizeof(hello) + n;
-        g_assert_cmpint(session_hello_check(&hello, hello.size,
-                                            MIG_TYPE_OFFER), ==,
+        g_assert_cmpint(check_sizes(n, 0, head + n), ==,
                         n > MIG_MAX_TOKEN ? MIG_CAUSE_FORMAT : 0);
     }
+    for (uint32_t n = MIG_MAX_CERTIFICATES - 1; n < MIG_MAX_CERTIFICATES + 2;
+         n++) {
+        g_assert_cmpint(check_sizes(0, n, head + n), ==,
+                        n > MIG_MAX_CERTIFICATES ? MIG_CAUSE_FORMAT : 0);
+    }
+    g_assert_cmpint(check_sizes(MIG_MAX_TOKEN, MIG_MAX_CERTIFICATES,
+                                MIG_MAX_HELLO), ==, 0);
     /* As large as what the sum wraps around to */
-    hello.token_size = -(uint32_t)sizeof(hello);
-    hello.size = 0;
-    g_assert_cmpint(session_hello_check(&hello, sizeof(hello),
-                                        MIG_TYPE_OFFER), ==,
-                    MIG_CAUSE_FORMAT);
+    g_assert_cmpint(check_sizes(-head, 0, 0), ==, MIG_CAUSE_FORMAT);
+    g_assert_cmpint(check_sizes(0, -head, 0), ==, MIG_CAUSE_FORMAT);
+    g_assert_cmpint(check_sizes(100, -100, head), ==, MIG_CAUSE_FORMAT);
+    g_assert_cmpint(check_sizes(-100, 100, head), ==, MIG_CAUSE_FORMAT);
 }
 
 /* An offer's token serves no session header, and the other way round */
@@ -421,7 +511,7 @@ static void test_challenges_are_about_one_kind_of_hello(void)
     uint8_t first[CRYPTO_HASH_SIZE], second[CRYPTO_HASH_SIZE];
 
     session_challenge(first, &hello, &offer);
-    hello.size = 7;
+    hello.size = hello.token_size = hello.certs_size = 7;
     session_challenge(second, &hello, &offer);
     g_assert_cmpmem(first, 32, second, 32);
     hello.abort_lock[31] ^= 1;
@@ -452,13 +542,15 @@ int main(int argc, char **argv)
                                  subprocess_edge);
         }
     }
-    g_test_add_func("/session/the-key-is-that-of-the-text",
-                    test_the_key_is_that_of_the_text);
-    g_test_add_func("/session/both-sides-derive-one-key",
-                    test_both_sides_derive_one_key);
+    g_test_add_func("/session/the-keys-are-those-of-the-text",
+                    test_the_keys_are_those_of_the_text);
+    g_test_add_func("/session/both-sides-derive-the-same-keys",
+                    test_both_sides_derive_the_same_keys);
     g_test_add_func("/session/a-changed-byte-of-the-exchange-gives-different-"
                     "keys",
                     test_a_changed_byte_of_the_exchange_gives_different_keys);
+    g_test_add_func("/session/another-payload-gives-different-keys",
+                    test_another_payload_gives_different_keys);
     g_test_add_func("/session/keys-are-fresh-for-each-session",
                     test_keys_are_fresh_for_each_session);
     g_test_add_func("/session/points-that-give-no-secret-are-refused",
@@ -469,7 +561,8 @@ int main(int argc, char **argv)
                     test_wiping_leaves_no_secret);
     g_test_add_func("/session/only-a-well-formed-hello-is-valid",
                     test_only_a_well_formed_hello_is_valid);
-    g_test_add_func("/session/a-token-is-bounded", test_a_token_is_bounded);
+    g_test_add_func("/session/token-and-certificates-are-bounded",
+                    test_token_and_certificates_are_bounded);
     g_test_add_func("/session/challenges-are-about-one-kind-of-hello",
                     test_challenges_are_about_one_kind_of_hello);
     return g_test_run();

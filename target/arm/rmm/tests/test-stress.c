@@ -253,7 +253,9 @@ static void accept_an_offer(Actor *a)
 {
     write_params(a, a->granule[1], 1000);
     must(CALL(a, RMI_REALM_CREATE, a->granule[0], a->ns));
-    must(CALL(a, MIG_FID_BASE + MIG_OFFER, a->granule[0], a->ns, 4096));
+    MIG(a, MIG_PREPARE, 0);
+    must(CALL(a, MIG_FID_BASE + MIG_OFFER, a->granule[0], a->ns, 4096,
+              a->pe.x[1], a->pe.x[2], a->pe.x[3], a->pe.x[4]));
     MIG(a, MIG_ACCEPT, a->ns, a->pe.x[1]);
     must(CALL(a, RMI_REALM_DESTROY, a->granule[0]));
 }

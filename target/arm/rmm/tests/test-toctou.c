@@ -432,6 +432,7 @@ static void add_pages(Machine *m)
 static void prepare_accept(Pair *p)
 {
     add_pages(p->src);
+    g_assert_cmphex(machine_prepare(p->src, p->dst), ==, RMI_SUCCESS);
     g_assert_cmphex(machine_offer(p->dst, &p->record), ==, RMI_SUCCESS);
     memcpy(machine_ns(p->src, NS_BLOB(0)), p->record->data, p->record->len);
 }
@@ -495,7 +496,7 @@ static uint64_t call_export(Pair *p)
 
 static void prepare_memory(Pair *p)
 {
-    uint64_t out[3], *list = machine_ns(p->dst, NS_LIST(0));
+    uint64_t out[4], *list = machine_ns(p->dst, NS_LIST(0));
     unsigned i;
 
     begin_pair(p);
@@ -523,7 +524,7 @@ static void prepare_policy(Pair *p)
     memset(policy, 0, sizeof(*policy));
     policy->version = MIG_POLICY_VERSION;
     policy->num_anchors = 1;
-    machine_key_point(NULL, policy->anchors[0]);
+    policy->anchors[0] = machine_anchor(NULL);
 }
 
 static uint64_t call_policy(Pair *p)
@@ -533,6 +534,7 @@ static uint64_t call_policy(Pair *p)
 
 static void prepare_resume(Pair *p)
 {
+    uint64_t result;
     GArray *ipas;
 
     begin_pair(p);
@@ -542,6 +544,8 @@ static void prepare_resume(Pair *p)
                                           ipas->len, 0));
     g_array_unref(ipas);
     g_ptr_array_unref(machine_final_records(p->src));
+    g_byte_array_unref(machine_start(p->src, NULL, &result));
+    g_assert_cmphex(result, ==, RMI_SUCCESS);
     g_assert_cmphex(machine_abort(p->dst, &p->record), ==, RMI_SUCCESS);
     memcpy(machine_ns(p->src, NS_BLOB(0)), p->record->data, p->record->len);
 }
@@ -586,7 +590,7 @@ static char *mig_outcome(Pair *p, uint64_t result, bool exported)
                                             : (unsigned)result,
                     machine_state(p->src), machine_state(p->dst));
     for (i = 0; i < PAGES; i++) {
-        uint64_t out[3] = { 0 };
+        uint64_t out[4] = { 0 };
 
         SMC_OUT(p->dst, out, RMI_RTT_READ_ENTRY, p->dst->rd,
                 i * RMM_GRANULE_SIZE, 3);
