@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
-#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include "cbor-make.h"
 #include "cbor-read.h"
@@ -18,8 +17,7 @@ enum { KTY_EC2 = 2, CRV_P384 = 2 };
 
 struct CoseKey {
     gnutls_privkey_t private;
-    uint8_t x[COSE_COORDINATE_SIZE];
-    uint8_t y[COSE_COORDINATE_SIZE];
+    uint8_t point[COSE_POINT_SIZE];
 };
 
 /* GnuTLS drops leading zeros or adds one; COSE has a fixed size. */
@@ -41,7 +39,7 @@ static bool fixed_size(uint8_t out[COSE_COORDINATE_SIZE],
     return true;
 }
 
-static bool read_point(CoseKey *key, gnutls_pubkey_t public)
+bool cose_read_point(uint8_t point[COSE_POINT_SIZE], gnutls_pubkey_t public)
 {
     gnutls_datum_t x = { NULL, 0 }, y = { NULL, 0 };
     gnutls_ecc_curve_t curve;
@@ -49,7 +47,8 @@ static bool read_point(CoseKey *key, gnutls_pubkey_t public)
 
     ok = gnutls_pubkey_export_ecc_raw(public, &curve, &x, &y) == 0 &&
          curve == GNUTLS_ECC_CURVE_SECP384R1 &&
-         fixed_size(key->x, &x) && fixed_size(key->y, &y);
+         fixed_size(point, &x) &&
+         fixed_size(point + COSE_COORDINATE_SIZE, &y);
     gnutls_free(x.data);
     gnutls_free(y.data);
     return ok;
@@ -64,7 +63,7 @@ static bool read_public(CoseKey *key)
         return false;
     }
     ok = gnutls_pubkey_import_privkey(public, key->private, 0, 0) == 0 &&
-         read_point(key, public);
+         cose_read_point(key->point, public);
     gnutls_pubkey_deinit(public);
     return ok;
 }
@@ -102,8 +101,9 @@ GBytes *cose_key_public(const CoseKey *key)
 
     cbor_put(map, KEY_KTY, cbor_make_int(KTY_EC2));
     cbor_put(map, KEY_CRV, cbor_make_int(CRV_P384));
-    cbor_put(map, KEY_X, cbor_make_bytes(key->x, sizeof(key->x)));
-    cbor_put(map, KEY_Y, cbor_make_bytes(key->y, sizeof(key->y)));
+    cbor_put(map, KEY_X, cbor_make_bytes(key->point, COSE_COORDINATE_SIZE));
+    cbor_put(map, KEY_Y, cbor_make_bytes(key->point + COSE_COORDINATE_SIZE,
+                                         COSE_COORDINATE_SIZE));
     return cbor_finish(map);
 }
 
@@ -181,8 +181,7 @@ GBytes *cose_sign1(const CoseKey *key, GBytes *payload)
 
 void cose_key_point(const CoseKey *key, uint8_t point[COSE_POINT_SIZE])
 {
-    memcpy(point, key->x, sizeof(key->x));
-    memcpy(point + sizeof(key->x), key->y, sizeof(key->y));
+    memcpy(point, key->point, COSE_POINT_SIZE);
 }
 
 /* @point as GnuTLS's key, or NULL if it is not on the curve. */

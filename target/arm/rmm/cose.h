@@ -20,6 +20,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <gnutls/abstract.h>
 
 #define COSE_COORDINATE_SIZE 48
 #define COSE_SIGNATURE_SIZE (2 * COSE_COORDINATE_SIZE)
@@ -36,6 +37,9 @@ GBytes *cose_key_public(const CoseKey *key);
 
 /* The public half, x and y. */
 void cose_key_point(const CoseKey *key, uint8_t point[COSE_POINT_SIZE]);
+
+/* x and y of a key of GnuTLS's; false unless it is on P-384. */
+bool cose_read_point(uint8_t point[COSE_POINT_SIZE], gnutls_pubkey_t public);
 
 /* Is @point on the curve? */
 bool cose_point_valid(const uint8_t point[COSE_POINT_SIZE]);

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "certificates.h"
 #include "mig.h"
 #include "policy.h"
 #include "token.h"
@@ -104,7 +105,29 @@ uint64_t policy_features(const MigPolicy *policy)
 
 /* ---- the peer ---- */
 
-/* Is the peer's key one that the policy, or its absence, trusts? */
+static bool is_anchor(const MigPolicy *policy, uint8_t kind,
+                      const uint8_t key[COSE_POINT_SIZE])
+{
+    for (uint32_t i = 0; i < policy->num_anchors; i++) {
+        if (policy->anchors[i].kind == kind &&
+            memcmp(key, policy->anchors[i].key, COSE_POINT_SIZE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_authority(const MigPolicy *policy)
+{
+    for (uint32_t i = 0; i < policy->num_anchors; i++) {
+        if (policy->anchors[i].kind == MIG_ANCHOR_AUTHORITY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is the peer's key one that the policy trusts? */
 static bool key_trusted(const MigPolicy *policy, const CoseKey *own,
                         const PolicyPeer *peer)
 {
@@ -114,13 +137,11 @@ static bool key_trusted(const MigPolicy *policy, const CoseKey *own,
         cose_key_point(own, point);
         return memcmp(peer->key, point, sizeof(point)) == 0;
     }
-    for (uint32_t i = 0; i < policy->num_anchors; i++) {
-        if (memcmp(peer->key, policy->anchors[i].key,
-                   COSE_POINT_SIZE) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return is_anchor(policy, MIG_ANCHOR_KEY, peer->key) ||
+           (has_authority(policy) &&
+            certificates_check(peer->certs, peer->certs_size, peer->key,
+                               point) &&
+            is_anchor(policy, MIG_ANCHOR_AUTHORITY, point));
 }
 
 /* Does a peer have to be secured, if this RMM's platform has @lifecycle? */

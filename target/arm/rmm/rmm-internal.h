@@ -6,7 +6,8 @@
  * The files of the library from leaf to root: a file calls functions of files
  * that stand before it, and of no others (`upstream/overlay circles`).
  *
- *   formats and ciphers: cbor-make cbor-read cose crypto bundle
+ *   formats and ciphers: cbor-make cbor-read cose certificates crypto
+ *     bundle
  *   the machine: lock ops granule
  *   what is said of a Realm: measurement software token attest
  *     history
