@@ -50,7 +50,8 @@ static inline uint32_t pe_fid(const RmmPe *pe)
 void mig_handle(Rmm *rmm, RmmPe *pe);
 void rmi_handle(Rmm *rmm, RmmPe *pe);
 
-/* An SMC from a Realm: RSI_VERSION to RSI_HOST_CALL, or another number. */
+/* An SMC from a Realm: a call of the RSI, or another number. */
+bool rsi_has(uint32_t fid);
 void rsi_handle(Rmm *rmm, RmmPe *pe);
 void psci_handle(Rmm *rmm, RmmPe *pe);
 

@@ -55,6 +55,14 @@
 #define RSI_IPA_STATE_GET           RSI_FID(0x08)
 #define RSI_HOST_CALL               RSI_FID(0x09)
 
+/*
+ * What a Realm can ask beyond RSI 1.0: a feature register, with the bits of
+ * RMI_FEATURES_EXT that the Realm was created with; and with the migration
+ * extension, where it has been: SMC64, OEM service, as the calls of that.
+ */
+#define RSI_FEATURES_EXT            0xC3000100u
+#define RSI_MIGRATION_HISTORY       0xC3000180u
+
 /* SMCCC and PSCI; bit 30 of a PSCI number makes it the SMC64 form. */
 #define SMCCC_FID_VERSION           0x80000000u
 #define SMCCC_FID_ARCH_FEATURES     0x80000001u

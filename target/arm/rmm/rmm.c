@@ -70,7 +70,7 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
         } else {
             rmi_handle(rmm, pe);
         }
-    } else if (fid >= RSI_VERSION && fid <= RSI_HOST_CALL) {
+    } else if (rsi_has(fid)) {
         rsi_handle(rmm, pe);
     } else {
         psci_handle(rmm, pe);

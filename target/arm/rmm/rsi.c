@@ -1,7 +1,8 @@
 /*
  * The Realm Services Interface: calls of a Realm to the RMM
  *
- * Purpose: one row for each call of RSI 1.0, and the handlers.
+ * Purpose: one row for each call of RSI 1.0 and of our extension, and the
+ * handlers.
  *
  * Invariants: a handler either leaves results in X0 and up and the PE in the
  * Realm world, or makes the REC exit.  X1 to X16 are zero where a row lists no
@@ -21,7 +22,7 @@
 #include "token.h"
 
 #define RSI_INPUTS  10
-#define RSI_OUTPUTS 8
+#define RSI_OUTPUTS 10
 #define RSI_ZEROED  16          /* X1 to X16 that are no outputs: B1.2 */
 
 /*
@@ -40,7 +41,7 @@ typedef uint64_t RsiFn(RsiCall *c);
 static RsiFn rsi_version, rsi_features, rsi_measurement_read;
 static RsiFn rsi_measurement_extend, rsi_token_init, rsi_token_continue;
 static RsiFn rsi_realm_config, rsi_ipa_state_set, rsi_ipa_state_get;
-static RsiFn rsi_host_call;
+static RsiFn rsi_host_call, rsi_migration_history;
 
 /*
  * Numbers, inputs and outputs (X1 and up) are those of B5.3.  IPA_STATE_SET
@@ -64,17 +65,24 @@ static RsiFn rsi_host_call;
 #define ROW(number, call, inputs, outputs, fn, log) \
     [number] = { #call, inputs, outputs, fn, log },
 
-static const struct RsiRow {
+typedef struct RsiRow {
     const char *name;
     unsigned inputs;
     unsigned outputs;
     RsiFn *fn;
     RmmLogPolicy log;
-} calls[] = {
+} RsiRow;
+
+static const RsiRow calls[] = {
     CALLS(ROW)
 };
 
 #undef ROW
+
+/* Not of RSI 1.0, and far from its numbers */
+static const RsiRow history_row = {
+    "MIGRATION_HISTORY", 0, 10, rsi_migration_history, LOG_ALWAYS
+};
 
 /* Each row has the number of its call, and each number one row. */
 #define ROW(number, call, inputs, outputs, fn, log) \
@@ -87,7 +95,7 @@ _Static_assert((0 CALLS(ROW)) == (1u << 0x0a) - 1,
                "a row for every number of RSI 1.0");
 #undef ROW
 
-static void log_call(Rmm *rmm, const struct RsiRow *row, const RmmPe *pe)
+static void log_call(Rmm *rmm, const RsiRow *row, const RmmPe *pe)
 {
     bool switched = pe->world == RMM_WORLD_HOST;
     RmmLog entry = { .interface = "RSI", .call = row->name,
@@ -98,13 +106,31 @@ static void log_call(Rmm *rmm, const struct RsiRow *row, const RmmPe *pe)
                                 entry.result != RSI_INCOMPLETE, &entry);
 }
 
+/* NULL if there is none; of a call that this platform may not offer, too */
+static const RsiRow *find_row(uint32_t fid)
+{
+    if (fid == RSI_MIGRATION_HISTORY) {
+        return &history_row;
+    }
+    return fid - RSI_VERSION < G_N_ELEMENTS(calls)
+           ? &calls[fid - RSI_VERSION] : NULL;
+}
+
+bool rsi_has(uint32_t fid)
+{
+    return find_row(fid);
+}
+
 void rsi_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint32_t number = pe_fid(pe) - RSI_VERSION;
-    const struct RsiRow *row = &calls[number];
+    const RsiRow *row = find_row(pe_fid(pe));
     RsiCall c = { .pe = pe, .rec = pe_rec(pe) };
     uint64_t x0;
 
+    if (row == &history_row && !rmm->platform.migration) {
+        dispatch_refuse(rmm, pe, "RSI");
+        return;
+    }
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
     x0 = row->fn(&c);
     if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
@@ -131,6 +157,25 @@ static uint64_t rsi_version(RsiCall *c)
 /* RSI 1.0 has no feature register that is not zero. */
 static uint64_t rsi_features(RsiCall *c)
 {
+    if (c->in[1] == RSI_FEATURES_EXT) {
+        c->out[1] = c->rec->realm->ext_flags;
+    }
+    return RSI_SUCCESS;
+}
+
+/* "What a Realm can learn about its past" in realm-migration-stream.rst */
+static uint64_t rsi_migration_history(RsiCall *c)
+{
+    RmmRealm *realm = c->rec->realm;
+    const MigHistory *h = &realm->history;
+
+    rmm_mutex_lock(&realm->lock);
+    memcpy(&c->out[1], h->instance_id, sizeof(h->instance_id));
+    c->out[5] = h->migrations;
+    c->out[6] = h->weakest_lifecycle;
+    memcpy(&c->out[7], h->weakest_implementation,
+           sizeof(h->weakest_implementation));
+    rmm_mutex_unlock(&realm->lock);
     return RSI_SUCCESS;
 }
 
