@@ -705,10 +705,15 @@ static void test_fixed_properties(void)
     qtest_quit(qts);
 }
 
+#define PREPARE "{'execute': 'realm-migration-prepare'}"
+#define NONCE "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define OFFER "{'execute': 'realm-migration-offer'," \
+              " 'arguments': {'nonce': '" NONCE "'}}"
+
 static void test_no_realm(void)
 {
     static const char *const commands[] = {
-        "query-realm", "query-realm-migration", "realm-migration-offer",
+        "query-realm", "query-realm-migration", "realm-migration-prepare",
     };
     QTestState *qts = start("-S -machine virt");
 
@@ -716,6 +721,8 @@ static void test_no_realm(void)
         CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
                       "{'execute': %s}", commands[i]);
     }
+    CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
+                  OFFER);
     CHECK_REFUSES(qts, "not a Realm", "start it with -object rme-guest",
                   "{'execute': 'realm-migration-accept',"
                   " 'arguments': {'offer': 'AAAA'}}");
@@ -732,6 +739,8 @@ static void test_migration_off(void)
     CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
                   MIGRATE);
     CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
+                  PREPARE);
+    CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
                   "{'execute': 'realm-migration-accept',"
                   " 'arguments': {'offer': 'AAAA'}}");
     check_running(qts);
@@ -739,7 +748,7 @@ static void test_migration_off(void)
 
     qts = start(REALM " -incoming defer");
     CHECK_REFUSES(qts, "migration=off", "give rme-guest migration=on",
-                  "{'execute': 'realm-migration-offer'}");
+                  OFFER);
     qtest_quit(qts);
 }
 
@@ -775,7 +784,7 @@ static void test_no_offer(void)
                   "give realm-migration-accept the offer", MIGRATE);
     CHECK_REFUSES(qts, "does not wait for a migration",
                   "start the destination with -incoming defer",
-                  "{'execute': 'realm-migration-offer'}");
+                  OFFER);
     check_running(qts);
     qtest_quit(qts);
 }
@@ -821,17 +830,29 @@ static void test_offer_before_start(void)
     QTestState *qts = start("-S " REALM ",migration=on");
 
     check_no_offer(qts, "AAAA", "does not exist yet", "start the machine");
+    CHECK_REFUSES(qts, "does not exist yet", "start the machine", PREPARE);
     qtest_quit(qts);
 }
 
-static char *make_offer(QTestState *destination)
+static char *get_text(QDict *reply, const char *name)
 {
-    QDict *reply = qtest_qmp_assert_success_ref(
-        destination, "{'execute': 'realm-migration-offer'}");
-    char *offer = g_strdup(qdict_get_str(reply, "offer"));
+    char *text = g_strdup(qdict_get_str(reply, name));
 
     qobject_unref(reply);
-    return offer;
+    return text;
+}
+
+/* What the source wants an offer for. */
+static char *prepare(QTestState *source)
+{
+    return get_text(qtest_qmp_assert_success_ref(source, PREPARE), "nonce");
+}
+
+static char *make_offer(QTestState *destination, const char *nonce)
+{
+    return get_text(qtest_qmp_assert_success_ref(
+        destination, "{'execute': 'realm-migration-offer',"
+        " 'arguments': {'nonce': %s}}", nonce), "offer");
 }
 
 /* Neither command has anything to do on a machine that has its Realm. */
@@ -871,12 +892,14 @@ static void test_offer_given_up(void)
     QDict *reply;
 
     check_phase(qts, "waiting", false);
-    CHECK_REFUSES(qts, "not on this machine", "give the offer to",
+    CHECK_REFUSES(qts, "not on this machine", "use the one that has it",
+                  PREPARE);
+    CHECK_REFUSES(qts, "not on this machine", "use the one that has it",
                   "{'execute': 'realm-migration-accept',"
                   " 'arguments': {'offer': 'AAAA'}}");
     CHECK_REFUSES(qts, "no offer was made", "use migrate_cancel on a source",
                   "{'execute': 'realm-migration-abort'}");
-    offer = make_offer(qts);
+    offer = make_offer(qts, NONCE);
     check_phase(qts, "offered", false);
     for (int i = 0; i < 2; i++) {
         reply = qtest_qmp_assert_success_ref(
@@ -890,7 +913,7 @@ static void test_offer_given_up(void)
     }
     CHECK_REFUSES(qts, "has used its offer, and is in phase 'failed'",
                   "start another one with -incoming defer",
-                  "{'execute': 'realm-migration-offer'}");
+                  OFFER);
     qtest_quit(qts);
 }
 
@@ -900,30 +923,118 @@ static void accept_offer(QTestState *source, const char *offer)
                              " 'arguments': {'offer': %s}}", offer);
 }
 
+static void check_not_accepted(QTestState *source, const char *offer,
+                               const char *what, const char *remedy,
+                               const char *phase)
+{
+    CHECK_REFUSES(source, what, remedy,
+                  "{'execute': 'realm-migration-accept',"
+                  " 'arguments': {'offer': %s}}", offer);
+    check_phase(source, phase, true);
+}
+
+static void check_no_nonce(QTestState *destination, const char *nonce,
+                           const char *what, const char *remedy,
+                           const char *phase)
+{
+    CHECK_REFUSES(destination, what, remedy,
+                  "{'execute': 'realm-migration-offer',"
+                  " 'arguments': {'nonce': %s}}", nonce);
+    check_phase(destination, phase, false);
+}
+
+static void test_bad_nonces(void)
+{
+    QTestState *qts = start(REALM ",migration=on -incoming defer");
+    const uint8_t bytes[33] = { 0 };
+    g_autofree char *shorter = g_base64_encode(bytes, 31);
+    g_autofree char *longer = g_base64_encode(bytes, 33);
+    const char *remedy = "use what realm-migration-prepare returned";
+
+    check_no_nonce(qts, "%%%", "a nonce is base64", remedy, "waiting");
+    check_no_nonce(qts, "", "this one 0", remedy, "waiting");
+    check_no_nonce(qts, shorter, "this one 31", remedy, "waiting");
+    check_no_nonce(qts, longer, "this one 33", remedy, "waiting");
+    qtest_quit(qts);
+}
+
 /* Whatever failed before anything was sent, both sides can try again. */
 static void test_offer_again(void)
 {
     QTestState *source = start(REALM ",migration=on");
     QTestState *destination = start(REALM ",migration=on -incoming defer");
     QTestState *other = start(REALM ",migration=on -incoming defer");
-    g_autofree char *offer = make_offer(destination);
-    g_autofree char *again = make_offer(destination);
-    g_autofree char *others = make_offer(other);
+    g_autofree char *nonce = prepare(source);
+    g_autofree char *offer = make_offer(destination, nonce);
+    g_autofree char *again = make_offer(destination, nonce);
+    g_autofree char *others = make_offer(other, nonce);
 
     g_assert_cmpstr(offer, ==, again);
     g_assert_cmpstr(offer, !=, others);
     check_phase(destination, "offered", false);
     accept_offer(source, offer);
-    accept_offer(source, offer);
     check_phase(source, "accepted", true);
-
-    accept_offer(source, others);       /* gives the first one up */
-    CHECK_REFUSES(source, "the offer was used before",
-                  "make a new one on a new destination",
-                  "{'execute': 'realm-migration-accept',"
-                  " 'arguments': {'offer': %s}}", offer);
+    check_not_accepted(source, offer, "an offer was accepted",
+                       "use migrate, or realm-migration-prepare", "accepted");
+    check_not_accepted(source, others, "an offer was accepted",
+                       "use migrate, or realm-migration-prepare", "accepted");
     check_running(source);
     qtest_quit(other);
+    qtest_quit(source);
+    qtest_quit(destination);
+}
+
+/* Not of before, and not of another Realm; nor twice. */
+static void test_other_nonce(void)
+{
+    QTestState *source = start(REALM ",migration=on");
+    QTestState *other = start(REALM ",migration=on");
+    QTestState *destination = start(REALM ",migration=on -incoming defer");
+    QTestState *second = start(REALM ",migration=on -incoming defer");
+    const char *what = "not for the nonce that realm-migration-prepare gave "
+                       "last, or was used before";
+    const char *remedy = "use that one on a new destination";
+    g_autofree char *first = prepare(source);
+    g_autofree char *nonce = prepare(source);
+    g_autofree char *foreign = prepare(other);
+    g_autofree char *before = make_offer(second, first);
+    g_autofree char *offer = make_offer(destination, nonce);
+    g_autofree char *after = NULL;
+
+    g_assert_cmpstr(first, !=, nonce);
+    g_assert_cmpstr(foreign, !=, nonce);
+    check_no_nonce(destination, foreign, "for another nonce",
+                   "start another destination", "offered");
+    check_not_accepted(source, before, what, remedy, "here");
+    check_not_accepted(other, offer, what, remedy, "here");
+    accept_offer(source, offer);        /* what was refused used nothing up */
+    after = prepare(source);
+    check_phase(source, "here", true);
+    check_not_accepted(source, offer, what, remedy, "here");
+    check_running(source);
+    qtest_quit(source);
+    qtest_quit(other);
+    qtest_quit(destination);
+    qtest_quit(second);
+}
+
+/* Bytes 4 and 5 of an offer are its version, of which the upper one counts. */
+static void test_other_version(void)
+{
+    QTestState *source = start(REALM ",migration=on");
+    QTestState *destination = start(REALM ",migration=on -incoming defer");
+    g_autofree char *nonce = prepare(source);
+    g_autofree char *offer = make_offer(destination, nonce), *old = NULL;
+    g_autofree uint8_t *bytes = NULL;
+    size_t size;
+
+    bytes = g_base64_decode(offer, &size);
+    g_assert_cmphex(lduw_le_p(bytes + 4), ==, 0x200);
+    stw_le_p(bytes + 4, 0x100);
+    old = g_base64_encode(bytes, size);
+    check_not_accepted(source, old, "another version of the protocol",
+                       "use QEMUs with the same major version", "here");
+    accept_offer(source, offer);
     qtest_quit(source);
     qtest_quit(destination);
 }
@@ -952,7 +1063,7 @@ static void test_accept_after_the_end(void)
 {
     g_autofree char *path = off_file();
     QTestState *destination = start(REALM ",migration=on -incoming defer");
-    g_autofree char *offer = make_offer(destination);
+    g_autofree char *offer = make_offer(destination, NONCE);
     QTestState *source = qtest_initf(
         "-accel tcg -nodefaults -no-shutdown -S %s -kernel %s",
         REALM ",migration=on", path);
@@ -961,6 +1072,8 @@ static void test_accept_after_the_end(void)
     qtest_qmp_assert_success(source, "{'execute': 'cont'}");
     qtest_qmp_eventwait(source, "SHUTDOWN");
     qtest_qmp_eventwait(source, "STOP");
+    CHECK_REFUSES(source, "it has come to its end (shutdown)",
+                  "end this machine and start another", PREPARE);
     CHECK_REFUSES(source, "it has come to its end (shutdown)",
                   "end this machine and start another",
                   "{'execute': 'realm-migration-accept',"
@@ -1057,8 +1170,14 @@ int main(int argc, char **argv)
                    test_long_offer);
     qtest_add_func("/realm/commands/refuse-an-offer-before-the-first-start",
                    test_offer_before_start);
-    qtest_add_func("/realm/commands/an-unused-offer-is-made-and-taken-again",
+    qtest_add_func("/realm/commands/an-unused-offer-is-made-again",
                    test_offer_again);
+    qtest_add_func("/realm/commands/refuse-an-offer-for-another-nonce",
+                   test_other_nonce);
+    qtest_add_func("/realm/commands/refuse-what-is-no-nonce",
+                   test_bad_nonces);
+    qtest_add_func("/realm/commands/refuse-an-offer-of-version-1",
+                   test_other_version);
     qtest_add_func("/realm/commands/nothing-to-migrate-after-the-end",
                    test_accept_after_the_end);
     return g_test_run();
