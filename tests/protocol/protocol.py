@@ -568,14 +568,13 @@ def open_answer(cipher, record, kind, version, epoch, total, derivation=None):
     need(len(record) == HEADER.size + SEAL, 27, 'answer: length')
     (magic, is_version, is_kind, zero, size, stream, zero2, _, _, is_epoch,
      count, is_total) = HEADER.unpack_from(record)
-    need(magic == MAGIC and is_version == version and is_kind == kind and
-         size == len(record) and not (zero or stream or zero2 or count), 27,
-         'answer: header')
+    need(magic == MAGIC and is_version == version and size == len(record) and
+         not (zero or stream or zero2 or count), 27, 'answer: header')
     try:
         open_bundle(cipher, derivation or Derivation(), record, 0)
     except InvalidTag:
         raise Refused(28, 'answer: seal')
-    need(is_epoch == epoch and is_total == total, 29,
+    need(is_kind == kind and is_epoch == epoch and is_total == total, 29,
          'answer: about another moment')
 
 

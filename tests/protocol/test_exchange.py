@@ -227,12 +227,12 @@ class Answers(Case):
         look(good)
         for at in range(len(good)):
             bad = flipped(good, at)
-            in_header = at < 0x10 or 0x24 <= at < 0x28
+            in_header = (at < 0x10 and at != 6) or 0x24 <= at < 0x28
             self.refused(27 if in_header else 28, look, bad)
-        for bad in (good[:-1], good + b'\0', b'', self.recording.ready):
+        for bad in (good[:-1], good + b'\0', b''):
             self.refused(27, look, bad)
         self.refused(27, look, good, version=0x201)
-        self.refused(27, look, good, kind=p.READY)
+        self.refused(29, look, good, kind=p.READY)
         self.refused(28, look, good, cipher=destination.cipher)
         self.refused(28, look, good, cipher=made.migrate().arrive().back)
         self.refused(29, look, good, epoch=1)
