@@ -10,9 +10,10 @@ import functools
 import random
 import struct
 
-from causes import HEADER, HELLO, SEAL, of_begin, of_offer, of_records
+from causes import (HEADER, HELLO, SEAL, of_begin, of_offer, of_records,
+                    of_reply)
 from items import frame, start_section
-from lab import Cut
+from lab import READY, RECEIPT, Cut
 
 BUNDLES = ('immutable', 'memory', 'epoch', 'mutable', 'rec', 'start')
 RECORDS = ('session', *BUNDLES)
@@ -34,17 +35,32 @@ class Attack:
     def __init__(self, name, **options):
         self.name = name
         self.random = random.Random(name)
-        self.forge = options.get('forge', False)        # see lab.Relay
+        # Whose ready record the source gets instead of any answer: of another
+        # 'session', of another 'realm', or None: see lab.Relay
+        self.forge = options.get('forge')
         self.exit_on_error = options.get('exit_on_error', False)
         self.harmless = options.get('harmless', False)
         self.cause = options.get('cause')
         self.done = False
         self.library = {}       # records of other sessions: (kind, bytes)
         self.history = []       # of this one
+        self.meets = 'destination'      # who refuses; if it is the source, the
+                                # destination runs the Realm all the same
 
-    def offer(self, offer):
-        """What the source gets as the destination's offer."""
+    def offer(self, offer, another):
+        """What the source gets as the destination's offer; another(): one of
+        a destination for the same nonce, which has gone by then."""
         return offer
+
+    def reply(self, data):
+        """What it gets as the ready record or receipt; None: nothing."""
+        return data
+
+    def forged(self):
+        if self.forge is None:
+            return None
+        return next(data for kind, data in self.library[self.forge]
+                    if kind == 'ready')
 
     def __call__(self, item):
         if self.done:
@@ -84,10 +100,38 @@ class OnOffer(Attack):
         super().__init__(name, **options)
         self.function = function
 
-    def offer(self, offer):
+    def offer(self, offer, another):
         self.done = True
         changed = self.function(self, offer)
         self.cause = self.cause or of_offer(offer, changed)
+        return changed
+
+
+class DeadOffer(Attack):
+    """The relay swaps in an offer whose maker has gone."""
+
+    def offer(self, offer, another):
+        self.done = True
+        return another()
+
+
+class OnReply(Attack):
+    """function(attack, bytes) gives the bytes, or None for nothing, instead of
+    the destination's ready record or its receipt (kind)."""
+
+    def __init__(self, name, kind, function, **options):
+        super().__init__(name, **options)
+        self.kind, self.function = kind, function
+        if kind == RECEIPT:
+            self.meets = 'source'
+
+    def reply(self, data):
+        if self.done or data[6] != self.kind:
+            return data
+        self.done = True
+        changed = self.function(self, data)
+        if changed is not None and not self.cause:
+            self.cause = of_reply(data, changed)
         return changed
 
 
@@ -371,14 +415,23 @@ def plan_offer(plan):
     plan.add(OnOffer, 'offer: longer', lengthen(1))
     plan.add(OnOffer, 'offer: of another destination, which has gone',
              lambda attack, data: attack.library['offer'],
+             cause='OFFER_NONCE')
+    plan.add(OnOffer, 'offer: of a destination that took another Realm',
+             lambda attack, data: attack.library['used offer'],
+             cause='OFFER_NONCE')
+    plan.add(DeadOffer, 'offer: of a destination that has gone',
              cause='OTHER_OFFER')
+    for origin in ('session', 'realm'):
+        plan.add(DeadOffer, 'offer: of a destination that has gone, and the '
+                 f'ready record of another {origin}', forge=origin,
+                 cause='OTHER_OFFER')
     plan.add(OnOffer, 'offer: head with the token of another one',
              lambda attack, data: data[:HELLO]
              + attack.library['offer'][HELLO:], cause='PEER_CHALLENGE')
     plan.add(OnOffer, 'offer: token with the head of another one',
              lambda attack, data: attack.library['offer'][:HELLO]
-             + data[HELLO:],            # which this source may have used
-             cause=('PEER_CHALLENGE', 'OFFER_USED'))
+             + data[HELLO:],
+             cause='OFFER_NONCE')
 
 
 def plan_flips(plan):
@@ -583,7 +636,7 @@ def plan_sections(plan):
                  cause=twice)
     for name in ('config', 'ready'):
         plan.add(OnBytes, f'{name}: dropped', name, lambda *_: b'',
-                 harmless=True, forge=name == 'ready')
+                 harmless=name == 'config', cause='NO_START')
         plan.add(OnBytes, f'{name}: twice', name, lambda _, data: data * 2,
                  harmless=True)
     for name, kind in (('config', None), ('part', START), ('part', PART),
@@ -592,25 +645,48 @@ def plan_sections(plan):
         plan.add(OnBytes, f'{which}: QEMU\'s end of stream before it', name,
                  lambda _, data: EOF + data, kind, cause='NO_START')
         plan.add(OnBytes, f'{which}: QEMU\'s end of stream instead', name,
-                 lambda _, data: EOF, kind, forge=name != 'config',
+                 lambda _, data: EOF, kind,
+                 forge=None if name in ('config', 'start') else 'session',
                  cause='NO_START')
     plan.add(OnBytes, 'realm-start: dropped', 'start', lambda *_: b'',
              cause='NO_START')
 
 
 def plan_forged(plan):
-    """The source hears that all is well, and makes its start token; the
-    destination has not loaded all."""
+    """The source hears that all is well, and the destination has not loaded
+    all."""
     for kind in RECORDS[:-1]:
-        plan.add(OnRecord, f'{kind}: dropped, and the answer forged', kind,
-                 lambda *_: [], forge=True)
+        for origin in ('session', 'realm'):
+            plan.add(OnRecord, f'{kind}: dropped, and the ready record of '
+                     f'another {origin}', kind, lambda *_: [], forge=origin)
         for n in range(3):
-            plan.on(kind, f'flip #{n}, and the answer forged', flip_some(0),
-                    forge=True, exit_on_error=n == 2)
-    for n in range(3):
-        plan.on('start', f'flip #{n}, and the answer forged', flip_some(0),
-                forge=True, exit_on_error=n == 2)
-    plan.add(Attack, 'the answer forged', forge=True, harmless=True)
+            plan.on(kind, f'flip #{n}, and the ready record of another '
+                    'session', flip_some(0), forge='session',
+                    exit_on_error=n == 2)
+
+
+def plan_replies(plan):
+    """What the destination's RMM says does not come, or is something else.
+    Without a ready record the source goes on.  Without a receipt it only never
+    hears that the Realm arrived, and stays sealed."""
+    for name, kind, other in (('ready', READY, RECEIPT),
+                              ('receipt', RECEIPT, READY)):
+        cause = 'NO_START' if kind == READY else None
+        for offset in range(HEADER + SEAL):
+            plan.add(OnReply, f'{name} record: flip 0x{offset:x}', kind,
+                     flip(offset, 1 << offset % 8))
+        for size in (0, 1, 47, 63, 65, 128, 256, 300):
+            plan.add(OnReply, f'{name} record: {size} bytes', kind,
+                     lambda _, data, size=size: data[:size].ljust(size, b'\0'),
+                     cause='REPLY_FORMAT')
+        for origin in ('session', 'realm'):
+            for which in ('ready', 'receipt'):
+                plan.add(OnReply, f'{name} record: {which} of another {origin}',
+                         kind, lambda attack, _, origin=origin, which=which:
+                         next(data for kind_of, data in attack.library[origin]
+                              if kind_of == which))
+        plan.add(OnReply, f'{name} record: dropped', kind, lambda *_: None,
+                 cause=cause)
 
 
 def all_attacks():
@@ -618,9 +694,9 @@ def all_attacks():
     plan = Plan()
     for part in (plan_offer, plan_flips, plan_fields, plan_lengths,
                  plan_order, plan_pages, plan_frames, plan_sections,
-                 plan_forged):
+                 plan_forged, plan_replies):
         part(plan)
     return plan.attacks
 
 
-__all__ = ['all_attacks', 'Cut']
+__all__ = ['OnReply', 'all_attacks', 'Cut']

@@ -11,9 +11,10 @@ SPDX-License-Identifier: GPL-2.0-or-later
 import re
 import struct
 
-HEADER, HELLO, SEAL = 0x30, 0xa0, 16            # target/arm/rmm/mig-abi.h
-IMMUTABLE_BUNDLE = HEADER + 0x3f0 + SEAL
-MAX_BUNDLE, MAX_PAGES, MAX_TOKEN = 2167360, 512, 2048
+HEADER, HELLO, SEAL = 0x30, 0x100, 16           # target/arm/rmm/mig-abi.h
+IMMUTABLE_BUNDLE = HEADER + 0x840 + SEAL
+MAX_BUNDLE, MAX_PAGES = 2167360, 512
+MAX_TOKEN, MAX_CERTIFICATES = 2048, 4096
 MAX_START = 256                                 # in the section realm-start
 MEMORY = 16                                     # type of a bundle
 OFFER, SESSION = 64, 65
@@ -25,9 +26,12 @@ IPA = 0x000ffffffffff000
 # The RMM's have their names in mig-abi.h, their words in cause.c.
 PHRASES = {
     'OFFER_FORMAT': 'this is no offer',
-    'OFFER_USED': 'the offer was used before',
+    'OFFER_NONCE': 'the offer is for another nonce',
     'STATE': 'its state does not allow it',
     'OWED': 'made before was not taken',
+    'REPLY_FORMAT': "the destination's reply is malformed",
+    'REPLY_SEAL': 'not made by the destination',
+    'REPLY_OTHER': 'about another moment',
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',
@@ -40,6 +44,7 @@ PHRASES = {
     'OWN_HELLO': "this side's own key or nonce",
     'PAGE_REPEATED': 'a page comes twice',
     'RECLAIMED': 'took memory or a vCPU away',
+    'EXPIRED': 'the offer is too old',
     # QEMU's own, before the RMM is asked
     'PLACE': 'where this machine has no memory',
     'CONFIG': 'source and destination differ in',
@@ -80,11 +85,15 @@ def of_hello(old, new, wanted, form):
     if new[5] != old[5]:
         return 'VERSION'
     size, token_size = struct.unpack_from('<2I', new, 8)
-    unused = slice(0x60, 0x80) if wanted == OFFER else slice(0x80, 0xa0)
+    certs_size, = struct.unpack_from('<I', new, 0x18)
     if (size != len(new) or token_size > MAX_TOKEN
-            or size != HELLO + token_size or new[7] or any(new[0x18:0x20])
-            or any(new[unused])):
+            or certs_size > MAX_CERTIFICATES
+            or size != HELLO + token_size + certs_size or new[7]
+            or any(new[0x1c:0x20])
+            or wanted == SESSION and any(new[0x80:0xa0])):
         return form
+    if wanted == OFFER and new[0x60:0x80] != old[0x60:0x80]:
+        return 'OFFER_NONCE'
     if wanted == SESSION:
         for part, cause in ((slice(0x60, 0x80), 'OTHER_OFFER'),
                             (slice(4, 5), 'VERSION'),
@@ -93,6 +102,8 @@ def of_hello(old, new, wanted, form):
                 return cause
     if new[HELLO:] != old[HELLO:]:
         return of_token(old[HELLO:], new[HELLO:])
+    if new[0xa0:HELLO] != old[0xa0:HELLO]:      # no longer this platform's
+        return 'PEER_SIGNATURE'
     return 'PEER_CHALLENGE' if new != old else None
 
 
@@ -102,11 +113,25 @@ def of_offer(old, new):
 
 def of_begin(old, new):
     """Of session header and first bundle, which come as one record."""
-    if not 0 <= len(new) - HELLO - IMMUTABLE_BUNDLE <= MAX_TOKEN:
+    if not (0 <= len(new) - HELLO - IMMUTABLE_BUNDLE
+            <= MAX_TOKEN + MAX_CERTIFICATES):
         return 'FORMAT'
     return (of_hello(old[:-IMMUTABLE_BUNDLE], new[:-IMMUTABLE_BUNDLE],
                      SESSION, 'FORMAT')
             or of_bundle(new[-IMMUTABLE_BUNDLE:], 'immutable', False))
+
+
+# ---- What the destination says ----
+
+def of_reply(old, new):
+    """Of a ready record or receipt; None if it is as it was."""
+    if new == old:
+        return None
+    count, = struct.unpack_from('<I', new.ljust(64, b'\0'), 0x24)
+    plain = [*range(0x06), 0x07, *range(0x08, 0x10)]
+    return ('REPLY_FORMAT' if len(new) != len(old) or count
+            or any(old[n] != new[n] for n in plain) or new[6] == MEMORY
+            else 'REPLY_SEAL')
 
 
 # ---- Bundles ----
@@ -133,7 +158,7 @@ def of_bundle(data, kind, sealed):
         '<IHBBIHH', data)
     count, = struct.unpack_from('<I', data, 0x24)
     counts = range(1, MAX_PAGES + 1) if kind_of == MEMORY else (0,)
-    if (magic != 0x4d4c4552 or version != 0x100 or zero or zeros
+    if (magic != 0x4d4c4552 or version != 0x200 or zero or zeros
             or size != len(data) or stream >= (16 if kind == 'memory' else 1)
             or count not in counts or size < HEADER + 8 * count + SEAL):
         return 'FORMAT'

@@ -138,8 +138,11 @@ class Machine(Vm):
 
     # -- What it is told --
 
-    def offer(self):
-        return self.qmp.cmd('realm-migration-offer')['offer']
+    def prepare(self):
+        return self.qmp.cmd('realm-migration-prepare')['nonce']
+
+    def offer(self, nonce):
+        return self.qmp.cmd('realm-migration-offer', nonce=nonce)['offer']
 
     def accept(self, offer):
         self.qmp.cmd('migrate-set-capabilities', capabilities=[
@@ -162,6 +165,7 @@ class Lab:
         self.folder, self.name = folder, name
         self.count = 0
         self.source = None
+        self.offered = None             # the offer of the last honest migration
 
     def start(self, waits=True, properties=''):
         self.count += 1
@@ -179,6 +183,10 @@ class Lab:
 
     def path(self, name):
         return os.path.join(self.folder, f'{self.name}-{name}')
+
+    def offer(self, dest):
+        """Of a destination, for the Realm as it is now."""
+        return dest.offer(self.source.prepare())
 
     def send(self, dest, change=None, **options):
         """Migrates to a machine that listens, through a relay, until the
@@ -213,7 +221,8 @@ class Lab:
     def move(self):
         """An honest migration; its relay.  The Realm goes on, there."""
         dest = self.start()
-        self.source.accept(dest.offer())
+        self.offered = self.offer(dest)
+        self.source.accept(self.offered)
         dest.listen()
         relay, status = self.send(dest)
         if status != 'completed':
@@ -222,10 +231,11 @@ class Lab:
         self.moved_to(dest)
         return relay
 
-    def moved_to(self, dest):
-        """The Realm has left for good, and runs there."""
+    def moved_to(self, dest, phase='gone'):
+        """The Realm has left for good, and runs there; phase: of the source,
+        which got the receipt or did not."""
         wait_until(dest.running, 'the destination runs')
-        check_sealed(self.source)
+        check_sealed(self.source, phase)
         if not dest.holds():
             raise Failure(f'it runs, and does not hold: {dest.realm()}')
         dest.generation = last_generation(self.source)
@@ -234,15 +244,15 @@ class Lab:
         self.source = dest
 
 
-def check_sealed(machine):
+def check_sealed(machine, phase='sealed'):
     """A source that has made the start token cannot be made to run."""
     mark = machine.console.mark()
     machine.qmp.try_cmd('cont')
     if machine.runs_on() or machine.holds():
         raise Failure(f'{machine.name}: it runs, or holds the Realm, after '
                       f'the start token: {machine.realm()}')
-    if machine.phase() != 'sealed':
-        raise Failure(f'{machine.name}: not sealed: {machine.realm()}')
+    wait_until(lambda: machine.phase() == phase,
+               f'{machine.name}: {phase}: {machine.realm()}', 5)
     time.sleep(0.002)
     if machine.console.mark() != mark:
         raise Failure(f'{machine.name}: the Realm runs after its start token')
@@ -297,7 +307,9 @@ def outcome(dest):
 
 # ---- The relay ----
 
-SWITCHOVER_ACK = struct.pack('>HH', 7, 0)
+SWITCHOVER_ACK, REALM_REPLY = 7, 8     # messages on the return path
+REPLY = struct.Struct('>HH')            # what a message begins with: type, size
+READY, RECEIPT = 35, 36                 # types of record
 
 
 class Cut(Exception):
@@ -310,15 +322,20 @@ class Relay:
     change     function: Item to a list of bytes; with .done, true once
                it has changed something; raises Cut
     also       more paths that get what the destination gets
-    forge      the source never hears what the destination says: it gets the
-               answer that it waits for from here
+    reply      function: a reply of the destination's RMM, its ready record
+               or its receipt, to what the source gets instead: bytes, or None
+    forge      the source never hears what the destination says; when it waits
+               for the destination it gets these bytes as a ready record
     Use it in a with statement."""
 
-    def __init__(self, path, target, change=None, also=(), forge=False):
+    def __init__(self, path, target, change=None, also=(), reply=None,
+                 forge=None):
         self.path = path
         self.change = change
+        self.reply = reply
         self.forge = forge
         self.items = []
+        self.replies = []               # of the destination's RMM
         self.error = None               # an exception of change()
         self._end_near = False          # the start token has passed
         self._targets = [target, *also]
@@ -361,8 +378,10 @@ class Relay:
                              else [item.data]):
                     self._send(data)
                 self._end_near |= item.name == 'start'
-                if item.name == 'ready' and self.forge:
-                    self._source.sendall(SWITCHOVER_ACK)
+                if item.name == 'ready' and self.forge is not None:
+                    for message, data in ((SWITCHOVER_ACK, b''),
+                                          (REALM_REPLY, self.forge)):
+                        self._answer(message, data)
         except EOFError:
             self._send(splitter.reader.rest())
         except Cut:
@@ -373,8 +392,11 @@ class Relay:
             try:
                 dest.sendall(data)
             except OSError:
-                if not self.forge and dest is self._dests[0]:
+                if self.forge is None and dest is self._dests[0]:
                     raise
+
+    def _answer(self, message, data):
+        self._source.sendall(REPLY.pack(message, len(data)) + data)
 
     def _receive(self):
         """A destination that waits for bytes that never come waits for ever:
@@ -382,8 +404,6 @@ class Relay:
         waits for the last answer, if none gets through."""
         while not select.select([self._source], [], [], 0.1)[0]:
             self._quiet += 0.1
-            if self.forge and self._end_near and self._quiet >= 0.2:
-                raise EOFError
             if (self.change and getattr(self.change, 'done', False)
                     and self._quiet >= 0.8 and not self._unread()):
                 raise Cut
@@ -396,13 +416,22 @@ class Relay:
 
     def _pump_back(self):
         try:
-            while data := self._dests[0].recv(4096):
-                if not self.forge:
-                    self._source.sendall(data)
+            while head := self._exactly(REPLY.size):
+                message, size = REPLY.unpack(head)
+                data = self._exactly(size)
+                if message == REALM_REPLY:
+                    self.replies.append(data)
+                    data = self.reply(data) if self.reply else data
+                if self.forge is None and data is not None:
+                    self._answer(message, data)
         except OSError:
             pass
-        if not self.forge:
+        if self.forge is None:
             shut(self._source)
+
+    def _exactly(self, size):
+        """Bytes from the destination; none at its end."""
+        return self._dests[0].recv(size, socket.MSG_WAITALL) if size else b''
 
     def records(self):
         """Everything of the Realm's that came: (kind, bytes)."""
@@ -618,6 +647,6 @@ def own_state():
     return folder
 
 
-__all__ = ['Cut', 'Failure', 'Lab', 'Machine', 'QmpError', 'Relay', 'Vm',
-           'VmError', 'Work', 'check_sealed', 'last_generation', 'main',
+__all__ = ['READY', 'RECEIPT', 'Cut', 'Failure', 'Lab', 'Machine',
+           'QmpError', 'Relay', 'Vm', 'VmError', 'Work', 'check_sealed', 'last_generation', 'main',
            'outcome', 'reasons', 'shut', 'token_of', 'wait_until']
