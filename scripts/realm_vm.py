@@ -208,14 +208,15 @@ class Vm:
         self.qmp.close()
         self._qmp = None
 
-    def errors(self):
-        """What QEMU wrote to its standard error, the last lines of it."""
+    def errors(self, last=50):
+        """What QEMU wrote to its standard error, the last lines of it; all of
+        them if that is 0."""
         if self._said is not None:
             return self._said
         file = self._stderr.fileno()        # whose offset is QEMU's, too
         text = os.pread(file, os.fstat(file).st_size, 0)
         return [line.rstrip() for line in
-                text.decode(errors='replace').splitlines()[-50:]]
+                text.decode(errors='replace').splitlines()[-last:]]
 
     def last_words(self):
         """Why QEMU ended, or what the console shows, to append to an error."""

@@ -26,12 +26,14 @@ IPA = 0x000ffffffffff000
 # The RMM's have their names in mig-abi.h, their words in cause.c.
 PHRASES = {
     'OFFER_FORMAT': 'this is no offer',
-    'OFFER_NONCE': 'the offer is for another nonce',
+    'OFFER_NONCE': 'the offer is not for the nonce',
     'STATE': 'its state does not allow it',
     'OWED': 'made before was not taken',
-    'REPLY_FORMAT': "the destination's reply is malformed",
-    'REPLY_SEAL': 'not made by the destination',
-    'REPLY_OTHER': 'about another moment',
+    'REPLY_SIZE': r'sent a record of \d+ bytes|a ready record has \d+ bytes',
+    'REC_MISSING': 'a REC is not exported',
+    'REPLY_FORMAT': 'answered is no record for this moment',
+    'REPLY_SEAL': 'not from the destination whose offer',
+    'REPLY_OTHER': 'has not loaded all that was sent',
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',
@@ -44,7 +46,7 @@ PHRASES = {
     'OWN_HELLO': "this side's own key or nonce",
     'PAGE_REPEATED': 'a page comes twice',
     'RECLAIMED': 'took memory or a vCPU away',
-    'EXPIRED': 'the offer is too old',
+    'EXPIRED': 'the offer was made more than 10 minutes',
     # QEMU's own, before the RMM is asked
     'PLACE': 'where this machine has no memory',
     'CONFIG': 'source and destination differ in',
@@ -59,8 +61,11 @@ PHRASES = {
 }
 
 
-def met(text):
-    """The cause that a text tells first, or None."""
+def met(text, wanted=None):
+    """The cause that a text tells first, or None.  The other side may just have
+    closed the connection; that counts if it is wanted."""
+    if wanted == 'CLOSED' and 'Input/output error' in text:
+        return wanted
     found = [(match.start(), name) for name, phrase in PHRASES.items()
              if (match := re.search(phrase, text))]
     return min(found)[1] if found else None
@@ -180,4 +185,4 @@ def of_records(kind, old, records, history):
         else:
             return of_bundle(data, own, data == old
                              or data in [sent for _, sent in history])
-    return 'NO_START' if kind == 'start' else 'ORDER'
+    return {'start': 'NO_START', 'rec': 'REC_MISSING'}.get(kind, 'ORDER')

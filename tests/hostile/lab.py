@@ -277,13 +277,14 @@ def token_of(dest):
     return found[1]
 
 
-def reasons(machine):
-    """What it says about a failed migration."""
+def reasons(machine, after=0):
+    """What it says about a failed migration; after: lines of its log that are
+    older."""
     if machine.process.poll() is None:
         said = machine.qmp.cmd('query-migrate').get('error-desc', '')
     else:
         said = machine.last_words()
-    return ' | '.join([said, *machine.errors()])
+    return ' | '.join([said, *machine.errors(0)[after:]])
 
 
 def outcome(dest):
@@ -307,7 +308,7 @@ def outcome(dest):
 
 # ---- The relay ----
 
-SWITCHOVER_ACK, REALM_REPLY = 7, 8     # messages on the return path
+SWITCHOVER_ACK, REALM_REPLY = 7, 0x5245         # messages on the return path
 REPLY = struct.Struct('>HH')            # what a message begins with: type, size
 READY, RECEIPT = 35, 36                 # types of record
 
