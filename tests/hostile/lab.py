@@ -233,7 +233,7 @@ class Lab:
 
     def moved_to(self, dest, phase='gone'):
         """The Realm has left for good, and runs there; phase: of the source,
-        which got the receipt or did not."""
+        which got the receipt or did not, or both."""
         wait_until(dest.running, 'the destination runs')
         check_sealed(self.source, phase)
         if not dest.holds():
@@ -251,7 +251,7 @@ def check_sealed(machine, phase='sealed'):
     if machine.runs_on() or machine.holds():
         raise Failure(f'{machine.name}: it runs, or holds the Realm, after '
                       f'the start token: {machine.realm()}')
-    wait_until(lambda: machine.phase() == phase,
+    wait_until(lambda: machine.phase() in phase,
                f'{machine.name}: {phase}: {machine.realm()}', 5)
     time.sleep(0.002)
     if machine.console.mark() != mark:
