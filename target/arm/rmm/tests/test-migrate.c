@@ -422,6 +422,7 @@ static void test_a_destination_with_other_parameters_is_told_which(void)
     refuse_different(p, MIG_CAUSE_DIFFERENT_FLAGS);
     p = machine_defaults;
     p.policy.version = MIG_POLICY_VERSION;
+    p.policy.flags = MIG_POLICY_ANY_LIFE_CYCLE;
     refuse_different(p, MIG_CAUSE_DIFFERENT_POLICY);
 }
 
