@@ -176,6 +176,24 @@ static void extensions_show_in_the_rim(void)
     fake_machine_free(m);
 }
 
+/*
+ * The default policy: the descriptor with the first RIM of
+ * extensions_show_in_the_rim and SHA-256 of 02 00 00 00 and 0x6fc zeros, hashed
+ * by another program.
+ */
+static void the_default_policy_shows_in_the_rim(void)
+{
+    FakeMachine *m = fake_machine_new(64);
+    FakeRealm r;
+
+    fake_realm_params(m, &r, 48, 0)->ext_flags = RMI_REALM_EXT_MIGRATION;
+    g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
+    g_assert_cmphex(fake_call(m, RMI_REALM_ACTIVATE, r.rd), ==, RMI_SUCCESS);
+    check_slot(m, &r, 0, "c38a9b67cf204fb9e1a92af9de8650e5"
+                         "fd12c426c16246962d368c05b17ae73a");
+    fake_machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -189,5 +207,7 @@ int main(int argc, char **argv)
                     sha512_fills_the_slot);
     g_test_add_func("/rmm/measurement/extensions_show_in_the_rim",
                     extensions_show_in_the_rim);
+    g_test_add_func("/rmm/measurement/the_default_policy_shows_in_the_rim",
+                    the_default_policy_shows_in_the_rim);
     return g_test_run();
 }
