@@ -14,8 +14,10 @@
  *    if the host took something away since the pause, no start token leaves.
  * 3. What was taken and could not be sealed is PENDING again.  What was sealed
  *    counts as sent: the host may have it, whatever became of its buffer.
- * 4. After the start token the Realm runs here again only if the RMM that
- *    made the accepted offer says that it will never run it.
+ * 4. The start token leaves only for a ready record of the RMM that made the
+ *    accepted offer.  After it the Realm runs here again only if that RMM says
+ *    that it will never run it; if that one says that it runs it, what the Realm
+ *    held here is wiped.
  *
  * Lock rule: session.h.  Contents of pages are read under the Realm's lock,
  * PAGES_PER_HOLD at a time: the host may destroy a page at any other time,
@@ -512,6 +514,7 @@ static size_t fill_mutable(MigCall *c, uint8_t *body, uint32_t max_runs,
 uint64_t mig_export_realm(MigCall *c)
 {
     const size_t fixed = bundle_size(0, sizeof(MigMutable));
+    const uint32_t runs_left = MIG_MAX_RUNS - c->s->num_runs;
     size_t size = MIN(c->in[3], MIG_MAX_BUNDLE), len;
     uint8_t *body = bundle_body(c->stream, 0);
     MigHeader h = { .type = MIG_TYPE_MUTABLE, .epoch = c->s->epoch };
@@ -521,6 +524,9 @@ uint64_t mig_export_realm(MigCall *c)
         c->in[4] >= realm_protected_top(c->realm)) {
         return mig_refuse(MIG_CAUSE_REALM_PART);
     }
+    if (!runs_left) {
+        return mig_refuse(MIG_CAUSE_MAP_RUNS);
+    }
     if (size < fixed + sizeof(MigRun)) {
         return RMI_ERROR_INPUT;
     }
@@ -528,12 +534,14 @@ uint64_t mig_export_realm(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    len = fill_mutable(c, body, (size - fixed) / sizeof(MigRun), &next);
+    len = fill_mutable(c, body,
+                       MIN((size - fixed) / sizeof(MigRun), runs_left), &next);
     mig_unlock_realm(c);
 
     result = mig_seal(c, &h, body, len);
     if (result == RMI_SUCCESS) {
         c->s->next_base = next;
+        c->s->num_runs += (len - sizeof(MigMutable)) / sizeof(MigRun);
         c->out[2] = next == realm_protected_top(c->realm) ? 0 : next;
     }
     return result;
@@ -643,7 +651,7 @@ static uint64_t start_possible(MigCall *c)
     return RMI_SUCCESS;
 }
 
-/* Is the destination there, with all that was sent? */
+/* Does the destination say, at @pa, that it is there with all that was sent? */
 static uint64_t check_reply(MigCall *c, MigType type, uint64_t pa)
 {
     uint8_t record[MIG_EMPTY_BUNDLE];
@@ -765,20 +773,56 @@ uint64_t mig_export_resume(MigCall *c)
 
 /* ---- the Realm is gone ---- */
 
+static void wipe_recs(RmmRealm *realm)
+{
+    for (uint32_t slot = 0; slot < RMM_MAX_RECS; slot++) {
+        if (realm->recs[slot]) {
+            rec_wipe(realm->recs[slot]);
+        }
+    }
+}
+
+/* The next piece of what the Realm held; X1 says whether there is another one */
+static void wipe_piece(MigCall *c)
+{
+    RmmRealm *realm = c->realm;
+    uint64_t top = realm_protected_top(realm), ipa = c->s->wiped, end;
+    RttWalk walk;
+
+    if (ipa < top) {
+        /* An entry may begin before, if the host has folded a table */
+        rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+        ipa &= ~(rtt_entry_bytes(walk.level) - 1);
+        end = rtt_reach(realm, ipa, top, c->rmm->mig_entries);
+        rtt_wipe_pages(realm, ipa, end);
+        c->s->wiped = end;
+    }
+    c->out[1] = c->s->wiped < top;
+}
+
+/* The first call has the receipt, and the others go on from there */
 uint64_t mig_export_finish(MigCall *c)
 {
-    uint64_t result;
+    const bool first = c->s->phase == MIG_SEALED;
+    uint64_t result = RMI_SUCCESS;
 
-    if (c->s->phase == MIG_GONE) {
-        return RMI_SUCCESS;
+    if (first) {
+        result = c->in[3] == MIG_EMPTY_BUNDLE
+                 ? check_reply(c, MIG_TYPE_RECEIPT, c->in[2])
+                 : mig_refuse(MIG_CAUSE_REPLY_FORMAT);
     }
-    if (c->in[3] != MIG_EMPTY_BUNDLE) {
-        return mig_refuse(MIG_CAUSE_REPLY_FORMAT);
-    }
-    result = check_reply(c, MIG_TYPE_RECEIPT, c->in[2]);
     if (result == RMI_SUCCESS) {
+        result = mig_lock_realm(c, REALM_EXPORTED);
+    }
+    if (result != RMI_SUCCESS) {
+        return result;
+    }
+    if (first) {
         session_set_phase(c->s, MIG_GONE);
         session_wipe_back(c->s);
+        wipe_recs(c->realm);
     }
-    return result;
+    wipe_piece(c);
+    mig_unlock_realm(c);
+    return RMI_SUCCESS;
 }

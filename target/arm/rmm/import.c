@@ -257,40 +257,6 @@ static uint64_t import_epoch(MigCall *c, const MigHeader *h)
     return RMI_SUCCESS;
 }
 
-/*
- * All but the start token has come: the source may make it.  Nothing but the
- * counter of the way back changes, so the host may ask again.
- */
-uint64_t mig_import_ready(MigCall *c)
-{
-    MigSession *s = c->s;
-    uint64_t result;
-
-    c->again = true;
-    if (!mig_has_room(c, sizeof(c->ready))) {
-        return RMI_ERROR_INPUT;
-    }
-    if (s->next_base != realm_protected_top(c->realm)) {
-        return mig_refuse(MIG_CAUSE_REALM_MISSING);
-    }
-    result = mig_lock_realm(c, REALM_IMPORT);
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    result = s->num_recs != c->realm->num_recs
-             ? mig_refuse(MIG_CAUSE_REC_MISSING) : mig_check_map(c);
-    if (result == RMI_SUCCESS && !reply_make(s, MIG_TYPE_READY, c->ready)) {
-        result = mig_refuse(MIG_CAUSE_CIPHER);
-    }
-    mig_unlock_realm(c);
-    c->out[2] = c->out[1];      /* where something is missing */
-    c->out[1] = 0;
-    if (result == RMI_SUCCESS) {
-        mig_give(c, c->ready, sizeof(c->ready));
-    }
-    return result;
-}
-
 static uint64_t import_start(MigCall *c, const MigHeader *h)
 {
     if (bundle_body_size(h) != 0) {
@@ -356,6 +322,7 @@ static bool mutable_valid(const MigCall *c, const MigHeader *h,
 
     return mu->num_runs <= (len - sizeof(*mu)) / sizeof(*runs) &&
            len == sizeof(*mu) + mu->num_runs * sizeof(*runs) &&
+           mu->num_runs <= MIG_MAX_RUNS - c->s->runs->len &&
            mu->base == c->s->next_base && mu->top > mu->base &&
            mu->top <= realm_protected_top(c->realm) &&
            mu->realm_state == MIG_STATE_ACTIVE &&

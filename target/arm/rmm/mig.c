@@ -26,6 +26,14 @@ typedef enum MigLocks {
     STREAM_IN_BUNDLE,
 } MigLocks;
 
+/* What a row is an exception from */
+enum {
+    ALSO_LOST = 1,              /* legal though the host took something away
+                                   that the session relies on */
+    ALSO_OWED = 2,              /* gives its record though another is owed */
+    AFTER_SYNC = 4,             /* waits for step 2 of a round */
+};
+
 #define IN(phase) (1u << MIG_##phase)
 #define ANY       ((1u << MIG_PHASES) - 1)
 #define SENDING   (IN(EXPORTING) | IN(PAUSED))
@@ -38,58 +46,57 @@ static uint64_t mig_features(MigCall *c);
  * the input with the address for the record that the call gives, and the size
  * of the buffer is the next one; 0 if it gives none.
  *
- *  call       inputs outputs buffer handler   streams      phases      log
+ *  call       inputs outputs buffer handler   streams      phases      flags log
  */
 #define CALLS(ROW) \
-    ROW(FEATURES,      0, 4, 0, mig_features,      NO_REALM,    ANY, \
+    ROW(FEATURES,      0, 4, 0, mig_features,      NO_REALM,    ANY, 0, \
         LOG_ALWAYS) \
-    ROW(OFFER,         7, 1, 2, mig_offer,         ALL_STREAMS, IN(IDLE), \
+    ROW(OFFER,         7, 1, 2, mig_offer,         ALL_STREAMS, IN(IDLE), 0, \
         LOG_ALWAYS) \
     ROW(ACCEPT,        3, 0, 0, mig_accept,        ALL_STREAMS, ANY, \
-        LOG_ALWAYS) \
+        ALSO_LOST, LOG_ALWAYS) \
     ROW(EXPORT_BEGIN,  3, 1, 2, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
-        LOG_ALWAYS) \
-    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, \
+        0, LOG_ALWAYS) \
+    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, 0, \
         LOG_ERRORS) \
     ROW(EXPORT_MEMORY, 6, 2, 4, mig_export_memory, STREAM_IN_X6, SENDING, \
-        LOG_ERRORS) \
-    ROW(EXPORT_EPOCH,  3, 1, 2, mig_export_epoch,  ALL_STREAMS, SENDING, \
+        AFTER_SYNC, LOG_ERRORS) \
+    ROW(EXPORT_EPOCH,  3, 1, 2, mig_export_epoch,  ALL_STREAMS, SENDING, 0, \
         LOG_ERRORS) \
     ROW(PAUSE,         1, 0, 0, mig_pause,         ALL_STREAMS, IN(EXPORTING), \
-        LOG_ALWAYS) \
-    ROW(EXPORT_REALM,  4, 2, 2, mig_export_realm,  ALL_STREAMS, IN(PAUSED), \
+        0, LOG_ALWAYS) \
+    ROW(EXPORT_REALM,  4, 2, 2, mig_export_realm,  ALL_STREAMS, IN(PAUSED), 0, \
         LOG_ERRORS) \
-    ROW(EXPORT_REC,    4, 1, 3, mig_export_rec,    ALL_STREAMS, IN(PAUSED), \
+    ROW(EXPORT_REC,    4, 1, 3, mig_export_rec,    ALL_STREAMS, IN(PAUSED), 0, \
         LOG_ERRORS) \
     ROW(EXPORT_START,  4, 1, 2, mig_export_start,  ALL_STREAMS, \
-        IN(PAUSED) | IN(SEALED), \
-        LOG_ALWAYS) \
+        IN(PAUSED) | IN(SEALED), 0, LOG_ALWAYS) \
     ROW(EXPORT_ABORT,  1, 0, 0, mig_export_abort,  ALL_STREAMS, \
-        IN(ACCEPTED) | SENDING, LOG_ALWAYS) \
-    ROW(IMPORT,        3, 0, 0, mig_import,        ALL_STREAMS, TAKING, \
+        IN(ACCEPTED) | SENDING, ALSO_LOST, LOG_ALWAYS) \
+    ROW(IMPORT,        3, 0, 0, mig_import,        ALL_STREAMS, TAKING, 0, \
         LOG_ERRORS) \
     ROW(IMPORT_MEMORY, 5, 1, 0, mig_import_memory, STREAM_IN_BUNDLE, \
-        IN(IMPORTING), LOG_ERRORS) \
+        IN(IMPORTING), 0, LOG_ERRORS) \
     ROW(IMPORT_COMMIT, 1, 1, 0, mig_import_commit, ALL_STREAMS, \
-        IN(IMPORTING) | IN(STARTED), LOG_ALWAYS) \
+        IN(IMPORTING) | IN(STARTED), 0, LOG_ALWAYS) \
     ROW(IMPORT_ABORT,  3, 1, 2, mig_import_abort,  ALL_STREAMS, \
-        TAKING | IN(STARTED) | IN(FAILED), LOG_ALWAYS) \
-    ROW(SET_POLICY,    3, 0, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), \
+        TAKING | IN(STARTED) | IN(FAILED), ALSO_LOST | ALSO_OWED, LOG_ALWAYS) \
+    ROW(SET_POLICY,    3, 0, 0, mig_set_policy,    ALL_STREAMS, IN(IDLE), 0, \
         LOG_ALWAYS) \
-    ROW(EXPORT_RESUME, 3, 0, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), \
+    ROW(EXPORT_RESUME, 3, 0, 0, mig_export_resume, ALL_STREAMS, IN(SEALED), 0, \
         LOG_ALWAYS) \
-    ROW(PREPARE,       1, 4, 0, mig_prepare,       ALL_STREAMS, IN(IDLE), \
+    ROW(PREPARE,       1, 4, 0, mig_prepare,       ALL_STREAMS, IN(IDLE), 0, \
         LOG_ALWAYS) \
     ROW(IMPORT_READY,  3, 2, 2, mig_import_ready,  ALL_STREAMS, \
-        IN(IMPORTING), LOG_ALWAYS) \
-    ROW(IMPORT_RECEIPT, 3, 1, 2, mig_import_receipt, ALL_STREAMS, IN(IDLE), \
+        IN(IMPORTING), 0, LOG_ALWAYS) \
+    ROW(IMPORT_RECEIPT, 3, 1, 2, mig_import_receipt, ALL_STREAMS, IN(IDLE), 0, \
         LOG_ALWAYS) \
     ROW(EXPORT_FINISH, 3, 1, 0, mig_export_finish, ALL_STREAMS, \
-        IN(SEALED) | IN(GONE), LOG_ALWAYS)
+        IN(SEALED) | IN(GONE), 0, LOG_ALWAYS)
 
-#define ROW(call, inputs, outputs, buffer, fn, locks, phases, log) \
+#define ROW(call, inputs, outputs, buffer, fn, locks, phases, flags, log) \
     [MIG_##call] = { \
-        #call, inputs, outputs, buffer, fn, locks, phases, log \
+        #call, inputs, outputs, buffer, fn, locks, phases, flags, log \
     },
 
 static const struct MigRow {
@@ -100,13 +107,14 @@ static const struct MigRow {
     uint64_t (*handler)(MigCall *c);
     MigLocks locks;
     unsigned phases;
+    unsigned flags;
     RmmLogPolicy log;
 } rows[] = {
     CALLS(ROW)
 };
 
 #undef ROW
-#define ROW(call, inputs, outputs, buffer, fn, locks, phases, log) \
+#define ROW(call, inputs, outputs, buffer, fn, locks, phases, flags, log) \
     _Static_assert((inputs) <= MIG_INPUTS && (outputs) <= MIG_OUTPUTS, #call);
 CALLS(ROW)
 #undef ROW
@@ -198,7 +206,7 @@ static bool is_final(const MigCall *c, uint64_t result)
 static void lock_stream(MigCall *c, const struct MigRow *row)
 {
     rmm_mutex_lock(&c->stream->lock);
-    while (row->handler == mig_export_memory &&
+    while ((row->flags & AFTER_SYNC) &&
            g_atomic_int_get(&c->s->collecting)) {
         rmm_mutex_unlock(&c->stream->lock);
         g_thread_yield();
@@ -238,7 +246,7 @@ static uint64_t give_owed(MigCall *c)
 
 /*
  * Whether an earlier record has to be taken first.  A destination's host may
- * give up without its offer.
+ * give up without its offer (ALSO_OWED).
  */
 static bool must_wait(const MigCall *c, const struct MigRow *row)
 {
@@ -247,20 +255,19 @@ static bool must_wait(const MigCall *c, const struct MigRow *row)
     for (int i = 0; row->locks == ALL_STREAMS && i < MIG_MAX_STREAMS; i++) {
         owes |= c->s->streams[i].owed.call != 0;
     }
-    return row->buffer && owes && row->handler != mig_import_abort;
+    return row->buffer && owes && !(row->flags & ALSO_OWED);
 }
 
 /*
- * The host took away what the session relies on, and the call is no way out.
- * Handlers look again with the Realm's lock held, where it matters.  ACCEPT is
- * no call of such a session: its handler refuses it, and ends nothing.
+ * The host took away what the session relies on, and the call is none that goes
+ * all the same: ways out, and ACCEPT, which is no call of such a session; its
+ * handler refuses it, and ends nothing.  Handlers look again with the Realm's
+ * lock held, where it matters.
  */
 static bool is_lost(const MigCall *c, const struct MigRow *row)
 {
     return g_atomic_int_get(&c->realm->reclaimed) &&
-           row->handler != mig_accept &&
-           row->handler != mig_export_abort &&
-           row->handler != mig_import_abort;
+           !(row->flags & ALSO_LOST);
 }
 
 /* The handler, if phase and debts allow; the streams of its row are locked */

@@ -40,9 +40,10 @@ typedef struct MigCall {
     uint64_t buf, room;         /* Non-secure memory, and its size */
     const uint8_t *record;      /* NULL: none.  In scratch, session or token */
     size_t size;
-    bool again;                 /* the handler itself gives it again */
+    bool again;                 /* the handler itself gives it again, or
+                                   another one that does as well */
     MigAbort token;             /* the dispatcher wipes it */
-    uint8_t ready[MIG_EMPTY_BUNDLE];
+    uint8_t ready[MIG_EMPTY_BUNDLE];    /* ready record; no secret */
 } MigCall;
 
 static inline uint64_t mig_refuse(MigCause cause)
@@ -96,10 +97,11 @@ MigCause mig_check_place(const MigCall *c, const MigHeader *h,
 
 /*
  * What the destination says, under the back key (reply.c).  reply_make seals a
- * record of @type about this moment to @out; false if the cipher failed or a
- * counter would wrap.  reply_check returns why @record is not one, or 0.
+ * record of @type about this moment to @out; it returns why it cannot, or 0.
+ * reply_check returns why @record is not one, or 0.
  */
-bool reply_make(MigSession *s, MigType type, uint8_t out[MIG_EMPTY_BUNDLE]);
+MigCause reply_make(MigSession *s, MigType type,
+                    uint8_t out[MIG_EMPTY_BUNDLE]);
 MigCause reply_check(MigSession *s, MigType type,
                      const uint8_t record[MIG_EMPTY_BUNDLE]);
 
@@ -109,16 +111,10 @@ static inline uint64_t mig_features_of(const MigCall *c)
     return c->rmm->mig_features & policy_features(&c->realm->policy);
 }
 
-/* Is what @at was noted MIG_LIFETIME ago, or longer? */
+/* Is it longer than MIG_LIFETIME since @at was noted? */
 bool mig_expired(const MigCall *c, uint64_t at);
 
-/*
- * Are all pages of the map here, and tables where its runs begin?  The Realm's
- * lock is held; anything but RMI_SUCCESS is the result of the call.
- */
-uint64_t mig_check_map(MigCall *c);
-
-/* Handlers: export.c, */
+/* Handlers: export.c */
 uint64_t mig_prepare(MigCall *c);
 uint64_t mig_accept(MigCall *c);
 uint64_t mig_export_begin(MigCall *c);

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 #include <gnutls/gnutls.h>
+#include "crypto.h"
 #include "granule.h"
 #include "measurement.h"
 #include "rec.h"
@@ -364,6 +365,21 @@ uint64_t rec_destroy(Rmm *rmm, uint64_t pa)
     }
     rec_unlock(rec);
     return result;
+}
+
+void rec_wipe(RmmRec *rec)
+{
+    Rmm *rmm = rec->rmm;
+
+    secret_wipe(rec->x, sizeof(rec->x));
+    rec->pc = 0;
+    memset(&rec->abort, 0, sizeof(rec->abort));
+    rec->host_call_ipa = 0;
+    memset(&rec->ripas, 0, sizeof(rec->ripas));
+    attest_clear(&rec->attest);
+    if (rmm->ops.context_wipe) {
+        rmm->ops.context_wipe(rmm->opaque, rec->mpidr);
+    }
 }
 
 uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count)

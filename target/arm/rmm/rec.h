@@ -124,6 +124,12 @@ RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index);
 /* True if any REC of @realm is running; its lock is held. */
 bool rec_any_running(const RmmRealm *realm);
 
+/*
+ * The Realm runs elsewhere: forget what it had in @rec and in the PE that ran
+ * it.  The Realm's lock is held, and no REC of it can run again.
+ */
+void rec_wipe(RmmRec *rec);
+
 /* The REC that @pe runs. */
 static inline RmmRec *pe_rec(const RmmPe *pe)
 {

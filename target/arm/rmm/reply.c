@@ -17,7 +17,8 @@
 
 #include "mig.h"
 
-bool reply_make(MigSession *s, MigType type, uint8_t out[MIG_EMPTY_BUNDLE])
+MigCause reply_make(MigSession *s, MigType type,
+                    uint8_t out[MIG_EMPTY_BUNDLE])
 {
     MigHeader h = {
         .type = type,
@@ -27,15 +28,15 @@ bool reply_make(MigSession *s, MigType type, uint8_t out[MIG_EMPTY_BUNDLE])
     uint8_t *bundle;
 
     if (!bundle_possible(&s->back)) {
-        return false;
+        return MIG_CAUSE_COUNTER;
     }
     bundle = bundle_seal(&s->back, &h, bundle_body(&s->back, 0), 0);
     if (!bundle) {
-        return false;
+        return MIG_CAUSE_CIPHER;
     }
     memcpy(out, bundle, MIG_EMPTY_BUNDLE);
     bundle_done(&s->back);
-    return true;
+    return 0;
 }
 
 MigCause reply_check(MigSession *s, MigType type,

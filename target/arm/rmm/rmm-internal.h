@@ -49,6 +49,7 @@ struct Rmm {
     /* What it offers to others; tests make it another release of itself. */
     uint64_t mig_features;              /* MIG_FEATURE_* */
     uint64_t mig_minor;                 /* of MIG_VERSION */
+    uint32_t mig_entries;               /* MIG_COMMIT_ENTRIES */
 
     void *granules[1 << GRANULE_TOP_BITS];      /* private to granule.c */
 

@@ -37,6 +37,7 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     rmm->platform = *platform;
     rmm->mig_features = MIG_FEATURES_KNOWN;
     rmm->mig_minor = MIG_VERSION_MINOR;
+    rmm->mig_entries = MIG_COMMIT_ENTRIES;
     rmm_mutex_init(&rmm->lock, LOCK_RMM, 0);
     rmm->realms = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                         table_realm_unref);

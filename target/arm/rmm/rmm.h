@@ -119,6 +119,12 @@ typedef struct RmmOps {
                          const void *buf, size_t size);
 
     /*
+     * May be NULL.  Forget the context of the PE that ran the REC with @mpidr:
+     * that REC runs elsewhere.
+     */
+    void (*context_wipe)(void *opaque, uint64_t mpidr);
+
+    /*
      * May be NULL.  Write private key @which, on P-384 and in DER (PKCS #8 or
      * SEC 1), to @buf.  Returns its size, at most @size, or 0 if there is
      * none: then Realms get no attestation tokens and do not migrate.

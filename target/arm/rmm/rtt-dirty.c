@@ -323,3 +323,42 @@ bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
     }
     return run_flush(&run);
 }
+
+uint64_t rtt_reach(RmmRealm *realm, uint64_t base, uint64_t top,
+                   uint32_t entries)
+{
+    uint64_t ipa = base;
+    RttWalk walk;
+
+    while (ipa < top && entries) {
+        rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+        /* To the end of the table, or the next table below this one. */
+        for (; walk.index < RTT_ENTRIES && ipa < top && entries;
+             walk.index++, entries--) {
+            if (desc_is_table(desc_load(walk.entry++), walk.level)) {
+                break;
+            }
+            ipa += rtt_entry_bytes(walk.level);
+        }
+    }
+    return MIN(ipa, top);
+}
+
+static bool wipe_run(void *opaque, uint64_t ipa, uint64_t bytes,
+                     RttHipas hipas, RttRipas ripas)
+{
+    RmmRealm *realm = opaque;
+    uint64_t top = ipa + bytes;
+    RttWalk walk;
+
+    for (; hipas == RTT_ASSIGNED && ipa < top; ipa += RMM_GRANULE_SIZE) {
+        rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+        granule_wipe(realm->rmm, walk.pa);
+    }
+    return true;
+}
+
+void rtt_wipe_pages(RmmRealm *realm, uint64_t base, uint64_t top)
+{
+    rtt_for_each_ripas(realm, base, top, wipe_run, realm);
+}

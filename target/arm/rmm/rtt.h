@@ -221,6 +221,16 @@ bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
                         RttRipasFn *fn, void *opaque);
 
 /*
+ * How far from @base on, where an entry begins, tables have @entries entries:
+ * the end of one, at most @top.  The work of the calls above goes with them.
+ */
+uint64_t rtt_reach(RmmRealm *realm, uint64_t base, uint64_t top,
+                   uint32_t entries);
+
+/* Wipe the assigned pages in [@base, @top) and their tags; they stay. */
+void rtt_wipe_pages(RmmRealm *realm, uint64_t base, uint64_t top);
+
+/*
  * Destination: the granule at @pa (state DELEGATED, and the lock of it not
  * held) becomes the page at @ipa, with RIPAS RAM, dirty and zero.  If a page
  * is assigned there already, RMI_ERROR_RTT.

@@ -340,6 +340,10 @@ void session_reset(MigSession *s)
     s->epoch_used = 0;
     s->next_base = 0;
     s->num_recs = 0;
+    s->num_runs = 0;
+    s->map_reached = 0;
+    s->map_total = 0;
+    s->wiped = 0;
     memset(s->recs, 0, sizeof(s->recs));
     g_array_set_size(s->runs, 0);
 }

@@ -3,7 +3,8 @@
  *
  * Purpose: phases, keys, epochs and streams of a Realm's migration, at the
  * source and at the destination.  One MigSession stands for all attempts of
- * a Realm, since what must not repeat (offers) outlives an attempt.
+ * a Realm, since a prepared nonce comes before an attempt, and a receipt stays
+ * after one.
  *
  *   source                                  destination
  *
@@ -15,11 +16,12 @@
  *    || MIG_PAUSE          |                  | start token     |
  *    |PAUSED --------------+                STARTED ------------+
  *    || MIG_EXPORT_START                      | COMMIT          |
- *    SEALED ------------> GONE (final)      IDLE (runs)       FAILED (final)
- *     |  MIG_EXPORT_FINISH with the          the receipt        and from there:
- *     |  receipt                                                the abort token
- *     MIG_EXPORT_RESUME with the abort token goes back to IDLE;
- *     the start token again
+ *    SEALED (the start token again)         IDLE (runs;       FAILED (final;
+ *     | MIG_EXPORT_FINISH                   the receipt)      the abort token)
+ *    GONE (final)
+ *
+ * SEALED goes back to IDLE by MIG_EXPORT_RESUME, with the abort token, and on
+ * to GONE with the receipt.
  *
  * Invariants:
  * 1. Each edge is taken by session_set_phase, which knows the legal ones.
@@ -40,16 +42,23 @@
  *    PAUSED; EXPORTED in SEALED and GONE.
  * 5. A call takes its edge before the first byte of what it tells leaves, and
  *    nothing takes the edge back if that byte cannot be written.
- * 6. `total` of an epoch token is the sum of all stream counters: nothing
- *    is in flight while all streams are locked.
+ * 6. `total` of a token is the sum of all stream counters: nothing is in
+ *    flight while all streams are locked.  So is that of a ready record and of
+ *    a receipt, and both sides count alike.
  * 7. The start token is made only with a ready record: a destination with the
- *    same keys has all that was sent (reply.c).
+ *    same keys has all that was sent (reply.c).  The receipt is made in the step
+ *    in which the Realm becomes ACTIVE there; nothing leads out of GONE.
  *
  * Lock rule: a thread takes MigStream.lock of the streams in ascending order,
  * then the Realm's lock (lock.h), never the other way.  A field here changes
  * only with all streams locked (session_lock_all), so whoever holds one stream
  * may read it.  Calls that move memory hold one stream each and run in
- * parallel; all other calls hold all.  `failed` is atomic.
+ * parallel; all other calls hold all.  So whoever uses the way back holds all,
+ * and its stream needs no lock.  `failed`, `collecting` and `epoch_used` are
+ * atomic.
+ *
+ * Objects on the stack are large here: MigHelloRecord has 6.4 KB, and what
+ * MIG_IMPORT begins with (MIG_MAX_BEGIN) 8.6 KB.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -117,7 +126,8 @@ typedef struct MigSession {
     uint8_t abort_secret[CRYPTO_KEY_SIZE];      /* destination: of the lock */
     uint8_t secret[CRYPTO_KEY_SIZE];    /* destination: of the offer's key */
     uint8_t key[CRYPTO_KEY_SIZE];       /* the forward key */
-    MigStream back;             /* the back key: ready records, receipt */
+    MigStream back;             /* the back key: ready records and receipt;
+                                   its lock is not used */
 
     gint collecting;            /* atomic: calls in step 2 of a round.  Up with
                                    all streams locked, down without */
@@ -129,7 +139,13 @@ typedef struct MigSession {
     uint8_t recs[RMM_MAX_RECS];
     uint32_t num_recs;
     uint32_t recs_due;          /* source: as the immutable state says */
-    GArray *runs;               /* destination: MigRun, the whole map */
+    GArray *runs;               /* destination: MigRun, the map so far; at
+                                   most MIG_MAX_RUNS */
+    uint32_t num_runs;          /* source: that went */
+    uint64_t map_reached;       /* destination: IPA that READY or COMMIT came
+                                   to, when... */
+    uint64_t map_total;         /* ...so many bundles had come (commit.c) */
+    uint64_t wiped;             /* source: IPA that FINISH came to */
     /* Once made, and given as often as the host asks: sealed, no secret */
     uint8_t start[MIG_EMPTY_BUNDLE];    /* source: the start token */
     bool has_receipt;

@@ -146,6 +146,13 @@ static uint64_t op_seconds(void *opaque)
     return ((Machine *)opaque)->now;
 }
 
+static void op_wipe(void *opaque, uint64_t mpidr)
+{
+    Machine *m = opaque;
+
+    memset(m->contexts[mpidr & 0xf], 0, MACHINE_CONTEXT);
+}
+
 static const RmmOps ops = {
     .granule = op_granule,
     .granule_tags = op_tags,
@@ -155,6 +162,7 @@ static const RmmOps ops = {
     .random = op_random,
     .context_save = op_save,
     .context_load = op_load,
+    .context_wipe = op_wipe,
     .key = op_key,
     .seconds = op_seconds,
 };
@@ -630,7 +638,7 @@ Record *machine_forge_ready(Machine *src)
 
     g_byte_array_set_size(ready, MIG_EMPTY_BUNDLE);
     s->back.iv += 1u << 20;
-    g_assert_true(reply_make(s, MIG_TYPE_READY, ready->data));
+    g_assert_cmpint(reply_make(s, MIG_TYPE_READY, ready->data), ==, 0);
     return ready;
 }
 
