@@ -628,12 +628,13 @@ static void test_finish_wipes_what_the_realm_held(void)
 static void test_finish_wipes_pages_that_are_empty(void)
 {
     Pair p = pair_new();
-    RmmRealm *realm = realm_lock(p.src->rmm, p.src->rd);
     uint8_t *page = machine_page(p.src, 0, false, NULL);
+    RmmRealm *realm;
     Record *receipt;
     uint64_t top;
 
     page[9] = 0x99;
+    realm = realm_lock(p.src->rmm, p.src->rd);
     OK(rtt_set_ripas(realm, 0, RMM_GRANULE_SIZE, RTT_EMPTY, true, &top));
     realm_unlock(realm);
     step_connect(p.src, p.dst);
