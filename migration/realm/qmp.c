@@ -252,6 +252,8 @@ RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
         error_setg(errp, realm_phase_qmp(phase) == REALM_MIGRATION_PHASE_HERE
                    ? "Realm: it is on this machine and stays; end the source "
                      "if it came from there"
+                   : phase == REALM_PHASE_GONE
+                   ? "Realm: it runs on the destination; end this machine"
                    : phase == REALM_PHASE_SEALED
                    ? "Realm: it has left this machine; use "
                      "realm-migration-abort on the destination"
@@ -278,8 +280,11 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
         return;
     }
     if (backend->phase() != REALM_PHASE_SEALED) {
-        error_setg(errp, "Realm: it has not left this machine for good; "
-                   "cont runs it if it is here");
+        error_setg(errp, backend->phase() == REALM_PHASE_GONE
+                   ? "Realm: it runs on the destination, which cannot give it "
+                     "back; end this machine"
+                   : "Realm: it has not left this machine for good; "
+                     "cont runs it if it is here");
         return;
     }
     blob = decode(token, "an abort token", "realm-migration-abort", &size,

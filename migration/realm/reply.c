@@ -103,7 +103,7 @@ bool realm_reply_get(QEMUFile *f, unsigned type, unsigned size)
 {
     Error *err = NULL;
 
-    if (!realm_backend() || type != MESSAGE || qemu_file_get_error(f)) {
+    if (!realm_backend() || type != MESSAGE) {
         return false;
     }
     if (!get_record(f, size, &err)) {

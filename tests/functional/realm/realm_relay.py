@@ -112,13 +112,49 @@ class Replace:
         return data
 
 
+REALM = 0x5245                              # migration/realm/reply.c
+
+
+def message(record):
+    """A message of the return path that carries a record."""
+    return struct.pack('>HH', REALM, len(record)) + record
+
+
+class Back:
+    """What the source hears: each record of the destination (.records) is
+    changed by the next one of the functions, which gives messages; the others
+    pass.  @first comes before everything else."""
+
+    def __init__(self, *changes, first=b''):
+        self.changes, self.first = list(changes), first
+        self.held, self.records = bytearray(), []
+
+    def __call__(self, data):
+        self.held += data
+        out, self.first = self.first, b''
+        while len(self.held) >= 4:
+            kind, size = struct.unpack_from('>HH', self.held)
+            if len(self.held) < 4 + size:
+                break
+            out += self.one(kind, bytes(self.held[:4 + size]))
+            del self.held[:4 + size]
+        return out
+
+    def one(self, kind, whole):
+        if kind != REALM:
+            return whole
+        self.records.append(whole[4:])
+        return self.changes.pop(0)(whole[4:]) if self.changes else whole
+
+
 class Relay:
     """Listens at a path, and passes what comes on to another path, and the
     answers back.  Use it in a with statement."""
 
-    def __init__(self, listen, connect, change=None):
+    def __init__(self, listen, connect, change=None, back=None):
         self.uri = f'unix:{listen}'
         self.change = change or (lambda data: data)
+        self.back = back or (lambda data: data)
         self.recorded = bytearray()             # what the source sent
         self._target = connect
         self._listener = socket.socket(socket.AF_UNIX)
@@ -154,12 +190,11 @@ class Relay:
                 break
         dest.shutdown(socket.SHUT_RDWR)
 
-    @staticmethod
-    def _pump_back(dest, source):
+    def _pump_back(self, dest, source):
         """What the destination says; when it goes, the source hears it."""
         try:
             while data := dest.recv(4096):
-                source.sendall(data)
+                source.sendall(self.back(data))
             source.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass

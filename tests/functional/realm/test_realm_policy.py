@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from unittest import mock
 
-from realm_case import RealmTest, guest_arguments, incoming
+from realm_case import RealmTest, guest_arguments, incoming, wait_until
 from realm_case import BOOT_SECONDS, MIGRATION_SECONDS, Migration
 
 PHASES = 'REALM_MIGRATION_PHASE'
@@ -70,9 +70,11 @@ class Policy(RealmTest):
         source, dest = self.pair(properties=anchors)
         self.move(source, dest)
         self.assert_goes_on(dest)
+        wait_until(lambda: ('gone', False) in self.phases(source),
+                   'the source has the receipt')
         self.assertEqual(self.phases(source), [
             ('accepted', True), ('exporting', True), ('paused', True),
-            ('sealed', False)])
+            ('sealed', False), ('gone', False)])
         self.assertEqual(self.phases(dest), [
             ('offered', False), ('importing', False), ('here', True)])
 
