@@ -139,6 +139,7 @@ const RmmOps realm_rmm_ops = {
     .context_save = realm_context_save,
     .context_load = realm_context_load,
     .key = realm_key,
+    .certificates = realm_certificates,
     .seconds = seconds,
     .log = log_call,
 };

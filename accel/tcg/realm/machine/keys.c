@@ -25,13 +25,12 @@
 #include <gnutls/x509.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "target/arm/rmm/certificates.h"
 #include "target/arm/rmm/cose.h"
 #include "target/arm/rmm/mig-abi.h"
 #include "keys.h"
 
-#define CERTIFICATES "platform.crt"
-#define MIN_CERTIFICATES 2
-#define MAX_CERTIFICATES 4      /* "Certificates" in the stream's document */
+#define CERTIFICATES "platform.crt"     /* PEM */
 #define MAX_PEM (4 * MIG_MAX_CERTIFICATES)
 
 static const char *const names[RMM_KEYS] = {
@@ -273,120 +272,52 @@ static bool load_keys(const char *folder, Error **errp)
 
 /* ---- certificates of the platform key ---- */
 
-/* The public key in PEM; GnuTLS's result. */
-static int certificate_public(gnutls_x509_crt_t certificate,
-                              gnutls_datum_t *pem)
+/* Whether another RMM can follow them from the platform key to an authority. */
+static bool are_certificates(const uint8_t *der, size_t size)
 {
-    gnutls_pubkey_t public;
-    int ret = gnutls_pubkey_init(&public);
+    CoseKey *key = cose_key_new(keys[RMM_KEY_PLATFORM].der,
+                                keys[RMM_KEY_PLATFORM].size);
+    uint8_t own[COSE_POINT_SIZE], authority[COSE_POINT_SIZE];
 
-    if (ret < 0) {
-        return ret;
-    }
-    ret = gnutls_pubkey_import_x509(public, certificate, 0);
-    if (ret == 0) {
-        ret = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_PEM, pem);
-    }
-    gnutls_pubkey_deinit(public);
-    return ret;
-}
-
-static bool is_for_platform_key(gnutls_x509_crt_t certificate)
-{
-    gnutls_datum_t own = { NULL, 0 }, its = { NULL, 0 };
-    bool same = platform_public(&own) == 0 &&
-                certificate_public(certificate, &its) == 0 &&
-                own.size == its.size && !memcmp(own.data, its.data, own.size);
-
-    gnutls_free(own.data);
-    gnutls_free(its.data);
-    return same;
-}
-
-static bool is_on_p384(gnutls_x509_crt_t certificate)
-{
-    unsigned bits;
-
-    return gnutls_x509_crt_get_pk_algorithm(certificate, &bits) ==
-           GNUTLS_PK_ECDSA &&
-           bits == 384;
-}
-
-/* Each is signed by the next, the last one by itself; dates do not count. */
-static bool is_chain(const gnutls_x509_crt_t *list, unsigned n)
-{
-    const unsigned flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
-                           GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS;
-    unsigned status;
-
-    return gnutls_x509_crt_check_issuer(list[n - 1], list[n - 1]) == 1 &&
-           gnutls_x509_crt_list_verify(list, n, &list[n - 1], 1, NULL, 0,
-                                       flags, &status) == 0 &&
-           status == 0;
-}
-
-/* Why another RMM could not follow @list from the platform's key; or NULL. */
-static const char *why_no_chain(const gnutls_x509_crt_t *list, unsigned n)
-{
-    if (n < MIN_CERTIFICATES) {
-        return "there is only one";
-    }
-    for (unsigned i = 0; i < n; i++) {
-        if (!is_on_p384(list[i])) {
-            return "not all of their keys are on P-384";
-        }
-    }
-    if (!is_for_platform_key(list[0])) {
-        return "the first one is not that of the platform key";
-    }
-    return is_chain(list, n) ? NULL
-        : "not each one is signed by the next one, an authority, and the last "
-          "one by itself";
+    cose_key_point(key, own);
+    cose_key_free(key);
+    return certificates_check(der, size, own, authority);
 }
 
 /* Write @list to @certificates; why not, or NULL. */
 static const char *set_certificates(const gnutls_x509_crt_t *list, unsigned n)
 {
-    const char *why = why_no_chain(list, n);
     size_t size = 0;
 
-    for (unsigned i = 0; !why && i < n; i++) {
+    for (unsigned i = 0; i < n; i++) {
         size_t room = sizeof(certificates.der) - size;
 
         if (gnutls_x509_crt_export(list[i], GNUTLS_X509_FMT_DER,
                                    certificates.der + size, &room) < 0) {
-            why = "they have more than 4096 bytes in DER";
+            return "they have more than " stringify(MIG_MAX_CERTIFICATES)
+                   " bytes in DER";
         }
         size += room;
     }
-    certificates.size = why ? 0 : size;
-    return why;
-}
-
-static const char *why_no_list(int err)
-{
-    switch (err) {
-    case GNUTLS_E_SHORT_MEMORY_BUFFER:
-        return "there are too many";
-    case GNUTLS_E_CERTIFICATE_LIST_UNSORTED:
-        return "they are not in this order";
-    default:
-        return gnutls_strerror(err);
+    if (!are_certificates(certificates.der, size)) {
+        return "they do not lead from the platform key to an authority";
     }
+    certificates.size = size;
+    return NULL;
 }
 
 static const char *read_certificates(const gnutls_datum_t *pem)
 {
-    gnutls_x509_crt_t list[MAX_CERTIFICATES];
-    unsigned n = MAX_CERTIFICATES;
+    gnutls_x509_crt_t list[CERTIFICATES_MAX];
+    unsigned n = CERTIFICATES_MAX;
     int ret = gnutls_x509_crt_list_import(
         list, &n, pem, GNUTLS_X509_FMT_PEM,
-        GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED |
-        GNUTLS_X509_CRT_LIST_FAIL_IF_UNSORTED);
+        GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
     const char *why;
 
     if (ret < 0) {
-        return why_no_list(ret);
+        return ret == GNUTLS_E_SHORT_MEMORY_BUFFER ? "there are too many"
+                                                   : gnutls_strerror(ret);
     }
     why = set_certificates(list, n);
     for (unsigned i = 0; i < n; i++) {
@@ -421,10 +352,10 @@ static bool load_certificates(const char *folder, Error **errp)
         close(fd);
     }
     if (why) {
-        error_setg(errp, "'%s': %s; give %d to %d certificates in PEM, from "
-                   "that of platform.pub up to the self-signed one of an "
-                   "authority, or remove the file", path, why,
-                   MIN_CERTIFICATES, MAX_CERTIFICATES);
+        error_setg(errp, "'%s': %s; give %d to %d certificates on P-384 in "
+                   "PEM, from that of platform.pub, each signed by the next, "
+                   "up to the self-signed one of an authority, or remove the "
+                   "file", path, why, CERTIFICATES_MIN, CERTIFICATES_MAX);
     }
     return !why;
 }
@@ -450,9 +381,9 @@ size_t realm_key(void *opaque, RmmKey which, void *buf, size_t size)
     return keys[which].size;
 }
 
-size_t realm_certificates(void *opaque, uint8_t *der, size_t room)
+size_t realm_certificates(void *opaque, void *buf, size_t size)
 {
-    assert(room >= certificates.size);
-    memcpy(der, certificates.der, certificates.size);
+    assert(size >= certificates.size);
+    memcpy(buf, certificates.der, certificates.size);
     return certificates.size;
 }

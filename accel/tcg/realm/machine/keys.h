@@ -18,6 +18,6 @@ void realm_keys_init(void);
 size_t realm_key(void *opaque, RmmKey which, void *buf, size_t size);
 
 /* RmmOps.certificates */
-size_t realm_certificates(void *opaque, uint8_t *der, size_t room);
+size_t realm_certificates(void *opaque, void *buf, size_t size);
 
 #endif
