@@ -16,6 +16,7 @@
 #include "target/arm/realm/migration-rules.h"
 #include "target/arm/realm/policy.h"
 #include "target/arm/realm/policy-text.h"
+#include "target/arm/rmm/policy.h"
 
 #define HEX_8 "0123456789abcDEF"
 #define HEX_32 HEX_8 HEX_8 HEX_8 HEX_8
@@ -244,6 +245,25 @@ static void pack(uint8_t bytes[0x700], const RealmPolicy *policy)
     g_assert_cmpint(ldl_le_p(bytes), ==, 2);
 }
 
+/* What options can say, the RMM takes; keys apart, which it looks at itself. */
+static void test_taken(void)
+{
+    RealmPolicy policy = { .compact = RME_GUEST_MIGRATION_FEATURE_REQUIRED };
+    MigPolicy mig;
+
+    realm_policy_pack(&mig, &policy);
+    g_assert_true(policy_valid(&mig));
+    for (int i = 0; i < RME_GUEST_MIGRATION_LIFE_CYCLE__MAX; i++) {
+        policy.life_cycle = i;
+        read_rules(&policy, "signer RMM " HEX_48 " >= 1.2.3.4\n"
+                            "measurement " LONGEST " " HEX_64 "\n"
+                            "measurement * " HEX_32 "\n"
+                            "measurement * " HEX_32 "\n");
+        realm_policy_pack(&mig, &policy);
+        g_assert_true(policy_valid(&mig));
+    }
+}
+
 static void test_default(void)
 {
     RealmPolicy policy = { 0 };
@@ -353,6 +373,7 @@ int main(int argc, char **argv)
                     test_default);
     g_test_add_func("/migration-policy/an-option-is-its-own-flag", test_flags);
     g_test_add_func("/migration-policy/layout", test_layout);
+    g_test_add_func("/migration-policy/the-rmm-takes-it", test_taken);
     ret = g_test_run();
     unlink(path);
     g_free(path);
