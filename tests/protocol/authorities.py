@@ -40,8 +40,8 @@ class Authority:
     """Has a self-signed certificate, and one below it that signs the
     platforms'."""
 
-    def __init__(self):
-        self.key, self.middle_key = new_key(), new_key()
+    def __init__(self, key=None):
+        self.key, self.middle_key = key or new_key(), new_key()
         self.root = certificate('root', self.key, 'root', self.key, True, 1,
                                 True)
         self.middle = certificate('middle', self.middle_key, 'root', self.key,

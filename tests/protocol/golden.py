@@ -13,11 +13,12 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import cbor2
 from cryptography.hazmat.primitives import serialization
 
 import policy as policies
 import protocol as p
-from policy import Policy
+from policy import Anchor, Policy, Rule
 
 TOP = Path(__file__).resolve().parents[2]
 # The same variable as for the tests in C
@@ -25,11 +26,14 @@ DATA = Path(os.environ.get('GOLDEN_STREAMS', TOP / 'tests/data'))
 KEYS = (TOP / 'target/arm/rmm/tests/test-keys.h').read_text()
 
 
-def private_key(name):
-    """A key of test-keys.h."""
+def bytes_of(name):
+    """An array of test-keys.h."""
     text = re.search(name + r'\[\] = \{(.*?)\}', KEYS, re.S)[1]
-    der = bytes(int(word, 16) for word in re.findall(r'0x[0-9a-f]{2}', text))
-    return serialization.load_der_private_key(der, None)
+    return bytes(int(word, 16) for word in re.findall(r'0x[0-9a-f]{2}', text))
+
+
+def private_key(name):
+    return serialization.load_der_private_key(bytes_of(name), None)
 
 
 @dataclass
@@ -85,18 +89,35 @@ class Recording:
 
 PLATFORM = private_key('platform_der')      # the destination's
 OTHER = private_key('rak_der')              # the source's, with anchors
+AUTHORITY = private_key('authority_der')    # vouches for the destination's
+CERTIFICATES = bytes_of('platform_certs')
+MODEL = b'QEMU RMM model, not hardware'.ljust(32, b'\0')
+
+
+def signer(key):
+    """"the SHA-256 of that key as a COSE_Key" (RFC 9053, 7.1.1): EC2, P-384"""
+    point = p.platform_point(key)
+    return p.sha256(cbor2.dumps({1: 2, -1: 2, -2: point[:48],
+                                 -3: point[48:]}))
+
+
 # What makes a golden stream what it is: flags, hash algorithm, policy
 KINDS = {
     'golden-stream-2.0': (p.FLAG_MIGRATION | p.FLAG_MTE, 0, Policy()),
     'golden-stream-2.0-compact': (p.FLAG_MIGRATION | p.FLAG_MTE, 0,
                                   Policy.make(policies.COMPACT)),
     'golden-stream-2.0-anchors': (
-        p.FLAG_MIGRATION, 1,
-        Policy.make(anchors=[policies.Anchor(policies.KEY,
-                                             p.platform_point(key))
-                             for key in (PLATFORM, OTHER)])),
+        p.FLAG_MIGRATION, 1, Policy.make(
+            policies.IMPLEMENTATION,
+            [Anchor(policies.AUTHORITY, p.platform_point(AUTHORITY)),
+             Anchor(policies.KEY, p.platform_point(OTHER))],
+            [*(Rule(policies.SIGNER, signer(key), b'RMM', (2, 0, 3, 0))
+               for key in (PLATFORM, OTHER)),
+             Rule(policies.MEASUREMENT, b'\x21\x22'.ljust(32, b'\0'),
+                  b'firmware'),
+             Rule(policies.MEASUREMENT, b'\x31\x32'.ljust(32, b'\0'))],
+            MODEL)),
 }
-MODEL = b'QEMU RMM model, not hardware'.ljust(32, b'\0')
 
 
 def load(name):
@@ -130,7 +151,9 @@ def describe(realm):
         first = f'{start:#x}' if start else '0'
         page = ' page' if kind == p.RAM_PAGE else ''
         total.update(f'{first}+{top - start:#x} {kind & 3}{page}\n'.encode())
-    total.update(realm.rim + realm.rems)
+    total.update(realm.rim + realm.rems + realm.instance +
+                 struct.pack('<QH', realm.migrations, realm.weakest[0]) +
+                 realm.weakest[1])
     for _, rec in sorted(realm.recs.items()):
         total.update(rec.x + struct.pack('<Q', rec.pc) + rec.context)
     for ipa, (page, tags) in sorted(realm.pages.items()):

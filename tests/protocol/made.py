@@ -69,5 +69,6 @@ def migrate(name='made', features=p.COMPACT,
     recording.receipt = destination.commit()
     source.finish(recording.receipt)
     own.rim = policy.extend(rim, kind[1])
+    own.migrations = 1
     recording.digest = golden.describe(own)
     return recording

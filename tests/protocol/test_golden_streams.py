@@ -15,6 +15,7 @@ import tokens
 from refused import Refused
 
 STREAMS = golden.all_streams()
+UNKNOWN = 1 << 62               # a feature that no version 2.0 has
 
 
 class Arrival(unittest.TestCase):
@@ -25,11 +26,12 @@ class Arrival(unittest.TestCase):
                 kinds = [destination.import_record(record)
                          for record in stream.records]
                 self.assertEqual(kinds, [
-                    p.IMMUTABLE, p.MEMORY, p.MEMORY, p.EPOCH, p.MEMORY,
-                    p.MUTABLE, p.REC, p.REC, p.START])
+                    p.IMMUTABLE, p.MEMORY, p.MEMORY, p.MEMORY, p.MEMORY,
+                    p.EPOCH, p.MEMORY, p.MUTABLE, p.REC, p.REC, p.START])
                 self.assertTrue(destination.started)
-                self.assertEqual(destination.counters, [8, 1] + [0] * 14)
-                self.assertEqual(destination.ivs, [8, 1] + [0] * 14)
+                counters = [7, 2] + [0] * 13 + [2]
+                self.assertEqual(destination.counters, counters)
+                self.assertEqual(destination.ivs, counters)
 
     def test_the_models_answers_are_ours(self):
         """The same bytes, and the model's source takes no others."""
@@ -57,6 +59,21 @@ class Arrival(unittest.TestCase):
                         if kind == p.RAM_PAGE}
                 self.assertEqual(set(realm.pages), want)
 
+    def test_there_is_a_stream_of_each_kind(self):
+        self.assertEqual({stream.name for stream in STREAMS},
+                         set(golden.KINDS))
+
+    def test_a_feature_that_nobody_has_was_offered(self):
+        offers = {stream.name: p.parse_hello(stream.offer, p.OFFER, 3)[0]
+                  for stream in STREAMS}
+        offer = offers['golden-stream-2.0-compact']
+        self.assertEqual((offer.version, offer.features),
+                         (0x207, UNKNOWN | p.COMPACT))
+        session = next(s for s in STREAMS if s.policy.flags ==
+                       policies.COMPACT).arrive().session
+        self.assertEqual((session.version, session.features),
+                         (0x200, p.COMPACT))
+
     def test_offers_are_made_of_the_secrets(self):
         for stream in STREAMS:
             with self.subTest(stream.name):
@@ -76,7 +93,6 @@ class Arrival(unittest.TestCase):
                 self.assertEqual(stream.arrive().forms, forms[stream.name])
 
 
-@unittest.skipUnless(STREAMS, "")
 class Tokens(unittest.TestCase):
     def setUp(self):
         self.stream = next(s for s in STREAMS if s.policy.anchors)

@@ -94,13 +94,15 @@ class Refusals(unittest.TestCase):
                                      0 if destination.started else 67)
 
     def cause_without(self, records, n):
-        """The next record of its stream misses it (67), or the next token,
-        whichever comes first (69)."""
-        stream = p.HEADER.unpack_from(records[n])[5]
+        """The first to miss it: the next record of its stream (67), a token
+        (69), or behind a token a record of another epoch (68)."""
+        _, _, dropped, _, _, stream, *_ = p.HEADER.unpack_from(records[n])
         for record in records[n + 1:]:
             _, _, kind, _, _, is_stream, *_ = p.HEADER.unpack_from(record)
             if is_stream == stream:
                 return 67
+            if dropped == p.EPOCH:
+                return 68
             if kind in (p.EPOCH, p.START):
                 return 69
 

@@ -119,7 +119,7 @@ static Record *opened(const Genuine *g, const uint8_t *bundle, size_t size)
     return g_byte_array_set_size(r, size - MIG_SEAL_SIZE);
 }
 
-/* What the first record begins with; golden_destination() has no certificates */
+/* What the first record begins with; golden_source() has no certificates */
 static MigHelloRecord hello_of(const Genuine *g)
 {
     const Record *begin = g->sealed->pdata[0];
@@ -141,7 +141,7 @@ static void genuine_init(Genuine *g, const Golden *golden)
     g->sealed = golden_load_all(golden);
     g->plain = g_ptr_array_new();
     m = golden_destination(&g->golden);
-    g_byte_array_unref(golden_offer(m, g->random));
+    g_byte_array_unref(golden_offer_again(golden, m));
     OK(machine_receive(m, g->sealed->pdata[0]));
     g->offer = machine_session(m)->offer;
     memcpy(g->key, machine_session(m)->key, sizeof(g->key));
@@ -900,7 +900,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f.pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                     g_free);
     f.m = golden_destination(&f.g->golden);
-    g_byte_array_unref(golden_offer(f.m, f.g->random));
+    g_byte_array_unref(golden_offer_again(&f.g->golden, f.m));
     for (unsigned i = 0; f.in.left && i < MAX_STEPS && !f.committed; i++) {
         do_step(&f);
     }

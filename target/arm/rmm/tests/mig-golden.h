@@ -6,6 +6,10 @@
  * again, for another destination (mig-peer).  The environment variable
  * GOLDEN_STREAMS names the folder, tests/data.
  *
+ * Invariant: the payloads of tokens are in the keys, so a destination has the
+ * keys of a stream only if it says the same of itself: its software is the
+ * stream's, whatever the library is made of.
+ *
  * Lock rule: one thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -21,8 +25,10 @@ typedef struct Golden {
     /* The destination: which release it was */
     unsigned minor;
     uint64_t features;
+    uint64_t unknown;           /* features that it offers, and nobody has */
     uint64_t used;              /* features of the session */
-    /* Each side has a platform key of its own; the policy names both */
+    /* Each side has a platform key of its own.  The policy names the source's,
+       an authority that vouches for the destination's, and their software. */
     bool anchors;
 } Golden;
 
@@ -45,18 +51,22 @@ Machine *golden_destination(const Golden *g);
 /* The source, active, with GOLDEN_PAGES pages; the caller owns it */
 Machine *golden_source(const Golden *g);
 
-/* The offer of that time, but for its token: @random is what was drawn */
-Record *golden_offer(Machine *m, const Record *random);
+/* The offer of @m, for the nonce that it has */
+Record *golden_offer(const Golden *g, Machine *m);
+
+/* That of nonce.bin and random.bin: the offer of that time, but for how it is
+   signed */
+Record *golden_offer_again(const Golden *g, Machine *m);
 
 /*
- * All records of @src, which has accepted an offer: two epochs on two streams,
- * then the state.  The caller owns them.
+ * All records but the start token of @src, which has accepted an offer: two
+ * epochs on three streams, then the state.  The caller owns them.
  */
 GPtrArray *golden_make_records(Machine *src);
 
 /*
  * A digest of the Realm in words that no structure of ours changes: map,
- * measurements, RECs, pages.  The caller frees it.
+ * measurements, history, RECs, pages.  The caller frees it.
  */
 char *golden_describe(Machine *m);
 

@@ -4,16 +4,21 @@
  *     mig-peer source NAME          of the Realm of a golden stream
  *     mig-peer destination NAME
  *
- * Records and answers are frames: 4 bytes of size (little endian), then as many
- * bytes.  An answer is the result of the call, 8 bytes.
+ * All that goes in and out is frames: 4 bytes of size (little endian), then as
+ * many bytes.  "Answers" means the result of the call, 8 bytes.
  *
- * source:       reads offers and answers each, until one is accepted; then
- *               writes all records, an empty frame, and golden_describe()
- * destination:  writes its offer, reads records and answers each; after an
- *               empty frame it commits, answers, and writes golden_describe(),
- *               if the Realm is ACTIVE
+ * source:       writes the nonce of PREPARE; reads offers and answers each,
+ *               until one is accepted; writes all records but the start token,
+ *               and an empty frame; reads ready records and answers each, until
+ *               one serves; writes the start token and golden_describe(); reads
+ *               receipts and answers each, until one ends it
+ * destination:  reads a nonce, and writes its offer for it; then reads records
+ *               and answers each; a frame of one byte is a call: 'R' IMPORT_READY,
+ *               'C' IMPORT_COMMIT.  It answers that, and if the call worked it
+ *               writes what it gave: the ready record, or the receipt and
+ *               golden_describe()
  *
- * It ends with its input, or behind the description.
+ * It ends with its input, or with the receipt or the COMMIT that worked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -62,6 +67,12 @@ static Record *get(void)
     return record;
 }
 
+static void put_record(Record *record)
+{
+    put(record->data, record->len);
+    g_byte_array_unref(record);
+}
+
 static void put_records(Machine *src)
 {
     GPtrArray *all = golden_make_records(src);
@@ -75,44 +86,96 @@ static void put_records(Machine *src)
     g_ptr_array_unref(all);
 }
 
+typedef uint64_t TakeRecord(Machine *m, const Record *record);
+
+/* Until @take works; false at the end of the input */
+static bool get_until(Machine *m, TakeRecord *take)
+{
+    uint64_t result = RMI_ERROR_INPUT;
+    Record *record;
+
+    while (result != RMI_SUCCESS && (record = get())) {
+        result = take(m, record);
+        put_result(result);
+        g_byte_array_unref(record);
+    }
+    return result == RMI_SUCCESS;
+}
+
+static Record *start;
+
+static uint64_t take_ready(Machine *m, const Record *ready)
+{
+    uint64_t result;
+
+    start = machine_start(m, ready, &result);
+    return result;
+}
+
 static void be_source(const Golden *g)
 {
     Machine *m = golden_source(g);
-    uint64_t result = RMI_ERROR_INPUT;
-    Record *offer;
+    uint64_t nonce[4];
 
-    while (result != RMI_SUCCESS && (offer = get())) {
-        result = machine_accept(m, offer);
-        put_result(result);
-        g_byte_array_unref(offer);
-    }
-    if (result == RMI_SUCCESS) {
+    OK(MIG_OUT(m, nonce, MIG_PREPARE));
+    put(nonce, sizeof(nonce));
+    if (get_until(m, machine_accept)) {
         put_records(m);
-        put_description(m);
+        if (get_until(m, take_ready)) {
+            put_record(start);
+            put_description(m);
+            get_until(m, machine_finish);
+        }
     }
     machine_free(m);
+}
+
+static void be_ready(Machine *m)
+{
+    Record *ready;
+    uint64_t result = machine_ready(m, &ready);
+
+    put_result(result);
+    if (result == RMI_SUCCESS) {
+        put_record(ready);
+    }
+}
+
+static bool commit(Machine *m)
+{
+    uint64_t out[4] = { 1 }, result = RMI_SUCCESS;
+    Record *receipt;
+
+    while (result == RMI_SUCCESS && out[0]) {
+        result = MIG_OUT(m, out, MIG_IMPORT_COMMIT);
+    }
+    put_result(result);
+    if (result == RMI_SUCCESS) {
+        OK(machine_receipt(m, &receipt));
+        put_record(receipt);
+        put_description(m);
+    }
+    return result == RMI_SUCCESS;
 }
 
 static void be_destination(const Golden *g)
 {
     Machine *m = golden_destination(g);
-    bool more = true;
-    uint64_t result;
-    Record *record;
+    Record *record = get();
+    bool over = !record;
 
-    OK(machine_offer(m, &record));
-    put(record->data, record->len);
-    g_byte_array_unref(record);
-    while (more && (record = get())) {
-        more = record->len > 0;
-        if (more) {
+    if (record && record->len == sizeof(m->nonce)) {
+        memcpy(m->nonce, record->data, record->len);
+        put_record(golden_offer(g, m));
+    }
+    g_clear_pointer(&record, g_byte_array_unref);
+    while (!over && (record = get())) {
+        if (record->len != 1) {
             put_result(machine_receive(m, record));
+        } else if (record->data[0] == 'R') {
+            be_ready(m);
         } else {
-            result = MIG(m, MIG_IMPORT_COMMIT);
-            put_result(result);
-            if (result == RMI_SUCCESS) {
-                put_description(m);
-            }
+            over = commit(m);
         }
         g_byte_array_unref(record);
     }
