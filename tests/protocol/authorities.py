@@ -18,9 +18,10 @@ def name(text):
 
 
 def certificate(subject, key, issuer, issuer_key, ca=None, path_length=None,
-                cert_sign=None, digest=hashes.SHA384()):
+                cert_sign=None, digest=hashes.SHA384(), more=()):
     """@subject has @key, says @issuer with @issuer_key, in DER.  With @ca there
-    are basic constraints, with @cert_sign a key usage."""
+    are basic constraints, with @cert_sign a key usage; @more are (extension,
+    whether it is critical)."""
     made = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(
         name(issuer)).public_key(key.public_key()).serial_number(
         x509.random_serial_number()).not_valid_before(
@@ -32,8 +33,16 @@ def certificate(subject, key, issuer, issuer_key, ca=None, path_length=None,
         made = made.add_extension(x509.KeyUsage(
             True, False, False, False, False, cert_sign, False, False, False),
             True)
+    for extension, critical in more:
+        made = made.add_extension(extension, critical)
     return made.sign(issuer_key, digest).public_bytes(
         serialization.Encoding.DER)
+
+
+UNKNOWN = x509.UnrecognizedExtension(
+    x509.ObjectIdentifier('1.3.6.1.4.1.' + 10 * '123456.' + '1'), b'\5\0')
+SERVERS = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+NAMES = x509.NameConstraints([x509.DirectoryName(name('middle'))], None)
 
 
 class Authority:

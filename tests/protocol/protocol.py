@@ -445,6 +445,7 @@ class Destination:
         need(not any((zero, *zeros, *zeros2, *zeros3)), 64,
              'immutable state: reserved')
         need(is_hash(rim, algorithm), 64, 'immutable state: RIM')
+        need(migrations < 2**64 - 1, 64, 'immutable state: migrations')
         # "Refusals": 96 on, in the order in which that table names them
         r = self.realm
         pairs = [(ipa_bits, r.ipa_bits), (start_level, r.start_level),

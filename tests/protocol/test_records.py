@@ -134,7 +134,8 @@ class Refusals(unittest.TestCase):
                     with self.assertRaises(p.Refused) as refused:
                         destination.import_record(bad)
                     self.assertEqual(refused.exception.cause, cause)
-            for bad in (plain[:-1], plain + b'\0'):
+            most = plain[:0xe0] + b'\xff' * 8 + plain[0xe8:]
+            for bad in (plain[:-1], plain + b'\0', most):
                 with self.assertRaises(p.Refused) as refused:
                     destination.import_record(header.record + p.seal(
                         cipher, destination.derive, bundle[:p.HEADER.size],

@@ -193,6 +193,10 @@ class Certificates(unittest.TestCase):
                     a.certificate(subject, middle_key, 'root', au.key,
                                   **options), au.root)
         for good in ({'ca': True}, {'ca': True, 'path_length': 0},
+                     {'ca': True, 'digest': hashes.SHA256()},
+                     {'ca': True, 'digest': hashes.SHA512()},
+                     {'ca': True, 'more': [(a.UNKNOWN, False),
+                                           (a.SERVERS, False)]},
                      {'ca': True, 'cert_sign': True},
                      {'ca': True, 'path_length': 5, 'cert_sign': True}):
             with self.subTest(good):
@@ -200,6 +204,11 @@ class Certificates(unittest.TestCase):
         for bad in ({}, {'ca': False}, {'cert_sign': True},
                     {'ca': True, 'cert_sign': False},
                     {'ca': True, 'subject': 'another'},
+                    {'ca': True, 'digest': hashes.SHA224()},
+                    {'ca': True, 'digest': hashes.SHA3_384()},
+                    {'ca': True, 'more': [(a.UNKNOWN, True)]},
+                    {'ca': True, 'more': [(a.SERVERS, True)]},
+                    {'ca': True, 'more': [(a.NAMES, True)]},
                     {'ca': True, 'middle_key': a.new_key()}):
             with self.subTest(bad):
                 self.assertFalse(self.certified(*chain(**bad)))
@@ -216,6 +225,14 @@ class Certificates(unittest.TestCase):
         for length in (None, 2, 3):
             self.assertTrue(self.certified(*chain(a.certificate(
                 'root', au.key, 'root', au.key, True, length))))
+
+    def test_no_other_one_names_itself(self):
+        """Also where it is signed as it should be."""
+        au = self.authority
+        new, new_key = a.certificate, a.new_key()
+        self.assertFalse(self.certified(
+            new('platform', KEY, 'root', new_key),
+            new('root', new_key, 'root', au.key, True), au.root))
 
     def test_the_root_signs_itself(self):
         au, other = self.authority, a.new_key()

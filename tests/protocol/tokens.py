@@ -195,6 +195,9 @@ def signed_payload(token, point):
 # ---- "Certificates" ----
 
 MIN_CERTIFICATES, MAX_CERTIFICATES = 2, 4
+DIGESTS = hashes.SHA256, hashes.SHA384, hashes.SHA512
+# Extensions that are looked at here
+PROCESSED = x509.BasicConstraints, x509.KeyUsage
 
 
 def split_certificates(data):
@@ -232,7 +235,7 @@ def check_signature(certificate, issuer):
          'certificate: names another issuer')
     try:
         digest = certificate.signature_hash_algorithm
-        need(digest and digest.digest_size >= 32, 78, 'certificate: its hash')
+        need(isinstance(digest, DIGESTS), 78, 'certificate: its hash')
         issuer.public_key().verify(
             certificate.signature, certificate.tbs_certificate_bytes,
             ec.ECDSA(digest))
@@ -247,14 +250,20 @@ def extension(certificate, kind):
         return None
 
 
+def check_critical(certificate):
+    try:
+        unknown = [e for e in certificate.extensions
+                   if e.critical and not isinstance(e.value, PROCESSED)]
+    except ValueError:
+        raise Refused(78, 'certificate: extensions')
+    need(not unknown, 78, 'certificate: a critical extension')
+
+
 def check_authority(certificate, below):
     """It may sign certificates, with @below others between that one and the
     platform's (RFC 5280, 4.2.1.3, 4.2.1.9 and 6.1.4)."""
-    try:
-        constraints = extension(certificate, x509.BasicConstraints)
-        usage = extension(certificate, x509.KeyUsage)
-    except ValueError:
-        raise Refused(78, 'certificate: extensions')
+    constraints = extension(certificate, x509.BasicConstraints)
+    usage = extension(certificate, x509.KeyUsage)
     need(constraints and constraints.ca, 78, 'certificate: no authority')
     need(constraints.path_length is None or
          below <= constraints.path_length, 78, 'certificate: path length')
@@ -271,6 +280,11 @@ def certified(data, point, authorities):
         points = [certificate_point(certificate) for certificate in chain]
         need(points[0] == point, 78, 'certificates: of another platform')
         need(points[-1] in authorities, 78, 'certificates: of nobody trusted')
+        for certificate in chain:
+            check_critical(certificate)
+        need(not any(certificate.issuer == certificate.subject
+                     for certificate in chain[:-1]), 78,
+             'certificates: one names itself before the last')
         for n, (this, issuer) in enumerate(zip(chain, chain[1:])):
             check_authority(issuer, n)
             check_signature(this, issuer)

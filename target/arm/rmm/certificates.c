@@ -91,6 +91,30 @@ static bool signature_known(gnutls_x509_crt_t crt)
 }
 
 /*
+ * No extension is critical but the two that are looked at.  GnuTLS takes some
+ * that mean nothing to it here: names that are allowed, purposes of a key.
+ */
+static bool extensions_known(gnutls_x509_crt_t crt)
+{
+    unsigned critical;
+    char oid[128];              /* GnuTLS keeps no longer ones */
+    int err = 0;
+
+    for (unsigned i = 0; err == 0; i++) {
+        size_t size = sizeof(oid);
+
+        err = gnutls_x509_crt_get_extension_info(crt, i, oid, &size,
+                                                 &critical);
+        if (err == 0 && critical &&
+            strcmp(oid, GNUTLS_X509EXT_OID_BASIC_CONSTRAINTS) != 0 &&
+            strcmp(oid, GNUTLS_X509EXT_OID_KEY_USAGE) != 0) {
+            return false;
+        }
+    }
+    return err == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
+}
+
+/*
  * Each of them alone.  Only the last one may name itself as its issuer: GnuTLS
  * leaves out others that do, and does not see what signed them.
  */
@@ -103,6 +127,7 @@ static bool each_fits(const Chain *chain)
         gnutls_x509_crt_t crt = chain->crt[i];
 
         if (!key_of(crt, point) || !signature_known(crt) ||
+            !extensions_known(crt) ||
             (gnutls_x509_crt_check_issuer(crt, crt) && !last)) {
             return false;
         }
