@@ -25,7 +25,7 @@ MAGIC = 0x4d4c4552
 MAJOR, MINOR = 2, 0
 OFFER, SESSION = 64, 65
 IMMUTABLE, MUTABLE, REC, MEMORY, EPOCH, START = 0, 1, 2, 16, 32, 33
-READY, RECEIPT = 35, 36
+ABORT, READY, RECEIPT = 34, 35, 36
 PAGE, TAGS = 4096, 128
 MAX_BUNDLE, MAX_PAGES, MAX_STREAMS = 2167360, 512, 16
 MAX_TOKEN, MAX_CERTIFICATES, MAX_CONTEXT = 2048, 4096, 262144
@@ -42,8 +42,9 @@ HEADER = struct.Struct('<IHBBIHHQQIIQ')
 IMMUTABLE_STATE = struct.Struct('<QBbBBBBBBI44s64s64s32sQH6s32s48s1792s')
 MUTABLE_STATE = struct.Struct('<QQIB43s256s')
 REC_STATE = struct.Struct('<QQ248sQQQBBBBIQQB7s')
+ABORT_TOKEN = struct.Struct('<IHBBII32s32s')
 assert HELLO.size == 0x100 and HEADER.size == 0x30
-assert IMMUTABLE_STATE.size == 0x840
+assert IMMUTABLE_STATE.size == 0x840 and ABORT_TOKEN.size == 0x50
 assert MUTABLE_STATE.size == REC_STATE.size == 0x140
 
 EMPTY, RAM, DESTROYED, RAM_PAGE = 0, 1, 2, 5
@@ -430,6 +431,12 @@ class Destination:
         self.check_pages()
         return self.answer(READY)
 
+    def abort(self):
+        """"Abort token": this RMM will never run the Realm."""
+        return ABORT_TOKEN.pack(MAGIC, self.offer.version, ABORT, 0,
+                                ABORT_TOKEN.size, 0, self.offer.nonce,
+                                self.secrets.abort)
+
     def commit(self):
         """Returns the receipt."""
         need(self.started, 18, 'no start token')
@@ -577,6 +584,18 @@ def open_answer(cipher, record, kind, version, epoch, total, derivation=None):
         raise Refused(28, 'answer: seal')
     need(is_kind == kind and is_epoch == epoch and is_total == total, 29,
          'answer: about another moment')
+
+
+def open_abort_token(record, offer):
+    """What a source looks at in EXPORT_RESUME."""
+    need(len(record) == ABORT_TOKEN.size, 23, 'abort token: size')
+    (magic, version, kind, zero, size, zero2, nonce,
+     secret) = ABORT_TOKEN.unpack(record)
+    need(magic == MAGIC and version >> 8 == MAJOR and kind == ABORT and
+         size == len(record) and not zero and not zero2, 23,
+         'abort token: form')
+    need(nonce == offer.nonce, 24, 'abort token: for another offer')
+    need(sha256(secret) == offer.lock, 25, 'abort token: secret')
 
 
 def x25519_public(secret):

@@ -215,6 +215,17 @@ class Answers(Case):
         self.refused(0, destination.ready)
         self.assertEqual(destination.commit(), self.recording.receipt)
 
+    def test_abort_tokens(self):
+        destination = self.recording.destination()
+        good, offer = destination.abort(), destination.offer
+        p.open_abort_token(good, offer)
+        p.open_abort_token(flipped(good, 4), offer)     # minor version
+        for cause, at in ((23, 0), (23, 5), (23, 6), (23, 7), (23, 8), (23, 12),
+                          (24, 0x10), (24, 0x2f), (25, 0x30), (25, 0x4f)):
+            self.refused(cause, p.open_abort_token, flipped(good, at), offer)
+        for bad in (good[:-1], good + b'\0'):
+            self.refused(23, p.open_abort_token, bad, offer)
+
     def test_what_the_source_refuses(self):
         destination = self.recording.arrive()
         back, version = destination.back, destination.session.version

@@ -11,14 +11,14 @@
  *               until one is accepted; writes all records but the start token,
  *               and an empty frame; reads ready records and answers each, until
  *               one serves; writes the start token and golden_describe(); reads
- *               receipts and answers each, until one ends it
+ *               receipts and abort tokens and answers each, until one serves
  * destination:  reads a nonce, and writes its offer for it; then reads records
  *               and answers each; a frame of one byte is a call: 'R' IMPORT_READY,
- *               'C' IMPORT_COMMIT.  It answers that, and if the call worked it
- *               writes what it gave: the ready record, or the receipt and
- *               golden_describe()
+ *               'C' IMPORT_COMMIT, 'A' IMPORT_ABORT.  It answers that, and if the
+ *               call worked it writes what it gave: the ready record, the receipt
+ *               and golden_describe(), or the abort token
  *
- * It ends with its input, or with the receipt or the COMMIT that worked.
+ * It ends with its input, or with the receipt, abort token or COMMIT that worked.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -112,6 +112,13 @@ static uint64_t take_ready(Machine *m, const Record *ready)
     return result;
 }
 
+static uint64_t take_end(Machine *m, const Record *record)
+{
+    bool abort = record->len > 6 && record->data[6] == MIG_TYPE_ABORT;
+
+    return abort ? machine_resume(m, record) : machine_finish(m, record);
+}
+
 static void be_source(const Golden *g)
 {
     Machine *m = golden_source(g);
@@ -124,20 +131,22 @@ static void be_source(const Golden *g)
         if (get_until(m, take_ready)) {
             put_record(start);
             put_description(m);
-            get_until(m, machine_finish);
+            get_until(m, take_end);
         }
     }
     machine_free(m);
 }
 
-static void be_ready(Machine *m)
+typedef uint64_t GiveRecord(Machine *m, Record **record);
+
+static void give(Machine *m, GiveRecord *call)
 {
-    Record *ready;
-    uint64_t result = machine_ready(m, &ready);
+    Record *record;
+    uint64_t result = call(m, &record);
 
     put_result(result);
     if (result == RMI_SUCCESS) {
-        put_record(ready);
+        put_record(record);
     }
 }
 
@@ -173,7 +182,9 @@ static void be_destination(const Golden *g)
         if (record->len != 1) {
             put_result(machine_receive(m, record));
         } else if (record->data[0] == 'R') {
-            be_ready(m);
+            give(m, machine_ready);
+        } else if (record->data[0] == 'A') {
+            give(m, machine_abort);
         } else {
             over = commit(m);
         }
