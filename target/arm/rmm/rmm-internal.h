@@ -14,7 +14,8 @@
  *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty query
  *   RECs: rec rec-exit walk
  *   calls of RMM 1.0: dispatch exception rsi rec-enter psci rmi
- *   migration: mig-call policy session export import import-memory commit mig
+ *   migration: mig-call policy session reply export import import-memory
+ *     commit mig
  *   entry from both worlds: rmm
  *
  * Lock rule: see lock.h.

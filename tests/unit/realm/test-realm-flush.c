@@ -67,6 +67,7 @@ NEVER(void *, realm_physmem_granule, void *opaque, uint64_t pa)
 NEVER(uint8_t *, realm_physmem_granule_tags, void *opaque, uint64_t pa)
 NEVER(bool, realm_physmem_has, uint64_t pa, size_t len)
 NEVER(size_t, realm_key, void *opaque, RmmKey which, void *buf, size_t size)
+NEVER(size_t, realm_certificates, void *opaque, void *buf, size_t size)
 NEVER(size_t, realm_context_save, void *opaque, uint64_t mpidr, void *buf,
       size_t size)
 NEVER(bool, realm_context_load, void *opaque, uint64_t mpidr, const void *buf,
