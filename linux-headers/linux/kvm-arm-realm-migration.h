@@ -30,22 +30,11 @@
 #define KVM_ARM_REALM_GRANULE		4096
 
 /*
- * KVM_ENABLE_CAP, before the Realm is created: it may be migrated.  args[0] is
- * the address of a policy, or 0 for the RMM's own.
+ * KVM_ENABLE_CAP, before the Realm is created: it may be migrated.  args[0] and
+ * args[1] are address and size of a policy, which only the RMM looks into, or
+ * 0 for the RMM's own.
  */
-#define KVM_ARM_REALM_POLICY_COMPACT		(1U << 0)
-#define KVM_ARM_REALM_POLICY_SECURED		(1U << 1)
-#define KVM_ARM_REALM_POLICY_IMPLEMENTATION	(1U << 2)
-
-#define KVM_ARM_REALM_MAX_ANCHORS		8
-
-struct kvm_arm_realm_policy {
-	__u32 flags;			/* 0x00 KVM_ARM_REALM_POLICY_... */
-	__u32 num_anchors;		/* 0x04 */
-	__u8 implementation_id[32];	/* 0x08 zero without the flag */
-	__u8 anchors[KVM_ARM_REALM_MAX_ANCHORS][96]; /* 0x28 P-384: X, then Y */
-	__u64 reserved[4];		/* 0x328 */
-};					/* 0x348 */
+#define KVM_ARM_REALM_MAX_POLICY	4096
 
 #define KVM_ARM_REALM_MIG_VERSION	1
 
@@ -66,14 +55,25 @@ struct kvm_arm_realm_mig_info {
 #define KVM_ARM_REALM_MIG_EPOCH		2	/* out: epoch token */
 #define KVM_ARM_REALM_MIG_PAUSE		3
 #define KVM_ARM_REALM_MIG_STATE		4	/* out: @part of Realm and RECs */
-#define KVM_ARM_REALM_MIG_START		5	/* out: start token */
+#define KVM_ARM_REALM_MIG_START		5	/* peer: ready; out: start token */
 #define KVM_ARM_REALM_MIG_ABORT		6
 #define KVM_ARM_REALM_MIG_RESUME	7	/* in: abort token */
+#define KVM_ARM_REALM_MIG_PREPARE	12	/* out: nonce */
+#define KVM_ARM_REALM_MIG_FINISH	15	/* in: receipt */
 /* Destination */
-#define KVM_ARM_REALM_MIG_OFFER		8	/* out: offer */
+#define KVM_ARM_REALM_MIG_OFFER		8	/* peer: nonce; out: offer */
 #define KVM_ARM_REALM_MIG_IMPORT	9	/* in: all but pages */
 #define KVM_ARM_REALM_MIG_COMMIT	10
 #define KVM_ARM_REALM_MIG_GIVE_UP	11	/* out: abort token */
+#define KVM_ARM_REALM_MIG_READY		13	/* out: ready record */
+#define KVM_ARM_REALM_MIG_RECEIPT	14	/* out: receipt */
+
+/* What @peer is, in bytes */
+#define KVM_ARM_REALM_NONCE_SIZE	32
+#define KVM_ARM_REALM_READY_SIZE	64
+
+/* READY, COMMIT, FINISH: not over, call again */
+#define KVM_ARM_REALM_MIG_MORE		(1U << 0)
 
 struct kvm_arm_realm_migrate {
 	__u32 cmd;			/* 0x00 KVM_ARM_REALM_MIG_... */
@@ -81,8 +81,10 @@ struct kvm_arm_realm_migrate {
 	__u64 blob;			/* 0x08 user address, 0 if there is none */
 	__u64 blob_size;		/* 0x10 bytes; out: written */
 	__u32 cause;			/* 0x18 out, with EPROTO and EBADMSG */
-	__u32 flags;			/* 0x1c */
-	__u64 reserved[4];		/* 0x20 */
+	__u32 flags;			/* 0x1c in: 0; out: KVM_ARM_REALM_MIG_MORE */
+	__u64 peer;			/* 0x20 user address, 0 if there is none */
+	__u64 peer_size;		/* 0x28 bytes */
+	__u64 reserved[2];		/* 0x30 */
 };					/* 0x40 */
 
 #define KVM_ARM_REALM_DIRTY_PRIVATE	(1U << 0)

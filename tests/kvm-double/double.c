@@ -133,6 +133,15 @@ bool double_partly(void)
     return current_call && current_call->partly;
 }
 
+int double_copy_out(uint64_t to, const void *from, size_t size)
+{
+    if (current_call && current_call->fault) {
+        return -EFAULT;
+    }
+    memcpy((void *)(uintptr_t)to, from, size);
+    return 0;
+}
+
 void double_probing(bool on)
 {
     the_double->probing = on;
@@ -287,6 +296,11 @@ int double_ioctl(int fd, unsigned long request, void *arg)
     }
     current_call = NULL;
     return call.ret;
+}
+
+void double_pass(unsigned seconds)
+{
+    the_double->seconds += seconds;
 }
 
 unsigned double_calls(void)

@@ -67,6 +67,9 @@ void double_stop(void);
 /* Refuse forbidden calls with an errno, instead of failing the test. */
 void double_probing(bool on);
 
+/* Let @seconds pass for the RMM. */
+void double_pass(unsigned seconds);
+
 /* How many ioctls there were. */
 unsigned double_calls(void);
 
@@ -82,6 +85,7 @@ typedef struct DoubleCall {
     void *arg;
     int ret;
     bool partly;                /* before: do only a part of the request */
+    bool fault;                 /* before: no page for what the kernel writes */
 } DoubleCall;
 
 typedef void DoubleHook(DoubleCall *call, bool after, void *opaque);

@@ -116,8 +116,18 @@ typedef enum DoubleVmState {
 /* KVM's own states of a migration; IMPORTING includes IMPORTED. */
 typedef enum DoubleSession {
     SESSION_NONE, SESSION_ACCEPTED, SESSION_EXPORTING, SESSION_PAUSED,
-    SESSION_SEALED, SESSION_OFFERED, SESSION_IMPORTING, SESSION_GONE,
+    SESSION_SEALED, SESSION_GONE, SESSION_OFFERED, SESSION_IMPORTING,
+    SESSION_FAILED,
 } DoubleSession;
+
+/* A record that a caller's memory had no page for. */
+typedef struct DoubleOwed {
+    GBytes *record;             /* NULL: nothing is owed */
+    uint32_t cmd, part;         /* of a step; or DOUBLE_OWES_PAGES */
+    unsigned pages;
+} DoubleOwed;
+
+#define DOUBLE_OWES_PAGES   UINT32_MAX
 
 struct DoubleVm {
     QemuMutex lock;
@@ -126,8 +136,9 @@ struct DoubleVm {
     unsigned ipa_bits;
     uint8_t hash_algo;
     uint8_t rpv[64];
-    bool mte, migratable, has_policy, irqchip, ran;
-    MigPolicy policy;
+    bool mte, migratable, irqchip, ran;
+    uint8_t policy[KVM_ARM_REALM_MAX_POLICY];
+    uint64_t policy_size;       /* 0: the RMM's own */
     GPtrArray *slots, *vcpus, *gmems;
     GHashTable *private;        /* host pages with that attribute */
     GHashTable *populated;      /* host pages */
@@ -138,6 +149,8 @@ struct DoubleVm {
     unsigned open_files;        /* that keep it alive */
     /* Migration */
     DoubleSession session;
+    bool came;                  /* by COMMIT, and accepted no offer since */
+    DoubleOwed owed[MIG_MAX_STREAMS];   /* steps: the first */
     GHashTable *shared_log;     /* granules' addresses */
     uint64_t next_base;
     unsigned next_part;         /* of the Realm's state */
@@ -161,6 +174,7 @@ typedef struct Double {
     uint8_t contexts[DOUBLE_MAX_CPUS][DOUBLE_CONTEXT];
     bool probing;
     unsigned calls;
+    uint64_t seconds;           /* the RMM's clock */
     uint16_t next_vmid;
     DoubleHook *hook;
     void *hook_opaque;
@@ -185,6 +199,9 @@ int double_forbid(int error, const char *rule, ...) G_GNUC_PRINTF(2, 3);
 
 /* The hook wants the handler to do only a part of the request. */
 bool double_partly(void);
+
+/* Copy to a caller, whose memory the hook may have taken away: -EFAULT. */
+int double_copy_out(uint64_t to, const void *from, size_t size);
 
 /* ---- physical.c ---- */
 
@@ -268,6 +285,9 @@ int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);
 int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap);
 int migrate_result(uint64_t result, bool import, uint32_t *cause);
 void migrate_forget(DoubleVm *vm);
+
+/* Give what is owed to @to, with *@size bytes of room: *@size is its size. */
+int migrate_give_owed(DoubleOwed *owed, uint64_t to, __u64 *size);
 bool migrate_in(const DoubleVm *vm, unsigned sessions);     /* BIT()s of them */
 bool migrate_may_run(const DoubleVm *vm);
 bool migrate_logs_shared(const DoubleVm *vm);

@@ -86,8 +86,9 @@ const char *double_session(void)
     static const char *const names[] = {
         [SESSION_NONE] = "none", [SESSION_ACCEPTED] = "accepted",
         [SESSION_EXPORTING] = "exporting", [SESSION_PAUSED] = "paused",
-        [SESSION_SEALED] = "sealed", [SESSION_OFFERED] = "offered",
-        [SESSION_IMPORTING] = "importing", [SESSION_GONE] = "gone",
+        [SESSION_SEALED] = "sealed", [SESSION_GONE] = "gone",
+        [SESSION_OFFERED] = "offered", [SESSION_IMPORTING] = "importing",
+        [SESSION_FAILED] = "failed",
     };
     DoubleFile *file = double_file(machine.state.vmfd);
 

@@ -7,7 +7,8 @@
  * Invariants: a call that the session's state does not allow is refused
  * without asking the RMM: EPERM.  A call that the RMM refuses has changed
  * nothing: EPROTO.  But a record that cannot be what the source sealed ends the
- * session: EBADMSG.
+ * session: EBADMSG.  The RMM writes to memory of the kernel, so it owes
+ * nothing; the kernel owes what it could not copy to its caller: EFAULT.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -15,6 +16,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "internal.h"
 
@@ -62,73 +64,25 @@ int migrate_check_frozen(const DoubleVm *vm)
 
 /* ---- Before the Realm is created ---- */
 
-static bool has_unused_anchors(const struct kvm_arm_realm_policy *policy)
-{
-    size_t used = policy->num_anchors * sizeof(policy->anchors[0]);
-
-    return !buffer_is_zero(policy->anchors[0] + used,
-                           sizeof(policy->anchors) - used);
-}
-
-static int check_policy(const struct kvm_arm_realm_policy *policy)
-{
-    uint32_t known = KVM_ARM_REALM_POLICY_COMPACT |
-                     KVM_ARM_REALM_POLICY_SECURED |
-                     KVM_ARM_REALM_POLICY_IMPLEMENTATION;
-
-    if (policy->flags & ~known ||
-        policy->num_anchors > KVM_ARM_REALM_MAX_ANCHORS ||
-        !buffer_is_zero(policy->reserved, sizeof(policy->reserved))) {
-        return double_forbid(EINVAL, "known flags, at most 8 anchors, and "
-                             "reserved is zero");
-    }
-    if (!(policy->flags & KVM_ARM_REALM_POLICY_IMPLEMENTATION) &&
-        !buffer_is_zero(policy->implementation_id,
-                        sizeof(policy->implementation_id))) {
-        return double_forbid(EINVAL, "an implementation without its flag");
-    }
-    return has_unused_anchors(policy)
-        ? double_forbid(EINVAL, "anchors beyond num_anchors are zero") : 0;
-}
-
-static void take_policy(MigPolicy *to,
-                        const struct kvm_arm_realm_policy *policy)
-{
-    uint32_t flags = policy->flags;
-
-    *to = (MigPolicy) {
-        .version = MIG_POLICY_VERSION,
-        .flags =
-            (flags & KVM_ARM_REALM_POLICY_COMPACT ? MIG_POLICY_COMPACT : 0) |
-            (flags & KVM_ARM_REALM_POLICY_SECURED ? MIG_POLICY_SECURED : 0) |
-            (flags & KVM_ARM_REALM_POLICY_IMPLEMENTATION
-             ? MIG_POLICY_IMPLEMENTATION : 0),
-        .num_anchors = policy->num_anchors,
-    };
-    memcpy(to->implementation_id, policy->implementation_id,
-           sizeof(to->implementation_id));
-    memcpy(to->anchors, policy->anchors, sizeof(to->anchors));
-}
-
 int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap)
 {
-    const struct kvm_arm_realm_policy *policy =
-        (const void *)(uintptr_t)cap->args[0];
-    int ret = policy ? check_policy(policy) : 0;
+    const void *policy = (const void *)(uintptr_t)cap->args[0];
+    uint64_t size = cap->args[1];
 
-    if (cap->args[1] || cap->args[2] || cap->args[3]) {
-        return double_forbid(EINVAL, "there is one argument");
+    if (cap->args[2] || cap->args[3]) {
+        return double_forbid(EINVAL, "there are two arguments");
+    }
+    if (!policy != !size || size > sizeof(vm->policy)) {
+        return double_forbid(EINVAL, "a policy has 1 to %zu bytes",
+                             sizeof(vm->policy));
     }
     if (vm->state != VM_NONE || vm->migratable) {
         return double_forbid(EBUSY, "once, before the Realm is created");
     }
-    if (ret) {
-        return ret;
+    if (size) {
+        memcpy(vm->policy, policy, size);
     }
-    if (policy) {
-        take_policy(&vm->policy, policy);
-        vm->has_policy = true;
-    }
+    vm->policy_size = size;
     vm->migratable = true;
     return 0;
 }
@@ -145,6 +99,38 @@ int vm_mig_info(DoubleFile *file, void *arg)
         .max_streams = MIG_MAX_STREAMS,
     };
     return 0;
+}
+
+/* ---- Records that a caller had no memory for ---- */
+
+int migrate_give_owed(DoubleOwed *owed, uint64_t to, __u64 *size)
+{
+    gsize needed;
+    const void *record = g_bytes_get_data(owed->record, &needed);
+    int ret = needed > *size ? -ENOSPC : double_copy_out(to, record, needed);
+
+    if (!ret) {
+        *size = needed;
+        g_clear_pointer(&owed->record, g_bytes_unref);
+    }
+    return ret;
+}
+
+static bool owes(const DoubleVm *vm)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(vm->owed); i++) {
+        if (vm->owed[i].record) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_owed(DoubleVm *vm)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(vm->owed); i++) {
+        g_clear_pointer(&vm->owed[i].record, g_bytes_unref);
+    }
 }
 
 /* ---- Steps ---- */
@@ -177,6 +163,48 @@ static uint64_t emit_blob(DoubleVm *vm, unsigned mig, Args *args)
     return result;
 }
 
+static uint64_t prepare(DoubleVm *vm, unsigned mig, Args *args)
+{
+    uint64_t nonce[KVM_ARM_REALM_NONCE_SIZE / 8];
+    uint64_t result;
+
+    if (args->blob_size < sizeof(nonce)) {
+        return RMI_ERROR_INPUT;
+    }
+    result = MIG(vm, nonce, mig);
+    for (size_t i = 0; i < ARRAY_SIZE(nonce); i++) {
+        stq_le_p((uint8_t *)(uintptr_t)args->blob + i * 8, nonce[i]);
+    }
+    args->blob_size = result ? args->blob_size : sizeof(nonce);
+    return result;
+}
+
+static uint64_t make_offer(DoubleVm *vm, unsigned mig, Args *args)
+{
+    const uint8_t *nonce = (const uint8_t *)(uintptr_t)args->peer;
+    uint64_t out[4];
+    uint64_t result = MIG(vm, out, mig, blob_window(args), args->blob_size,
+                          ldq_le_p(nonce), ldq_le_p(nonce + 8),
+                          ldq_le_p(nonce + 16), ldq_le_p(nonce + 24));
+
+    args->blob_size = result ? args->blob_size : out[0];
+    return result;
+}
+
+/* What was sealed before has no ready record any more. */
+static uint64_t start_there(DoubleVm *vm, unsigned mig, Args *args)
+{
+    uint64_t out[4];
+    uint64_t ready = args->peer
+        ? physical_window(1, (const void *)(uintptr_t)args->peer,
+                          args->peer_size) : 0;
+    uint64_t result = MIG(vm, out, mig, blob_window(args), args->blob_size,
+                          ready);
+
+    args->blob_size = result ? args->blob_size : out[0];
+    return result;
+}
+
 /* From this step on, writes to shared memory are logged. */
 static uint64_t begin_session(DoubleVm *vm, unsigned mig, Args *args)
 {
@@ -197,6 +225,19 @@ static uint64_t end_session(DoubleVm *vm, unsigned mig, Args *args)
                                  : call_rmm(vm, mig, args);
 
     if (!result) {
+        g_hash_table_remove_all(vm->shared_log);
+        forget_owed(vm);
+    }
+    return result;
+}
+
+static uint64_t finish(DoubleVm *vm, unsigned mig, Args *args)
+{
+    uint64_t out[4];
+    uint64_t result = MIG(vm, out, mig, blob_window(args), args->blob_size);
+
+    if (!result) {
+        args->flags = out[0] ? KVM_ARM_REALM_MIG_MORE : 0;
         g_hash_table_remove_all(vm->shared_log);
     }
     return result;
@@ -247,19 +288,49 @@ static uint64_t export_state(DoubleVm *vm, unsigned mig, Args *args)
     return result;
 }
 
-static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
+/*
+ * A piece of READY or COMMIT.  out[@at] is an IPA: what the RMM has reached, 0
+ * at its end, or where it needs a table that is not there yet.
+ */
+static uint64_t go_through_map(DoubleVm *vm, unsigned mig, const Args *args,
+                               uint64_t out[4], unsigned at)
 {
-    uint64_t out[4], last = UINT64_MAX, result;
+    uint64_t last = UINT64_MAX, result;
 
-    while ((result = MIG(vm, out, mig)) != RMI_SUCCESS) {
-        /* The map needs a table that is not there yet. */
-        if (RMI_STATUS(result) != RMI_ERROR_RTT || out[0] == last ||
-            mmu_create_tables(vm, out[0])) {
+    while ((result = MIG(vm, out, mig, args->blob ? blob_window(args) : 0,
+                         args->blob_size)) != RMI_SUCCESS) {
+        if (RMI_STATUS(result) != RMI_ERROR_RTT || out[at] == last ||
+            mmu_create_tables(vm, out[at])) {
             return result;
         }
-        last = out[0];
+        last = out[at];
     }
-    vm->state = VM_ACTIVE;
+    return result;
+}
+
+static uint64_t say_ready(DoubleVm *vm, unsigned mig, Args *args)
+{
+    uint64_t out[4];
+    uint64_t result = go_through_map(vm, mig, args, out, 1);
+
+    if (!result) {
+        args->blob_size = out[0];
+        args->flags = out[0] ? 0 : KVM_ARM_REALM_MIG_MORE;
+    }
+    return result;
+}
+
+static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
+{
+    uint64_t out[4];
+    uint64_t result = go_through_map(vm, mig, args, out, 0);
+
+    if (!result && out[0]) {
+        args->flags = KVM_ARM_REALM_MIG_MORE;
+    } else if (!result) {
+        vm->state = VM_ACTIVE;
+        vm->came = true;
+    }
     return result;
 }
 
@@ -272,37 +343,59 @@ typedef struct Step {
     unsigned sessions;          /* in which it is allowed */
     int after;                  /* the one that it leads to, or SAME */
     uint64_t (*handler)(DoubleVm *vm, unsigned mig, Args *args);
+    uint64_t peer_size;         /* of what the other side gave */
+    bool owes;                  /* a blob that was lost is kept for it */
+    bool imports;               /* some refusals of it are the end */
 } Step;
 
-#define STEP(name, mig, blob, sessions, after, handler) \
-    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, handler }
+#define STEP(name, mig, blob, sessions, after, handler, ...) \
+    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, handler, \
+                                   ##__VA_ARGS__ }
 
 static const Step steps[] = {
+    STEP(PREPARE, MIG_PREPARE, GIVES, IN(NONE), SAME, prepare),
     STEP(ACCEPT, MIG_ACCEPT, TAKES, IN(NONE), SESSION_ACCEPTED, take_blob),
     STEP(BEGIN, MIG_EXPORT_BEGIN, GIVES, IN(ACCEPTED), SESSION_EXPORTING,
-         begin_session),
+         begin_session, .owes = true),
     STEP(EPOCH, MIG_EXPORT_EPOCH, GIVES, IN(EXPORTING) | IN(PAUSED), SAME,
-         emit_blob),
+         emit_blob, .owes = true),
     STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED, call_rmm),
-    STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state),
-    STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED), SESSION_SEALED,
-         emit_blob),
+    STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state, .owes = true),
+    STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED) | IN(SEALED),
+         SESSION_SEALED, start_there,
+         .peer_size = KVM_ARM_REALM_READY_SIZE),
     STEP(ABORT, MIG_EXPORT_ABORT, NO_BLOB,
          IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, end_session),
     STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE,
          end_session),
-    STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, emit_blob),
+    STEP(FINISH, MIG_EXPORT_FINISH, TAKES, IN(SEALED) | IN(GONE),
+         SESSION_GONE, finish),
+    STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, make_offer,
+         .peer_size = KVM_ARM_REALM_NONCE_SIZE, .owes = true),
     STEP(IMPORT, MIG_IMPORT, TAKES, IN(OFFERED) | IN(IMPORTING),
-         SESSION_IMPORTING, take_blob),
+         SESSION_IMPORTING, take_blob, .imports = true),
+    STEP(READY, MIG_IMPORT_READY, GIVES, IN(IMPORTING), SAME, say_ready,
+         .imports = true),
     STEP(COMMIT, MIG_IMPORT_COMMIT, NO_BLOB, IN(IMPORTING), SESSION_NONE,
-         commit),
+         commit, .imports = true),
+    STEP(RECEIPT, MIG_IMPORT_RECEIPT, GIVES, IN(NONE), SAME, emit_blob),
     STEP(GIVE_UP, MIG_IMPORT_ABORT, GIVES,
-         IN(OFFERED) | IN(IMPORTING) | IN(GONE), SESSION_GONE, emit_blob),
+         IN(OFFERED) | IN(IMPORTING) | IN(FAILED), SESSION_FAILED, emit_blob),
 };
 
 #undef STEP
 
-static int check_args(const Step *step, const Args *args)
+/* START needs no ready record where the RMM has looked at one before. */
+static bool has_peer(const DoubleVm *vm, const Step *step, const Args *args)
+{
+    if (!args->peer && !args->peer_size) {
+        return !step->peer_size ||
+               (step->after == SESSION_SEALED && migrate_in(vm, IN(SEALED)));
+    }
+    return args->peer && args->peer_size && step->peer_size == args->peer_size;
+}
+
+static int check_args(const DoubleVm *vm, const Step *step, const Args *args)
 {
     if (args->flags || !buffer_is_zero(args->reserved,
                                        sizeof(args->reserved))) {
@@ -315,6 +408,10 @@ static int check_args(const Step *step, const Args *args)
         (args->blob == 0 && args->blob_size == 0)) {
         return double_forbid(EINVAL, "%s %s a blob", step->name,
                              step->blob == NO_BLOB ? "has not" : "has");
+    }
+    if (!has_peer(vm, step, args)) {
+        return double_forbid(EINVAL, "%s wants %" PRIu64 " bytes of the other "
+                             "side", step->name, step->peer_size);
     }
     return step->blob == TAKES && args->blob_size > MIG_MAX_BUNDLE ? -E2BIG
                                                                    : 0;
@@ -353,9 +450,16 @@ static int check_allowed(DoubleVm *vm, const Step *step, const Args *args)
     if (!migrate_in(vm, step->sessions)) {
         return -EPERM;
     }
+    if (step->blob == GIVES && owes(vm) &&
+        args->cmd != KVM_ARM_REALM_MIG_GIVE_UP) {
+        return -EBUSY;
+    }
     switch (args->cmd) {
+    case KVM_ARM_REALM_MIG_PREPARE:
     case KVM_ARM_REALM_MIG_ACCEPT:
         return vm->state == VM_ACTIVE ? 0 : -EPERM;
+    case KVM_ARM_REALM_MIG_RECEIPT:
+        return vm->came ? 0 : -EPERM;
     case KVM_ARM_REALM_MIG_OFFER:
         return has_contents(vm) ? -EPERM : 0;
     case KVM_ARM_REALM_MIG_STATE:
@@ -407,28 +511,66 @@ static void unmake_empty(DoubleVm *vm)
     }
 }
 
-static int do_step(DoubleVm *vm, const Step *step, Args *args)
+/*
+ * The RMM has taken the step: so has KVM.  RMM and KVM have memory of their own
+ * for the blob, and the caller comes last.
+ */
+static int took_step(DoubleVm *vm, const Step *step, Args *args,
+                     const void *record, uint64_t size)
 {
-    uint64_t result = step->handler(vm, step->mig, args);
-    int ret;
+    int ret = step->blob == GIVES ? double_copy_out(args->blob, record, size)
+                                  : 0;
 
-    /* check_args has checked all arguments but the size of the buffer. */
-    ret = step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT
-        ? -ENOSPC
-        : migrate_result(result, args->cmd == KVM_ARM_REALM_MIG_IMPORT,
-                         &args->cause);
-    if (ret == -EBADMSG) {
-        vm->session = SESSION_GONE;
-    } else if (!ret && step->after != SAME) {
+    if (step->after != SAME &&
+        (!args->flags || step->after == SESSION_GONE)) {
         vm->session = step->after;
     }
+    if (args->cmd == KVM_ARM_REALM_MIG_ACCEPT) {
+        vm->came = false;
+    }
+    if (args->cmd == KVM_ARM_REALM_MIG_IMPORT ||
+        args->cmd == KVM_ARM_REALM_MIG_GIVE_UP) {
+        forget_owed(vm);
+    }
+    if (ret && step->owes) {
+        vm->owed[0] = (DoubleOwed) {
+            .record = g_bytes_new(record, size),
+            .cmd = args->cmd, .part = args->part,
+        };
+    }
+    args->blob_size = step->blob == GIVES && !ret ? size : args->blob_size;
     return ret;
+}
+
+static int do_step(DoubleVm *vm, const Step *step, Args *args)
+{
+    uint64_t room = MIN(args->blob_size, MIG_MAX_BUNDLE);
+    g_autofree void *record = g_malloc(room);
+    Args kernels = *args;
+    uint64_t result;
+    int ret;
+
+    if (step->blob == GIVES) {
+        kernels.blob = (uintptr_t)record;
+        kernels.blob_size = room;
+    }
+    result = step->handler(vm, step->mig, &kernels);
+    args->flags = kernels.flags;
+    /* check_args has checked all arguments but the size of the buffer. */
+    ret = step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT
+        ? -ENOSPC : migrate_result(result, step->imports, &args->cause);
+    if (ret == -EBADMSG) {
+        vm->session = SESSION_FAILED;
+        forget_owed(vm);
+    }
+    return ret ?: took_step(vm, step, args, record, kernels.blob_size);
 }
 
 int vm_migrate(DoubleFile *file, void *arg)
 {
     DoubleVm *vm = file->vm;
     Args *args = arg;
+    DoubleOwed *owed = &vm->owed[0];
     bool offer = args->cmd == KVM_ARM_REALM_MIG_OFFER;
     const Step *step;
     int ret;
@@ -437,7 +579,12 @@ int vm_migrate(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "step %u", args->cmd);
     }
     step = &steps[args->cmd];
-    ret = check_args(step, args) ?: check_allowed(vm, step, args);
+    ret = check_args(vm, step, args);
+    if (!ret && owed->record && owed->cmd == args->cmd &&
+        owed->part == args->part) {
+        return migrate_give_owed(owed, args->blob, &args->blob_size);
+    }
+    ret = ret ?: check_allowed(vm, step, args);
     if (!ret && offer) {
         ret = make_empty(vm);
     }
@@ -445,7 +592,7 @@ int vm_migrate(DoubleFile *file, void *arg)
         return ret;
     }
     ret = do_step(vm, step, args);
-    if (ret && offer) {
+    if (offer && vm->session == SESSION_NONE) {
         unmake_empty(vm);
     }
     return ret;
@@ -456,6 +603,7 @@ void migrate_forget(DoubleVm *vm)
 {
     g_autofree void *blob = g_malloc(MIG_MAX_HELLO);
 
+    forget_owed(vm);
     MIG(vm, NULL, MIG_EXPORT_ABORT);
     MIG(vm, NULL, MIG_IMPORT_ABORT, physical_window(0, blob, MIG_MAX_HELLO),
         MIG_MAX_HELLO);

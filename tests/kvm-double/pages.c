@@ -6,7 +6,7 @@
  *
  * Invariants: reading the log clears it, except for private pages that have not
  * been exported yet.  A bundle is exported or imported as a whole.  A call that
- * fails has changed nothing, unless it has ended the session.
+ * fails has changed nothing, unless it has ended the session, or owes a bundle.
  *
  * Lock rule: handlers run with DoubleVm.lock.  The exception is
  * vm_export_pages, which runs for any number of streams at once.
@@ -193,43 +193,80 @@ static int copy_list(DoubleVm *vm, Pages *args, uint64_t *list)
     return 0;
 }
 
-static int check_exporting(DoubleVm *vm)
+/* Give the bundle that this stream owes: 1, without one, goes on. */
+static int give_owed(DoubleVm *vm, Pages *args)
+{
+    QEMU_LOCK_GUARD(&vm->lock);
+    DoubleOwed *owed = &vm->owed[args->stream];
+    int ret = check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
+
+    if (ret) {
+        return ret;
+    }
+    if (!owed->record) {
+        return 1;
+    }
+    if (owed->cmd != DOUBLE_OWES_PAGES) {
+        return -EBUSY;
+    }
+    ret = migrate_give_owed(owed, args->blob, &args->blob_size);
+    if (!ret) {
+        args->done = args->count;
+        args->pages = owed->pages;
+    }
+    return ret;
+}
+
+static void owe(DoubleVm *vm, unsigned stream, const void *bundle, size_t size,
+                unsigned pages)
 {
     QEMU_LOCK_GUARD(&vm->lock);
 
-    return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
+    vm->owed[stream] = (DoubleOwed) {
+        .record = g_bytes_new(bundle, size),
+        .cmd = DOUBLE_OWES_PAGES, .pages = pages,
+    };
+}
+
+static int export_list(DoubleVm *vm, Pages *args, const uint64_t *list)
+{
+    uint64_t room = MIN(args->blob_size, MIG_MAX_BUNDLE), out[4];
+    g_autofree void *bundle = g_malloc(room);
+    uint64_t result = RMI_OUT(out, MIG_FID_BASE + MIG_EXPORT_MEMORY, vm->rd,
+                              physical_window(1, list,
+                                              args->count * sizeof(*list)),
+                              args->count, physical_window(0, bundle, room),
+                              room, args->stream);
+    /* All arguments but the size of the buffer were checked before. */
+    int ret = RMI_STATUS(result) == RMI_ERROR_INPUT
+        ? -ENOSPC : migrate_result(result, false, &args->cause);
+
+    if (ret) {
+        return ret;
+    }
+    ret = double_copy_out(args->blob, bundle, out[0]);
+    if (ret && out[0]) {
+        owe(vm, args->stream, bundle, out[0], out[1]);
+        return ret;
+    }
+    args->done = args->count;
+    args->blob_size = out[0];
+    args->pages = out[1];
+    return 0;
 }
 
 int vm_export_pages(DoubleFile *file, void *arg)
 {
     Pages *args = arg;
-    int ret = check_pages(args, true) ?: check_exporting(file->vm);
     g_autofree uint64_t *list = NULL;
-    uint64_t out[4], result;
+    int ret = check_pages(args, true);
 
     if (ret) {
         return ret;
     }
     list = g_new(uint64_t, args->count);
-    ret = copy_list(file->vm, args, list);
-    if (ret) {
-        return ret;
-    }
-    result = RMI_OUT(out, MIG_FID_BASE + MIG_EXPORT_MEMORY, file->vm->rd,
-                     physical_window(1, list, args->count * sizeof(*list)),
-                     args->count,
-                     physical_window(0, (void *)(uintptr_t)args->blob,
-                                     args->blob_size), args->blob_size,
-                     args->stream);
-    /* All arguments but the size of the buffer were checked before. */
-    ret = RMI_STATUS(result) == RMI_ERROR_INPUT
-        ? -ENOSPC : migrate_result(result, false, &args->cause);
-    if (!ret) {
-        args->done = args->count;
-        args->blob_size = out[0];
-        args->pages = out[1];
-    }
-    return ret;
+    ret = copy_list(file->vm, args, list) ?: give_owed(file->vm, args);
+    return ret > 0 ? export_list(file->vm, args, list) : ret;
 }
 
 /* Make tables, and a granule for each page: 0 if it was imported before. */
@@ -275,7 +312,7 @@ int vm_import_pages(DoubleFile *file, void *arg)
     ret = migrate_result(result, true, &args->cause);
     args->pages = ret ? 0 : n;
     if (ret == -EBADMSG) {
-        file->vm->session = SESSION_GONE;
+        file->vm->session = SESSION_FAILED;
     }
     return ret;
 }

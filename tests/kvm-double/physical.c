@@ -121,6 +121,11 @@ static size_t op_key(void *opaque, RmmKey which, void *buf, size_t size)
                                       : test_key(opaque, which, buf, size);
 }
 
+static uint64_t op_seconds(void *opaque)
+{
+    return the_double->seconds;
+}
+
 static void *pages_new(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -136,6 +141,7 @@ void physical_init(void)
         .granule = op_granule, .granule_tags = op_tags, .ns = op_ns,
         .tlb_invalidate = op_tlb, .random = op_random,
         .context_save = op_save, .context_load = op_load, .key = op_key,
+        .seconds = op_seconds,
     };
     const RmmPlatform platform = {
         .ipa_bits = 48, .num_bps = 5, .num_wps = 3, .sha512 = true,

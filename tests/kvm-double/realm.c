@@ -38,8 +38,8 @@ static void fill_params(DoubleVm *vm, RmiRealmParams *params)
 static bool set_policy(DoubleVm *vm)
 {
     return RMI(MIG_FID_BASE + MIG_SET_POLICY, vm->rd,
-               physical_window(0, &vm->policy, sizeof(vm->policy)),
-               sizeof(vm->policy)) == 0;
+               physical_window(0, vm->policy, vm->policy_size),
+               vm->policy_size) == 0;
 }
 
 static void free_granules(DoubleVm *vm)
@@ -64,7 +64,7 @@ int host_create(DoubleVm *vm)
         return -ENXIO;
     }
     vm->state = VM_NEW;
-    if (vm->has_policy && !set_policy(vm)) {
+    if (vm->policy_size && !set_policy(vm)) {
         vm->state = VM_DEAD;
         return -ENXIO;
     }

@@ -3,8 +3,9 @@
  *
  * Purpose: make the n-th ioctl of a run fail, for each n and all three runs
  * (runs.h).  It returns EINTR, EAGAIN once or always, EBUSY or ENOMEM, or does
- * only a part of the request.  After EINTR, a single EAGAIN or a part the run
- * has to succeed.  After another failure it has to succeed, or to end with an
+ * only a part of the request, or finds no memory for the record that it gives.
+ * After EINTR, a single EAGAIN, a part or one record without memory the run has
+ * to succeed.  After another failure it has to succeed, or to end with an
  * error that names the ioctl.  It leaves nothing behind in any case.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,6 +21,7 @@ typedef struct Injection {
     int error;
     bool for_ever;
     bool partly;
+    bool fault;
     bool harmless;              /* the run has to end well */
 } Injection;
 
@@ -31,6 +33,8 @@ static const Injection injections[] = {
     { "ENOMEM", ENOMEM },
     { "a part", .partly = true, .harmless = true },
     { "a part for ever", .partly = true, .for_ever = true, .harmless = true },
+    { "no memory for a record", .fault = true, .harmless = true },
+    { "no memory for records", .fault = true, .for_ever = true },
 };
 
 typedef struct Injector {
@@ -62,6 +66,7 @@ static void inject(DoubleCall *call, bool after, void *opaque)
     if (is_hit(in, call)) {
         call->ret = -in->what->error;
         call->partly = in->what->partly;
+        call->fault = in->what->fault;
     }
 }
 
@@ -85,6 +90,21 @@ static bool can_do_a_part(const char *name)
     };
 
     return g_strv_contains(those, name);
+}
+
+static bool can_give_a_record(const char *name)
+{
+    static const char *const those[] = {
+        "KVM_ARM_REALM_MIGRATE", "KVM_ARM_REALM_EXPORT_PAGES", NULL
+    };
+
+    return g_strv_contains(those, name);
+}
+
+static bool applies(const Injection *what, const char *name)
+{
+    return what->partly ? can_do_a_part(name) :
+           what->fault ? can_give_a_record(name) : true;
 }
 
 static void try_one(const Run *base, const Injection *what, unsigned at)
@@ -115,8 +135,7 @@ static void test_inject(const void *opaque)
     g_assert_true(run_counted(&run, false, &error_abort));
     for (size_t i = 0; i < ARRAY_SIZE(injections); i++) {
         for (unsigned n = 0; n < names->len; n++) {
-            if (!injections[i].partly ||
-                can_do_a_part(g_ptr_array_index(names, n))) {
+            if (applies(&injections[i], g_ptr_array_index(names, n))) {
                 try_one(&run, &injections[i], n + 1);
             }
         }

@@ -79,6 +79,11 @@ FALSIFY(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
 FALSIFY(blob_is_over, Migrate, a->blob_size = 512 * 4 * KiB * 2)
 FALSIFY(parts_for_ever, Migrate, a->blob_size = a->blob_size ?: 1)
 FALSIFY(token_is_over, Migrate, a->blob_size = REALM_MAX_START_TOKEN + 1)
+FALSIFY(reply_is_over, Migrate, a->blob_size = REALM_MAX_REPLY + 1)
+FALSIFY(nonce_is_over, Migrate, a->blob_size = REALM_NONCE_SIZE + 1)
+FALSIFY(nonce_is_short, Migrate, a->blob_size = REALM_NONCE_SIZE - 1)
+FALSIFY(unknown_answer, Migrate, a->flags |= 1u << 31)
+FALSIFY(is_not_over, Migrate, a->flags |= KVM_ARM_REALM_MIG_MORE)
 
 /* ---- The log ---- */
 
@@ -187,6 +192,11 @@ static const InvalidAnswer answers[] = {
     { "a-huge-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, huge_blob },
     { "the-migration-returns-1", &source_v10, KVM_ENABLE_CAP, 0, returns_1 },
 
+    { "prepare-returns-1", &source_v14, STEP(PREPARE), returns_1 },
+    { "prepare-is-empty", &source_v14, STEP(PREPARE), blob_is_empty },
+    { "prepare-is-short", &source_v14, STEP(PREPARE), nonce_is_short },
+    { "prepare-is-over", &source_v14, STEP(PREPARE), nonce_is_over },
+    { "prepare-is-not-over", &source_v14, STEP(PREPARE), is_not_over },
     { "accept-returns-1", &source_v14, STEP(ACCEPT), returns_1 },
     { "accept-grows-the-offer", &source_v14, STEP(ACCEPT), blob_is_huge },
     { "begin-returns-1", &source_v14, STEP(BEGIN), returns_1 },
@@ -206,6 +216,11 @@ static const InvalidAnswer answers[] = {
     { "start-returns-1", &source_v14, STEP(START), returns_1 },
     { "start-is-empty", &source_v14, STEP(START), blob_is_empty },
     { "start-is-over", &source_v14, STEP(START), token_is_over },
+    { "start-is-not-over", &source_v14, STEP(START), is_not_over },
+    { "finish-returns-1", &source_v14, STEP(FINISH), returns_1 },
+    { "finish-answers-what-is-unknown", &source_v14, STEP(FINISH),
+      unknown_answer },
+    { "finish-for-ever", &source_v14, STEP(FINISH), is_not_over },
 
     { "the-log-returns-1", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
       returns_1 },
@@ -263,7 +278,17 @@ static const InvalidAnswer answers[] = {
     { "import-returns-1", &destination_v14, STEP(IMPORT), returns_1 },
     { "import-grows-the-record", &destination_v14, STEP(IMPORT),
       blob_is_huge },
+    { "import-is-not-over", &destination_v14, STEP(IMPORT), is_not_over },
+    { "ready-returns-1", &destination_v14, STEP(READY), returns_1 },
+    { "ready-is-empty", &destination_v14, STEP(READY), blob_is_empty },
+    { "ready-is-over", &destination_v14, STEP(READY), reply_is_over },
+    { "ready-for-ever", &destination_v14, STEP(READY), is_not_over },
     { "commit-returns-1", &destination_v14, STEP(COMMIT), returns_1 },
+    { "commit-answers-what-is-unknown", &destination_v14, STEP(COMMIT),
+      unknown_answer },
+    { "receipt-returns-1", &destination_v14, STEP(RECEIPT), returns_1 },
+    { "receipt-is-empty", &destination_v14, STEP(RECEIPT), blob_is_empty },
+    { "receipt-is-over", &destination_v14, STEP(RECEIPT), reply_is_over },
     { "an-import-returns-1", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES,
       ANY, returns_1 },
     { "an-import-of-many", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES, ANY,

@@ -4,7 +4,7 @@
  * Purpose: test the double itself.  It has to refuse calls out of order, and
  * arguments that no version allows: with double_probing by an errno, without it
  * by failing the test.  A migration goes on after each refusal, so the refused
- * call has changed nothing.  Numbers, sizes and what each state accepts are
+ * call has changed nothing; and after each record that was owed.  Numbers, sizes and what each state accepts are
  * compared with docs/specs/kvm-arm-realm-migration.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -158,6 +158,7 @@ typedef struct Strict {
     MigArgs args;
     bool after;                 /* or just after that */
     bool running;               /* vCPU 0 is in KVM_RUN */
+    bool same_peer;             /* the other side's part is that of @step */
 } Strict;
 
 #define ANY_STEP    -1
@@ -187,6 +188,10 @@ static const Run destination = { "destination", "v14", 4 * KiB,
     STEP(KVM_ARM_REALM_MIG_##name, .blob = UINT(blob), .blob_size = size, \
          ##__VA_ARGS__)
 #define BARE(name, ...) STEP(KVM_ARM_REALM_MIG_##name, ##__VA_ARGS__)
+/* Of the other side's, in steps that need it; these are zeros. */
+#define PEER(size) .peer = UINT(blob), .peer_size = size
+#define NONCE PEER(KVM_ARM_REALM_NONCE_SIZE)
+#define READY PEER(KVM_ARM_REALM_READY_SIZE)
 #define LOG(from, bytes, which, room, ...) \
     KVM_ARM_REALM_DIRTY_LOG, { .l = { .base = from, .size = bytes, \
         .runs = UINT(runs), .num_runs = room, .flags = which, \
@@ -208,23 +213,34 @@ static const Run destination = { "destination", "v14", 4 * KiB,
 
 static const Strict migration[] = {
     /* NONE, at the source */
-    { "step-12", EINVAL, &source, AT(ACCEPT), STEP(12) },
+    { "step-16", EINVAL, &source, AT(ACCEPT), STEP(16) },
     { "a-huge-step", EINVAL, &source, AT(ACCEPT), STEP(UINT32_MAX) },
     { "flags-of-a-step", EINVAL, &source, AT(ACCEPT), BARE(ABORT, .flags = 1) },
     { "what-is-reserved-of-a-step", EINVAL, &source, AT(ACCEPT),
-      BARE(ABORT, .reserved = { 0, 0, 0, 1 }) },
+      BARE(ABORT, .reserved = { 0, 1 }) },
     { "a-part-of-pause", EINVAL, &source, AT(ACCEPT), BARE(PAUSE, .part = 1) },
     { "a-blob-for-pause", EINVAL, &source, AT(ACCEPT), BLOB(PAUSE, 1) },
     { "begin-without-room", EINVAL, &source, AT(ACCEPT), BARE(BEGIN) },
+    { "prepare-with-too-little-room", ENOSPC, &source, AT(ACCEPT),
+      BLOB(PREPARE, 31) },
+    { "prepare-for-a-nonce", EINVAL, &source, AT(ACCEPT),
+      BLOB(PREPARE, 32, NONCE) },
+    { "accept-with-something-beside-the-offer", EINVAL, &source, AT(ACCEPT),
+      BLOB(ACCEPT, 80, NONCE) },
     { "begin-without-an-offer", EPERM, &source, AT(ACCEPT), BLOB(BEGIN, 9) },
     { "epoch-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(EPOCH, 9) },
     { "pause-without-a-session", EPERM, &source, AT(ACCEPT), BARE(PAUSE) },
     { "state-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(STATE, 9) },
-    { "start-without-a-session", EPERM, &source, AT(ACCEPT), BLOB(START, 9) },
+    { "start-without-a-session", EPERM, &source, AT(ACCEPT),
+      BLOB(START, 9, READY) },
+    { "finish-what-is-here", EPERM, &source, AT(ACCEPT), BLOB(FINISH, 64) },
     { "abort-without-a-session", EPERM, &source, AT(ACCEPT), BARE(ABORT) },
     { "resume-of-what-is-here", EPERM, &source, AT(ACCEPT), BLOB(RESUME, 80) },
     { "offer-of-what-has-contents", EPERM, &source, AT(ACCEPT),
-      BLOB(OFFER, MIG_MAX_BUNDLE) },
+      BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) },
+    { "ready-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(READY, 256) },
+    { "a-receipt-of-what-was-made-here", EPERM, &source, AT(ACCEPT),
+      BLOB(RECEIPT, 256) },
     { "import-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(IMPORT, 80) },
     { "commit-at-the-source", EPERM, &source, AT(ACCEPT), BARE(COMMIT) },
     { "give-up-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(GIVE_UP, 9) },
@@ -241,10 +257,12 @@ static const Strict migration[] = {
       { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION } } },
     { "more-arguments-of-the-capability", EINVAL, &source, AT(ACCEPT),
       KVM_ENABLE_CAP,
-      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { 0, 1 } } } },
+      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { 0, 0, 1 } } } },
 
     /* ACCEPTED */
     { "a-second-offer", EPERM, &source, AT(BEGIN), BLOB(ACCEPT, 80) },
+    { "another-nonce-for-what-accepted-an-offer", EPERM, &source, AT(BEGIN),
+      BLOB(PREPARE, 32) },
     { "pause-before-begin", EPERM, &source, AT(BEGIN), BARE(PAUSE) },
     { "the-log-before-begin", EPERM, &source, AT(BEGIN),
       LOG(BASE, 4096, SHARED, 1) },
@@ -256,7 +274,8 @@ static const Strict migration[] = {
       LOG(BASE, 4096, PRIVATE, 1) },
     { "epoch-with-too-little-room", ENOSPC, &source, AT(EPOCH),
       BLOB(EPOCH, 10) },
-    { "start-before-pause", EPERM, &source, AT(EPOCH), BLOB(START, 256) },
+    { "start-before-pause", EPERM, &source, AT(EPOCH),
+      BLOB(START, 256, READY) },
 
     /* EXPORTING */
     { "state-before-pause", EPERM, &source, AT(PAUSE), BLOB(STATE, 4096) },
@@ -312,7 +331,7 @@ static const Strict migration[] = {
     { "state-with-too-little-room", ENOSPC, &source, AT(STATE),
       BLOB(STATE, 100) },
     { "start-without-the-state", EPROTO, &source, AT(STATE),
-      BLOB(START, 256) },
+      BLOB(START, 256, READY) },
     { "run-what-is-paused", EPERM, &source, AT(STATE), KVM_RUN },
     { "convert-memory-of-what-is-paused", EBUSY, &source, AT(STATE),
       SET_SHARED(BASE) },
@@ -325,13 +344,35 @@ static const Strict migration[] = {
     { "a-part-beyond-all", 0, &source, AT(START),
       BLOB(STATE, MIG_MAX_BUNDLE, .part = 99) },
     { "start-with-too-little-room", ENOSPC, &source, AT(START),
-      BLOB(START, 16) },
+      BLOB(START, 16), .same_peer = true },
+    { "start-without-a-ready-record", EINVAL, &source, AT(START),
+      BLOB(START, 256) },
+    { "start-with-a-part-of-a-ready-record", EINVAL, &source, AT(START),
+      BLOB(START, 256, PEER(KVM_ARM_REALM_READY_SIZE - 1)) },
+    { "start-with-more-than-a-ready-record", EINVAL, &source, AT(START),
+      BLOB(START, 256, PEER(KVM_ARM_REALM_READY_SIZE + 1)) },
+    { "what-is-no-ready-record", EPROTO, &source, AT(START),
+      BLOB(START, 256, READY) },
+    { "finish-before-start", EPERM, &source, AT(START), BLOB(FINISH, 64) },
 
     /* SEALED */
     { "abort-after-start", EPERM, &source, AT(START), BARE(ABORT),
       .after = true },
-    { "start-twice", EPERM, &source, AT(START), BLOB(START, 256),
+    { "start-again", 0, &source, AT(START), BLOB(START, 256),
       .after = true },
+    { "start-again-with-any-ready-record", 0, &source, AT(START),
+      BLOB(START, 256, READY), .after = true },
+    { "start-again-with-a-part-of-one", EINVAL, &source, AT(START),
+      BLOB(START, 256, PEER(1)), .after = true },
+    { "start-again-with-too-little-room", ENOSPC, &source, AT(START),
+      BLOB(START, 16), .after = true },
+    { "prepare-what-has-left", EPERM, &source, AT(START), BLOB(PREPARE, 32),
+      .after = true },
+    { "what-is-no-receipt", EPROTO, &source, AT(FINISH), BLOB(FINISH, 64) },
+    { "a-part-of-a-receipt", EPROTO, &source, AT(FINISH), BLOB(FINISH, 63) },
+    { "finish-without-a-receipt", EINVAL, &source, AT(FINISH), BARE(FINISH) },
+    { "a-receipt-over-max-blob", E2BIG, &source, AT(FINISH),
+      BLOB(FINISH, TOO_LARGE) },
     { "export-after-start", EPERM, &source, AT(START),
       EXPORT(image, 1, MIG_MAX_BUNDLE), .after = true },
     { "the-private-log-after-start", EPERM, &source, AT(START),
@@ -345,7 +386,21 @@ static const Strict migration[] = {
     { "an-abort-token-over-max-blob", E2BIG, &source, AT(START),
       BLOB(RESUME, TOO_LARGE), .after = true },
 
+    /* GONE */
+    { "finish-again-with-any-receipt", 0, &source, AT(FINISH),
+      BLOB(FINISH, 64), .after = true },
+    { "take-back-what-is-gone", EPERM, &source, AT(FINISH), BLOB(RESUME, 80),
+      .after = true },
+    { "start-what-is-gone", EPERM, &source, AT(FINISH),
+      BLOB(START, 256, READY), .after = true },
+    { "run-what-is-gone", EPERM, &source, AT(FINISH), KVM_RUN,
+      .after = true },
+    { "the-shared-log-of-what-is-gone", EPERM, &source, AT(FINISH),
+      LOG(BASE, 4096, SHARED, 1), .after = true },
+
     /* NONE, at the destination */
+    { "prepare-before-it-runs", EPERM, &destination, AT(OFFER),
+      BLOB(PREPARE, 32) },
     { "accept-before-it-runs", EPERM, &destination, AT(OFFER),
       BLOB(ACCEPT, 80) },
     { "import-without-an-offer", EPERM, &destination, AT(OFFER),
@@ -356,12 +411,26 @@ static const Strict migration[] = {
       BARE(COMMIT) },
     { "give-up-without-an-offer", EPERM, &destination, AT(OFFER),
       BLOB(GIVE_UP, 80) },
+    { "ready-without-an-offer", EPERM, &destination, AT(OFFER),
+      BLOB(READY, 256) },
+    { "a-receipt-without-an-offer", EPERM, &destination, AT(OFFER),
+      BLOB(RECEIPT, 256) },
     { "offer-with-too-little-room", ENOSPC, &destination, AT(OFFER),
-      BLOB(OFFER, 100) },
+      BLOB(OFFER, 100, NONCE) },
+    { "offer-without-a-nonce", EINVAL, &destination, AT(OFFER),
+      BLOB(OFFER, MIG_MAX_BUNDLE) },
+    { "offer-for-a-part-of-a-nonce", EINVAL, &destination, AT(OFFER),
+      BLOB(OFFER, MIG_MAX_BUNDLE, PEER(31)) },
+    { "offer-for-more-than-a-nonce", EINVAL, &destination, AT(OFFER),
+      BLOB(OFFER, MIG_MAX_BUNDLE, PEER(33)) },
+    { "offer-for-a-nonce-that-is-nowhere", EINVAL, &destination, AT(OFFER),
+      BLOB(OFFER, MIG_MAX_BUNDLE, .peer_size = 32) },
 
     /* OFFERED */
     { "a-second-offer-of-ones-own", EPERM, &destination, AT(IMPORT),
-      BLOB(OFFER, MIG_MAX_BUNDLE) },
+      BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) },
+    { "ready-before-the-session", EPERM, &destination, AT(IMPORT),
+      BLOB(READY, 256) },
     { "pages-before-the-session", EPERM, &destination, AT(IMPORT),
       IMPORT(80) },
     { "commit-before-the-session", EPERM, &destination, AT(IMPORT),
@@ -381,6 +450,14 @@ static const Strict migration[] = {
     /* IMPORTING */
     { "commit-before-the-start-token", EPROTO, &destination,
       KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BARE(COMMIT) },
+    { "ready-before-all-has-come", EPROTO, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BLOB(READY, 256) },
+    { "a-receipt-before-commit", EPERM, &destination,
+      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BLOB(RECEIPT, 256) },
+    { "ready-with-too-little-room", ENOSPC, &destination, AT(READY),
+      BLOB(READY, 16) },
+    { "commit-after-ready", EPROTO, &destination, AT(READY), BARE(COMMIT),
+      .after = true },
     { "a-list-of-an-import", EINVAL, &destination,
       KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, IMPORT(80, .count = 1) },
     { "a-bundle-over-max-blob", E2BIG, &destination,
@@ -395,8 +472,20 @@ static const Strict migration[] = {
       IMPORT(80) },
     { "tags-of-a-page-that-came", EPERM, &destination, AT(COMMIT),
       TAGS(image, 1, TO) },
+    { "ready-after-the-start-token", EPROTO, &destination, AT(COMMIT),
+      BLOB(READY, 256) },
+
+    /* NONE again */
     { "give-up-after-commit", EPERM, &destination, AT(COMMIT),
       BLOB(GIVE_UP, 80), .after = true },
+    { "ready-after-commit", EPERM, &destination, AT(COMMIT),
+      BLOB(READY, 256), .after = true },
+    { "commit-twice", EPERM, &destination, AT(COMMIT), BARE(COMMIT),
+      .after = true },
+    { "receipt-with-too-little-room", ENOSPC, &destination, AT(COMMIT),
+      BLOB(RECEIPT, 16), .after = true },
+    { "finish-what-has-come", EPERM, &destination, AT(COMMIT),
+      BLOB(FINISH, 64), .after = true },
 };
 
 typedef struct Trial {
@@ -412,9 +501,16 @@ static bool is_moment(const Strict *what, const DoubleCall *call, bool after)
            (what->step == ANY_STEP || args->cmd == what->step);
 }
 
-static int make_call(const Strict *what)
+static int make_call(const Strict *what, const DoubleCall *call)
 {
     MigArgs args = what->args;
+
+    if (what->same_peer) {
+        const struct kvm_arm_realm_migrate *asked = call->arg;
+
+        args.m.peer = asked->peer;
+        args.m.peer_size = asked->peer_size;
+    }
 
     return what->request == KVM_RUN ? kvm_vcpu_ioctl(first_cpu, KVM_RUN, 0) :
            what->request == KVM_CREATE_VCPU
@@ -435,7 +531,7 @@ static void try_it(DoubleCall *call, bool after, void *opaque)
     vcpu = double_file(first_cpu->kvm_fd)->object;
     double_probing(true);
     vcpu->running = what->running;
-    g_assert_cmpint(make_call(what), ==, -what->error);
+    g_assert_cmpint(make_call(what, call), ==, -what->error);
     vcpu->running = false;
     double_probing(false);
 }
@@ -459,6 +555,114 @@ static void add_migration(void)
             migration[i].claim);
 
         g_test_add_data_func(name, &migration[i], test_migration);
+    }
+}
+
+/* ---- What is owed ---- */
+
+/*
+ * A call that gives a record, to a caller without memory for it.  The step was
+ * taken; others that give one wait, and the same call again gives it.  So the
+ * run, in which the backend asks again, succeeds.
+ */
+typedef struct Owed {
+    const char *claim;
+    const Run *run;
+    unsigned long moment;
+    int step;
+    const char *session;        /* KVM's state then */
+    struct {
+        int error;
+        unsigned long request;  /* 0: nothing */
+        MigArgs args;
+    } meanwhile[4];
+} Owed;
+
+static const Owed owed[] = {
+    { "session-header", &source, AT(BEGIN), "exporting",
+      { { EBUSY, BLOB(EPOCH, MIG_MAX_BUNDLE) },
+        { EBUSY, EXPORT(image, 1, MIG_MAX_BUNDLE) },
+        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) },
+        { ENOSPC, BLOB(BEGIN, 100) } } },
+    { "bundle", &source, KVM_ARM_REALM_EXPORT_PAGES, ANY_STEP, "exporting",
+      { { EBUSY, BLOB(EPOCH, MIG_MAX_BUNDLE) },
+        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) },
+        { EPERM, LOG(BASE, 4096, PRIVATE, 1) },
+        { ENOSPC, EXPORT(image, 1, 4096) } } },
+    { "epoch-token", &source, AT(EPOCH), "exporting",
+      { { EBUSY, EXPORT(image, 1, MIG_MAX_BUNDLE) },
+        { ENOSPC, BLOB(EPOCH, 10) } } },
+    { "part-of-the-state", &source, AT(STATE), "paused",
+      { { EBUSY, BLOB(STATE, MIG_MAX_BUNDLE, .part = 1) },
+        { EBUSY, BLOB(START, 256, READY) },
+        { ENOSPC, BLOB(STATE, 100) } } },
+    { "offer", &destination, AT(OFFER), "offered",
+      { { EPERM, BARE(COMMIT) }, { ENOSPC, BLOB(OFFER, 100, NONCE) },
+        { EINVAL, BLOB(OFFER, MIG_MAX_BUNDLE) } } },
+    /* These are never owed: they may be asked again. */
+    { "nonce", &source, AT(PREPARE), "none",
+      { { EPROTO, BLOB(ACCEPT, 80) } } },
+    { "start-token", &source, AT(START), "sealed",
+      { { EPERM, BARE(ABORT) }, { EPROTO, BLOB(RESUME, 80) },
+        { ENOSPC, BLOB(START, 16) } } },
+    { "ready-record", &destination, AT(READY), "importing",
+      { { EPROTO, BARE(COMMIT) }, { 0, BLOB(READY, 256) } } },
+    { "receipt", &destination, AT(RECEIPT), "none",
+      { { EPERM, BLOB(GIVE_UP, 80) }, { 0, BLOB(RECEIPT, 256) } } },
+};
+
+typedef struct OwedTrial {
+    const Owed *what;
+    unsigned number;            /* of the call that had no memory */
+    bool over;
+} OwedTrial;
+
+static void take_memory_away(DoubleCall *call, bool after, void *opaque)
+{
+    OwedTrial *trial = opaque;
+    const Owed *what = trial->what;
+    const Strict moment = { .moment = what->moment, .step = what->step };
+
+    if (!after && !trial->number && is_moment(&moment, call, false)) {
+        trial->number = call->number;
+        call->fault = true;
+    }
+    if (!after || trial->over || call->number != trial->number) {
+        return;
+    }
+    trial->over = true;
+    g_assert_cmpint(call->ret, ==, -EFAULT);
+    double_probing(true);
+    for (size_t i = 0; i < ARRAY_SIZE(what->meanwhile); i++) {
+        MigArgs args = what->meanwhile[i].args;
+
+        g_assert_cmpstr(double_session(), ==, what->session);
+        if (what->meanwhile[i].request) {
+            g_assert_cmpint(vm_call(what->meanwhile[i].request, &args), ==,
+                            -what->meanwhile[i].error);
+        }
+    }
+    double_probing(false);
+}
+
+static void test_owed(const void *opaque)
+{
+    OwedTrial trial = { .what = opaque };
+    Run run = *trial.what->run;
+
+    run.hook = take_memory_away;
+    run.opaque = &trial;
+    g_assert_true(run_counted(&run, false, &error_abort));
+    g_assert_true(trial.over);
+}
+
+static void add_owed(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(owed); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/kvm-double/strict/give-again-%s", owed[i].claim);
+
+        g_test_add_data_func(name, &owed[i], test_owed);
     }
 }
 
@@ -516,7 +720,7 @@ static void test_numbers_in_the_text(void)
 typedef struct State {
     const char *name;           /* in the text */
     const char *other;          /* that KVM cannot tell from it, or NULL */
-    const char *never;          /* accepted on the other side only, or NULL */
+    const char *never;          /* not accepted on this side, or NULL */
     const Run *run;
     unsigned long moment;
     int step;
@@ -524,29 +728,34 @@ typedef struct State {
 } State;
 
 static const State states[] = {
-    { "NONE", NULL, "OFFER", &source, AT(ACCEPT) },
+    { "NONE", NULL, "OFFER RECEIPT", &source, AT(ACCEPT) },
     { "ACCEPTED", NULL, NULL, &source, AT(BEGIN) },
     { "EXPORTING", NULL, NULL, &source, AT(PAUSE) },
     { "PAUSED", NULL, NULL, &source, AT(STATE) },
     { "SEALED", NULL, NULL, &source, AT(START), true },
-    { "NONE", NULL, "ACCEPT", &destination, AT(OFFER) },
+    { "GONE", NULL, NULL, &source, AT(FINISH), true },
+    { "NONE", NULL, "PREPARE ACCEPT RECEIPT", &destination, AT(OFFER) },
     { "OFFERED", NULL, NULL, &destination, AT(IMPORT) },
     { "IMPORTING", "IMPORTED", NULL, &destination, KVM_ARM_REALM_IMPORT_PAGES,
       ANY_STEP },
     { "IMPORTED", "IMPORTING", NULL, &destination, AT(COMMIT) },
+    { "NONE", NULL, "OFFER", &destination, AT(COMMIT), true },
 };
 
 /*
  * A call in two forms.  The usual one is for the states that refuse it.  The
- * other does nothing, has this error, and is for the states that accept the
- * call (NO_SUCH: there is none).
+ * other does nothing, has this error (in some states a second one), and is for
+ * the states that accept the call (NO_SUCH: there is none).
  */
 #define NO_SUCH INT_MAX
 
 static const struct {
     const char *name;
     Strict refused, accepted;
+    int second;
 } all_calls[] = {
+    { "PREPARE", { "", EPERM, NULL, 0, 0, BLOB(PREPARE, 32) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(PREPARE, 31) } },
     { "ACCEPT", { "", EPERM, NULL, 0, 0, BLOB(ACCEPT, 80) },
       { "", EPROTO, NULL, 0, 0, BLOB(ACCEPT, 80) } },
     { "BEGIN", { "", EPERM, NULL, 0, 0, BLOB(BEGIN, MIG_MAX_BUNDLE) },
@@ -557,16 +766,24 @@ static const struct {
       { "", EBUSY, NULL, 0, 0, BARE(PAUSE), .running = true } },
     { "STATE", { "", EPERM, NULL, 0, 0, BLOB(STATE, MIG_MAX_BUNDLE) },
       { "", ENOSPC, NULL, 0, 0, BLOB(STATE, 100) } },
-    { "START", { "", EPERM, NULL, 0, 0, BLOB(START, 256) },
-      { "", EPROTO, NULL, 0, 0, BLOB(START, 256) } },     /* no state yet */
+    { "START", { "", EPERM, NULL, 0, 0, BLOB(START, 256, READY) },
+      { "", EPROTO, NULL, 0, 0, BLOB(START, 16, READY) },   /* no state yet */
+      ENOSPC },                                         /* it is asked again */
     { "ABORT", { "", EPERM, NULL, 0, 0, BARE(ABORT) }, { "", NO_SUCH } },
     { "RESUME", { "", EPERM, NULL, 0, 0, BLOB(RESUME, 80) },
       { "", EPROTO, NULL, 0, 0, BLOB(RESUME, 80) } },
-    { "OFFER", { "", EPERM, NULL, 0, 0, BLOB(OFFER, MIG_MAX_BUNDLE) },
-      { "", ENOSPC, NULL, 0, 0, BLOB(OFFER, 100) } },
+    { "FINISH", { "", EPERM, NULL, 0, 0, BLOB(FINISH, 64) },
+      { "", E2BIG, NULL, 0, 0, BLOB(FINISH, TOO_LARGE) } },
+    { "OFFER", { "", EPERM, NULL, 0, 0, BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(OFFER, 100, NONCE) } },
     { "IMPORT", { "", EPERM, NULL, 0, 0, BLOB(IMPORT, 80) },
       { "", E2BIG, NULL, 0, 0, BLOB(IMPORT, TOO_LARGE) } },
+    { "READY", { "", EPERM, NULL, 0, 0, BLOB(READY, 256) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(READY, 16) },
+      EPROTO },                                         /* it is too late */
     { "COMMIT", { "", EPERM, NULL, 0, 0, BARE(COMMIT) }, { "", NO_SUCH } },
+    { "RECEIPT", { "", EPERM, NULL, 0, 0, BLOB(RECEIPT, 256) },
+      { "", ENOSPC, NULL, 0, 0, BLOB(RECEIPT, 16) } },
     { "GIVE_UP", { "", EPERM, NULL, 0, 0, BLOB(GIVE_UP, 80) },
       { "", ENOSPC, NULL, 0, 0, BLOB(GIVE_UP, 10) } },
     { "DIRTY_LOG", { "", EPERM, NULL, 0, 0, LOG(BASE, 4096, SHARED, 1) },
@@ -600,7 +817,8 @@ static bool accepts(const State *state, const char *name)
     g_autofree char *row = row_of(text, state->name);
     g_autofree char *other = state->other ? row_of(text, state->other) : NULL;
 
-    return g_strcmp0(name, state->never) &&
+    return !(state->never &&
+             g_regex_match_simple(word, state->never, 0, 0)) &&
            (g_regex_match_simple(word, row, 0, 0) ||
             (other && g_regex_match_simple(word, other, 0, 0)));
 }
@@ -610,33 +828,41 @@ typedef struct StateTrial {
     bool over;
 } StateTrial;
 
+static void try_calls(const State *state, const DoubleCall *call)
+{
+    DoubleVcpu *vcpu = double_file(first_cpu->kvm_fd)->object;
+
+    double_probing(true);
+    for (size_t i = 0; i < ARRAY_SIZE(all_calls); i++) {
+        bool accepted = accepts(state, all_calls[i].name);
+        const Strict *what = accepted ? &all_calls[i].accepted
+                                      : &all_calls[i].refused;
+        int second = accepted ? all_calls[i].second : 0;
+        int ret;
+
+        if (what->error == NO_SUCH) {
+            continue;
+        }
+        vcpu->running = what->running;
+        ret = make_call(what, call);
+        vcpu->running = false;
+        g_test_message("%s: %s: %d", state->name, all_calls[i].name, ret);
+        g_assert_true(ret == -what->error || (second && ret == -second));
+    }
+    double_probing(false);
+}
+
 static void try_all(DoubleCall *call, bool after, void *opaque)
 {
     StateTrial *trial = opaque;
     const State *state = trial->state;
     Strict moment = { .moment = state->moment, .step = state->step,
                       .after = state->after };
-    DoubleVcpu *vcpu;
 
-    if (trial->over || !is_moment(&moment, call, after)) {
-        return;
+    if (!trial->over && is_moment(&moment, call, after)) {
+        trial->over = true;
+        try_calls(state, call);
     }
-    trial->over = true;
-    vcpu = double_file(first_cpu->kvm_fd)->object;
-    double_probing(true);
-    for (size_t i = 0; i < ARRAY_SIZE(all_calls); i++) {
-        bool accepted = accepts(state, all_calls[i].name);
-        const Strict *what = accepted ? &all_calls[i].accepted
-                                      : &all_calls[i].refused;
-
-        g_test_message("%s: %s", state->name, all_calls[i].name);
-        if (what->error != NO_SUCH) {
-            vcpu->running = what->running;
-            g_assert_cmpint(make_call(what), ==, -what->error);
-            vcpu->running = false;
-        }
-    }
-    double_probing(false);
 }
 
 static void test_state_in_the_text(const void *opaque)
@@ -654,8 +880,8 @@ static void add_states(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
         g_autofree char *name = g_strdup_printf(
-            "/kvm-double/strict/as-the-text-says/%s-%s", states[i].run->name,
-            states[i].name);
+            "/kvm-double/strict/as-the-text-says/%s-%s%s", states[i].run->name,
+            states[i].name, states[i].after ? "-afterwards" : "");
 
         g_test_add_data_func(name, &states[i], test_state_in_the_text);
     }
@@ -663,8 +889,11 @@ static void add_states(void)
 
 static int mig_step(uint32_t cmd)
 {
+    bool offer = cmd == KVM_ARM_REALM_MIG_OFFER;
     struct kvm_arm_realm_migrate args = {
         .cmd = cmd, .blob = UINT(blob), .blob_size = MIG_MAX_BUNDLE,
+        .peer = offer ? UINT(blob) : 0,
+        .peer_size = offer ? KVM_ARM_REALM_NONCE_SIZE : 0,
     };
 
     return vm_call(KVM_ARM_REALM_MIGRATE, &args);
@@ -693,34 +922,57 @@ static void test_not_enabled(void)
     end();
 }
 
-static int enable(const struct kvm_arm_realm_policy *policy)
+static int enable(const void *policy, uint64_t size)
 {
     struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { UINT(policy) },
+        .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { UINT(policy), size },
     };
 
     return vm_call(KVM_ENABLE_CAP, &cap);
 }
 
+/* KVM knows the size of a policy, and nothing else of it. */
 static void test_policies(void)
 {
-    struct kvm_arm_realm_policy bad[] = {
-        { .flags = 8 }, { .num_anchors = 9 }, { .implementation_id = { 1 } },
-        { .num_anchors = 1, .anchors = { { 1 }, { 1 } } },
-        { .anchors = { [7] = { [95] = 1 } } },
-        { .reserved = { 0, 0, 0, 1 } },
-    };
-    struct kvm_arm_realm_policy good = {
-        .num_anchors = 1, .anchors = { { 1 } },
-    };
+    static const uint8_t policy[KVM_ARM_REALM_MAX_POLICY + 1];
 
     start("v14");
     double_probing(true);
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        g_assert_cmpint(enable(&bad[i]), ==, -EINVAL);
-    }
-    g_assert_cmpint(enable(&good), ==, 0);
-    g_assert_cmpint(enable(&good), ==, -EBUSY);
+    g_assert_cmpint(enable(policy, 0), ==, -EINVAL);
+    g_assert_cmpint(enable(NULL, 1), ==, -EINVAL);
+    g_assert_cmpint(enable(policy, sizeof(policy)), ==, -EINVAL);
+    g_assert_cmpint(enable(policy, sizeof(policy) - 1), ==, 0);
+    g_assert_cmpint(enable(policy, 8), ==, -EBUSY);
+    end();
+}
+
+/* ---- Offers ---- */
+
+typedef struct kvm_arm_realm_migrate Step;
+
+static Step step_of(uint32_t cmd, void *buf, uint64_t size)
+{
+    return (Step) { .cmd = cmd, .blob = UINT(buf), .blob_size = size };
+}
+
+/* After OFFER, everything that the row FAILED does not have is refused. */
+static void test_failed(void)
+{
+    const State failed = { "FAILED" };
+    Step offer = step_of(KVM_ARM_REALM_MIG_OFFER, blob, MIG_MAX_BUNDLE);
+    Step give_up = step_of(KVM_ARM_REALM_MIG_GIVE_UP, blob, MIG_MAX_BUNDLE);
+    DoubleMachineOptions m = {
+        .config = double_default_config, .incoming = true,
+    };
+
+    m.config.migration = true;
+    double_start(&(DoubleOptions) { "v14", .migration = true });
+    g_assert_true(double_machine_create(&m, &error_abort));
+    offer.peer = UINT(blob);
+    offer.peer_size = KVM_ARM_REALM_NONCE_SIZE;
+    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIGRATE, &offer), ==, 0);
+    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIGRATE, &give_up), ==, 0);
+    try_calls(&failed, NULL);
     end();
 }
 
@@ -774,9 +1026,11 @@ int main(int argc, char **argv)
     TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
     TEST("as-the-text-says/numbers", test_numbers_in_the_text);
+    TEST("as-the-text-says/destination-FAILED", test_failed);
 #undef TEST
     add_states();
     add_migration();
+    add_owed();
     ret = g_test_run();
     runs_end();
     return ret;

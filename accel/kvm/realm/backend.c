@@ -99,6 +99,7 @@ const RealmBackendOps *realm_kvm_backend(void)
         .measurement = measurement,
         .count_pages = count_pages,
         .migration_limits = migration_limits,
+        .prepare_migration = realm_kvm_prepare_migration,
         .accept = realm_kvm_accept,
         .export_begin = realm_kvm_export_begin,
         .collect_dirty = realm_kvm_collect_dirty,
@@ -109,10 +110,13 @@ const RealmBackendOps *realm_kvm_backend(void)
         .export_start = realm_kvm_export_start,
         .export_abort = realm_kvm_export_abort,
         .export_resume = realm_kvm_export_resume,
+        .export_finish = realm_kvm_export_finish,
         .offer = realm_kvm_offer,
         .import = realm_kvm_import,
         .import_memory = realm_kvm_import_memory,
+        .import_ready = realm_kvm_import_ready,
         .commit = realm_kvm_commit,
+        .import_receipt = realm_kvm_import_receipt,
         .import_abort = realm_kvm_import_abort,
     };
 

@@ -25,6 +25,21 @@ static bool is_valid_export(const struct kvm_arm_realm_pages *args, int ret,
            (args->pages == 0) == (args->blob_size == 0);
 }
 
+/* A kernel that could not write the bundle gives it to the same call again. */
+static int export_pages(struct kvm_arm_realm_pages *args)
+{
+    const struct kvm_arm_realm_pages asked = *args;
+    int ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_EXPORT_PAGES,
+                                               args));
+
+    if (ret == -EFAULT) {
+        *args = asked;
+        ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_EXPORT_PAGES,
+                                               args));
+    }
+    return ret;
+}
+
 ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
                                 unsigned *exported, Error **errp)
 {
@@ -44,7 +59,7 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
     for (unsigned i = 0; i < n; i++) {
         list[i] = realm_kvm.config->ram_base + pages[i] * REALM_PAGE_SIZE;
     }
-    ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_EXPORT_PAGES, &args));
+    ret = export_pages(&args);
     if (ret < 0) {
         realm_kvm_refused(errp, REALM_STEP_EXPORT_MEMORY,
                           "KVM_ARM_REALM_EXPORT_PAGES", ret, args.cause);

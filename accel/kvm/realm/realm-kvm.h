@@ -216,17 +216,24 @@ bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
  */
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp);
 
+bool realm_kvm_prepare_migration(uint8_t nonce[REALM_NONCE_SIZE],
+                                 Error **errp);
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp);
 ssize_t realm_kvm_export_begin(void *buf, Error **errp);
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp);
 bool realm_kvm_pause(Error **errp);
 ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp);
-ssize_t realm_kvm_export_start(void *buf, Error **errp);
+ssize_t realm_kvm_export_start(const void *ready, size_t size, void *buf,
+                               Error **errp);
 bool realm_kvm_export_abort(Error **errp);
 bool realm_kvm_export_resume(const void *token, size_t size, Error **errp);
-ssize_t realm_kvm_offer(void *buf, Error **errp);
+bool realm_kvm_export_finish(const void *receipt, size_t size, Error **errp);
+ssize_t realm_kvm_offer(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
+                        Error **errp);
 bool realm_kvm_import(const void *blob, size_t size, Error **errp);
+ssize_t realm_kvm_import_ready(void *buf, Error **errp);
 bool realm_kvm_commit(Error **errp);
+ssize_t realm_kvm_import_receipt(void *buf, Error **errp);
 ssize_t realm_kvm_import_abort(void *buf, Error **errp);
 
 #endif
