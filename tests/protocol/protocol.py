@@ -52,7 +52,7 @@ EMPTY, RAM, DESTROYED, RAM_PAGE = 0, 1, 2, 5
 
 def is_hash(data, algorithm):
     """Whether the bytes behind a hash in its 64 bytes are zero."""
-    name = policies.HASHES.get(algorithm, 'sha512')
+    name = policies.HASHES.get(algorithm, 'sha256')
     return not any(data[hashlib.new(name).digest_size:])
 
 
