@@ -40,7 +40,7 @@
 
 typedef enum RealmPhase {
     REALM_PHASE_NEW,            /* not built yet */
-    REALM_PHASE_HERE,           /* on this machine, no migration prepared */
+    REALM_PHASE_HERE,           /* on this machine, no offer accepted */
     REALM_PHASE_ACCEPTED,       /* a destination's offer waits for its use */
     REALM_PHASE_EXPORTING,      /* a session is open, the Realm runs */
     REALM_PHASE_PAUSED,         /* ... and does not run */
