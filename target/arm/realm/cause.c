@@ -39,7 +39,8 @@ static const char *const causes[] = {
     [MIG_CAUSE_CONTEXT] = "the registers of a vCPU are not available",
     [MIG_CAUSE_CIPHER] = "the cryptography library failed",
     [MIG_CAUSE_POLICY_FORMAT] =
-        "its migration policy is malformed; check the trust anchors",
+        "its migration policy is malformed; "
+        "check migration-trust-anchors and migration-rules",
     [MIG_CAUSE_POLICY_SET] = "it has a migration policy already",
     [MIG_CAUSE_PLATFORM_KEY] =
         "this machine has no platform key; see the warning at its start",
@@ -82,23 +83,25 @@ static const char *const causes[] = {
     [MIG_CAUSE_VERSION] =
         "the other side has another version of the protocol; "
         "use QEMUs with the same major version of it",
-    [MIG_CAUSE_FEATURES] = "the source uses features that were not offered",
+    [MIG_CAUSE_FEATURES] =
+        "the other side does not use the features that it has to, or others "
+        "than were offered; see migration-compact",
     [MIG_CAUSE_PEER_TOKEN] =
         "the platform token of the other side is malformed",
     [MIG_CAUSE_PEER_SIGNATURE] =
         "the other side is a platform that the Realm does not trust; "
-        "its key has to be among the migration-trust-anchors "
-        "that the Realm was started with",
+        "its key, or an authority that certified it, has to be among the "
+        "migration-trust-anchors that the Realm was started with",
     [MIG_CAUSE_PEER_CHALLENGE] =
         "the platform token of the other side is for something else",
     [MIG_CAUSE_PEER_PROFILE] =
         "the other side has no platform token of Arm CCA",
     [MIG_CAUSE_PEER_LIFECYCLE] =
         "the platform of the other side is not secured, "
-        "which the Realm's policy asks for",
+        "which the Realm's policy asks for; see migration-life-cycle",
     [MIG_CAUSE_PEER_IMPLEMENTATION] =
         "the other side is not the implementation "
-        "that the Realm's policy asks for",
+        "that the Realm's policy asks for; see migration-implementation",
     [MIG_CAUSE_OWN_HELLO] =
         "the offer has this side's own key or nonce; the random numbers "
         "of one of the two machines repeat",
@@ -112,7 +115,7 @@ static const char *const causes[] = {
         "start another destination",
     [MIG_CAUSE_PEER_SOFTWARE] =
         "the other side has software that no rule of the Realm's policy "
-        "allows",
+        "allows; see migration-rules",
     [MIG_CAUSE_DIFFERENT_IPA_WIDTH] =
         "the IPA widths differ; use the -M and -m of the source",
     [MIG_CAUSE_DIFFERENT_START_LEVEL] =

@@ -98,7 +98,8 @@ class Policy(RealmTest):
     def test_an_unknown_platform_gets_no_realm(self):
         source, dest = self.pair()
         self.assert_refused('a platform that the Realm does not trust; its '
-                            'key has to be among the migration-trust-anchors',
+                            'key, or an authority that certified it, has to '
+                            'be among the migration-trust-anchors',
                             self.move, source, dest)
         self.assert_goes_on(source)
         self.assertEqual(self.phases(source), [])
