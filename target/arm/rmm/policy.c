@@ -215,10 +215,10 @@ static bool rule_fulfilled(const MigRule *rule, const TokenPeerComponent *c)
              version_suffices(&c->version, rule->version);
 }
 
+/* The type that @rule has, if it has one */
 static bool has_type(const TokenPeerComponent *c, const MigRule *rule)
 {
-    return type_size(rule) &&
-           same_bytes(&c->type, rule->type, type_size(rule));
+    return same_bytes(&c->type, rule->type, type_size(rule));
 }
 
 /* By the rules with its type, or else by those without one, if there are any */

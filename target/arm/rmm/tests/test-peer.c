@@ -466,23 +466,43 @@ static void test_a_token_is_about_its_own_exchange(void)
     }
 }
 
-/* Nor does no anchor and no key mean anybody */
-static void test_without_anchors_and_a_key_nobody_is_let_in(void)
+/*
+ * A peer whose hello names the key @named, and whose token is by @key, to one
+ * with the key @own
+ */
+static MigCause judge_keys(const CoseKey *own, const CoseKey *named,
+                           const CoseKey *key)
 {
     const MigPolicy policy = policy_of(0);
     const uint8_t challenge[32] = { 1, 2, 3 };
-    CoseKey *key = signer();
     GBytes *token = cose_sign1(key, make_payload(&good_claims, challenge));
     uint8_t point[COSE_POINT_SIZE];
     const PolicyPeer peer = { point, g_bytes_get_data(token, NULL),
                               g_bytes_get_size(token), NULL, 0 };
     TokenPlatform claims;
+    MigCause cause;
 
-    cose_key_point(key, point);
-    g_assert_cmpint(policy_check_peer(&policy, NULL, 0, challenge, &peer,
-                                      &claims), ==, MIG_CAUSE_PLATFORM_KEY);
-    cose_key_free(key);
+    cose_key_point(named, point);
+    cause = policy_check_peer(&policy, own, 0, challenge, &peer, &claims);
     g_bytes_unref(token);
+    return cause;
+}
+
+static void test_the_key_that_is_trusted_signs_the_token(void)
+{
+    CoseKey *own = signer(), *other = cose_key_new(rak_der, sizeof(rak_der));
+
+    g_assert_cmpint(judge_keys(own, own, own), ==, 0);
+    g_assert_cmpint(judge_keys(own, own, other), ==,
+                    MIG_CAUSE_PEER_SIGNATURE);
+    g_assert_cmpint(judge_keys(own, other, own), ==,
+                    MIG_CAUSE_PEER_SIGNATURE);
+    g_assert_cmpint(judge_keys(own, other, other), ==,
+                    MIG_CAUSE_PEER_SIGNATURE);
+    /* No anchor and no key do not mean anybody. */
+    g_assert_cmpint(judge_keys(NULL, own, own), ==, MIG_CAUSE_PLATFORM_KEY);
+    cose_key_free(own);
+    cose_key_free(other);
 }
 
 /* ---- rules ---- */
@@ -1029,7 +1049,7 @@ int main(int argc, char **argv)
     TEST(a_secured_platform_wants_a_secured_peer);
     TEST(an_implementation_can_be_asked_for);
     TEST(a_token_is_about_its_own_exchange);
-    TEST(without_anchors_and_a_key_nobody_is_let_in);
+    TEST(the_key_that_is_trusted_signs_the_token);
     TEST(without_rules_all_software_is_let_in);
     TEST(a_version_is_compared_number_by_number);
     TEST(a_signer_is_the_one_that_a_rule_names);
