@@ -13,6 +13,47 @@
 #include "certificates.h"
 #include "mig-abi.h"
 
+/* ---- a GnuTLS that fails ---- */
+
+/* The call that fails, counted from 1; 0: none. */
+static unsigned fails_at, calls;
+
+#define WRAP(name, params, args)                                        \
+    int __real_gnutls_##name params;                                    \
+    int __wrap_gnutls_##name params;                                    \
+    int __wrap_gnutls_##name params                                     \
+    {                                                                   \
+        return ++calls == fails_at ? GNUTLS_E_INTERNAL_ERROR            \
+                                   : __real_gnutls_##name args;         \
+    }
+
+WRAP(x509_crt_init, (gnutls_x509_crt_t *crt), (crt))
+WRAP(x509_crt_import,
+     (gnutls_x509_crt_t crt, const gnutls_datum_t *data,
+      gnutls_x509_crt_fmt_t format), (crt, data, format))
+WRAP(pubkey_init, (gnutls_pubkey_t *key), (key))
+WRAP(pubkey_import_x509,
+     (gnutls_pubkey_t key, gnutls_x509_crt_t crt, unsigned flags),
+     (key, crt, flags))
+WRAP(pubkey_export_ecc_raw,
+     (gnutls_pubkey_t key, gnutls_ecc_curve_t *curve, gnutls_datum_t *x,
+      gnutls_datum_t *y), (key, curve, x, y))
+WRAP(x509_crt_verify,
+     (gnutls_x509_crt_t crt, const gnutls_x509_crt_t *list, int n,
+      unsigned flags, unsigned *status), (crt, list, n, flags, status))
+WRAP(x509_trust_list_init,
+     (gnutls_x509_trust_list_t *list, unsigned size), (list, size))
+WRAP(x509_trust_list_add_cas,
+     (gnutls_x509_trust_list_t list, const gnutls_x509_crt_t *crt,
+      unsigned n, unsigned flags), (list, crt, n, flags))
+WRAP(x509_trust_list_verify_crt,
+     (gnutls_x509_trust_list_t list, gnutls_x509_crt_t *crt, unsigned n,
+      unsigned flags, unsigned *status,
+      gnutls_verify_output_function output),
+     (list, crt, n, flags, status, output))
+
+/* ---- chains ---- */
+
 /* Who stands where in a chain */
 enum { PLATFORM, FIRST, SECOND, ROOT, OTHER, NAMES };
 
@@ -449,6 +490,27 @@ static void test_critical_extensions_have_to_be_known(void)
     }
 }
 
+/* Each of its calls in turn; then all of them work again. */
+static void test_a_library_that_fails_vouches_for_nobody(void)
+{
+    Cert c[5];
+    GByteArray *chain = chain_of(c, good(c, 4));
+    uint8_t point[96];
+    unsigned n;
+
+    calls = 0;
+    g_assert_true(leads(chain, point));
+    n = calls;
+    g_assert_cmpuint(n, >=, 4 * 4 + 4);         /* all are counted */
+    for (fails_at = 1; fails_at <= n; fails_at++) {
+        calls = 0;
+        g_assert_false(leads(chain, point));
+    }
+    fails_at = 0;
+    g_assert_true(leads(chain, point));
+    g_byte_array_unref(chain);
+}
+
 /* ---- the bytes ---- */
 
 static bool bytes_lead(const uint8_t *data, size_t size)
@@ -581,6 +643,7 @@ int main(int argc, char **argv)
     TEST(signatures_have_one_of_three_hashes);
     TEST(dates_do_not_matter);
     TEST(critical_extensions_have_to_be_known);
+    TEST(a_library_that_fails_vouches_for_nobody);
     TEST(a_chain_ends_with_its_last_byte);
     TEST(nothing_stands_between_certificates);
     TEST(each_byte_of_a_chain_counts);
