@@ -18,6 +18,7 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
+#include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "qemu/sockets.h"
@@ -38,6 +39,8 @@
 #define SHARED_PAGES    16              /* the last of them */
 #define ROUNDS          3
 #define PART_RATE       (100 * KiB)     /* bytes a part of the section */
+#define LARGE_RAM       (32 * MiB)      /* the RMM goes through it in pieces */
+#define TABLE_SIZE      (2 * MiB)       /* memory of a table of pages */
 
 enum { SETUP = 's', PART = 'p', SHARED = 'r', DEVICES = 'd', END = 'e' };
 
@@ -54,6 +57,7 @@ typedef struct Case {
     size_t from_page, to_page;
     bool mte;
     Ending ending;
+    uint64_t ram;                       /* 0: that of double.h */
 } Case;
 
 static const RealmBackendOps *ops;
@@ -115,9 +119,30 @@ static void guest_shares(void)
                     DOUBLE_DONE);
 }
 
+/* Word by word, so that each has a table. */
+static void guest_writes_large_ram(void)
+{
+    for (uint64_t at = 0; at < now.ram; at += TABLE_SIZE) {
+        g_assert_cmpint(double_guest_write(0, double_default_config.ram_base +
+                                           at, &at, sizeof(at), &error_abort),
+                        ==, DOUBLE_DONE);
+    }
+}
+
+static void check_large_ram(void)
+{
+    for (uint64_t at = 0, found; at < now.ram; at += TABLE_SIZE) {
+        g_assert_cmpint(double_guest_read(0, double_default_config.ram_base +
+                                          at, &found, sizeof(found),
+                                          &error_abort), ==, DOUBLE_DONE);
+        g_assert_cmphex(found, ==, at);
+    }
+}
+
 static void guest_starts(void)
 {
     guest_shares();
+    guest_writes_large_ram();
     for (unsigned page = 0; page < PAGES - 1; page++) {
         guest_writes(page);
     }
@@ -151,6 +176,7 @@ static void check_guest(void)
             g_assert_cmpmem(tags, sizeof(tags), want, sizeof(tags));
         }
     }
+    check_large_ram();
     g_assert_cmpint(double_guest_get_register(0, 19, &value, &error_abort),
                     ==, DOUBLE_DONE);
     g_assert_cmphex(value, ==, 0x1919);
@@ -204,9 +230,23 @@ static RealmConfig make_config(const char *kernel)
 
     config.migration = true;
     config.mte = now.mte;
+    config.ram_size = now.ram ?: config.ram_size;
     config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
     config.has_measurement_algorithm = double_flavour(kernel)->rme;
     return config;
+}
+
+/* Steps that took more than one call, by cmd. */
+static unsigned pieces[KVM_ARM_REALM_MIG_FINISH + 1];
+
+static void count_pieces(DoubleCall *call, bool after, void *unused)
+{
+    const struct kvm_arm_realm_migrate *args = call->arg;
+
+    if (after && call->request == (uint32_t)KVM_ARM_REALM_MIGRATE &&
+        args->flags & KVM_ARM_REALM_MIG_MORE) {
+        pieces[args->cmd]++;
+    }
 }
 
 static void side_start(const char *kernel, size_t page, bool incoming)
@@ -219,6 +259,7 @@ static void side_start(const char *kernel, size_t page, bool incoming)
     realm_start_base_ms = LIMIT_SECONDS * 1000 / 2;
     fake_migration.footers = true;
     double_start(&options);
+    double_set_hook(now.ram ? count_pieces : NULL, NULL);
     m.config = make_config(kernel);
     m.incoming = incoming;
     m.images[0] = (DoubleImage) { 0, 0x3000 };
@@ -247,18 +288,30 @@ static const SaveVMHandlers *handlers(void)
     return fake_migration.handlers;
 }
 
+/* What the destination sends on QEMU's return path: type, size, record. */
+static void take_message(void)
+{
+    uint8_t message[4 + REALM_MAX_REPLY];
+    unsigned size;
+
+    get(message, 4);
+    size = lduw_be_p(message + 2);
+    g_assert_cmpuint(size, <=, REALM_MAX_REPLY);
+    get(message + 4, size);
+    g_assert_true(fake_migration_message(message, 4 + size));
+}
+
 /*
- * The destination's answer does not come in the stream.  If this connection
- * ends, it is an error, as it is for the thread that reads QEMU's return path.
+ * If this connection ends, it is an error, as it is for the thread that reads
+ * QEMU's return path.
  */
 static void look_for_answer(void)
 {
     char byte;
-    ssize_t n = recv(wire, &byte, 1, MSG_DONTWAIT);
+    ssize_t n = recv(wire, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 
     if (n == 1) {
-        g_assert_cmpint(byte, ==, 'a');
-        fake_migration_answer();
+        take_message();
     } else if ((n == 0 || errno != EAGAIN) && !fake_migration.error) {
         fake_migration.error = g_strdup("the destination has gone");
     }
@@ -266,9 +319,13 @@ static void look_for_answer(void)
 
 static void accept_offer(void)
 {
+    uint8_t nonce[REALM_NONCE_SIZE];
+    g_autofree void *offer = NULL;
     uint32_t size;
-    g_autofree void *offer = get_blob(&size);
 
+    g_assert_true(ops->prepare_migration(nonce, &error_abort));
+    put(nonce, sizeof(nonce));
+    offer = get_blob(&size);
     g_assert_true(ops->accept(offer, size, &error_abort));
 }
 
@@ -392,10 +449,11 @@ static void check_does_not_run(const char *why)
     error_free(err);
 }
 
-static void check_left(void)
+static void check_gone(void)
 {
-    g_assert_cmpint(ops->phase(), ==, REALM_PHASE_SEALED);
-    check_does_not_run("it has left");
+    g_assert_cmpint(ops->phase(), ==, REALM_PHASE_GONE);
+    check_does_not_run("it runs on the destination");
+    g_assert_true(!now.ram || pieces[KVM_ARM_REALM_MIG_FINISH]);
 }
 
 static void take_back(void)
@@ -403,7 +461,8 @@ static void take_back(void)
     uint32_t size;
     g_autofree void *token = get_blob(&size);
 
-    check_left();
+    g_assert_cmpint(ops->phase(), ==, REALM_PHASE_SEALED);
+    check_does_not_run("it has left");
     g_assert_true(ops->export_resume(token, size, &error_abort));
     g_assert_cmpint(ops->phase(), ==, REALM_PHASE_HERE);
 }
@@ -417,6 +476,9 @@ static void source_ends(QEMUFile *f, bool ok)
         qemu_put_buffer(f, (uint8_t *)version, sizeof(version));
         qemu_fflush(f);
     }
+    if (ok && now.ending == ARRIVES) {
+        take_message();
+    }
     finish(f, ok);
     if (now.ending == DAMAGED) {
         shutdown(wire, SHUT_WR);
@@ -429,7 +491,7 @@ static void source_ends(QEMUFile *f, bool ok)
         take_back();
         runs_on();
     } else {
-        check_left();
+        check_gone();
     }
 }
 
@@ -469,20 +531,17 @@ static void source_side(void)
 
 static void make_offer(void)
 {
+    uint8_t nonce[REALM_NONCE_SIZE];
     RealmMigrationLimits limits;
     g_autofree void *buf = NULL;
     ssize_t size;
 
+    get(nonce, sizeof(nonce));
     ops->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
-    size = ops->offer(buf, &error_abort);
+    size = ops->offer(nonce, buf, &error_abort);
     g_assert_cmpint(size, >, 0);
     put_blob(buf, size);
-}
-
-static void send_answer(void)
-{
-    put("a", 1);
 }
 
 static bool load_shared(QEMUFile *f)
@@ -585,6 +644,10 @@ static void destination_ends(bool loaded)
         return;
     }
     g_assert_true(fake_migration_load_end(true));
+    if (now.ram) {
+        g_assert_cmpuint(pieces[KVM_ARM_REALM_MIG_READY], >, 0);
+        g_assert_cmpuint(pieces[KVM_ARM_REALM_MIG_COMMIT], >, 0);
+    }
     g_assert_true(double_machine_run(&error_abort));
     check_guest();
     guest_writes(5);
@@ -600,13 +663,14 @@ static void destination_side(void)
 
     side_start(now.to, now.to_page, true);
     check_does_not_run("no migration has brought it");
-    fake_migration.answer = send_answer;
     make_offer();
     ioc = channel();
+    fake_migration.back = qemu_file_new_output(ioc);
     f = qemu_file_new_input(ioc);
     fake_migration_load_begin(f);
     loaded = load(f);
     destination_ends(loaded);
+    qemu_fclose(fake_migration.back);
     qemu_fclose(f);
     object_unref(OBJECT(ioc));
     side_end();
@@ -692,6 +756,13 @@ static void test_every_version(void)
     }
 }
 
+/* READY, COMMIT and FINISH have more to do than the RMM does in one call. */
+static void test_in_pieces(void)
+{
+    migrate(&(Case) { "v10", "v14", 4 * KiB, 4 * KiB, .ram = LARGE_RAM });
+    migrate(&(Case) { "v14", "v10", 16 * KiB, 4 * KiB, .ram = LARGE_RAM });
+}
+
 static void test_ending(const void *ending)
 {
     static const char *const kernels[] = { "v10", "v14" };
@@ -716,6 +787,8 @@ int main(int argc, char **argv)
                     test_other_generation);
     g_test_add_func("/kvm-double/migrate/between_versions",
                     test_every_version);
+    g_test_add_func("/kvm-double/migrate/a_large_realm_in_pieces",
+                    test_in_pieces);
     g_test_add_data_func("/kvm-double/migrate/cancelled_the_realm_runs_on",
                          GUINT_TO_POINTER(CANCELLED), test_ending);
     g_test_add_data_func("/kvm-double/migrate/given_back_after_the_start_token",
