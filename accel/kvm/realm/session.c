@@ -397,8 +397,7 @@ static bool check_ready_size(size_t size, Error **errp)
 
     if (size != expected) {
         error_setg(errp, "Realm: cannot %s: a ready record has %zu bytes, and "
-                   "the destination sent %zu; use a destination with the same "
-                   "version of the protocol",
+                   "what the destination answered has %zu; see its log",
                    realm_step_text(REALM_STEP_START), expected, size);
     }
     return size == expected;
