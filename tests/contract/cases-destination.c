@@ -15,6 +15,7 @@ static void is_no_source(Machine *m)
     g_autoptr(GByteArray) page = page_numbers(1, 0);
     g_autoptr(GByteArray) junk = cut(page, 80);
 
+    no(m, PREPARE);
     no(m, ACCEPT, .blob = junk);
     no(m, EXPORT_BEGIN);
     no(m, COLLECT_DIRTY);
@@ -25,6 +26,7 @@ static void is_no_source(Machine *m)
     no(m, EXPORT_START);
     no(m, EXPORT_ABORT);
     no(m, EXPORT_RESUME, .blob = junk);
+    no(m, EXPORT_FINISH, .blob = junk);
     phase_is(m, before);
 }
 
@@ -34,6 +36,7 @@ static void is_not_there_yet(Machine *m)
     no(m, START);
     no(m, COMMIT);
     no(m, COMMIT);
+    no(m, IMPORT_RECEIPT);
     no(m, START);
 }
 
@@ -54,7 +57,9 @@ static void a_destination_commits_at_the_very_end(void)
     pair_round(p);
     pair_state(p);
     is_not_there_yet(m);
-    yes(m, IMPORT, .blob = yes(p->source, EXPORT_START)->blob);
+    yes(m, IMPORT, .blob = pair_token(p)->blob);
+    no(m, IMPORT_READY);
+    no(m, IMPORT_RECEIPT);
     no(m, START);
     yes(m, COMMIT);
     yes(m, START);
@@ -116,6 +121,8 @@ static void is_dead(Machine *m, const GByteArray *blob)
     no(m, IMPORT_MEMORY, .blob = blob);
     no(m, COMMIT);
     no(m, START);
+    no(m, IMPORT_READY);
+    no(m, IMPORT_RECEIPT);
     no(m, OFFER);
     phase_is(m, REALM_PHASE_FAILED);
 }
@@ -250,7 +257,72 @@ static void a_bundle_that_is_missing_is_noticed(void)
     yes(p->destination, IMPORT_ABORT);
 }
 
-static void a_page_that_never_came_keeps_the_realm_from_starting(void)
+/* ---- What a destination says ---- */
+
+static void it_is_ready_when_all_but_the_start_token_has_come(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    Machine *m = p->destination;
+
+    no(m, IMPORT_READY);
+    pair_bind(p);
+    no(m, IMPORT_READY);
+    pair_begin(p);
+    no(m, IMPORT_READY);
+    pair_round(p);
+    pair_epoch(p);
+    pair_pause(p);
+    pair_round(p);
+    for (unsigned part = 0; part <= CONTRACT_CPUS; part++) {
+        no(m, IMPORT_READY);
+        phase_is(m, REALM_PHASE_IMPORTING);
+        yes(m, IMPORT, .blob = yes(p->source, EXPORT_STATE, part)->blob);
+    }
+    yes(m, IMPORT_READY);
+    yes(m, IMPORT_READY);
+    pair_start(p);
+    no(m, IMPORT_READY);
+    works(m);
+}
+
+/* A bundle is lost, and nobody sends its epoch token. */
+static void it_is_not_ready_without_a_page(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(GByteArray) one = page_numbers(1, 1);
+
+    pair_bind(p);
+    pair_begin(p);
+    pair_pause(p);
+    yes(p->source, COLLECT_DIRTY);
+    yes(p->source, EXPORT_MEMORY, .blob = one);         /* lost */
+    yes(p->source, EXPORT_STATE, 0);
+    no(p->destination, IMPORT_READY);
+    yes(p->destination, IMPORT_ABORT);
+    no(p->destination, IMPORT_READY);
+    phase_is(p->destination, REALM_PHASE_FAILED);
+}
+
+static void the_receipt_can_be_had_until_the_realm_goes_on(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    g_autoptr(Machine) first = p->source;
+    const GByteArray *receipt, *again;
+
+    pair_migrate(p);
+    receipt = yes(p->destination, IMPORT_RECEIPT)->blob;
+    again = yes(p->destination, IMPORT_RECEIPT)->blob;
+    g_assert_cmpmem(receipt->data, receipt->len, again->data, again->len);
+    p->source = p->destination;
+    p->destination = waiting_machine("third");
+    pair_bind(p);
+    no(p->source, IMPORT_RECEIPT);
+    yes(p->source, EXPORT_ABORT);
+    no(p->source, IMPORT_RECEIPT);
+    works(p->source);
+}
+
+static void a_start_token_that_never_came_keeps_the_realm_from_starting(void)
 {
     g_autoptr(Pair) p = pair_new();
 
@@ -262,7 +334,7 @@ static void a_page_that_never_came_keeps_the_realm_from_starting(void)
     pair_pause(p);
     pair_round(p);
     pair_state(p);
-    yes(p->source, EXPORT_START);
+    pair_token(p);              /* lost */
     no(p->destination, COMMIT);
     no(p->destination, START);
     yes(p->source, EXPORT_RESUME,
@@ -292,8 +364,7 @@ static void a_destination_may_give_up_until_it_commits(void)
             pair_state(p);
         }
         if (when >= 3) {
-            yes(p->destination, IMPORT,
-                .blob = yes(p->source, EXPORT_START)->blob);
+            yes(p->destination, IMPORT, .blob = pair_token(p)->blob);
         }
         gives_up(p->destination, junk);
     }
@@ -348,7 +419,10 @@ const Case destination_cases[] = {
     CASE(records_without_contents_are_final),
     CASE(a_record_comes_once_and_in_order),
     CASE(a_bundle_that_is_missing_is_noticed),
-    CASE(a_page_that_never_came_keeps_the_realm_from_starting),
+    CASE(it_is_ready_when_all_but_the_start_token_has_come),
+    CASE(it_is_not_ready_without_a_page),
+    CASE(the_receipt_can_be_had_until_the_realm_goes_on),
+    CASE(a_start_token_that_never_came_keeps_the_realm_from_starting),
     CASE(a_destination_may_give_up_until_it_commits),
     CASE(after_the_commit_nobody_gives_up),
     CASE(a_destination_that_gave_up_before_its_offer_still_can_offer),

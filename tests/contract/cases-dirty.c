@@ -228,7 +228,7 @@ static void after_an_abort_everything_is_owed_again(void)
     collect(p->source, 0);
     yes(p->source, EXPORT_ABORT);
     no(p->source, COLLECT_DIRTY);
-    yes(p->source, ACCEPT, .blob = yes(other, OFFER)->blob);
+    yes(p->source, ACCEPT, .blob = offer_for(p->source, other));
     yes(p->source, EXPORT_BEGIN);
     collect(p->source, 2 * CHUNK_PAGES);
 }

@@ -15,22 +15,26 @@ typedef struct Walk {
     Machine *m[2];
     const GByteArray *last[2];  /* that this machine emitted */
     const GByteArray *pages[2]; /* bundle of pages */
+    const GByteArray *nonce, *ready, *receipt;
     unsigned part[2];
 } Walk;
 
 /* Calls that a session needs are in here often, so that there is one. */
 static const ContractCall source_calls[] = {
-    CALL_ACCEPT, CALL_ACCEPT, CALL_EXPORT_BEGIN, CALL_EXPORT_BEGIN,
+    CALL_PREPARE, CALL_ACCEPT, CALL_ACCEPT, CALL_EXPORT_BEGIN,
+    CALL_EXPORT_BEGIN,
     CALL_COLLECT_DIRTY, CALL_COLLECT_DIRTY, CALL_EXPORT_MEMORY,
     CALL_EXPORT_MEMORY, CALL_EXPORT_MEMORY, CALL_EXPORT_EPOCH, CALL_PAUSE,
     CALL_EXPORT_STATE, CALL_EXPORT_STATE, CALL_EXPORT_STATE, CALL_EXPORT_START,
-    CALL_EXPORT_ABORT, CALL_EXPORT_RESUME, CALL_IMPORT_ABORT, CALL_COMMIT,
-    CALL_PHASE, CALL_PHASE, CALL_PHASE,
+    CALL_EXPORT_ABORT, CALL_EXPORT_RESUME, CALL_EXPORT_FINISH,
+    CALL_IMPORT_ABORT, CALL_COMMIT, CALL_IMPORT_RECEIPT, CALL_PHASE,
+    CALL_PHASE, CALL_PHASE,
 };
 
 static const ContractCall destination_calls[] = {
     CALL_OFFER, CALL_IMPORT, CALL_IMPORT, CALL_IMPORT_MEMORY,
-    CALL_IMPORT_MEMORY, CALL_COMMIT, CALL_EXPORT_BEGIN, CALL_PAUSE,
+    CALL_IMPORT_MEMORY, CALL_IMPORT_READY, CALL_COMMIT, CALL_IMPORT_RECEIPT,
+    CALL_PREPARE, CALL_EXPORT_BEGIN, CALL_PAUSE,
     CALL_PHASE, CALL_START, CALL_EXPORT_ABORT,
 };
 
@@ -56,6 +60,15 @@ static void remember(Walk *w, unsigned who, ContractCall call,
     switch (call) {
     case CALL_EXPORT_MEMORY:
         w->pages[who] = answer->blob;
+        break;
+    case CALL_PREPARE:
+        w->nonce = answer->blob;
+        break;
+    case CALL_IMPORT_READY:
+        w->ready = answer->blob;
+        break;
+    case CALL_IMPORT_RECEIPT:
+        w->receipt = answer->blob;
         break;
     case CALL_EXPORT_STATE:
         w->part[who]++;
@@ -85,6 +98,15 @@ static void call_one(Walk *w, unsigned who, ContractCall call)
         break;
     case CALL_IMPORT_MEMORY:
         args.blob = w->pages[!who];
+        break;
+    case CALL_OFFER:
+        args.blob = w->nonce;
+        break;
+    case CALL_EXPORT_START:
+        args.blob = w->ready;
+        break;
+    case CALL_EXPORT_FINISH:
+        args.blob = w->receipt;
         break;
     case CALL_EXPORT_MEMORY:
         list = some_pages(w);

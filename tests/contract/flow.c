@@ -137,9 +137,14 @@ void pair_free(Pair *p)
     g_free(p);
 }
 
+const GByteArray *offer_for(Machine *source, Machine *destination)
+{
+    return yes(destination, OFFER, .blob = yes(source, PREPARE)->blob)->blob;
+}
+
 void pair_bind(Pair *p)
 {
-    yes(p->source, ACCEPT, .blob = yes(p->destination, OFFER)->blob);
+    yes(p->source, ACCEPT, .blob = offer_for(p->source, p->destination));
     phase_is(p->destination, REALM_PHASE_OFFERED);
     phase_is(p->source, REALM_PHASE_ACCEPTED);
 }
@@ -234,17 +239,29 @@ void pair_until_start(Pair *p)
     pair_state(p);
 }
 
-void pair_start(Pair *p)
+const Answer *pair_token(Pair *p)
 {
-    const Answer *token = yes(p->source, EXPORT_START);
+    const Answer *ready = yes(p->destination, IMPORT_READY);
+    const Answer *token = yes(p->source, EXPORT_START, .blob = ready->blob);
 
     g_assert_cmpint(token->value, >, 0);
     g_assert_cmpint(token->value, <=, REALM_MAX_START_TOKEN);
     phase_is(p->source, REALM_PHASE_SEALED);
-    yes(p->destination, IMPORT, .blob = token->blob);
+    phase_is(p->destination, REALM_PHASE_IMPORTING);
+    return token;
+}
+
+void pair_start(Pair *p)
+{
+    const Answer *receipt;
+
+    yes(p->destination, IMPORT, .blob = pair_token(p)->blob);
     phase_is(p->destination, REALM_PHASE_IMPORTING);
     yes(p->destination, COMMIT);
     phase_is(p->destination, REALM_PHASE_HERE);
+    receipt = yes(p->destination, IMPORT_RECEIPT);
+    yes(p->source, EXPORT_FINISH, .blob = receipt->blob);
+    phase_is(p->source, REALM_PHASE_GONE);
     yes(p->destination, START);
 }
 

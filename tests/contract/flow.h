@@ -59,6 +59,9 @@ Pair *pair_new(void);
 void pair_free(Pair *p);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pair, pair_free)
 
+/* @destination makes an offer for the nonce that @source draws now. */
+const GByteArray *offer_for(Machine *source, Machine *destination);
+
 /* The source accepts the destination's offer. */
 void pair_bind(Pair *p);
 /* Open the session on both sides. */
@@ -73,7 +76,12 @@ void pair_pause(Pair *p);
 void pair_state(Pair *p);
 /* Migrate a bound pair until only the start token is missing. */
 void pair_until_start(Pair *p);
-/* Import the start token and commit: the Realm runs at the destination. */
+/* The source makes the start token, since the destination is ready. */
+const Answer *pair_token(Pair *p);
+/*
+ * Import it, commit and finish: the Realm runs at the destination, and is gone
+ * at the source.
+ */
 void pair_start(Pair *p);
 /* Do all of it, from pair_new to a Realm that runs at the destination. */
 void pair_migrate(Pair *p);

@@ -125,13 +125,39 @@ static void emitted(Serving *s, ssize_t size)
     }
 }
 
+static size_t room_for(Serving *s, ContractCall call)
+{
+    switch (call) {
+    case CALL_PREPARE:
+        return REALM_NONCE_SIZE;
+    case CALL_EXPORT_START:
+        return REALM_MAX_START_TOKEN;
+    case CALL_IMPORT_READY:
+    case CALL_IMPORT_RECEIPT:
+        return REALM_MAX_REPLY;
+    default:
+        return max_blob(s);
+    }
+}
+
+/* A case that has no nonce means another one than any source drew. */
+static ssize_t make_offer(Serving *s)
+{
+    uint8_t nonce[REALM_NONCE_SIZE] = { 0 };
+
+    memcpy(nonce, s->blob, MIN(s->blob_size, sizeof(nonce)));
+    return s->ops->offer(nonce, s->buf, &s->err);
+}
+
 static void serve_emitting(Serving *s, ContractCall call)
 {
     const RealmBackendOps *ops = s->ops;
 
-    give_room(s, call == CALL_EXPORT_START ? REALM_MAX_START_TOKEN
-                                           : max_blob(s));
+    give_room(s, room_for(s, call));
     switch (call) {
+    case CALL_PREPARE:
+        return emitted(s, ops->prepare_migration(s->buf, &s->err)
+                          ? REALM_NONCE_SIZE : -1);
     case CALL_EXPORT_BEGIN:
         return emitted(s, ops->export_begin(s->buf, &s->err));
     case CALL_EXPORT_MEMORY:
@@ -143,9 +169,14 @@ static void serve_emitting(Serving *s, ContractCall call)
     case CALL_EXPORT_STATE:
         return emitted(s, ops->export_state(s->arg[0], s->buf, &s->err));
     case CALL_EXPORT_START:
-        return emitted(s, ops->export_start(s->buf, &s->err));
+        return emitted(s, ops->export_start(s->blob, s->blob_size, s->buf,
+                                            &s->err));
     case CALL_OFFER:
-        return emitted(s, ops->offer(s->buf, &s->err));
+        return emitted(s, make_offer(s));
+    case CALL_IMPORT_READY:
+        return emitted(s, ops->import_ready(s->buf, &s->err));
+    case CALL_IMPORT_RECEIPT:
+        return emitted(s, ops->import_receipt(s->buf, &s->err));
     case CALL_IMPORT_ABORT:
         return emitted(s, ops->import_abort(s->buf, &s->err));
     default:
@@ -166,6 +197,8 @@ static bool serve_taking(Serving *s, ContractCall call)
         return ops->export_abort(&s->err);
     case CALL_EXPORT_RESUME:
         return ops->export_resume(s->blob, s->blob_size, &s->err);
+    case CALL_EXPORT_FINISH:
+        return ops->export_finish(s->blob, s->blob_size, &s->err);
     case CALL_IMPORT:
         return ops->import(s->blob, s->blob_size, &s->err);
     case CALL_IMPORT_MEMORY:
@@ -244,12 +277,15 @@ static void serve_call(Serving *s, ContractCall call)
         return limits(s);
     case CALL_COLLECT_DIRTY:
         return collect_dirty(s);
+    case CALL_PREPARE:
     case CALL_EXPORT_BEGIN:
     case CALL_EXPORT_MEMORY:
     case CALL_EXPORT_EPOCH:
     case CALL_EXPORT_STATE:
     case CALL_EXPORT_START:
     case CALL_OFFER:
+    case CALL_IMPORT_READY:
+    case CALL_IMPORT_RECEIPT:
     case CALL_IMPORT_ABORT:
         return serve_emitting(s, call);
     case CALL_HOST_READ ... CALL_GUEST_RIPAS:

@@ -75,8 +75,10 @@ static char *plain(const char *error)
 
 static bool takes_blob(ContractCall call)
 {
-    return call == CALL_ACCEPT || call == CALL_EXPORT_RESUME ||
-           call == CALL_IMPORT || call == CALL_IMPORT_MEMORY;
+    return call == CALL_ACCEPT || call == CALL_EXPORT_START ||
+           call == CALL_EXPORT_RESUME || call == CALL_EXPORT_FINISH ||
+           call == CALL_OFFER || call == CALL_IMPORT ||
+           call == CALL_IMPORT_MEMORY;
 }
 
 /* No backend has bundles of 4 MiB. */

@@ -21,6 +21,7 @@
     CALL(MEASUREMENT,   "measurement") \
     CALL(COUNT_PAGES,   "count_pages") \
     CALL(LIMITS,        "migration_limits") \
+    CALL(PREPARE,       "prepare_migration") \
     CALL(ACCEPT,        "accept")           /* blob */ \
     CALL(EXPORT_BEGIN,  "export_begin") \
     CALL(COLLECT_DIRTY, "collect_dirty") \
@@ -28,13 +29,16 @@
     CALL(EXPORT_EPOCH,  "export_epoch") \
     CALL(PAUSE,         "pause") \
     CALL(EXPORT_STATE,  "export_state")     /* part */ \
-    CALL(EXPORT_START,  "export_start") \
+    CALL(EXPORT_START,  "export_start")     /* blob: ready record */ \
     CALL(EXPORT_ABORT,  "export_abort") \
     CALL(EXPORT_RESUME, "export_resume")    /* blob */ \
-    CALL(OFFER,         "offer") \
+    CALL(EXPORT_FINISH, "export_finish")    /* blob: receipt */ \
+    CALL(OFFER,         "offer")            /* blob: nonce */ \
     CALL(IMPORT,        "import")           /* blob */ \
     CALL(IMPORT_MEMORY, "import_memory")    /* blob */ \
+    CALL(IMPORT_READY,  "import_ready") \
     CALL(COMMIT,        "commit") \
+    CALL(IMPORT_RECEIPT, "import_receipt") \
     CALL(IMPORT_ABORT,  "import_abort") \
     /* Not of the contract, but of the machine around it */ \
     CALL(HOST_READ,     "the host reads")   /* address */ \
