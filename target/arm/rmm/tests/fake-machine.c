@@ -59,15 +59,19 @@ static void op_sync(void *opaque)
     incomplete = 0;
 }
 
+/* Any thread may draw. */
 static void op_random(void *opaque, void *buf, size_t len)
 {
+    static GMutex lock;
     FakeMachine *m = opaque;
     uint8_t *byte = buf;
 
+    g_mutex_lock(&lock);
     while (len--) {
         m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
         *byte++ = m->seed >> 56;
     }
+    g_mutex_unlock(&lock);
 }
 
 /* Eight bytes that are the REC's, so that a mix-up would show. */
