@@ -152,6 +152,40 @@ static void begin_migration(Fuzz *f, bool import)
     }
 }
 
+/* A record of Realm 0, which is in the buffer, to Realm 1 */
+#define PASS_ON(f) \
+    MIG(f, MIG_IMPORT, 1, FAKE_NS_FREE, (f)->m->pe.x[1])
+
+/* All but the start token has come, or with @start that as well. */
+static void complete_migration(Fuzz *f, bool start)
+{
+    const uint64_t list = FAKE_NS_FREE + 0x20000, ready = list + 0x1000;
+    uint64_t *word = fake_ns(f->m, list), size;
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        word[i] = i * RMM_GRANULE_SIZE;
+    }
+    MIG(f, MIG_PAUSE, 0, 0);
+    MIG(f, MIG_EXPORT_MEMORY, 0, list, 4, FAKE_NS_FREE, 0x20000, 0);
+    size = f->m->pe.x[1];
+    for (i = 0; i < 4; i++) {
+        word[i] = fake_granule(f->m);
+    }
+    MIG(f, MIG_IMPORT_MEMORY, 1, FAKE_NS_FREE, size, list, 4);
+    MIG(f, MIG_EXPORT_REALM, 0, FAKE_NS_FREE, 0x10000, 0);
+    PASS_ON(f);
+    for (i = 0; i < 2; i++) {
+        MIG(f, MIG_EXPORT_REC, 0, f->realm[0].rec[i], FAKE_NS_FREE, 0x10000);
+        PASS_ON(f);
+    }
+    if (start) {
+        MIG(f, MIG_IMPORT_READY, 1, ready, 4096);
+        MIG(f, MIG_EXPORT_START, 0, FAKE_NS_FREE, 4096, ready);
+        PASS_ON(f);
+    }
+}
+
 static void begin_state(Fuzz *f, uint8_t state)
 {
     bool lpa2 = state % 8 >= 6 || state & 0x40;
@@ -175,6 +209,9 @@ static void begin_state(Fuzz *f, uint8_t state)
         break;
     case 5:
         begin_migration(f, true);
+        if (state & 0x20) {
+            complete_migration(f, state & 0x10);
+        }
         break;
     case 6:
         f->realm[0] = active_realm(f, 52, -1, RMI_REALM_LPA2, 0);
@@ -252,7 +289,7 @@ static uint64_t function(Fuzz *f)
         return SMCCC_FID_VERSION;
     case 129:
         return SMCCC_FID_ARCH_FEATURES;
-    case 130 ... 133:
+    case 130 ... 137:
         return MIG_FID_BASE + 16 + b - 130;
     default:
         return number(f, 8);
@@ -291,7 +328,8 @@ static void step_call(Fuzz *f)
     RmmPe *pe = &f->pe[f->which];
     bool was_realm = pe->world == RMM_WORLD_REALM;
     uint64_t fid = function(f);
-    unsigned i, n = fid == RSI_MEASUREMENT_EXTEND ? 10 : 6;
+    unsigned i, n = fid == RSI_MEASUREMENT_EXTEND ? 10 :
+                    fid == MIG_FID_BASE + MIG_OFFER ? 7 : 6;
 
     for (i = 1; i <= n && f->in.left; i++) {
         pe->x[i] = argument(f);

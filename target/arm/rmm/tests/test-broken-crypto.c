@@ -183,6 +183,39 @@ static void an_export_that_cannot_be_sealed_is_tried_again(void)
     machine_free(dst);
 }
 
+/* What the destination says, and what the source makes of it */
+static void an_answer_that_fails_is_tried_again(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    GPtrArray *records;
+    Record *receipt;
+    unsigned i;
+
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    OK(MIG(src, MIG_PAUSE));
+    records = machine_final_records(src);
+    for (i = 0; i < records->len; i++) {
+        OK(machine_receive(dst, records->pdata[i]));
+    }
+    g_ptr_array_unref(records);
+    g_assert_cmpuint(export_tries(dst, MIG_IMPORT_READY,
+                                  (const uint64_t[5]) { NS_BLOB(0), 4096 }),
+                     >, 0);
+    step_take(dst, step_start(src, dst));
+    g_assert_cmpuint(export_tries(dst, MIG_IMPORT_COMMIT,
+                                  (const uint64_t[5]) { 0 }), >, 0);
+    g_assert_cmpint(machine_state(dst), ==, REALM_ACTIVE);
+    OK(machine_receipt(dst, &receipt));
+    memcpy(machine_ns(src, NS_BLOB(0)), receipt->data, receipt->len);
+    g_assert_cmpuint(export_tries(src, MIG_EXPORT_FINISH, (const uint64_t[5]) {
+        NS_BLOB(0), receipt->len }), >, 0);
+    g_byte_array_unref(receipt);
+    machine_free(src);
+    machine_free(dst);
+}
+
 /* By a cause that is about keys, signatures or the cipher */
 static bool fails_for_want_of_crypto(uint64_t result)
 {
@@ -263,6 +296,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add_func("/rmm/broken-crypto/" #name, name)
     ADD(without_a_signature_there_is_no_token);
     ADD(an_export_that_cannot_be_sealed_is_tried_again);
+    ADD(an_answer_that_fails_is_tried_again);
     ADD(an_exchange_that_fails_is_tried_again);
     ADD(an_import_that_cannot_be_opened_is_refused);
     return g_test_run();

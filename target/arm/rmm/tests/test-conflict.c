@@ -12,7 +12,7 @@
 #include "check-tables.h"
 #include "fake-machine.h"
 #include "granule.h"
-#include "mig-abi.h"
+#include "mig.h"
 #include "session.h"
 #include "test-keys.h"
 
@@ -183,6 +183,14 @@ static void second_realm(World *w)
     g_assert_cmphex(fake_call((w)->m, MIG_FID_BASE + (call), __VA_ARGS__), \
                     ==, RMI_SUCCESS)
 
+/* What the destination would say now, with the source's keys, in the list */
+static void say(World *w, MigType type)
+{
+    MigSession *s = fake_realm_object(w->m, &w->r)->session;
+
+    g_assert_cmpint(reply_make(s, type, fake_ns(w->m, LIST)), ==, 0);
+}
+
 /* Another Realm offers, and is gone: the first one is exported to nowhere. */
 static void begin_export(World *w)
 {
@@ -200,6 +208,47 @@ static void begin_export(World *w)
     MIG(w, MIG_ACCEPT, w->r.rd, BUFFER(0), w->m->pe.x[1]);
     g_assert_cmphex(fake_call(w->m, RMI_REALM_DESTROY, other.rd), ==, 0);
     MIG(w, MIG_EXPORT_BEGIN, w->r.rd, BUFFER(0), BUFFER_BYTES);
+}
+
+/* Everything is out, and a ready record of the other Realm is in the list. */
+static void all_out(World *w)
+{
+    uint64_t *list = fake_ns(w->m, LIST);
+    unsigned i;
+
+    begin_export(w);
+    MIG(w, MIG_COLLECT_DIRTY, w->r.rd, 0, PAGE(8), BITMAP);
+    for (i = 0; i < 2; i++) {
+        list[i] = PAGE(i);
+    }
+    MIG(w, MIG_EXPORT_MEMORY, w->r.rd, LIST, 2, BUFFER(0), BUFFER_BYTES, 0);
+    MIG(w, MIG_PAUSE, w->r.rd);
+    MIG(w, MIG_EXPORT_REALM, w->r.rd, BUFFER(0), BUFFER_BYTES, 0);
+    for (i = 0; i < w->r.num_recs; i++) {
+        MIG(w, MIG_EXPORT_REC, w->r.rd, w->r.rec[i], BUFFER(0), BUFFER_BYTES);
+    }
+    say(w, MIG_TYPE_READY);
+}
+
+/*
+ * The start token as well.  There are a receipt and an abort token: no
+ * destination gives both.
+ */
+static void sealed(World *w)
+{
+    MigAbort *token = fake_ns(w->m, BUFFER(1));
+    MigSession *s;
+
+    all_out(w);
+    MIG(w, MIG_EXPORT_START, w->r.rd, BUFFER(0), BUFFER_BYTES, LIST);
+    say(w, MIG_TYPE_RECEIPT);
+    s = fake_realm_object(w->m, &w->r)->session;
+    *token = (MigAbort) {
+        .magic = MIG_MAGIC, .version = MIG_VERSION, .type = MIG_TYPE_ABORT,
+        .size = sizeof(*token),
+    };
+    memcpy(token->offer_nonce, s->offer.nonce, sizeof(token->offer_nonce));
+    crypto_hash(s->offer.abort_lock, token->secret, sizeof(token->secret));
 }
 
 static void collect_first(World *w)
@@ -270,8 +319,15 @@ SIDE(mig_export_1, MIG_FID_BASE + MIG_EXPORT_MEMORY, w->r.rd, LIST, 1,
      BUFFER(1), BUFFER_BYTES, 1)
 SIDE(mig_epoch, MIG_FID_BASE + MIG_EXPORT_EPOCH, w->r.rd, BUFFER(2),
      BUFFER_BYTES)
-SIDE(mig_pause, MIG_FID_BASE + MIG_PAUSE, w->r.rd)
+SIDE(source_pauses, MIG_FID_BASE + MIG_PAUSE, w->r.rd)
 SIDE(mig_abort, MIG_FID_BASE + MIG_EXPORT_ABORT, w->r.rd)
+SIDE(source_prepares, MIG_FID_BASE + MIG_PREPARE, w->r.rd)
+SIDE(mig_start, MIG_FID_BASE + MIG_EXPORT_START, w->r.rd, BUFFER(0),
+     BUFFER_BYTES, LIST)
+SIDE(mig_resume, MIG_FID_BASE + MIG_EXPORT_RESUME, w->r.rd, BUFFER(1),
+     sizeof(MigAbort))
+SIDE(mig_finish, MIG_FID_BASE + MIG_EXPORT_FINISH, w->r.rd, LIST,
+     MIG_EMPTY_BUNDLE)
 SIDE(create_rec, RMI_REC_CREATE, w->r.rd, w->spare[0], FAKE_NS_PARAMS)
 SIDE(create_rec_2, RMI_REC_CREATE, w->r.rd, w->spare[1], FAKE_NS_PARAMS)
 SIDE(destroy_rec_0, RMI_REC_DESTROY, w->r.rec[0])
@@ -395,10 +451,10 @@ static const struct {
     { "complete-and-destroy-target", ask_for_cpu_on,
       { complete, destroy_rec_2 } },
     { "cpu-on-and-destroy-target", run_rec_0, { cpu_on_2, destroy_rec_2 } },
-    { "pause-and-enter", begin_export, { mig_pause, enter_0 } },
-    { "pause-and-data", begin_export, { mig_pause, data_0_at_2 } },
-    { "pause-and-abort", begin_export, { mig_pause, mig_abort } },
-    { "pause-and-data-destroy", begin_export, { mig_pause, destroy_page_0 } },
+    { "pause-and-enter", begin_export, { source_pauses, enter_0 } },
+    { "pause-and-data", begin_export, { source_pauses, data_0_at_2 } },
+    { "pause-and-abort", begin_export, { source_pauses, mig_abort } },
+    { "pause-and-data-destroy", begin_export, { source_pauses, destroy_page_0 } },
     { "migration-collects-and-write", collect_first,
       { mig_collect, write_page_0 } },
     { "migration-collects-and-exports", begin_export,
@@ -409,6 +465,10 @@ static const struct {
       { mig_export_0, mig_export_1 } },
     { "export-and-epoch", collect_first, { mig_export_1, mig_epoch } },
     { "export-and-abort", collect_first, { mig_export_0, mig_abort } },
+    { "prepare-twice", activate, { source_prepares, source_prepares } },
+    { "start-and-abort", all_out, { mig_start, mig_abort } },
+    { "start-and-data-destroy", all_out, { mig_start, destroy_page_0 } },
+    { "finish-and-resume", sealed, { mig_finish, mig_resume } },
     { "config-and-data-destroy", run_rec_0, { config_to_0, destroy_page_0 } },
 };
 

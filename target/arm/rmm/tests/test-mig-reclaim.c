@@ -26,7 +26,7 @@ typedef enum Taking { A_PAGE, A_TABLE, A_REC, LENT_TABLE, TAKINGS } Taking;
 
 /* Where the session is when the host takes something from @at_dst or not */
 typedef enum Moment {
-    AT_ACCEPTED, AT_EXPORTING, AT_PAUSED, AT_SEALED,
+    AT_ACCEPTED, AT_EXPORTING, AT_PAUSED, AT_SEALED, AT_GONE,
     AT_OFFERED, AT_IMPORTING, AT_STARTED, AT_FAILED, MOMENTS
 } Moment;
 
@@ -67,8 +67,14 @@ static Pair pair_at(Moment moment)
     if (moment == AT_PAUSED) {
         OK(MIG(p.src, MIG_PAUSE));
     }
-    if (moment == AT_SEALED || moment == AT_STARTED) {
+    if (moment == AT_SEALED || moment == AT_STARTED || moment == AT_GONE) {
         step_seal(p.src, p.dst);
+    }
+    if (moment == AT_GONE) {
+        step_run(p.dst);
+        OK(machine_receipt(p.dst, &begin));
+        OK(machine_finish(p.src, begin));
+        g_byte_array_unref(begin);
     }
     if (moment == AT_FAILED) {
         OK(MIG(p.dst, MIG_IMPORT_ABORT, NS_BLOB(0), 4096));
@@ -127,7 +133,8 @@ static void is_destroyed(Machine *m, Taking what)
         REFUSES(src, MIG(src, MIG_EXPORT_REALM, NS_BLOB(0), 65536, 0), want); \
         REFUSES(src, MIG(src, MIG_EXPORT_REC, (src)->recs[0], NS_BLOB(0), \
                          MIG_MAX_BUNDLE), want); \
-        REFUSES(src, MIG(src, MIG_EXPORT_START, NS_BLOB(0), 4096), want); \
+        REFUSES(src, MIG(src, MIG_EXPORT_START, NS_BLOB(0), 4096, \
+                         NS_LIST(0)), want); \
     } while (0)
 
 /* The source, paused: it goes back, and nowhere else. */
@@ -188,7 +195,9 @@ static void test_an_import_that_loses_something_fails(void)
             Record *token;
 
             take(p.dst, what);
-            g_assert_cmphex(at == AT_STARTED ? MIG(p.dst, MIG_IMPORT_COMMIT)
+            g_assert_cmphex(at == AT_STARTED ? MIG(p.dst, MIG_IMPORT_COMMIT) :
+                            at == AT_IMPORTING && what == A_REC
+                            ? MIG(p.dst, MIG_IMPORT_READY, NS_BLOB(0), 64)
                             : MIG(p.dst, MIG_IMPORT, NS_BLOB(0), 64), ==,
                             REFUSED(MIG_CAUSE_RECLAIMED));
             g_assert_cmpint(machine_state(p.dst), ==, REALM_FAILED);
@@ -238,7 +247,7 @@ static void test_accept_ends_no_import_that_lost_something(void)
 /* Elsewhere nobody relies on it: the session goes on, or there is none. */
 static void test_where_nothing_is_relied_on_nothing_fails(void)
 {
-    const Moment moments[] = { AT_ACCEPTED, AT_EXPORTING, AT_SEALED,
+    const Moment moments[] = { AT_ACCEPTED, AT_EXPORTING, AT_SEALED, AT_GONE,
                                AT_FAILED };
 
     for (size_t i = 0; i < G_N_ELEMENTS(moments); i++) {

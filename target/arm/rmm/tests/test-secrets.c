@@ -42,7 +42,7 @@ static void learn(Secret *secret, const char *name, const uint8_t *plain)
 
 #define PAGE          4096
 #define PIECE         (1u << 20)
-#define MAX_SECRETS   4
+#define MAX_SECRETS   5
 /* Larger than all that a test has: the shadow of a sanitizer, no memory */
 #define SHADOW        (1ull << 34)
 
@@ -208,6 +208,7 @@ static unsigned scan(const Secret *secret)
 typedef struct Draws {
     unsigned count;
     Secret secrets[3];
+    uint8_t first[32];          /* all of the X25519 secret, masked */
 } Draws;
 
 static void drawn(void *opaque, const void *buf, size_t len)
@@ -216,13 +217,16 @@ static void drawn(void *opaque, const void *buf, size_t len)
 
     g_assert_cmpuint(draws->count, <, 3);
     g_assert_cmpuint(len, ==, 32);
+    for (int i = 0; !draws->count && i < 32; i++) {
+        draws->first[i] = ((const uint8_t *)buf)[i] ^ MASK;
+    }
     learn(&draws->secrets[draws->count++], "a draw", buf);
 }
 
 typedef struct Course {
     Machine *src, *dst;
     Draws of_src, of_dst;
-    Secret key;
+    Secret key, back;
 } Course;
 
 static Course course_new(void)
@@ -231,6 +235,29 @@ static Course course_new(void)
                  machine_new(&machine_defaults) };
 
     return c;
+}
+
+/*
+ * The back key is in its cipher only: derive it again, as the source did, from
+ * what that drew.
+ */
+static void learn_back(Course *c, const Record *offer)
+{
+    MigSession *s = machine_session(c->src);
+    MigHello hello;
+    uint8_t secret[32];
+    MigKeys keys;
+
+    memcpy(&hello, offer->data, sizeof(hello));
+    for (int i = 0; i < 32; i++) {
+        secret[i] = c->of_src.first[i] ^ MASK;
+    }
+    g_assert_true(session_derive(&keys, secret, hello.public_key, &s->offer,
+                                 &s->hello));
+    g_assert_cmpmem(keys.forward, 32, s->key, 32);
+    learn(&c->back, "back key", keys.back);
+    secret_wipe(secret, sizeof(secret));
+    secret_wipe(&keys, sizeof(keys));
 }
 
 static void course_run(Course *c)
@@ -244,6 +271,7 @@ static void course_run(Course *c)
     c->dst->drawn_opaque = &c->of_dst;
     OK(machine_offer(c->dst, &offer));
     OK(machine_accept(c->src, offer));
+    learn_back(c, offer);
     g_byte_array_unref(offer);
     begin = machine_export(c->src, MIG_EXPORT_BEGIN, 0, &result);
     learn(&c->key, "session key", machine_session(c->src)->key);
@@ -283,7 +311,7 @@ static void keys_are_nowhere(const Course *c)
 static void nothing_is_left(const Course *c)
 {
     const Secret *secrets[] = {
-        &c->key, &c->of_src.secrets[0], &c->of_dst.secrets[0],
+        &c->key, &c->back, &c->of_src.secrets[0], &c->of_dst.secrets[0],
         &c->of_dst.secrets[2]
     };
 
@@ -322,6 +350,7 @@ static void test_the_scan_finds_what_is_there(void)
     assert_nowhere(&c.of_dst.secrets[0]);
     /* While it lasts: in both sessions, and in the ciphers */
     g_assert_cmpuint(scan(&c.key), >=, 2);
+    g_assert_cmpuint(scan(&c.back), >=, 2);
     g_assert_cmpuint(scan(&c.of_dst.secrets[2]), ==, 1);
     g_assert_cmpuint(scan(&c.of_dst.secrets[1]), >=, 1);   /* a nonce */
     step_finish(c.src, c.dst);
@@ -329,15 +358,50 @@ static void test_the_scan_finds_what_is_there(void)
     course_free(&c);
 }
 
-static void test_after_a_commit_there_are_no_secrets(void)
+static void test_after_the_receipt_there_are_no_secrets(void)
+{
+    Course c = course_new();
+    Record *receipt;
+
+    course_run(&c);
+    step_finish(c.src, c.dst);
+    keys_are_nowhere(&c);
+    assert_nowhere(&c.of_dst.secrets[2]);
+    /* The source waits with it for the receipt */
+    g_assert_cmpuint(scan(&c.back), >=, 1);
+    OK(machine_receipt(c.dst, &receipt));
+    OK(machine_finish(c.src, receipt));
+    nothing_is_left(&c);
+    g_byte_array_unref(receipt);
+    course_free(&c);
+    nothing_is_left(&c);
+}
+
+/* It is destroyed while it waits. */
+static void test_a_sealed_realm_takes_its_back_key_with_it(void)
 {
     Course c = course_new();
 
     course_run(&c);
     step_finish(c.src, c.dst);
-    nothing_is_left(&c);
     course_free(&c);
     nothing_is_left(&c);
+}
+
+static void test_a_resumed_source_has_no_keys(void)
+{
+    Course c = course_new();
+    Record *token;
+
+    course_run(&c);
+    step_seal(c.src, c.dst);
+    OK(machine_abort(c.dst, &token));
+    g_assert_cmpuint(scan(&c.back), >=, 1);
+    OK(machine_resume(c.src, token));
+    keys_are_nowhere(&c);
+    assert_nowhere(&c.back);
+    g_byte_array_unref(token);
+    course_free(&c);
 }
 
 static void test_a_sealed_source_has_no_keys(void)
@@ -361,6 +425,7 @@ static void test_after_an_abort_there_are_no_keys(void)
     OK(MIG(c.src, MIG_EXPORT_ABORT));
     OK(machine_abort(c.dst, &token));
     keys_are_nowhere(&c);
+    assert_nowhere(&c.back);
     /* The abort secret is out: here, in host memory, and in the session */
     g_assert_cmpuint(scan(&c.of_dst.secrets[2]), ==, 3);
     g_byte_array_unref(token);
@@ -379,6 +444,7 @@ static void test_a_failed_import_has_no_keys(void)
                     REFUSED(MIG_CAUSE_FORMAT));
     OK(MIG(c.src, MIG_EXPORT_ABORT));
     keys_are_nowhere(&c);
+    assert_nowhere(&c.back);
     g_byte_array_unref(bad);
     course_free(&c);
 }
@@ -430,7 +496,9 @@ int main(int argc, char **argv)
     argc -= show;
     g_test_init(&argc, &argv, NULL);
     TEST(the_scan_finds_what_is_there);
-    TEST(after_a_commit_there_are_no_secrets);
+    TEST(after_the_receipt_there_are_no_secrets);
+    TEST(a_sealed_realm_takes_its_back_key_with_it);
+    TEST(a_resumed_source_has_no_keys);
     TEST(a_sealed_source_has_no_keys);
     TEST(after_an_abort_there_are_no_keys);
     TEST(a_failed_import_has_no_keys);

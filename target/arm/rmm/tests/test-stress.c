@@ -302,6 +302,9 @@ static void migrate(Actor *a)
         if (MIG(a, MIG_PAUSE, 0) == RMI_SUCCESS) {
             MIG(a, MIG_EXPORT_REALM, a->ns, EXPORT_BYTES, 0);
             MIG(a, MIG_EXPORT_REC, a->s->r.rec[0], a->ns, EXPORT_BYTES);
+            /* Nobody is ready, and nothing has gone */
+            MIG(a, MIG_EXPORT_START, a->ns, EXPORT_BYTES, a->ns);
+            MIG(a, MIG_EXPORT_FINISH, a->ns, MIG_EMPTY_BUNDLE);
             MIG(a, MIG_EXPORT_ABORT, 0);
         }
         break;

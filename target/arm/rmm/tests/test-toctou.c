@@ -18,6 +18,7 @@
 #include <string.h>
 #include "fake-machine.h"
 #include "granule.h"
+#include "mig.h"
 #include "mig-machine.h"
 #include "rmm-internal.h"
 
@@ -555,11 +556,49 @@ static uint64_t call_resume(Pair *p)
     return MIG(p->src, MIG_EXPORT_RESUME, NS_BLOB(0), p->record->len);
 }
 
+/* All is out, and there is a ready record in the list */
+static void prepare_start(Pair *p)
+{
+    GArray *ipas;
+
+    begin_pair(p);
+    g_assert_cmphex(MIG(p->src, MIG_PAUSE), ==, RMI_SUCCESS);
+    ipas = machine_collect(p->src);
+    g_byte_array_unref(machine_send_pages(p->src, (uint64_t *)ipas->data,
+                                          ipas->len, 0));
+    g_array_unref(ipas);
+    g_ptr_array_unref(machine_final_records(p->src));
+    p->record = machine_forge_ready(p->src);
+    memcpy(machine_ns(p->src, NS_LIST(0)), p->record->data, p->record->len);
+}
+
+static uint64_t call_start(Pair *p)
+{
+    return MIG(p->src, MIG_EXPORT_START, NS_BLOB(0), 4096, NS_LIST(0));
+}
+
+/* What the destination would say after the start token */
+static void prepare_finish(Pair *p)
+{
+    prepare_start(p);
+    g_assert_cmphex(call_start(p), ==, RMI_SUCCESS);
+    g_assert_cmpint(reply_make(machine_session(p->src), MIG_TYPE_RECEIPT,
+                               p->record->data), ==, 0);
+    memcpy(machine_ns(p->src, NS_BLOB(0)), p->record->data, p->record->len);
+}
+
+static uint64_t call_finish(Pair *p)
+{
+    return MIG(p->src, MIG_EXPORT_FINISH, NS_BLOB(0), p->record->len);
+}
+
 static const MigSubject mig_subjects[] = {
     { "MIG_SET_POLICY", true, NS_BLOB(0), sizeof(MigPolicy), prepare_policy,
       call_policy },
     { "MIG_EXPORT_RESUME", true, NS_BLOB(0), 0, prepare_resume, call_resume },
     { "MIG_ACCEPT", true, NS_BLOB(0), 0, prepare_accept, call_accept },
+    { "MIG_EXPORT_START", true, NS_LIST(0), 0, prepare_start, call_start },
+    { "MIG_EXPORT_FINISH", true, NS_BLOB(0), 0, prepare_finish, call_finish },
     { "MIG_EXPORT_MEMORY_list", true, NS_LIST(0), PAGES * 8, prepare_list,
       call_export },
     { "MIG_IMPORT_first", false, NS_BLOB(0), 0, prepare_begin, call_import },
