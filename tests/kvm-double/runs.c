@@ -520,12 +520,20 @@ static void check_phase(void)
     }
 }
 
+static void note_phase(const Run *run)
+{
+    double_set_hook(NULL, NULL);
+    if (run->phase) {
+        *run->phase = ops->phase();
+    }
+}
+
 /* The migration has failed: the Realm runs on, or the destination has it. */
-static void check_runs_on(void)
+static void check_runs_on(const Run *run)
 {
     uint64_t value = 0, more = 0x55;
 
-    double_set_hook(NULL, NULL);
+    note_phase(run);
     check_phase();
     if (ops->phase() == REALM_PHASE_NEW) {
         return;
@@ -568,7 +576,7 @@ bool run_source(const Run *run, Error **errp)
     bool ok = source(run, errp);
 
     if (!ok && realm_kvm.config) {
-        check_runs_on();
+        check_runs_on(run);
     }
     destroy();
     tell_only(END);
@@ -624,12 +632,12 @@ static bool import_realm(Error **errp)
 }
 
 /* If the kernel has committed in spite of the error, the Realm runs here. */
-static void check_gives_back(void)
+static void check_gives_back(const Run *run)
 {
     RealmMigrationLimits limits;
     g_autofree void *buf = NULL;
 
-    double_set_hook(NULL, NULL);
+    note_phase(run);
     check_phase();
     if (ops->phase() == REALM_PHASE_HERE) {
         g_assert_true(double_machine_run(&error_abort));
@@ -652,7 +660,7 @@ static bool destination(const Run *run, Error **errp)
         return false;
     }
     if (!import_realm(errp)) {
-        check_gives_back();
+        check_gives_back(run);
         return false;
     }
     return double_machine_run(errp) && reads_pages(100, errp) &&

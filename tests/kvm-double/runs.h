@@ -20,6 +20,7 @@ typedef struct Run {
     bool (*go)(const struct Run *run, Error **errp);
     DoubleHook *hook;           /* off again before a failure is undone */
     void *opaque;
+    RealmPhase *phase;          /* out: where it failed; or NULL */
 } Run;
 
 bool run_life(const Run *run, Error **errp);

@@ -1,0 +1,147 @@
+/*
+ * What a kernel refuses, in words
+ *
+ * Purpose: let each step of a migration fail with an errno that means something
+ * there.  The message has to say what it means, and the phase has to follow:
+ * the run's end (runs.c) compares it with the kernel's state, and the Realm runs
+ * on, or its destination gives it back.  Time that passes is refused like that,
+ * by the RMM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/kvm-arm-realm-migration.h>
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "runs.h"
+
+static const Run source = { "source", "v14", 4 * KiB, run_source };
+static const Run destination = { "destination", "v14", 4 * KiB,
+                                 run_destination };
+
+typedef struct Refusal {
+    const char *claim;
+    const Run *run;
+    uint32_t cmd;
+    int error;                  /* 0: the kernel answers by itself... */
+    unsigned seconds;           /* ...after this time */
+    const char *says;           /* NULL: nothing, the run succeeds */
+    RealmPhase phase;           /* after the refusal */
+} Refusal;
+
+#define STEP(name) KVM_ARM_REALM_MIG_##name
+#define PHASE(name) REALM_PHASE_##name
+#define UNKNOWN(name) \
+    "KVM_ARM_REALM_MIGRATE(" #name "): this kernel does not know the step"
+#define OWED(name) \
+    "KVM_ARM_REALM_MIGRATE(" #name "): a record that was made before"
+
+static const Refusal refusals[] = {
+    { "no-prepare-in-an-old-kernel", &source, STEP(PREPARE), EINVAL, 0,
+      UNKNOWN(PREPARE), PHASE(HERE) },
+    { "no-ready-record-in-an-old-kernel", &source, STEP(START), EINVAL, 0,
+      UNKNOWN(START), PHASE(PAUSED) },
+    { "no-finish-in-an-old-kernel", &source, STEP(FINISH), EINVAL, 0,
+      UNKNOWN(FINISH), PHASE(SEALED) },
+    { "no-nonce-in-an-old-kernel", &destination, STEP(OFFER), EINVAL, 0,
+      UNKNOWN(OFFER), PHASE(EMPTY) },
+    { "no-ready-in-an-old-kernel", &destination, STEP(READY), EINVAL, 0,
+      UNKNOWN(READY), PHASE(IMPORTING) },
+    { "no-receipt-in-an-old-kernel", &destination, STEP(RECEIPT), EINVAL, 0,
+      UNKNOWN(RECEIPT), PHASE(HERE) },
+    { "a-large-offer", &source, STEP(ACCEPT), E2BIG, 0, "this is no offer",
+      PHASE(HERE) },
+    { "a-large-receipt", &source, STEP(FINISH), E2BIG, 0,
+      "what the destination answered is no record", PHASE(SEALED) },
+    { "a-vcpu-that-runs", &source, STEP(PAUSE), EBUSY, 0,
+      "KVM_ARM_REALM_MIGRATE(PAUSE): a vCPU is still running",
+      PHASE(EXPORTING) },
+    { "an-epoch-token-before-what-is-owed", &source, STEP(EPOCH), EBUSY, 0,
+      OWED(EPOCH), PHASE(EXPORTING) },
+    { "a-start-token-before-what-is-owed", &source, STEP(START), EBUSY, 0,
+      OWED(START), PHASE(PAUSED) },
+    { "a-part-that-is-not-the-next", &source, STEP(STATE), EPERM, 0,
+      "its state is exported out of order", PHASE(PAUSED) },
+    { "finish-out-of-order", &source, STEP(FINISH), EPERM, 0,
+      "its state does not allow it", PHASE(SEALED) },
+    { "a-receipt-of-nothing", &destination, STEP(RECEIPT), EPERM, 0,
+      "its state does not allow it", PHASE(HERE) },
+    { "ready-that-ends-the-session", &destination, STEP(READY), EBADMSG, 0,
+      "Realm: cannot", PHASE(FAILED) },
+    { "commit-that-ends-the-session", &destination, STEP(COMMIT), EBADMSG, 0,
+      "Realm: cannot", PHASE(FAILED) },
+    { "ready-that-may-be-repeated", &destination, STEP(READY), EPROTO, 0,
+      "Realm: cannot", PHASE(IMPORTING) },
+    { "commit-that-may-be-repeated", &destination, STEP(COMMIT), EPROTO, 0,
+      "Realm: cannot", PHASE(IMPORTING) },
+
+    { "a-nonce-in-time", &source, STEP(ACCEPT), 0, 600, NULL },
+    { "a-nonce-of-long-ago", &source, STEP(ACCEPT), 0, 601,
+      "realm-migration-prepare was more than 10 minutes ago", PHASE(HERE) },
+    { "an-offer-in-time", &destination, STEP(IMPORT), 0, 600, NULL },
+    { "an-offer-of-long-ago", &destination, STEP(IMPORT), 0, 601,
+      "the offer was made more than 10 minutes before", PHASE(FAILED) },
+};
+
+typedef struct Trial {
+    const Refusal *what;
+    bool refused;
+    RealmPhase phase;           /* where the run failed */
+} Trial;
+
+static void refuse(DoubleCall *call, bool after, void *opaque)
+{
+    Trial *trial = opaque;
+    const struct kvm_arm_realm_migrate *args = call->arg;
+
+    if (after || trial->refused ||
+        call->request != (uint32_t)KVM_ARM_REALM_MIGRATE ||
+        args->cmd != trial->what->cmd) {
+        return;
+    }
+    trial->refused = true;
+    call->ret = -trial->what->error;
+    double_pass(trial->what->seconds);
+}
+
+static void test_refusal(const void *opaque)
+{
+    Trial trial = { .what = opaque };
+    Run run = *trial.what->run;
+    Error *err = NULL;
+    bool ok;
+
+    run.hook = refuse;
+    run.opaque = &trial;
+    run.phase = &trial.phase;
+    ok = run_counted(&run, false, &err);
+    g_assert_true(trial.refused);
+    g_assert_cmpint(ok, ==, !trial.what->says);
+    if (!ok) {
+        g_test_message("%s", error_get_pretty(err));
+        g_assert_nonnull(strstr(error_get_pretty(err), trial.what->says));
+        g_assert_cmpstr(realm_phase_name(trial.phase), ==,
+                        realm_phase_name(trial.what->phase));
+    }
+    error_free(err);
+}
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    runs_init();
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "/kvm-double/refusals/%s-%s", refusals[i].says ? "say" : "allow",
+            refusals[i].claim);
+
+        g_test_add_data_func(name, &refusals[i], test_refusal);
+    }
+    ret = g_test_run();
+    runs_end();
+    return ret;
+}
