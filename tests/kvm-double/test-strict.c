@@ -656,6 +656,38 @@ static void test_owed(const void *opaque)
     g_assert_true(trial.over);
 }
 
+static void lose_memory(DoubleCall *call, bool after, void *opaque)
+{
+    call->fault = *(bool *)opaque;
+}
+
+/* A debt that was left would be paid in any state. */
+static void test_debt_ends(void)
+{
+    const Strict offer = { "", 0, NULL, 0, 0,
+                           BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) };
+    const Strict give_up = { "", 0, NULL, 0, 0, BLOB(GIVE_UP, 80) };
+    DoubleMachineOptions m = {
+        .config = double_default_config, .incoming = true,
+    };
+    bool fault = true;
+
+    m.config.migration = true;
+    double_start(&(DoubleOptions) { "v14", .migration = true });
+    g_assert_true(double_machine_create(&m, &error_abort));
+    double_set_hook(lose_memory, &fault);
+    g_assert_cmpint(make_call(&offer, NULL), ==, -EFAULT);
+    g_assert_cmpint(make_call(&offer, NULL), ==, -EFAULT);
+    g_assert_cmpstr(double_session(), ==, "offered");
+    g_assert_cmpint(make_call(&give_up, NULL), ==, -EFAULT);
+    g_assert_cmpstr(double_session(), ==, "failed");
+    fault = false;
+    g_assert_cmpint(make_call(&offer, NULL), ==, -EPERM);
+    g_assert_cmpint(make_call(&give_up, NULL), ==, 0);
+    double_set_hook(NULL, NULL);
+    end();
+}
+
 static void add_owed(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(owed); i++) {
@@ -1025,6 +1057,7 @@ int main(int argc, char **argv)
     TEST("policies_that_make_no_sense", test_policies);
     TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
+    TEST("a-debt-ends-with-its-session", test_debt_ends);
     TEST("as-the-text-says/numbers", test_numbers_in_the_text);
     TEST("as-the-text-says/destination-FAILED", test_failed);
 #undef TEST
