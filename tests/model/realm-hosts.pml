@@ -307,8 +307,9 @@ inline import_commit(d)
         phase_at[d] == STARTED && piece_at[d] ->
         printf("dest. %d    IMPORT_COMMIT\n", d);
         phase_at[d] = ACTIVE;
-        SITUATION(8, session[0] && RUNS_AT(OFFER(0), NOW(0)) &&
-                     RUNS_AT(OFFER(1), NOW(1)))
+        SITUATION(8, phase[0] >= SEALED && RUNS_AT(OFFER(0), NOW(0)) &&
+                     phase[1] >= SEALED && RUNS_AT(OFFER(1), NOW(1)) &&
+                     session[0])
     }
 }
 
