@@ -23,6 +23,7 @@ sys.path.append(os.path.join(TOP, 'tests/protocol'))
 from authorities import Authority               # noqa: E402
 
 PHASES = 'REALM_MIGRATION_PHASE'
+MODEL = b'QEMU RMM model, not hardware'
 
 
 def pem(chain):
@@ -127,8 +128,10 @@ class Policy(RealmTest):
             capture_output=True, text=True, check=True).stdout.strip()
         rules = self.file('rules', '# no other build of the model\n'
                           f'measurement "RMM model" {measurement}\n')
-        source, dest = self.pair(properties=self.of_authority(authority) +
-                                 f',migration-rules={rules}')
+        source, dest = self.pair(properties=','.join([
+            self.of_authority(authority), f'migration-rules={rules}',
+            'migration-compact=required', 'migration-life-cycle=any',
+            f'migration-implementation={MODEL.hex():0<64}']))
         self.move(source, dest)
         self.assert_goes_on(dest)
 
