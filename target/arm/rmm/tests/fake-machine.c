@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <pthread.h>
 #include <string.h>
 #include "check-tables.h"
 #include "fake-machine.h"
@@ -62,16 +63,16 @@ static void op_sync(void *opaque)
 /* Any thread may draw. */
 static void op_random(void *opaque, void *buf, size_t len)
 {
-    static GMutex lock;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FakeMachine *m = opaque;
     uint8_t *byte = buf;
 
-    g_mutex_lock(&lock);
+    pthread_mutex_lock(&lock);
     while (len--) {
         m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
         *byte++ = m->seed >> 56;
     }
-    g_mutex_unlock(&lock);
+    pthread_mutex_unlock(&lock);
 }
 
 /* Eight bytes that are the REC's, so that a mix-up would show. */
