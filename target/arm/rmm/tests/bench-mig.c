@@ -2,8 +2,12 @@
  * How fast memory leaves and arrives: GiB/s of pages per second of CPU time
  *
  *     bench-mig [SECONDS [STREAMS [MIB]]]
+ *     bench-mig calls [TIMES]
  *
  * It measures export, then import, without the copy between the two machines.
+ * With "calls" it measures what a host waits for in one call of each that takes
+ * long: signatures, and pieces of MIG_COMMIT_ENTRIES entries; with eight anchors
+ * in the policy, of which the last one is the peer's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -116,7 +120,7 @@ static double one_round(Bench *all, unsigned streams, double *collect)
     return (g_get_monotonic_time() - t) * 1e-6;
 }
 
-int main(int argc, char **argv)
+static int bench_memory(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 2, collect = 0, wall = 0;
     unsigned streams = argc > 2 ? atoi(argv[2]) : 1;
@@ -169,4 +173,146 @@ int main(int argc, char **argv)
     machine_free(all[0].dst);
     g_rand_free(rand);
     return 0;
+}
+
+/* ---- single calls ---- */
+
+typedef struct Timing {
+    double least, sum;
+    unsigned n;
+} Timing;
+
+static void add(Timing *t, double seconds)
+{
+    t->least = t->n ? MIN(t->least, seconds) : seconds;
+    t->sum += seconds;
+    t->n++;
+}
+
+/* Microseconds, and as a ratio to copying a page of this machine */
+static void show(const char *name, const Timing *t, double page)
+{
+    printf("%-30s %8.1f us at least, %8.1f on average, %6.0f pages copied\n",
+           name, t->least * 1e6, t->sum / t->n * 1e6, t->least / page);
+}
+
+#define TIMED(t, result, call) do { \
+        double before_ = cpu_seconds(); \
+        (result) = (call); \
+        add((t), cpu_seconds() - before_); \
+        check_result(result); \
+    } while (0)
+
+/* All pages of a piece go at COMMIT, or none */
+enum { PIECE_PAGES = MIG_COMMIT_ENTRIES };
+
+enum { T_OFFER, T_ACCEPT, T_BEGIN, T_READY, T_COMMIT, T_DROP, T_NOTHING,
+       T_FINISH, TIMINGS };
+
+static const char *const timing_names[TIMINGS] = {
+    "OFFER", "ACCEPT", "IMPORT of begin", "READY, a piece",
+    "COMMIT, a piece", "COMMIT, a piece of drops",
+    "FINISH, a piece without pages", "FINISH, a piece of pages",
+};
+
+static void migrate_once(const MachineParams *params, bool drop, Timing *t)
+{
+    Machine *src = machine_new(params), *dst = machine_new(params);
+    GPtrArray *records;
+    Record *r;
+    uint64_t result, out[4];
+
+    for (uint64_t i = 0; i < PIECE_PAGES; i++) {
+        machine_add_page(src, i * RMM_GRANULE_SIZE);
+        memset(machine_page(src, i * RMM_GRANULE_SIZE, true, NULL), i | 1,
+               RMM_GRANULE_SIZE);
+    }
+    machine_activate(src);
+    check_result(machine_prepare(src, dst));
+    TIMED(&t[T_OFFER], result, machine_offer(dst, &r));
+    TIMED(&t[T_ACCEPT], result, machine_accept(src, r));
+    g_byte_array_unref(r);
+    r = machine_export(src, MIG_EXPORT_BEGIN, 0, &result);
+    TIMED(&t[T_BEGIN], result, machine_receive(dst, r));
+    g_byte_array_unref(r);
+    first_round(src, dst);
+    for (uint64_t i = 0; drop && i < PIECE_PAGES; i++) {
+        check_result(SMC(src, RMI_DATA_DESTROY, src->rd,
+                         i * RMM_GRANULE_SIZE));
+    }
+    check_result(MIG(src, MIG_PAUSE));
+    records = machine_final_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        check_result(machine_receive(dst, records->pdata[i]));
+    }
+    TIMED(&t[T_READY], result, MIG_OUT(dst, out, MIG_IMPORT_READY, NS_BLOB(0),
+                                       4096));
+    check_result(machine_ready(dst, &r));
+    g_ptr_array_add(records, machine_start(src, r, &result));
+    check_result(machine_receive(dst, records->pdata[records->len - 1]));
+    g_byte_array_unref(r);
+    TIMED(&t[drop ? T_DROP : T_COMMIT], result, MIG(dst, MIG_IMPORT_COMMIT));
+    do {
+        check_result(MIG_OUT(dst, out, MIG_IMPORT_COMMIT));
+    } while (out[0]);
+    check_result(machine_receipt(dst, &r));
+    memcpy(machine_ns(src, NS_BLOB(0)), r->data, r->len);
+    TIMED(&t[drop ? T_NOTHING : T_FINISH], result, MIG(src, MIG_EXPORT_FINISH, NS_BLOB(0),
+                                    r->len));
+    g_byte_array_unref(r);
+    g_ptr_array_unref(records);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static double copy_a_page(void)
+{
+    enum { TIMES = 20000, PAGES = 512 };
+    uint8_t *from = g_malloc(PAGES * RMM_GRANULE_SIZE);
+    uint8_t *to = g_malloc(PAGES * RMM_GRANULE_SIZE);
+    double before;
+
+    memset(from, 1, PAGES * RMM_GRANULE_SIZE);
+    memset(to, 2, PAGES * RMM_GRANULE_SIZE);
+    before = cpu_seconds();
+    for (unsigned i = 0; i < TIMES; i++) {
+        memcpy(to + i % PAGES * RMM_GRANULE_SIZE,
+               from + i % PAGES * RMM_GRANULE_SIZE, RMM_GRANULE_SIZE);
+    }
+    before = (cpu_seconds() - before) / TIMES;
+    g_free(from);
+    g_free(to);
+    return before;
+}
+
+static int bench_calls(unsigned times)
+{
+    MachineParams params = machine_defaults;
+    Timing t[TIMINGS] = { 0 };
+    double page = copy_a_page();
+
+    params.granules = PIECE_PAGES + 100;
+    params.policy.version = MIG_POLICY_VERSION;
+    params.policy.num_anchors = MIG_MAX_ANCHORS;
+    for (int i = 0; i < MIG_MAX_ANCHORS; i++) {
+        GBytes *key = i + 1 < MIG_MAX_ANCHORS ? machine_new_key() : NULL;
+
+        params.policy.anchors[i] = machine_anchor(key);
+        g_clear_pointer(&key, g_bytes_unref);
+    }
+    for (unsigned i = 0; i < times; i++) {
+        migrate_once(&params, i % 2, t);
+    }
+    for (int i = 0; i < TIMINGS; i++) {
+        show(timing_names[i], &t[i], page);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "calls")) {
+        return bench_calls(argc > 2 ? MAX(atoi(argv[2]), 2) : 20);
+    }
+    return bench_memory(argc, argv);
 }
