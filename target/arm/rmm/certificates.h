@@ -1,8 +1,8 @@
 /*
  * Certificates of platform keys
  *
- * Purpose: follow the X.509 certificates (RFC 5280) that an RMM sends behind its
- * platform token, from its platform key up to the key of an authority
+ * Purpose: follow the X.509 certificates (RFC 5280) that an RMM sends behind
+ * its platform token, from its platform key up to the key of an authority
  * ("Certificates" in docs/specs/realm-migration-stream.rst); on GnuTLS.
  *
  * Invariants: the certificates come from others.  They are taken apart by the

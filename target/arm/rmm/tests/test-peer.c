@@ -560,7 +560,8 @@ static Piece piece_of(const char *type, uint8_t measurement, uint8_t signer,
 
 static void test_without_rules_all_software_is_let_in(void)
 {
-    const Piece p[] = { piece_of("RMM", 1, 2, "0.1"), piece_of(NULL, 3, 0, "") };
+    const Piece p[] = { piece_of("RMM", 1, 2, "0.1"),
+                        piece_of(NULL, 3, 0, "") };
 
     g_assert_true(allows(NULL, 0, p, 2));
     g_assert_true(allows(NULL, 0, p, 0));
@@ -751,7 +752,8 @@ static void test_types_are_equal_or_not(void)
 /* In the order of the table in the text: each mends what came before. */
 static void test_checks_of_a_peer_have_their_order(void)
 {
-    MigPolicy policy = policy_of(MIG_POLICY_SECURED | MIG_POLICY_IMPLEMENTATION);
+    MigPolicy policy = policy_of(MIG_POLICY_SECURED |
+                                 MIG_POLICY_IMPLEMENTATION);
     Claims c = good_claims;
 
     policy.num_rules = 1;

@@ -288,7 +288,7 @@ static void test_numbers_of_a_policy_are_bounded(void)
         p.num_rules = numbers[i];
         g_assert_false(policy_valid(&p));
     }
-    for (uint32_t n = 0; n <= 8; n++) {         /* one behind the end, or none */
+    for (uint32_t n = 0; n <= 8; n++) {         /* one is behind the end */
         p = good;
         p.num_anchors = n;
         g_assert_true(policy_valid(&p) == (n == 2));
