@@ -15,12 +15,13 @@
  * 3. The bundle counter goes up for each bundle sealed or accepted: a bundle
  *    is opened only as the next one of its stream, and only with an IV counter
  *    above that of the one before.  No two bundles with one counter can have
- *    left.
+ *    left.  What the destination says is opened in any order (bundle_unseal):
+ *    it says itself of which moment it is (reply.c).
  * 4. Before the seal is verified, this file reads only those fields of the
  *    header that lead to the seal.
  *
  * Lock rule: a stream belongs to the thread that holds MigStream.lock, which
- * session.h places in the order of locks.
+ * session.h places in the order of locks; the way back to whoever holds all.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -6,7 +6,8 @@
  *
  *   byte 0           which stream (bits 0 and 2), and who is hostile: the hosts
  *                    (bit 1 clear) or the source's RMM as well, which has
- *                    the keys of platform and session (bit 1 set)
+ *                    the keys of platform and session (bit 1 set); READY and
+ *                    COMMIT go in pieces (bit 3)
  *   then steps       kind and manner of the host, and what it needs (do_step)
  *
  * Without the keys, records are bytes, or genuine records with edits.  With
@@ -813,11 +814,14 @@ static void step_own(Fuzz *f)
 static void step_commit(Fuzz *f)
 {
     State before = state_of(f);
-    uint64_t x0 = MIG(f->m, MIG_IMPORT_COMMIT);
+    uint64_t out[4], x0 = MIG_OUT(f->m, out, MIG_IMPORT_COMMIT);
 
     /* Final if the host took something away */
     check_result(f, &before, x0, x0 != RMI_SUCCESS);
-    if (x0 == RMI_SUCCESS) {
+    if (x0 == RMI_SUCCESS && out[0]) {  /* a piece */
+        g_assert_true(f->started);
+        g_assert_cmpint(machine_state(f->m), ==, REALM_IMPORT);
+    } else if (x0 == RMI_SUCCESS) {
         f->committed = true;
         g_assert_cmpint(machine_state(f->m), ==, REALM_ACTIVE);
         check_committed(f);
@@ -950,6 +954,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f.pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                     g_free);
     f.m = golden_destination(&f.g->golden);
+    f.m->rmm->mig_entries = first & 8 ? 100 : MIG_COMMIT_ENTRIES;
     g_byte_array_unref(golden_offer_again(&f.g->golden, f.m));
     for (unsigned i = 0; f.in.left && i < MAX_STEPS && !f.committed; i++) {
         do_step(&f);

@@ -531,6 +531,29 @@ static void test_a_refused_piece_loses_nothing(void)
     pair_free(&p);
 }
 
+/* In the middle of a table that is gone then: nothing begins there. */
+static void test_a_host_that_folds_behind_it_is_asked_for_nothing(void)
+{
+    for (int commit = 0; commit < 2; commit++) {
+        const unsigned call = commit ? MIG_IMPORT_COMMIT : MIG_IMPORT_READY;
+        const uint64_t table = 100ull << 20;
+        Pair p = pair_new();
+        uint64_t reached = 0;
+
+        machine_table(p.dst, table);
+        if (commit) {
+            take_start(p.src, p.dst);
+        }
+        while (reached <= table) {
+            reached = one_piece(p.dst, call);
+        }
+        g_assert_cmphex(reached, <, table + TABLE_BYTES);
+        OK(SMC(p.dst, RMI_RTT_FOLD, p.dst->rd, table, 3));
+        g_assert_cmphex(one_piece(p.dst, call), >=, table + TABLE_BYTES);
+        pair_free(&p);
+    }
+}
+
 static void take_something(Machine *m, int what)
 {
     switch (what) {
@@ -664,6 +687,7 @@ int main(int argc, char **argv)
     TEST(ready_begins_anew_when_a_bundle_has_come);
     TEST(a_piece_takes_effect_and_the_realm_does_not_run);
     TEST(a_refused_piece_loses_nothing);
+    TEST(a_host_that_folds_behind_it_is_asked_for_nothing);
     TEST(what_the_host_takes_between_pieces_ends_the_import);
     TEST(a_rec_that_comes_between_pieces_stops_them);
     TEST(a_map_has_a_number_of_runs);
