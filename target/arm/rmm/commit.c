@@ -10,9 +10,9 @@
  *    entries, since the guest decides how long the map is.  COMMIT checks a
  *    piece and then makes it true, under one hold of the Realm's lock.
  * 2. What was made true stays so until the Realm runs: nobody but the session
- *    changes the RIPAS of a Realm in IMPORT, and the session is over if the host
- *    takes something away.  Pieces are counted in IPAs, so the host may make
- *    and fold tables between them.
+ *    changes the RIPAS of a Realm in IMPORT, and the session is over if the
+ *    host takes something away.  Pieces are counted in IPAs, so the host may
+ *    make and fold tables between them.
  * 3. A call reports with its IPA what the host has to put right (a missing
  *    table), has changed nothing then, and may be made again.
  * 4. The last piece of COMMIT takes effect together with the Realm's state, the

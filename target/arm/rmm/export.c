@@ -16,8 +16,8 @@
  *    counts as sent: the host may have it, whatever became of its buffer.
  * 4. The start token leaves only for a ready record of the RMM that made the
  *    accepted offer.  After it the Realm runs here again only if that RMM says
- *    that it will never run it; if that one says that it runs it, what the Realm
- *    held here is wiped.
+ *    that it will never run it; if that one says that it runs it, what the
+ *    Realm held here is wiped.
  *
  * Lock rule: session.h.  Contents of pages are read under the Realm's lock,
  * PAGES_PER_HOLD at a time: the host may destroy a page at any other time,
@@ -782,7 +782,7 @@ static void wipe_recs(RmmRealm *realm)
     }
 }
 
-/* The next piece of what the Realm held; X1 says whether there is another one */
+/* The next piece of what the Realm held; X1 says whether there is another */
 static void wipe_piece(MigCall *c)
 {
     RmmRealm *realm = c->realm;

@@ -46,7 +46,7 @@ static uint64_t mig_features(MigCall *c);
  * the input with the address for the record that the call gives, and the size
  * of the buffer is the next one; 0 if it gives none.
  *
- *  call       inputs outputs buffer handler   streams      phases      flags log
+ *  call       inputs outputs buffer handler   streams      phases  flags log
  */
 #define CALLS(ROW) \
     ROW(FEATURES,      0, 4, 0, mig_features,      NO_REALM,    ANY, 0, \

@@ -46,8 +46,8 @@
  *    flight while all streams are locked.  So is that of a ready record and of
  *    a receipt, and both sides count alike.
  * 7. The start token is made only with a ready record: a destination with the
- *    same keys has all that was sent (reply.c).  The receipt is made in the step
- *    in which the Realm becomes ACTIVE there; nothing leads out of GONE.
+ *    same keys has all that was sent (reply.c).  The receipt is made in the
+ *    step in which the Realm becomes ACTIVE there; nothing leads out of GONE.
  *
  * Lock rule: a thread takes MigStream.lock of the streams in ascending order,
  * then the Realm's lock (lock.h), never the other way.  A field here changes

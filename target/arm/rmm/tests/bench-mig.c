@@ -5,9 +5,9 @@
  *     bench-mig calls [TIMES]
  *
  * It measures export, then import, without the copy between the two machines.
- * With "calls" it measures what a host waits for in one call of each that takes
- * long: signatures, and pieces of MIG_COMMIT_ENTRIES entries; with eight anchors
- * in the policy, of which the last one is the peer's.
+ * With "calls" it measures what a host waits for in one call of each that
+ * takes long: signatures, and pieces of MIG_COMMIT_ENTRIES entries; with eight
+ * anchors in the policy, of which the last one is the peer's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -257,8 +257,8 @@ static void migrate_once(const MachineParams *params, bool drop, Timing *t)
     } while (out[0]);
     check_result(machine_receipt(dst, &r));
     memcpy(machine_ns(src, NS_BLOB(0)), r->data, r->len);
-    TIMED(&t[drop ? T_NOTHING : T_FINISH], result, MIG(src, MIG_EXPORT_FINISH, NS_BLOB(0),
-                                    r->len));
+    TIMED(&t[drop ? T_NOTHING : T_FINISH], result,
+          MIG(src, MIG_EXPORT_FINISH, NS_BLOB(0), r->len));
     g_byte_array_unref(r);
     g_ptr_array_unref(records);
     machine_free(src);
