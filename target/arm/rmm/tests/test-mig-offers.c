@@ -1,8 +1,8 @@
 /*
  * Offers: for whom they are, how long they serve, and who can have made them
  *
- * "Exchange" in docs/specs/realm-migration-stream.rst.  Each refusal is followed
- * by a check that nothing has changed, or that the import has failed.
+ * "Exchange" in docs/specs/realm-migration-stream.rst.  Each refusal is
+ * followed by a check that nothing has changed, or that the import has failed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -288,7 +288,7 @@ static void test_import_refuses_its_own_key_or_nonce(void)
     }
 }
 
-/* ---- certificates, which a policy without authorities does not look at ---- */
+/* ---- certificates, which a policy without authorities does not read ---- */
 
 static size_t certs_size;
 
@@ -424,8 +424,8 @@ static void test_a_member_cannot_sign_anothers_session(void)
 }
 
 /*
- * Two RMMs on one platform, of which one is out of date, say: the platform signs
- * for both.  Each side has the payload that it saw in its keys.
+ * Two RMMs on one platform, of which one is out of date, say: the platform
+ * signs for both.  Each side has the payload that it saw in its keys.
  */
 static void test_another_token_for_the_same_offer_gives_other_keys(void)
 {

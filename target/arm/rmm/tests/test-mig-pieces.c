@@ -4,8 +4,8 @@
  * Each call goes through a number of entries of tables
  * (docs/specs/realm-migration-stream.rst, "Calls"), here through few of them.
  * What comes of it is what one call over everything makes, whatever the host
- * does to tables in between; and what the host takes in between ends the import,
- * as it does elsewhere.
+ * does to tables in between; and what the host takes in between ends the
+ * import, as it does elsewhere.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,9 +2,9 @@
  * The ready record and the receipt, and what they open
  *
  * "Ready" and "Receipt" in docs/specs/realm-migration-stream.rst: EXPORT_START
- * makes the start token only for the RMM whose offer was accepted, which has all
- * that was sent, now.  With the receipt the source's copy is gone.  Each refusal
- * is followed by a check that nothing has changed.
+ * makes the start token only for the RMM whose offer was accepted, which has
+ * all that was sent, now.  With the receipt the source's copy is gone.  Each
+ * refusal is followed by a check that nothing has changed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
