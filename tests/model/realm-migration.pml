@@ -638,6 +638,7 @@ inline import_ready(d)
 {
     d_step {
         OTHER_QUIET(d) && phase_at[d] == IMPORTING && phase == PAUSED &&
+        !NO(READY) &&
         session_at[d] == session && (FITS(d) || NO(READY_NOW)) &&
         (state_at[d] && PAGE_0_AT(d) && PAGE_1_AT(d) || NO(READY_ALL)) ->
         printf("dest. %d    IMPORT_READY\n", d);
