@@ -115,8 +115,23 @@ static bool extensions_known(gnutls_x509_crt_t crt)
 }
 
 /*
- * Each of them alone.  Only the last one may name itself as its issuer: GnuTLS
- * leaves out others that do, and does not see what signed them.
+ * GnuTLS does not verify what is trusted, unless it is told to.  In a path, it
+ * leaves out a certificate that is there twice, and what stands behind one with
+ * the authority's name and key.  So each link is looked at here.
+ */
+static bool signed_by(gnutls_x509_crt_t crt, gnutls_x509_crt_t issuer)
+{
+    unsigned status;
+
+    return gnutls_x509_crt_verify(crt, &issuer, 1, VERIFY_FLAGS |
+                                  GNUTLS_VERIFY_DO_NOT_ALLOW_SAME,
+                                  &status) == 0 && status == 0;
+}
+
+/*
+ * Each of them, and the one that signed it.  Only the last one may name itself
+ * as its issuer: GnuTLS leaves out others that do, and does not see what signed
+ * them.
  */
 static bool each_fits(const Chain *chain)
 {
@@ -128,21 +143,12 @@ static bool each_fits(const Chain *chain)
 
         if (!key_of(crt, point) || !signature_known(crt) ||
             !extensions_known(crt) ||
-            (gnutls_x509_crt_check_issuer(crt, crt) && !last)) {
+            (gnutls_x509_crt_check_issuer(crt, crt) && !last) ||
+            !signed_by(crt, last ? crt : chain->crt[i + 1])) {
             return false;
         }
     }
     return true;
-}
-
-/* GnuTLS does not verify what is trusted, unless it is told to. */
-static bool signed_by_itself(gnutls_x509_crt_t crt)
-{
-    unsigned status;
-
-    return gnutls_x509_crt_verify(crt, &crt, 1, VERIFY_FLAGS |
-                                  GNUTLS_VERIFY_DO_NOT_ALLOW_SAME,
-                                  &status) == 0 && status == 0;
 }
 
 /* Are the others a path (RFC 5280, 6) from the last one, if that is trusted? */
@@ -178,7 +184,7 @@ bool certificates_check(const uint8_t *der, size_t size,
          key_of(chain.crt[0], point) &&
          memcmp(point, key, sizeof(point)) == 0 &&
          key_of(chain.crt[chain.count - 1], authority) &&
-         signed_by_itself(chain.crt[chain.count - 1]) && path_valid(&chain);
+         path_valid(&chain);
     chain_free(&chain);
     return ok;
 }

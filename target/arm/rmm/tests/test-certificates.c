@@ -314,6 +314,43 @@ static void test_certificates_have_one_order(void)
     refuse(c, 4);
 }
 
+/* GnuTLS leaves out what it has seen, and what it need not look at. */
+static void test_no_certificate_is_there_for_nothing(void)
+{
+    Cert c[5];
+
+    for (size_t n = 2; n <= 3; n++) {
+        for (size_t twice = 0; twice < n; twice++) {
+            good(c, n);
+            memmove(&c[twice + 1], &c[twice], (n - twice) * sizeof(c[0]));
+            g_test_message("%zu of %zu twice", twice, n);
+            refuse(c, n + 1);
+        }
+    }
+    good(c, 3);                                 /* FIRST is not needed */
+    c[0] = cert_of(PLATFORM, ROOT);
+    refuse(c, 3);
+    good(c, 4);
+    c[0] = cert_of(PLATFORM, ROOT);
+    refuse(c, 4);
+    good(c, 4);                                 /* nor is SECOND */
+    c[1] = cert_of(FIRST, ROOT);
+    refuse(c, 4);
+}
+
+/* The authority's name and key inside of a chain vouch for nothing. */
+static void test_the_authority_inside_of_a_chain_is_one_more_link(void)
+{
+    Cert c[5];
+
+    good(c, 4);
+    c[0] = cert_of(PLATFORM, ROOT);
+    c[1] = cert_of(ROOT, SECOND);
+    accept(c, 4, ROOT);
+    c[1].signer = keys[OTHER];
+    refuse(c, 4);
+}
+
 static void test_the_last_one_is_signed_by_itself(void)
 {
     Cert c[5];
@@ -634,6 +671,8 @@ int main(int argc, char **argv)
     TEST(one_certificate_is_no_chain);
     TEST(five_certificates_are_too_many);
     TEST(certificates_have_one_order);
+    TEST(no_certificate_is_there_for_nothing);
+    TEST(the_authority_inside_of_a_chain_is_one_more_link);
     TEST(the_last_one_is_signed_by_itself);
     TEST(the_first_one_has_the_platforms_key);
     TEST(each_one_is_signed_by_the_next);
