@@ -63,10 +63,22 @@ bool crypto_open(CryptoAead *aead, const uint8_t iv[CRYPTO_IV_SIZE],
            out == len;
 }
 
+/*
+ * Nettle leaves a copy of the secret in a stack frame that is gone by now.  Not
+ * inlined, so that this frame takes the place of that one.
+ */
+static void __attribute__((noinline)) wipe_dead_stack(void)
+{
+    uint8_t dead[4096];
+
+    secret_wipe(dead, sizeof(dead));
+}
+
 void crypto_public(uint8_t point[CRYPTO_POINT_SIZE],
                    const uint8_t secret[CRYPTO_KEY_SIZE])
 {
     curve25519_mul_g(point, secret);
+    wipe_dead_stack();
 }
 
 bool crypto_shared(uint8_t shared[CRYPTO_POINT_SIZE],
@@ -76,6 +88,7 @@ bool crypto_shared(uint8_t shared[CRYPTO_POINT_SIZE],
     uint8_t any = 0;
 
     curve25519_mul(shared, secret, peer);
+    wipe_dead_stack();
     for (int i = 0; i < CRYPTO_POINT_SIZE; i++) {
         any |= shared[i];
     }
