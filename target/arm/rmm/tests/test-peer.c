@@ -749,6 +749,54 @@ static void test_types_are_equal_or_not(void)
     g_assert_false(allows(&longest, 1, &p, 1));
 }
 
+/* As `allows`, for one piece in whose texts each '~' becomes a zero byte */
+static bool allows_with_zeros(const MigRule *rule, const Piece *piece)
+{
+    const uint8_t challenge[32] = { 1, 2, 3 };
+    const Claims c = with_pieces(piece, 1);
+    GByteArray *payload = g_bytes_unref_to_array(make_payload(&c, challenge));
+    MigPolicy policy = policy_of(0);
+    unsigned zeros = 0;
+
+    policy.num_rules = 1;
+    policy.rules[0] = *rule;
+    for (guint i = 0; i < payload->len; i++) {
+        if (payload->data[i] == '~') {
+            payload->data[i] = 0;
+            zeros++;
+        }
+    }
+    g_assert_cmpuint(zeros, ==, 1);
+    return judge_payload(&policy, 0, g_byte_array_free_to_bytes(payload),
+                         challenge) == 0;
+}
+
+/* CBOR's texts have a size, and no end at a zero byte. */
+static void test_a_zero_byte_ends_neither_type_nor_version(void)
+{
+    const MigRule by_measurement = measured("RMM", 9);
+    const MigRule by_signer = signed_by("RMM", 7, 1, 0, 0, 0);
+    const MigRule any = signed_by("", 7, 1, 0, 0, 0);
+    static const char *const types[] = { "RMM~", "RMM~x", "~RMM", "RM~M" };
+    static const char *const versions[] = { "2~", "2~-1", "~2", "2.~1" };
+    Piece p;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        p = piece_of(types[i], 9, 7, "2");
+        g_assert_false(allows_with_zeros(&by_measurement, &p));
+        g_assert_false(allows_with_zeros(&by_signer, &p));
+        g_assert_true(allows_with_zeros(&any, &p));
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        p = piece_of("RMM", 9, 7, versions[i]);
+        g_assert_false(allows_with_zeros(&by_signer, &p));
+        g_assert_false(allows_with_zeros(&any, &p));
+        g_assert_true(allows_with_zeros(&by_measurement, &p));
+    }
+    p = piece_of("~RMM", 9, 8, "2");            /* not even to begin with */
+    g_assert_false(allows_with_zeros(&any, &p));
+}
+
 /* In the order of the table in the text: each mends what came before. */
 static void test_checks_of_a_peer_have_their_order(void)
 {
@@ -1060,6 +1108,7 @@ int main(int argc, char **argv)
     TEST(rules_without_a_type_are_about_the_other_types);
     TEST(for_each_type_there_is_a_component);
     TEST(types_are_equal_or_not);
+    TEST(a_zero_byte_ends_neither_type_nor_version);
     TEST(checks_of_a_peer_have_their_order);
     TEST(both_sides_look_at_the_life_cycle);
     TEST(both_sides_look_at_the_software);
