@@ -61,6 +61,34 @@ def notes(data):
         at += size + 3 & ~3
 
 
+def process_has(vm, text):
+    """Whether a text is anywhere in the memory of QEMU itself."""
+    with open(f'/proc/{vm.process.pid}/maps', encoding='ascii') as maps, \
+            open(f'/proc/{vm.process.pid}/mem', 'rb', buffering=0) as memory:
+        for line in maps:
+            begin, end = (int(at, 16) for at in line.split()[0].split('-'))
+            if line.split()[1].startswith('rw'):
+                memory.seek(begin)
+                if text in read_all(memory, end - begin):
+                    return True
+    return False
+
+
+def read_all(memory, size):
+    """What can be read: a part of a mapping may have nothing behind it."""
+    parts = []
+    while size:
+        try:
+            part = memory.read(min(size, 64 * MIB))
+        except OSError:
+            break
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b''.join(parts)
+
+
 class Looks:
     """Everything that the host has to look into a guest."""
 
@@ -182,9 +210,11 @@ class Secret(RealmTest):
         busy = self.put_busy_marker(source)
         self.check_looks(source, private, shared, physical, busy)
 
+        self.assertTrue(process_has(source, private))
         dest, stream = self.migrate_recorded(source, arguments)
         self.assertFalse(private in stream or busy[0] in stream)
         self.assertTrue(shared in stream)
+        self.check_wiped(source, [private, busy[0]])
         self.check_memory(Looks(self, source), [private, busy[0]], shared)
         source.stop()
         self.check_looks(dest, private, shared, physical, busy)
@@ -201,6 +231,13 @@ class Secret(RealmTest):
             migration.run()
             relay.wait()
         return dest, bytes(relay.recorded)
+
+    def check_wiped(self, source, private):
+        """Nothing of it is left where it was, once the receipt has come."""
+        wait_until(lambda: source.qmp.cmd('query-realm-migration')['phase']
+                   == 'gone', 'the receipt comes')
+        for secret in private:
+            self.assertFalse(process_has(source, secret))
 
     def check_looks(self, vm, private, shared, physical, busy):
         looks = Looks(self, vm)

@@ -72,6 +72,7 @@ NEVER(size_t, realm_context_save, void *opaque, uint64_t mpidr, void *buf,
       size_t size)
 NEVER(bool, realm_context_load, void *opaque, uint64_t mpidr, const void *buf,
       size_t size)
+NEVER(void, realm_context_wipe, void *opaque, uint64_t mpidr)
 
 /* ---- Tests ---- */
 

@@ -138,6 +138,7 @@ const RmmOps realm_rmm_ops = {
     .random = random_bytes,
     .context_save = realm_context_save,
     .context_load = realm_context_load,
+    .context_wipe = realm_context_wipe,
     .key = realm_key,
     .certificates = realm_certificates,
     .seconds = seconds,

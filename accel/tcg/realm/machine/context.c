@@ -58,6 +58,16 @@ bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
     return true;
 }
 
+/* QEMU's own reset of a CPU leaves none of its registers, and it never runs. */
+void realm_context_wipe(void *opaque, uint64_t mpidr)
+{
+    CPUState *cs = realm_pe_by_mpidr(mpidr);
+
+    if (cs) {
+        cpu_reset(cs);
+    }
+}
+
 static bool apply_context(CPUState *cs, const void *context, size_t size)
 {
     g_autoptr(QIOChannelBuffer) channel = qio_channel_buffer_new(size);
