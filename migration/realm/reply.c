@@ -117,14 +117,17 @@ bool realm_reply_put(const uint8_t *record, size_t size, Error **errp)
     MigrationIncomingState *mis = migration_incoming_get_current();
     QEMU_LOCK_GUARD(&mis->rp_mutex);
 
-    if (mis->to_src_file) {
-        qemu_put_be16(mis->to_src_file, MESSAGE);
-        qemu_put_be16(mis->to_src_file, size);
-        qemu_put_buffer(mis->to_src_file, record, size);
-    }
-    if (!mis->to_src_file || qemu_fflush(mis->to_src_file)) {
+    if (!mis->to_src_file) {
         error_setg(errp, "Realm: cannot answer the source; turn its capability "
                    "return-path on");
+        return false;
+    }
+    qemu_put_be16(mis->to_src_file, MESSAGE);
+    qemu_put_be16(mis->to_src_file, size);
+    qemu_put_buffer(mis->to_src_file, record, size);
+    if (qemu_fflush(mis->to_src_file)) {
+        error_setg(errp, "Realm: cannot answer the source, which has closed "
+                   "the connection, or the network has; see the source's log");
         return false;
     }
     return true;
