@@ -276,9 +276,18 @@ int realm_source_complete(QEMUFile *f, void *opaque)
     return 0;
 }
 
-/* After the start token only the destination can give the Realm back. */
+/*
+ * After the start token only the destination can give the Realm back, and says
+ * where it is.
+ */
 static void report_sealed(void)
 {
+    if (migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) {
+        warn_report("Realm: its migration is over, but no receipt of the "
+                    "destination was taken, so its contents are still here; "
+                    "end this machine if the destination is in phase 'here'");
+        return;
+    }
     error_report("Realm: its migration failed after the start token, so it "
                  "does not run here; use realm-migration-abort on the "
                  "destination, and realm-migration-resume with that token "
@@ -319,6 +328,10 @@ static void take_receipt(void)
     realm_reply_expect(false);
     if (size && realm_backend()->phase() == REALM_PHASE_SEALED &&
         !realm_backend()->export_finish(receipt, size, &err)) {
+        if (realm_backend()->phase() == REALM_PHASE_GONE) {
+            error_append_hint(&err, "Not all of it is wiped here; end this "
+                              "machine.\n");
+        }
         warn_report_err(err);
     }
 }
@@ -326,8 +339,7 @@ static void take_receipt(void)
 void realm_source_cleanup(void *opaque)
 {
     take_receipt();
-    if (realm_backend()->phase() == REALM_PHASE_SEALED &&
-        migrate_get_current()->state != MIGRATION_STATUS_COMPLETED) {
+    if (realm_backend()->phase() == REALM_PHASE_SEALED) {
         report_sealed();
     }
     give_up_session();

@@ -1161,10 +1161,25 @@ static void test_receipt(void)
     }
 }
 
+/* What its operator reads; true in the process that looks at another's log. */
+static bool in_log(const char *pattern)
+{
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        g_test_trap_assert_stderr(pattern);
+    }
+    return !g_test_subprocess();
+}
+
 static void test_no_receipt(void)
 {
     Stream stream;
 
+    if (in_log("*no receipt*its contents are still here; end this machine if "
+               "the destination is in phase 'here'*")) {
+        return;
+    }
     seal(&stream, true);
     finish(&stream, true);
     g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
@@ -1186,6 +1201,24 @@ static void test_forged_receipt(void)
     /* The one that is genuine comes too late, and does no harm. */
     check_not_due();
     g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_SEALED);
+}
+
+/* The phase is the backend's: the Realm is gone, but not all of it is wiped. */
+static void test_finish_ends_half_way(void)
+{
+    Stream stream;
+
+    if (in_log("*told to fail in export_finish*Not all of it is wiped here; "
+               "end this machine.*")) {
+        return;
+    }
+    seal(&stream, true);
+    g_assert_true(deliver_receipt());
+    fake_fail("export_finish", 0, true);
+    finish(&stream, true);
+    g_assert_cmpint(fake_source.phase, ==, REALM_PHASE_GONE);
+    g_assert_null(fake_migration.error);
+    stream_close(&stream);
 }
 
 /* It has the Realm, whatever becomes of the receipt. */
@@ -1727,6 +1760,8 @@ int main(int argc, char **argv)
                     test_no_receipt);
     g_test_add_func("/realm/reply/a-forged-receipt-leaves-it-sealed",
                     test_forged_receipt);
+    g_test_add_func("/realm/reply/what-a-finish-leaves-is-told",
+                    test_finish_ends_half_way);
     g_test_add_func("/realm/reply/a-receipt-that-fails-is-no-failure",
                     test_receipt_fails);
     g_test_add_func("/realm/reply/who-is-not-ready-fails-with-a-reason",
