@@ -221,7 +221,8 @@ typedef struct RealmBackendOps {
      *
      * @import_ready: all but the start token is here, and the record that says
      * so goes to @buf (room for REALM_MAX_REPLY bytes).  Returns its size, or
-     * -1: then nothing has changed.  May be repeated.
+     * -1.  May be repeated, also after a failure, unless that has ended the
+     * import.
      *
      * @commit: all is here; this side runs the Realm from now on.
      *
