@@ -191,8 +191,8 @@ typedef struct RealmBackendOps {
      * @export_resume: after @export_start, with what @import_abort gave at
      * the destination: the Realm is here again.
      *
-     * @export_finish: after @export_start, with what @import_receipt gave at the
-     * destination: the Realm is there for good, and is wiped here.  May be
+     * @export_finish: after @export_start, with what @import_receipt gave at
+     * the destination: the Realm is there for good, and is wiped here.  May be
      * repeated if that fails half way.
      */
     bool (*prepare_migration)(uint8_t nonce[REALM_NONCE_SIZE], Error **errp);

@@ -649,5 +649,6 @@ def own_state():
 
 
 __all__ = ['READY', 'RECEIPT', 'Cut', 'Failure', 'Lab', 'Machine',
-           'QmpError', 'Relay', 'Vm', 'VmError', 'Work', 'check_sealed', 'last_generation', 'main',
-           'outcome', 'reasons', 'shut', 'token_of', 'wait_until']
+           'QmpError', 'Relay', 'Vm', 'VmError', 'Work', 'check_sealed',
+           'last_generation', 'main', 'outcome', 'reasons', 'shut', 'token_of',
+           'wait_until']

@@ -173,7 +173,7 @@ bool run_life(const Run *run, Error **errp)
 
 /* ---- The wire to the other side ---- */
 
-/* What the other side does; each is answered with a blob, maybe an empty one. */
+/* What the other side does; each is answered with a blob, maybe an empty one */
 typedef enum Order {
     BE_SOURCE,                  /* gives a nonce */
     EXPORT,                     /* of an offer: gives all but the start token */

@@ -3,9 +3,9 @@
  *
  * Purpose: let each step of a migration fail with an errno that means something
  * there.  The message has to say what it means, and the phase has to follow:
- * the run's end (runs.c) compares it with the kernel's state, and the Realm runs
- * on, or its destination gives it back.  Time that passes is refused like that,
- * by the RMM.
+ * the run's end (runs.c) compares it with the kernel's state, and the Realm
+ * runs on, or its destination gives it back.  Time that passes is refused like
+ * that, by the RMM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -4,8 +4,9 @@
  * Purpose: test the double itself.  It has to refuse calls out of order, and
  * arguments that no version allows: with double_probing by an errno, without it
  * by failing the test.  A migration goes on after each refusal, so the refused
- * call has changed nothing; and after each record that was owed.  Numbers, sizes and what each state accepts are
- * compared with docs/specs/kvm-arm-realm-migration.rst.
+ * call has changed nothing; and after each record that was owed.  Numbers, sizes
+ * and what each state accepts are compared with
+ * docs/specs/kvm-arm-realm-migration.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

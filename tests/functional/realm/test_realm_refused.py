@@ -83,8 +83,9 @@ class Refused(FailureTest):
         self.assert_moved_to(dest)
 
     def test_offer_that_is_none_is_refused(self):
-        for offer, message in (('no!', 'an offer is base64'), ('AAAA', 'no offer'),
-                               ('', 'no offer'), ('A' * 172, 'no offer')):
+        for offer, message in (
+                ('no!', 'an offer is base64'), ('AAAA', 'no offer'),
+                ('', 'no offer'), ('A' * 172, 'no offer')):
             self.assert_refused(message, self.source().qmp.cmd,
                                 'realm-migration-accept', offer=offer)
         self.assert_goes_on(self.source())

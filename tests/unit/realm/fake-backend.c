@@ -14,8 +14,8 @@
 #include "fake-backend.h"
 #include "fake-migration.h"
 
-enum { KIND_OFFER = 0x1000, KIND_BEGIN, KIND_MEMORY, KIND_EPOCH, KIND_STATE, KIND_START,
-       KIND_ABORT, KIND_READY, KIND_RECEIPT };
+enum { KIND_OFFER = 0x1000, KIND_BEGIN, KIND_MEMORY, KIND_EPOCH, KIND_STATE,
+       KIND_START, KIND_ABORT, KIND_READY, KIND_RECEIPT };
 
 FakeSource fake_source;
 FakeDestination fake_destination;
