@@ -107,6 +107,8 @@ bool realm_reply_get(QEMUFile *f, unsigned type, unsigned size)
         return false;
     }
     if (!get_record(f, size, &err)) {
+        /* Before the thread that waits sees that @f failed, and not why. */
+        migrate_set_error(migrate_get_current(), err);
         qemu_file_set_error_obj(f, -EINVAL, err);
     }
     return true;
