@@ -74,6 +74,8 @@ class Reply(FailureTest):
         self.assertEqual(phase(self.source()), 'sealed')
         self.assertEqual(self.source().qmp.cmd('query-migrate')['status'],
                          'completed')
+        wait_until(lambda: 'its contents are still here; end this machine'
+                   in '\n'.join(self.source().errors()), 'the source says so')
         self.assert_moved_to(dest)
 
     def test_forged_receipt_leaves_the_source_sealed(self):
