@@ -39,7 +39,7 @@ PHRASES = {
     'ORDER': 'lost, repeated or out of order',
     'OTHER_OFFER': 'answers another offer',
     'VERSION': 'another version of the protocol',
-    'FEATURES': 'features that were not offered',
+    'FEATURES': 'the features that it has to, or others than were offered',
     'PEER_TOKEN': 'token of the other side is malformed',
     'PEER_SIGNATURE': 'that the Realm does not trust',
     'PEER_CHALLENGE': 'token of the other side is for something else',

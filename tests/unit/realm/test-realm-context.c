@@ -31,6 +31,14 @@ uint64_t arm_cpu_mp_affinity(ARMCPU *cpu)
     return cpu->mp_affinity;
 }
 
+static CPUState *was_reset;
+
+void cpu_reset(CPUState *cs)
+{
+    g_assert_null(was_reset);
+    was_reset = cs;
+}
+
 /* Big enough that it is written and read in pieces. */
 static int post_load_result;
 
@@ -179,6 +187,15 @@ static void add_cpu(void)
     realm_pes = &pe;
 }
 
+static void test_wiped(void)
+{
+    was_reset = NULL;
+    realm_context_wipe(NULL, 7);
+    g_assert_null(was_reset);
+    realm_context_wipe(NULL, 0);
+    g_assert_true(was_reset == CPU(&cpu));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -191,5 +208,7 @@ int main(int argc, char **argv)
     g_test_add_func("/realm/context/that-does-not-fit-is-refused",
                     test_cannot_be_loaded);
     g_test_add_func("/realm/context/of-no-vcpu", test_no_such_vcpu);
+    g_test_add_func("/realm/context/is-wiped-of-the-vcpu-that-had-it",
+                    test_wiped);
     return g_test_run();
 }
