@@ -310,15 +310,19 @@ static MigHistory *history_of(Machine *m)
  */
 static void test_a_source_cannot_leave_itself_out(void)
 {
+    static const uint16_t destinations[] = { 0x3000, 0x2000 };
     const MachineParams params = any_params();
-    Machine *src = begins_on(&params, 0x1000), *dst;
-    Past began = ask(src);
 
-    history_of(src)->weakest_lifecycle = 0x3000;
-    memset(history_of(src)->weakest_implementation, 0x77, 32);
-    dst = move(src, 0x3000);
-    check_past(dst, &began, 1, 0x1000);
-    machine_free(dst);
+    for (size_t i = 0; i < G_N_ELEMENTS(destinations); i++) {
+        Machine *src = begins_on(&params, 0x1000), *dst;
+        Past began = ask(src);
+
+        history_of(src)->weakest_lifecycle = 0x3000;
+        memset(history_of(src)->weakest_implementation, 0x77, 32);
+        dst = move(src, destinations[i]);
+        check_past(dst, &began, 1, 0x1000);     /* it came before */
+        machine_free(dst);
+    }
 }
 
 /* What it says of platforms before it counts: nobody else knows. */

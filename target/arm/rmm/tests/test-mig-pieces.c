@@ -470,6 +470,7 @@ static void test_ready_begins_anew_when_a_bundle_has_come(void)
     /* The first record is there; the next one goes through all again */
     while (one_piece(p.dst, MIG_IMPORT_READY)) {
     }
+    g_assert_cmpuint(machine_session(p.dst)->back.counter, ==, 1);
     g_assert_cmphex(one_piece(p.dst, MIG_IMPORT_READY), ==, first);
     /* Nor does COMMIT go on from where READY was */
     take_start(p.src, p.dst);
@@ -501,6 +502,27 @@ static void test_a_piece_takes_effect_and_the_realm_does_not_run(void)
     OK(machine_resume(p.src, token));
     g_assert_cmpint(machine_state(p.src), ==, REALM_ACTIVE);
     g_byte_array_unref(token);
+    pair_free(&p);
+}
+
+/* The next piece begins inside of what is one entry now. */
+static void test_a_piece_goes_on_where_a_table_was_folded(void)
+{
+    const uint64_t table = 512ull << 20;
+    Pair p = pair_new();
+    uint64_t ipa;
+
+    machine_table(p.dst, table);
+    do {
+        ipa = one_piece(p.dst, MIG_IMPORT_READY);
+        g_assert_cmphex(ipa, !=, 0);
+    } while (ipa <= table);
+    g_assert_cmphex(ipa, <, table + TABLE_BYTES);
+    OK(SMC(p.dst, RMI_RTT_FOLD, p.dst->rd, table, 3));
+    ipa = one_piece(p.dst, MIG_IMPORT_READY);
+    g_assert_cmphex(ipa, >=, table + TABLE_BYTES);
+    while (one_piece(p.dst, MIG_IMPORT_READY)) {
+    }
     pair_free(&p);
 }
 
@@ -646,6 +668,12 @@ static void test_a_map_has_a_number_of_runs(void)
             REFUSES(p.src, MIG(p.src, MIG_EXPORT_REALM, NS_BLOB(0), room,
                                s->next_base), REFUSED(MIG_CAUSE_MAP_RUNS));
             OK(MIG(p.src, MIG_EXPORT_ABORT));
+            /* The next session counts anew */
+            machine_free(p.dst);
+            p.dst = machine_new(&machine_defaults);
+            step_connect(p.src, p.dst);
+            step_round(p.src, p.dst, 1, 64);
+            step_finish(p.src, p.dst);
         }
         pair_free(&p);
     }
@@ -686,6 +714,7 @@ int main(int argc, char **argv)
     TEST(one_call_goes_so_far_whatever_the_realm_has);
     TEST(ready_begins_anew_when_a_bundle_has_come);
     TEST(a_piece_takes_effect_and_the_realm_does_not_run);
+    TEST(a_piece_goes_on_where_a_table_was_folded);
     TEST(a_refused_piece_loses_nothing);
     TEST(a_host_that_folds_behind_it_is_asked_for_nothing);
     TEST(what_the_host_takes_between_pieces_ends_the_import);

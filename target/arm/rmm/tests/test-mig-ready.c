@@ -578,7 +578,8 @@ static bool holds_something(Machine *m)
             something |= rec->x[x] != 0;
         }
         something |= rec->pc || rec->abort.esr || rec->abort.far ||
-                     rec->host_call_ipa || rec->ripas.addr || rec->ripas.top;
+                     rec->host_call_ipa || rec->ripas.addr || rec->ripas.top ||
+                     rec->attest.token;
         for (int b = 0; b < MACHINE_CONTEXT; b++) {
             something |= m->contexts[i][b];
         }
@@ -590,6 +591,7 @@ static void test_finish_wipes_what_the_realm_held(void)
 {
     Pair p = pair_new();
     RmmRec *rec = machine_rec(p.src, 2);
+    const uint8_t challenge[TOKEN_CHALLENGE_SIZE] = { 1 };
     GPtrArray *records;
     Record *receipt;
 
@@ -597,6 +599,11 @@ static void test_finish_wipes_what_the_realm_held(void)
     rec->ripas.top = 0x1000;
     machine_rec(p.src, 0)->state = REC_HOST_CALL;
     machine_rec(p.src, 0)->host_call_ipa = 0x2000;
+    g_assert_true(attest_init(&machine_rec(p.src, 0)->attest, rec->realm,
+                              challenge));
+    machine_rec(p.src, 1)->abort.kind = REC_ABORT_EMULATABLE;
+    machine_rec(p.src, 1)->abort.esr = 0x24ull << 26 | 1ull << 24;
+    machine_rec(p.src, 1)->abort.far = 0x3008;
     step_connect(p.src, p.dst);
     step_round(p.src, p.dst, 1, 64);
     OK(MIG(p.src, MIG_PAUSE));

@@ -353,6 +353,38 @@ static void test_what_is_owed_ends_with_its_session(void)
     course_free(&c);
 }
 
+/* The host may guess an offer's last bytes; who answers it has taken it. */
+static void test_an_answer_ends_the_debt_of_the_offer(void)
+{
+    Course c = course_new();
+    const MigHelloRecord *made;
+    Record *offer;
+    uint64_t out[4];
+    Going going;
+
+    OK(machine_prepare(c.src, c.dst));
+    go(c.dst, &going, 1);
+    g_assert_cmphex(tell(&c, telling(MIG_OFFER), out, 4096), ==,
+                    RMI_ERROR_INPUT);
+    come_back(c.dst);
+    g_assert_cmpuint(machine_session(c.dst)->streams[0].owed.call, ==,
+                     MIG_OFFER);
+    made = &machine_session(c.dst)->hello;
+    offer = g_byte_array_append(g_byte_array_new(), (const uint8_t *)made,
+                                made->hello.size);
+    OK(machine_accept(c.src, offer));
+    g_byte_array_unref(offer);
+    step_take(c.dst, course_tell(&c, MIG_EXPORT_BEGIN));
+    REFUSES(c.dst, tell(&c, telling(MIG_OFFER), out, 4096),
+            REFUSED(MIG_CAUSE_STATE));
+    course_pages(&c);
+    course_seal(&c);
+    step_take(c.dst, course_tell(&c, MIG_EXPORT_START));
+    step_run(c.dst);
+    same_realm(c.src, c.dst);
+    course_free(&c);
+}
+
 /* A debt of one stream holds back the calls that lock all, and no stream. */
 static void test_a_debt_of_another_stream(void)
 {
@@ -419,6 +451,7 @@ int main(int argc, char **argv)
     TEST(there_is_one_start_token);
     TEST(an_abort_is_final_before_its_token_leaves);
     TEST(what_is_owed_ends_with_its_session);
+    TEST(an_answer_ends_the_debt_of_the_offer);
     TEST(a_debt_of_another_stream);
     TEST(a_source_that_lost_something_gives_no_debt);
     g_test_add_func("/mig-told/no_iv_is_used_twice", oracle_check);
