@@ -7,8 +7,8 @@
  * docs/specs/realm-migration-stream.rst).
  *
  * Invariant: a platform is counted by what it says of itself here, or by what
- * its token said to the RMM at the other side.  So a source cannot take itself
- * out of the history that it sends.
+ * its token said to the RMM at the other side.  So a source that is not secured
+ * cannot send a history without such a platform, though with another one.
  *
  * Lock rule: the Realm's lock is held.
  *

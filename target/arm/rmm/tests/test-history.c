@@ -325,6 +325,24 @@ static void test_a_source_cannot_leave_itself_out(void)
     }
 }
 
+/* ...but it can put the blame on another one, as the text says. */
+static void test_a_source_can_name_another_platform_that_is_not_secured(void)
+{
+    const MachineParams params = any_params();
+    Machine *src = begins_on(&params, 0x1000), *dst;
+    Past past;
+
+    history_of(src)->weakest_lifecycle = 0x2000;
+    memset(history_of(src)->weakest_implementation, 0x77, 32);
+    dst = move(src, 0x3000);
+    past = ask(dst);
+    g_assert_cmphex(past.lifecycle, ==, 0x2000);
+    for (int i = 0; i < 32; i++) {
+        g_assert_cmphex(past.implementation[i], ==, 0x77);
+    }
+    machine_free(dst);
+}
+
 /* What it says of platforms before it counts: nobody else knows. */
 static void test_a_source_tells_of_those_before_it(void)
 {
@@ -424,6 +442,7 @@ int main(int argc, char **argv)
     TEST(the_weakest_platform_is_not_forgotten);
     TEST(of_two_that_are_alike_the_earlier_one_counts);
     TEST(a_source_cannot_leave_itself_out);
+    TEST(a_source_can_name_another_platform_that_is_not_secured);
     TEST(a_source_tells_of_those_before_it);
     TEST(reserved_bytes_of_a_history_are_zero);
     TEST(a_migration_that_fails_counts_for_nothing);
