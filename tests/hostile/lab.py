@@ -251,7 +251,8 @@ def check_sealed(machine, phase='sealed'):
     if machine.runs_on() or machine.holds():
         raise Failure(f'{machine.name}: it runs, or holds the Realm, after '
                       f'the start token: {machine.realm()}')
-    wait_until(lambda: machine.phase() in phase,
+    phases = (phase,) if isinstance(phase, str) else phase
+    wait_until(lambda: machine.phase() in phases,
                f'{machine.name}: {phase}: {machine.realm()}', 5)
     time.sleep(0.002)
     if machine.console.mark() != mark:

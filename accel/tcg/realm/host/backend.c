@@ -461,6 +461,10 @@ static bool call_with_tables(RmmPe *pe, const RmmPe *call, unsigned ipa,
         }
         if (RMI_STATUS(pe->x[0]) != RMI_ERROR_RTT || pe->x[ipa] == last ||
             !create_tables(pe->x[ipa])) {
+            if (RMI_STATUS(pe->x[0]) == RMI_ERROR_REALM &&
+                RMI_INDEX(pe->x[0]) >= MIG_CAUSE_FINAL) {
+                import_failed();        /* as a refused record does */
+            }
             return false;
         }
         last = pe->x[ipa];
