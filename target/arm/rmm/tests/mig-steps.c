@@ -277,6 +277,20 @@ void step_epoch(Machine *src, Machine *dst)
     step_take(dst, machine_export(src, MIG_EXPORT_EPOCH, 0, &result));
 }
 
+void step_all_but_start(Machine *src, Machine *dst)
+{
+    GPtrArray *records;
+
+    step_connect(src, dst);
+    step_round(src, dst, 1, 64);
+    OK(MIG(src, MIG_PAUSE));
+    records = machine_final_records(src);
+    for (guint i = 0; i < records->len; i++) {
+        OK(machine_receive(dst, records->pdata[i]));
+    }
+    g_ptr_array_unref(records);
+}
+
 Record *step_start(Machine *src, Machine *dst)
 {
     Record *ready, *start;

@@ -55,6 +55,9 @@ unsigned step_round(Machine *src, Machine *dst, unsigned streams,
                     unsigned bundle);
 void step_epoch(Machine *src, Machine *dst);
 
+/* From the offer on, until the destination has all but the start token */
+void step_all_but_start(Machine *src, Machine *dst);
+
 /* The start token for a destination that says that it is ready */
 Record *step_start(Machine *src, Machine *dst);
 

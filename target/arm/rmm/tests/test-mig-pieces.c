@@ -209,20 +209,6 @@ static void in_pieces(Host *h, unsigned call)
     } while (result != RMI_SUCCESS || out[at]);
 }
 
-static void send_all_but_start(Machine *src, Machine *dst)
-{
-    GPtrArray *records;
-
-    step_connect(src, dst);
-    step_round(src, dst, 1, 16);
-    OK(MIG(src, MIG_PAUSE));
-    records = machine_final_records(src);
-    for (guint i = 0; i < records->len; i++) {
-        OK(machine_receive(dst, records->pdata[i]));
-    }
-    g_ptr_array_unref(records);
-}
-
 static void take_start(Machine *src, Machine *dst)
 {
     uint64_t result;
@@ -302,7 +288,7 @@ static char *migrate(guint32 seed, uint32_t entries, GRand *rand,
 
     spare = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     src->rmm->mig_entries = dst->rmm->mig_entries = entries;
-    send_all_but_start(src, dst);
+    step_all_but_start(src, dst);
     in_pieces(&host, MIG_IMPORT_READY);
     take_start(src, dst);
     in_pieces(&host, MIG_IMPORT_COMMIT);
@@ -437,7 +423,7 @@ static Pair pair_new(void)
                      true, &top));
     realm_unlock(realm);
     machine_add_page(p.dst, 0x80000);   /* the map does not name it */
-    send_all_but_start(p.src, p.dst);
+    step_all_but_start(p.src, p.dst);
     machine_table(p.dst, FAR_IPA);
     p.dst->rmm->mig_entries = 200;
     return p;

@@ -456,21 +456,6 @@ static void test_a_missing_table_or_granule_can_be_put_right(void)
     machine_free(dst);
 }
 
-/* The destination has all but the start token, and perhaps tables. */
-static void send_all_but_start(Machine *src, Machine *dst)
-{
-    GPtrArray *records;
-
-    step_connect(src, dst);
-    step_round(src, dst, 1, 64);
-    OK(MIG(src, MIG_PAUSE));
-    records = machine_final_records(src);
-    for (guint i = 0; i < records->len; i++) {
-        OK(machine_receive(dst, records->pdata[i]));
-    }
-    g_ptr_array_unref(records);
-}
-
 #define READY(dst, out) MIG_OUT(dst, out, MIG_IMPORT_READY, NS_BLOB(0), 4096)
 
 /* READY does; and COMMIT, if the host has folded it in between. */
@@ -487,7 +472,7 @@ static void test_ready_and_commit_name_the_table_that_is_missing(void)
     OK(rtt_set_ripas(realm, hole + 0x3000, hole + 0x4000, RTT_EMPTY, true,
                      &top));
     realm_unlock(realm);
-    send_all_but_start(src, dst);
+    step_all_but_start(src, dst);
     REFUSES(dst, READY(dst, out), RMI_RESULT(RMI_ERROR_RTT, 2));
     g_assert_cmphex(out[0], ==, 0);
     g_assert_cmphex(out[1], ==, hole + 0x3000);
@@ -509,7 +494,7 @@ static void test_a_rec_that_the_host_adds_late_stops_the_commit(void)
     Machine *src = source_new(&machine_defaults, 4);
     Machine *dst = machine_new(&machine_defaults);
 
-    send_all_but_start(src, dst);
+    step_all_but_start(src, dst);
     step_take(dst, step_start(src, dst));
     machine_add_rec(dst, MACHINE_RECS);
     REFUSES(dst, MIG(dst, MIG_IMPORT_COMMIT), REFUSED(MIG_CAUSE_REC_EXTRA));

@@ -533,9 +533,9 @@ static uint64_t call_policy(Pair *p)
     return MIG(p->src, MIG_SET_POLICY, NS_BLOB(0), sizeof(MigPolicy));
 }
 
-static void prepare_resume(Pair *p)
+/* All but the start token has left the source. */
+static void send_pair(Pair *p)
 {
-    uint64_t result;
     GArray *ipas;
 
     begin_pair(p);
@@ -545,6 +545,13 @@ static void prepare_resume(Pair *p)
                                           ipas->len, 0));
     g_array_unref(ipas);
     g_ptr_array_unref(machine_final_records(p->src));
+}
+
+static void prepare_resume(Pair *p)
+{
+    uint64_t result;
+
+    send_pair(p);
     g_byte_array_unref(machine_start(p->src, NULL, &result));
     g_assert_cmphex(result, ==, RMI_SUCCESS);
     g_assert_cmphex(machine_abort(p->dst, &p->record), ==, RMI_SUCCESS);
@@ -559,15 +566,7 @@ static uint64_t call_resume(Pair *p)
 /* All is out, and there is a ready record in the list */
 static void prepare_start(Pair *p)
 {
-    GArray *ipas;
-
-    begin_pair(p);
-    g_assert_cmphex(MIG(p->src, MIG_PAUSE), ==, RMI_SUCCESS);
-    ipas = machine_collect(p->src);
-    g_byte_array_unref(machine_send_pages(p->src, (uint64_t *)ipas->data,
-                                          ipas->len, 0));
-    g_array_unref(ipas);
-    g_ptr_array_unref(machine_final_records(p->src));
+    send_pair(p);
     p->record = machine_forge_ready(p->src);
     memcpy(machine_ns(p->src, NS_LIST(0)), p->record->data, p->record->len);
 }
