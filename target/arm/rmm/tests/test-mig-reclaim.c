@@ -230,6 +230,36 @@ static void test_an_import_that_lost_something_gives_its_token(void)
     }
 }
 
+/* The host takes a page when the RMM asks for Non-secure memory. */
+static bool take_meanwhile(void *opaque)
+{
+    Machine *m = opaque;
+    RmmRealm *realm = realm_lock(m->rmm, m->rd);
+    uint64_t data, top;
+
+    rtt_data_destroy(realm, LOST_IPA, &data, &top);
+    realm_unlock(realm);
+    m->rmm->ops.tlb_sync(m->rmm->opaque);
+    return false;
+}
+
+/* The dispatcher has looked, and the handler looks again. */
+static void test_a_page_that_goes_during_a_call_counts(void)
+{
+    Pair p = pair_at(AT_PAUSED);
+    const uint64_t ipa = LOST_IPA;
+
+    memcpy(machine_ns(p.src, NS_LIST(0)), &ipa, sizeof(ipa));
+    p.src->ns_gone = take_meanwhile;
+    p.src->ns_gone_opaque = p.src;
+    g_assert_cmphex(MIG(p.src, MIG_EXPORT_MEMORY, NS_LIST(0), 1, NS_BLOB(0),
+                        MIG_MAX_BUNDLE, 0), ==, REFUSED(MIG_CAUSE_RECLAIMED));
+    p.src->ns_gone = NULL;
+    OK(MIG(p.src, MIG_EXPORT_ABORT));
+    g_assert_cmpint(machine_state(p.src), ==, REALM_ACTIVE);
+    pair_free(&p);
+}
+
 /* ACCEPT is no call of an import: what it is refused for ends nothing. */
 static void test_accept_ends_no_import_that_lost_something(void)
 {
@@ -341,6 +371,7 @@ int main(int argc, char **argv)
     TEST(no_older_page_takes_the_place_of_one_that_is_gone);
     TEST(an_import_that_loses_something_fails);
     TEST(an_import_that_lost_something_gives_its_token);
+    TEST(a_page_that_goes_during_a_call_counts);
     TEST(accept_ends_no_import_that_lost_something);
     TEST(where_nothing_is_relied_on_nothing_fails);
     TEST(after_the_seal_the_destination_has_what_the_source_lost);
