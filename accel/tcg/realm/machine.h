@@ -145,6 +145,9 @@ CPUState *realm_pe_by_mpidr(uint64_t mpidr);
  */
 bool realm_contexts_apply(Error **errp);
 
+/* Forget them: no PE will get them. */
+void realm_contexts_drop(void);
+
 /* call.c */
 
 /*

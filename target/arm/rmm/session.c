@@ -33,6 +33,11 @@ static void session_free(void *opaque)
     g_free(s);
 }
 
+static GArray *no_runs(void)
+{
+    return g_array_new(FALSE, FALSE, sizeof(MigRun));
+}
+
 MigSession *session_of(RmmRealm *realm)
 {
     MigSession *s = realm->session;
@@ -45,7 +50,7 @@ MigSession *session_of(RmmRealm *realm)
             s->streams[i].room = MIG_MAX_BUNDLE;
         }
         s->back.room = MIG_EMPTY_BUNDLE;
-        s->runs = g_array_new(FALSE, FALSE, sizeof(MigRun));
+        s->runs = no_runs();
         realm->session = s;
         realm->session_free = session_free;
     }
@@ -345,7 +350,9 @@ void session_reset(MigSession *s)
     s->map_total = 0;
     s->wiped = 0;
     memset(s->recs, 0, sizeof(s->recs));
-    g_array_set_size(s->runs, 0);
+    /* A map may be large, and the Realm lives on */
+    g_array_unref(s->runs);
+    s->runs = no_runs();
 }
 
 void session_wipe(MigSession *s)

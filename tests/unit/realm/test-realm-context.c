@@ -166,6 +166,20 @@ static void test_cannot_be_loaded(void)
     post_load_result = 0;
 }
 
+static void test_dropped(void)
+{
+    g_autofree uint8_t *buf = g_malloc0(SIZE);
+    size_t size = save(buf);
+
+    g_assert_true(realm_context_load(NULL, 0, buf, size));
+    set_registers(0);
+    watch();
+    realm_contexts_drop();
+    assert_nothing_is_left(1);
+    g_assert_true(realm_contexts_apply(&error_abort));
+    g_assert_cmphex(cpu.env.pc, ==, 0);
+}
+
 static void test_no_such_vcpu(void)
 {
     g_autofree uint8_t *buf = g_malloc0(SIZE);
@@ -207,6 +221,7 @@ int main(int argc, char **argv)
                     test_room_is_too_small);
     g_test_add_func("/realm/context/that-does-not-fit-is-refused",
                     test_cannot_be_loaded);
+    g_test_add_func("/realm/context/is-dropped-unused", test_dropped);
     g_test_add_func("/realm/context/of-no-vcpu", test_no_such_vcpu);
     g_test_add_func("/realm/context/is-wiped-of-the-vcpu-that-had-it",
                     test_wiped);

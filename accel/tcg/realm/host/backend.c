@@ -522,7 +522,11 @@ static ssize_t import_abort(void *buf, Error **errp)
     RmmPe pe = { .x = { MIG(MIG_IMPORT_ABORT), rd(), blob_window(buf),
                         max_blob() } };
 
-    return mig_call(&pe, REALM_STEP_GIVE_UP, errp) ? pe.x[1] : -1;
+    if (!mig_call(&pe, REALM_STEP_GIVE_UP, errp)) {
+        return -1;
+    }
+    realm_contexts_drop();
+    return pe.x[1];
 }
 
 /* A machine that waits for a Realm makes none of its own. */

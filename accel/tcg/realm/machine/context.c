@@ -84,6 +84,23 @@ static bool apply_context(CPUState *cs, const void *context, size_t size)
     return ok;
 }
 
+static void drop_context(RealmPe *pe)
+{
+    if (pe->context) {
+        explicit_bzero(pe->context, pe->context_size);
+        g_clear_pointer(&pe->context, g_free);
+    }
+}
+
+void realm_contexts_drop(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        drop_context(&realm_pes[cs->cpu_index]);
+    }
+}
+
 bool realm_contexts_apply(Error **errp)
 {
     CPUState *cs;
@@ -98,8 +115,7 @@ bool realm_contexts_apply(Error **errp)
         ok = ok && apply_context(cs, pe->context, pe->context_size);
         /* Arrived in the open, and the RMM knows of no exception. */
         cs->exception_index = -1;
-        explicit_bzero(pe->context, pe->context_size);
-        g_clear_pointer(&pe->context, g_free);
+        drop_context(pe);
     }
     if (!ok) {
         error_setg(errp, "Realm: this machine cannot load the registers of a "
