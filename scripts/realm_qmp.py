@@ -234,13 +234,11 @@ class Migration:
         """After a failure: a destination that something has reached does not
         serve another try.  Returns that, as text to append."""
         info = self.dest.try_cmd('query-migrate')
-        here = self.source.try_cmd('query-realm-migration')
         there = self.dest.try_cmd('query-realm-migration')
         if info is None or there and there['holds']:
             return ''
-        offer_used = there and there['phase'] != 'waiting' and (
-            there['phase'] != 'offered' or not here
-            or here['phase'] != 'accepted')
+        offer_used = (there and there['phase'] != 'waiting'
+                      and not self.belong_together())
         if info.get('status') == 'failed' or offer_used or self.deaf:
             return ('; the destination cannot be used again: end it, and '
                     'start another one with -incoming defer')
@@ -292,12 +290,17 @@ class Migration:
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True
 
+    def belong_together(self):
+        """Whether the source has accepted the offer that the destination
+        made."""
+        here, there = ((qmp.try_cmd('query-realm-migration') or {}).get('nonce')
+                       for qmp in (self.source, self.dest))
+        return here is not None and here == there
+
     def agree(self):
         """The source accepts an offer of the destination.  It has one already
         if an earlier try ended before anything was sent."""
-        phases = [qmp.cmd('query-realm-migration')['phase']
-                  for qmp in (self.source, self.dest)]
-        if phases != ['accepted', 'offered']:
+        if not self.belong_together():
             nonce = self.source.cmd('realm-migration-prepare')['nonce']
             self.offer = self.dest.cmd('realm-migration-offer',
                                        nonce=nonce)['offer']

@@ -123,27 +123,25 @@ static bool drop_session(const RealmBackendOps *backend, Error **errp)
            backend->export_abort(errp);
 }
 
+/* Of the last prepare here, or of the offer that was made here */
+static uint8_t the_nonce[REALM_NONCE_SIZE];
+
+/* In base64.  The backend gives an offer once. */
+static char *the_offer;
+
 RealmMigrationNonce *qmp_realm_migration_prepare(Error **errp)
 {
     const RealmBackendOps *backend = need_realm(errp);
-    uint8_t bytes[REALM_NONCE_SIZE];
     RealmMigrationNonce *nonce;
 
     if (!backend || !check_may_leave(errp) || !drop_session(backend, errp) ||
-        !backend->prepare_migration(bytes, errp)) {
+        !backend->prepare_migration(the_nonce, errp)) {
         return NULL;
     }
     nonce = g_new0(RealmMigrationNonce, 1);
-    nonce->nonce = g_base64_encode(bytes, sizeof(bytes));
+    nonce->nonce = g_base64_encode(the_nonce, sizeof(the_nonce));
     return nonce;
 }
-
-/*
- * The offer made here, in base64, and the nonce that it is for.  The backend
- * gives an offer once.
- */
-static char *the_offer;
-static uint8_t the_nonce[REALM_NONCE_SIZE];
 
 static bool make_offer(const RealmBackendOps *backend,
                        const uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
@@ -307,6 +305,9 @@ RealmMigrationStats *qmp_query_realm_migration(Error **errp)
     stats = g_new0(RealmMigrationStats, 1);
     stats->phase = realm_phase_qmp(phase);
     stats->holds = realm_phase_holds(phase);
+    if (phase == REALM_PHASE_ACCEPTED || phase == REALM_PHASE_OFFERED) {
+        stats->nonce = g_base64_encode(the_nonce, sizeof(the_nonce));
+    }
     realm_counters_get(stats);
     return stats;
 }

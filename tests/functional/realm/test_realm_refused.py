@@ -82,6 +82,17 @@ class Refused(FailureTest):
         self.assertEqual(self.send(dest), 'completed')
         self.assert_moved_to(dest)
 
+    def test_offer_for_another_nonce_is_left_alone(self):
+        nonce = self.source().qmp.cmd('realm-migration-prepare')['nonce']
+        dest = self.destination()
+        dest.qmp.cmd('realm-migration-offer', nonce=nonce)
+        self.accept(self.offer(self.source(), self.destination()))
+        self.assert_refused('made here is for another nonce',
+                            self.migration(dest).run)
+        there = dest.qmp.cmd('query-realm-migration')
+        self.assertEqual((there['phase'], there['nonce']), ('offered', nonce))
+        self.assert_goes_on(self.source())
+
     def test_offer_that_is_none_is_refused(self):
         for offer, message in (
                 ('no!', 'an offer is base64'), ('AAAA', 'no offer'),
