@@ -147,6 +147,13 @@ class Back:
         return self.changes.pop(0)(whole[4:]) if self.changes else whole
 
 
+def hang_up(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass                                    # the other side did
+
+
 class Relay:
     """Listens at a path, and passes what comes on to another path, and the
     answers back.  Use it in a with statement."""
@@ -175,6 +182,10 @@ class Relay:
                 self._pump(source, dest)
             except OSError:
                 pass                            # one side has gone: so do we
+            finally:
+                # Closing alone does not end what another thread waits for.
+                hang_up(dest)
+                hang_up(source)
 
     def _pump(self, source, dest):
         threading.Thread(target=self._pump_back, args=(dest, source),
@@ -188,7 +199,7 @@ class Relay:
             except CutHere as cut:
                 dest.sendall(cut.data)
                 break
-        dest.shutdown(socket.SHUT_RDWR)
+        hang_up(dest)
 
     def _pump_back(self, dest, source):
         """What the destination says; when it goes, the source hears it."""
