@@ -37,6 +37,12 @@ void cpu_reset(CPUState *cs)
 {
     g_assert_null(was_reset);
     was_reset = cs;
+    cs->halted = 0;
+}
+
+void async_run_on_cpu(CPUState *cs, run_on_cpu_func func, run_on_cpu_data data)
+{
+    func(cs, data);
 }
 
 /* Big enough that it is written and read in pieces. */
@@ -208,6 +214,7 @@ static void test_wiped(void)
     g_assert_null(was_reset);
     realm_context_wipe(NULL, 0);
     g_assert_true(was_reset == CPU(&cpu));
+    g_assert_cmpuint(was_reset->halted, ==, 1);
 }
 
 int main(int argc, char **argv)

@@ -58,13 +58,23 @@ bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
     return true;
 }
 
-/* QEMU's own reset of a CPU leaves none of its registers, and it never runs. */
+/* QEMU's own reset of a CPU leaves none of its registers; and it never runs. */
+static void wipe(CPUState *cs, run_on_cpu_data unused)
+{
+    cpu_reset(cs);
+    cs->halted = 1;
+}
+
+/*
+ * In the vCPU's own thread: `cont` may just have woken that, and until it is
+ * asleep again it expects to be halted, which a reset would take back.
+ */
 void realm_context_wipe(void *opaque, uint64_t mpidr)
 {
     CPUState *cs = realm_pe_by_mpidr(mpidr);
 
     if (cs) {
-        cpu_reset(cs);
+        async_run_on_cpu(cs, wipe, RUN_ON_CPU_NULL);
     }
 }
 
