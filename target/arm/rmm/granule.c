@@ -242,13 +242,22 @@ void granule_release(Rmm *rmm, uint64_t pa, GranuleState from)
     granule_unlock_transition(rmm, pa, GRANULE_DELEGATED);
 }
 
+/* The granule at @pa, which is locked, gets its new state. */
+static void set_pas(Rmm *rmm, uint64_t pa, GranuleState to)
+{
+    if (rmm->ops.granule_pas) {
+        rmm->ops.granule_pas(rmm->opaque, pa, to == GRANULE_DELEGATED);
+    }
+    granule_unlock_transition(rmm, pa, to);
+}
+
 uint64_t granule_delegate(Rmm *rmm, uint64_t pa)
 {
     if (!granule_lock(rmm, pa, GRANULE_NS)) {
         return RMI_ERROR_INPUT;
     }
     granule_wipe(rmm, pa);
-    granule_unlock_transition(rmm, pa, GRANULE_DELEGATED);
+    set_pas(rmm, pa, GRANULE_DELEGATED);
     return RMI_SUCCESS;
 }
 
@@ -257,6 +266,6 @@ uint64_t granule_undelegate(Rmm *rmm, uint64_t pa)
     if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
         return RMI_ERROR_INPUT;
     }
-    granule_unlock_transition(rmm, pa, GRANULE_NS);
+    set_pas(rmm, pa, GRANULE_NS);
     return RMI_SUCCESS;
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "granule.h"
 #include "rmm-internal.h"
 
 void rmm_tlb_sync(Rmm *rmm)
@@ -14,9 +15,28 @@ void rmm_tlb_sync(Rmm *rmm)
     }
 }
 
+/*
+ * @len bytes of the host at @pa, or NULL.  The host may delegate them at the
+ * same time: then it gets, or gives, what was there before.
+ */
+static void *ns_memory(Rmm *rmm, uint64_t pa, size_t len)
+{
+    uint64_t page = pa & ~(RMM_GRANULE_SIZE - 1ull);
+
+    if (pa + len < pa) {
+        return NULL;
+    }
+    for (; page < pa + len; page += RMM_GRANULE_SIZE) {
+        if (granule_state(rmm, page) != GRANULE_NS) {
+            return NULL;
+        }
+    }
+    return rmm->ops.ns(rmm->opaque, pa, len);
+}
+
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
 {
-    const void *p = rmm->ops.ns(rmm->opaque, pa, len);
+    const void *p = ns_memory(rmm, pa, len);
 
     if (p) {
         memcpy(buf, p, len);
@@ -26,12 +46,12 @@ bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len)
 
 bool rmm_is_ns(Rmm *rmm, uint64_t pa, size_t len)
 {
-    return rmm->ops.ns(rmm->opaque, pa, len);
+    return ns_memory(rmm, pa, len);
 }
 
 bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
 {
-    void *p = rmm->ops.ns(rmm->opaque, pa, len);
+    void *p = ns_memory(rmm, pa, len);
 
     if (p) {
         memcpy(p, buf, len);

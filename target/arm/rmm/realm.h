@@ -163,6 +163,16 @@ static inline bool realm_has_lpa2(const RmmRealm *realm)
     return realm->flags & RMI_REALM_LPA2;
 }
 
+static inline RmmStage2 realm_stage2(const RmmRealm *realm)
+{
+    return (RmmStage2) {
+        .table = realm->rtt_base,
+        .ipa_bits = realm->ipa_bits,
+        .start_level = realm->rtt_level_start,
+        .lpa2 = realm_has_lpa2(realm),
+    };
+}
+
 static inline bool realm_has_mte(const RmmRealm *realm)
 {
     return realm->ext_flags & RMI_REALM_EXT_MTE;

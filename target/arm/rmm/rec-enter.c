@@ -162,6 +162,14 @@ static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     rec->run_pa = run_pa;
     rec->enter_flags = enter->flags;
     pe->rec = rec;
+    pe->context = rec->context;
+    pe->entry = (RmmEntry) {
+        .gicv3_hcr = enter->gicv3_hcr,
+        .trap_wfi = enter->flags & RMI_ENTER_TRAP_WFI,
+        .trap_wfe = enter->flags & RMI_ENTER_TRAP_WFE,
+    };
+    memcpy(pe->entry.gicv3_lrs, enter->gicv3_lrs,
+           sizeof(pe->entry.gicv3_lrs));
     pe->world = RMM_WORLD_REALM;
     memcpy(pe->x, rec->x, sizeof(pe->x));
     pe->pc = rec->pc;
@@ -195,7 +203,7 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
     RmmRec *rec;
 
     if (run_pa % RMM_GRANULE_SIZE ||
-        !rmm->ops.ns(rmm->opaque, run_pa, sizeof(RmiRecRun)) ||
+        !rmm_is_ns(rmm, run_pa, sizeof(RmiRecRun)) ||
         !rmm_read_ns(rmm, &enter, run_pa, sizeof(enter))) {
         return RMI_ERROR_INPUT;
     }

@@ -21,6 +21,27 @@ static void answer_if_target_is_gone(RmmRec *rec)
     }
 }
 
+/* GIC, timers and PMU: B4.4.19. */
+static void add_machine_state(const RmmPe *pe, RmiRecExit *exit)
+{
+    const Rmm *rmm = pe_rec(pe)->rmm;
+    RmmExitState state = { 0 };
+
+    if (!rmm->ops.exit_state) {
+        return;
+    }
+    rmm->ops.exit_state(rmm->opaque, pe, &state);
+    exit->gicv3_hcr = state.gicv3_hcr;
+    memcpy(exit->gicv3_lrs, state.gicv3_lrs, sizeof(exit->gicv3_lrs));
+    exit->gicv3_misr = state.gicv3_misr;
+    exit->gicv3_vmcr = state.gicv3_vmcr;
+    exit->cntp_ctl = state.cntp_ctl;
+    exit->cntp_cval = state.cntp_cval;
+    exit->cntv_ctl = state.cntv_ctl;
+    exit->cntv_cval = state.cntv_cval;
+    exit->pmu_ovf_status = state.pmu_overflow;
+}
+
 uint64_t rec_write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
 {
     return rmm_write_ns(rmm, run_pa + offsetof(RmiRecRun, exit), exit,
@@ -30,12 +51,15 @@ uint64_t rec_write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
 void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
 {
     RmmRec *rec = pe->rec;
+    RmiRecExit full;
     uint64_t result;
 
     g_assert(rec && rec->state == REC_RUNNING);
     memcpy(rec->x, pe->x, sizeof(rec->x));
     rec->pc = pe->pc;
-    result = rec_write_exit(rec->rmm, rec->run_pa, exit);
+    full = *exit;
+    add_machine_state(pe, &full);
+    result = rec_write_exit(rec->rmm, rec->run_pa, &full);
 
     /* Nothing of the Realm stays in the registers. */
     memset(pe, 0, sizeof(*pe));

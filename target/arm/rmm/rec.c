@@ -93,6 +93,9 @@ void rec_answer_psci(RmmRec *rec, uint64_t x0)
 void rec_unref(RmmRec *rec)
 {
     if (g_atomic_int_dec_and_test(&rec->refs)) {
+        if (rec->context) {
+            rec->rmm->ops.context_free(rec->rmm->opaque, rec->context);
+        }
         realm_unref(rec->realm);
         attest_clear(&rec->attest);
         gnutls_memset(rec, 0, sizeof(*rec));    /* a Realm's registers */
@@ -163,6 +166,27 @@ bool rec_any_running(const RmmRealm *realm)
     return false;
 }
 
+/* What the machine is told of @rec. */
+static RmmRecConfig rec_config(const RmmRec *rec)
+{
+    const RmmRealm *realm = rec->realm;
+
+    return (RmmRecConfig) {
+        .rd = realm->rd,
+        .rec = rec->pa,
+        .mpidr = rec->mpidr,
+        .vmid = realm->vmid,
+        .stage2 = realm_stage2(realm),
+        .sve = realm->flags & RMI_REALM_SVE,
+        .sve_vl = realm->sve_vl,
+        .pmu = realm->flags & RMI_REALM_PMU,
+        .pmu_num_ctrs = realm->pmu_num_ctrs,
+        .num_bps = realm->num_bps,
+        .num_wps = realm->num_wps,
+        .mte = realm->ext_flags & RMI_REALM_EXT_MTE,
+    };
+}
+
 static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
                        const RmiRecParams *params)
 {
@@ -177,6 +201,11 @@ static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
     rec->state = params->flags & RMI_REC_RUNNABLE ? REC_READY : REC_OFF;
     memcpy(rec->x, params->gprs, sizeof(params->gprs));
     rec->pc = params->pc;
+    if (rec->rmm->ops.context_new) {
+        RmmRecConfig config = rec_config(rec);
+
+        rec->context = rec->rmm->ops.context_new(rec->rmm->opaque, &config);
+    }
     return rec;
 }
 

@@ -83,6 +83,7 @@ typedef struct RmmRec {
         bool change_destroyed;
     } ripas;
     RmmAttest attest;
+    void *context;              /* the machine's, or NULL */
 } RmmRec;
 
 /*

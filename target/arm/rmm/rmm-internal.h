@@ -8,7 +8,7 @@
  *
  *   formats and ciphers: cbor-make cbor-read cose certificates crypto
  *     bundle
- *   the machine: lock ops granule
+ *   the machine: lock granule ops
  *   what is said of a Realm: measurement software token attest
  *     history
  *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty query

@@ -60,6 +60,48 @@ typedef struct RmmLog {
     uint64_t result;            /* X0 */
 } RmmLog;
 
+/* Stage 2 of one Realm as the hardware walker sees it (VTTBR, VTCR). */
+typedef struct RmmStage2 {
+    uint64_t table;         /* PA of the first start-level table */
+    uint8_t ipa_bits;
+    int8_t start_level;
+    bool lpa2;
+} RmmStage2;
+
+/* What a PE has to be for the REC that it runs; constant for its life. */
+typedef struct RmmRecConfig {
+    uint64_t rd;            /* PA of the Realm's RD */
+    uint64_t rec;           /* PA of the REC */
+    uint64_t mpidr;         /* affinity fields only, as in MPIDR_EL1 */
+    uint16_t vmid;
+    RmmStage2 stage2;
+    bool sve;
+    uint8_t sve_vl;         /* vector length / 128, minus one */
+    bool pmu;
+    uint8_t pmu_num_ctrs;
+    uint8_t num_bps;        /* breakpoints, minus one */
+    uint8_t num_wps;        /* watchpoints, minus one */
+    bool mte;               /* extension */
+} RmmRecConfig;
+
+/*
+ * What the exit record says of the PE beside registers (RMM 1.0, B4.4.18 and
+ * B4.4.19).
+ */
+typedef struct RmmExitState {
+    uint64_t gicv3_hcr;     /* ICH_HCR_EL2: EOIcount, and what entry gave */
+    uint64_t gicv3_lrs[16]; /* ICH_LR<n>_EL2 */
+    uint64_t gicv3_misr;    /* ICH_MISR_EL2 */
+    uint64_t gicv3_vmcr;    /* ICH_VMCR_EL2 */
+    uint64_t cntp_ctl;      /* CNTP_CTL_EL0 of the Realm, and so on */
+    uint64_t cntp_cval;
+    uint64_t cntv_ctl;
+    uint64_t cntv_cval;
+    bool pmu_overflow;      /* the PMU's interrupt is asserted */
+} RmmExitState;
+
+struct RmmPe;
+
 typedef struct RmmOps {
     /*
      * Host pointer to the granule at @pa (aligned), 4096 bytes, or NULL if
@@ -76,9 +118,17 @@ typedef struct RmmOps {
     /*
      * Host pointer to @len bytes of Non-secure memory at @pa, or NULL if
      * any of it is not Non-secure memory.  The other side may change it at
-     * any moment: copy once, then check.
+     * any moment: copy once, then check.  Where @pa is a granule too, the
+     * library asks only while that is not delegated.
      */
     void *(*ns)(void *opaque, uint64_t pa, size_t len);
+
+    /*
+     * May be NULL.  The granule at @pa, whose physical address space was
+     * Non-secure, is Realm's now, or back.  What is at @pa in the Non-secure
+     * one from then on is zeros.  Called with the granule locked.
+     */
+    void (*granule_pas)(void *opaque, uint64_t pa, bool realm);
 
     /*
      * Begin to invalidate the translations of [@base, @top) of the Realm with
@@ -123,6 +173,24 @@ typedef struct RmmOps {
      * that REC runs elsewhere.
      */
     void (*context_wipe)(void *opaque, uint64_t mpidr);
+
+    /*
+     * May be NULL, both or none: where one PE runs one REC for ever.  Make a
+     * place for the registers of a REC other than X0 to X30 and PC, with their
+     * values at reset; a PE that runs the REC finds it in RmmPe.  Never NULL.
+     */
+    void *(*context_new)(void *opaque, const RmmRecConfig *config);
+
+    /* No PE will run that REC: wipe and free what context_new made. */
+    void (*context_free)(void *opaque, void *context);
+
+    /*
+     * May be NULL, then all is zero.  @pe is about to leave the Realm, its
+     * registers are still the REC's: say what the exit record needs.  Called
+     * by the thread of @pe, without locks.
+     */
+    void (*exit_state)(void *opaque, const struct RmmPe *pe,
+                       RmmExitState *state);
 
     /*
      * May be NULL.  Write private key @which, on P-384 and in DER (PKCS #8 or
@@ -206,17 +274,28 @@ typedef struct RmmInject {
     uint64_t far;
 } RmmInject;
 
+/* What the host asked of the entry, for the machine to do; checked. */
+typedef struct RmmEntry {
+    uint64_t gicv3_hcr;     /* ICH_HCR_EL2, without En */
+    uint64_t gicv3_lrs[16]; /* ICH_LR<n>_EL2 */
+    bool trap_wfi;
+    bool trap_wfe;
+} RmmEntry;
+
 /*
  * A processing element as the RMM sees it: the world it is in, and the
  * registers that calls read and write.  @rec is private to the library
- * (NULL in the host world).  @inject matters in the Realm world only.
- * Zero-initialise it; one thread at a time.
+ * (NULL in the host world).  What stands below it matters in the Realm world
+ * only; @context is what RmmOps.context_new made.  Zero-initialise it; one
+ * thread at a time.
  */
 typedef struct RmmPe {
     RmmWorld world;
     uint64_t x[31];
     uint64_t pc;
     void *rec;
+    void *context;
+    RmmEntry entry;
     RmmInject inject;
 } RmmPe;
 
@@ -243,11 +322,13 @@ void rmm_interrupt(Rmm *rmm, RmmPe *pe);
 
 /* What takes a PE from a Realm to the RMM, other than an SMC. */
 typedef enum RmmExceptionKind {
-    RMM_EXCEPTION_SYNC, RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ
+    RMM_EXCEPTION_SYNC, RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ,
+    RMM_EXCEPTION_SERROR
 } RmmExceptionKind;
 
 /*
- * The registers are as in the Arm ARM, and matter for SYNC only.  No register
+ * The registers are as in the Arm ARM, and matter for SYNC only, but ESR_EL2
+ * for SERROR as well.  No register
  * has the level of the stage 1 entry that an abort's IPA came from; it is 0
  * if stage 1 is off.  An RMM walks stage 1 to find it, here the machine says.
  */
@@ -284,14 +365,6 @@ typedef struct RmmPages {
 
 /* Count the pages of the Realm whose RD is at @rd; false if there is none. */
 bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages);
-
-/* Stage 2 of one Realm as the hardware walker sees it (VTTBR, VTCR). */
-typedef struct RmmStage2 {
-    uint64_t table;         /* PA of the first start-level table */
-    uint8_t ipa_bits;
-    int8_t start_level;
-    bool lpa2;
-} RmmStage2;
 
 typedef enum RmmAccess {
     RMM_ACCESS_READ, RMM_ACCESS_WRITE, RMM_ACCESS_FETCH

@@ -26,10 +26,7 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec_pa, RmmStage2 *s2)
     if (!rec) {
         return false;
     }
-    s2->table = rec->realm->rtt_base;
-    s2->ipa_bits = rec->realm->ipa_bits;
-    s2->start_level = rec->realm->rtt_level_start;
-    s2->lpa2 = realm_has_lpa2(rec->realm);
+    *s2 = realm_stage2(rec->realm);
     rec_unlock(rec);
     return true;
 }
