@@ -15,16 +15,13 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/main-loop.h"
-#include "qemu/timer.h"
-#include "qapi/error.h"
-#include "crypto/random.h"
 #include "exec/cputlb.h"
-#include "accel/tcg/realm/trace.h"
 #include "call.h"
 #include "context.h"
 #include "keys.h"
 #include "pe.h"
 #include "physmem.h"
+#include "services.h"
 
 /* Translations that this thread made invalid may still be in TLBs. */
 static __thread bool flush_due;
@@ -91,38 +88,6 @@ static void *ns(void *opaque, uint64_t pa, size_t len)
     return realm_physmem_has(pa, len) ? NULL : realm_host_ops->ns(pa, len);
 }
 
-static void random_bytes(void *opaque, void *buf, size_t len)
-{
-    /* Not a guest's random numbers: those repeat with the option -seed. */
-    qcrypto_random_bytes(buf, len, &error_fatal);
-}
-
-/*
- * Hosts of the model are QEMU's users: they can stop the machine, and set its
- * RTC.  So it is the clock of the real machine, which only goes on.
- */
-static uint64_t seconds(void *opaque)
-{
-    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME) / 1000;
-}
-
-static void log_call(void *opaque, const RmmLog *entry)
-{
-    g_autoptr(GString) inputs = NULL;
-    unsigned i;
-
-    if (!trace_event_get_state_backends(TRACE_REALM_RMM_CALL)) {
-        return;
-    }
-    inputs = g_string_new(NULL);
-    for (i = 0; i < entry->num_inputs; i++) {
-        g_string_append_printf(inputs, " 0x%" PRIx64, entry->inputs[i]);
-    }
-    trace_realm_rmm_call(entry->interface, entry->call, inputs->str,
-                         entry->switched ? "switched" : "returned",
-                         entry->result);
-}
-
 /*
  * No interrupt_pending: what interrupts a vCPU here is another thread's kick,
  * which takes effect behind the call in any case.  CPU_INTERRUPT_HARD is the
@@ -135,14 +100,14 @@ const RmmOps realm_rmm_ops = {
     .ns = ns,
     .tlb_invalidate = tlb_invalidate,
     .tlb_sync = tlb_sync,
-    .random = random_bytes,
+    .random = realm_random,
     .context_save = realm_context_save,
     .context_load = realm_context_load,
     .context_wipe = realm_context_wipe,
     .key = realm_key,
     .certificates = realm_certificates,
-    .seconds = seconds,
-    .log = log_call,
+    .seconds = realm_seconds,
+    .log = realm_log,
 };
 
 void realm_call(RmmPe *pe)

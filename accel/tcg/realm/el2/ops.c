@@ -1,0 +1,25 @@
+/*
+ * A host at EL2: what the RMM asks of the machine
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "accel/tcg/realm/machine/keys.h"
+#include "accel/tcg/realm/machine/services.h"
+#include "memory.h"
+#include "ops.h"
+#include "tlb.h"
+
+const RmmOps el2_rmm_ops = {
+    .granule = el2_memory_granule,
+    .ns = el2_memory_ns,
+    .granule_pas = el2_memory_set_pas,
+    .tlb_invalidate = el2_tlb_invalidate,
+    .tlb_sync = el2_tlb_sync,
+    .random = realm_random,
+    .key = realm_key,
+    .certificates = realm_certificates,
+    .seconds = realm_seconds,
+    .log = realm_log,
+};

@@ -1,0 +1,15 @@
+/*
+ * A host at EL2: calls, and the way from world to world
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ACCEL_TCG_REALM_EL2_SWITCH_H
+#define ACCEL_TCG_REALM_EL2_SWITCH_H
+
+#include "hw/core/cpu.h"
+
+/* TCGCPUOps.do_interrupt; el2_arm_do_interrupt is that of the CPU class. */
+extern void (*el2_arm_do_interrupt)(CPUState *cs);
+void el2_do_interrupt(CPUState *cs);
+
+#endif
