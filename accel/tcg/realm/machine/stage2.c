@@ -45,74 +45,18 @@
 #include "pe.h"
 #include "stage2.h"
 
-#define FSC_TRANSLATION 0x04    /* the level is in bits 1:0 */
-#define FSC_GPF         0x28
-#define ISS_WNR         BIT(6)
-#define ISS_S1PTW       BIT(7)
 #define EC_SAME_EL      BIT(ARM_EL_EC_SHIFT)
 
-static RmmAccess rmm_access(MMUAccessType type)
-{
-    return type == MMU_DATA_STORE ? RMM_ACCESS_WRITE :
-           type == MMU_INST_FETCH ? RMM_ACCESS_FETCH : RMM_ACCESS_READ;
-}
-
-/*
- * The level of the entry that stage 1 got the address from, by the size of
- * what it maps; 0 if there is none: stage 1 is off, or this is its own walk,
- * whose level Arm's code reports.
- */
-static int stage1_level(const RealmAccess *a)
-{
-    CPUARMState *env = &ARM_CPU(a->cs)->env;
-    ARMVAParameters p;
-    int bits;
-
-    if (a->walk || !(env->cp15.sctlr_el[1] & SCTLR_M)) {
-        return 0;
-    }
-    p = aa64_va_parameters(env, a->va, core_to_arm_mmu_idx(env, a->mmu_idx),
-                           a->type != MMU_INST_FETCH, false);
-    bits = arm_granule_bits(p.gran);
-    return 3 - (a->lg_page_size - bits) / (bits - 3);
-}
-
-/*
- * ESR_EL2, FAR_EL2 and HPFAR_EL2 of a fault that the walk met at @level.
- * Without ISV, since a device is not reached in this way.  In a walk of stage
- * 1, FAR_EL2 is no virtual address; the RMM uses it for aborts that it
- * injects, and a walk's abort is Arm's code to report.
- */
-static RmmSyndrome abort_syndrome(const RealmAccess *a, int level)
-{
-    bool fetch = a->type == MMU_INST_FETCH;
-    uint64_t ec = fetch ? EC_INSNABORT : EC_DATAABORT;
-
-    return (RmmSyndrome) {
-        .kind = RMM_EXCEPTION_SYNC,
-        .esr = ec << ARM_EL_EC_SHIFT | ARM_EL_IL | FSC_TRANSLATION | level |
-               (a->type == MMU_DATA_STORE ? ISS_WNR : 0) |
-               (a->walk ? ISS_S1PTW : 0),
-        .far = a->va,
-        .hpfar = a->ipa >> TARGET_PAGE_BITS << 4,
-        .stage1_level = stage1_level(a),
-    };
-}
-
-/* The Realm takes an abort: one that the RMM injected, or its PE's own. */
+/* The Realm takes an abort that the RMM injected. */
 static G_NORETURN void deliver_abort(const RealmAccess *a,
                                      const RmmInject *inject)
 {
-    CPUARMState *env = &ARM_CPU(a->cs)->env;
-    uint32_t syn = inject->esr;
+    uint32_t esr = inject->esr;
 
-    cpu_restore_state(a->cs, a->ra);
-    if (arm_current_el(env) == 0) {
-        syn &= ~EC_SAME_EL;
+    if (arm_current_el(&ARM_CPU(a->cs)->env) == 0) {
+        esr &= ~EC_SAME_EL;
     }
-    env->exception.vaddress = inject->far;
-    raise_exception(env, a->type == MMU_INST_FETCH ? EXCP_PREFETCH_ABORT
-                                                   : EXCP_DATA_ABORT, syn, 1);
+    realm_abort_take(a, esr, inject->far, 1);
 }
 
 /* The vCPU cannot go on; the instruction is executed again if it ever does. */
@@ -149,27 +93,27 @@ static bool refuse_access(const RealmAccess *a, RmmFault fault)
  */
 static bool granule_protection_fault(const RealmAccess *a)
 {
-    bool fetch = a->type == MMU_INST_FETCH;
-    uint64_t ec = fetch ? EC_INSNABORT : EC_DATAABORT;
-    const RmmInject inject = {
-        .esr = ec << ARM_EL_EC_SHIFT | EC_SAME_EL | ARM_EL_IL | FSC_GPF |
-               (a->type == MMU_DATA_STORE ? ISS_WNR : 0),
-        .far = a->va,
-    };
+    ARMMMUFaultInfo fi = { .type = ARMFault_GPCFOnOutput };
+    bool same_el = arm_current_el(&ARM_CPU(a->cs)->env) == 1;
 
     if (a->walk) {
-        a->walk->type = ARMFault_GPCFOnOutput;
+        a->walk->type = fi.type;
     } else if (!a->probe) {
-        deliver_abort(a, &inject);
+        realm_abort_take(a, realm_abort_esr(a, same_el, false, &fi), a->va, 1);
     }
     return false;
 }
 
-/* True: walk again.  False: an access that was only tried has failed. */
+/*
+ * True: walk again.  False: an access that was only tried has failed.  The
+ * syndrome has no ISV, since a device is not reached in this way.  In a walk of
+ * stage 1, @a->va is no virtual address; the RMM uses it for aborts that it
+ * injects, and a walk's abort is Arm's code to report.
+ */
 static bool take_exception(const RealmAccess *a, RmmFault fault, int level)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
-    RmmSyndrome s = abort_syndrome(a, level);
+    RmmSyndrome s = realm_abort_syndrome(a, fault, level);
     RmmPe pe = *realm_pe(a->cs);
     bool mapped = false;
 
@@ -196,17 +140,6 @@ static bool take_exception(const RealmAccess *a, RmmFault fault, int level)
     leave_code(a);
 }
 
-static void set_page(CPUTLBEntryFull *out, const RmmTranslation *found)
-{
-    out->phys_addr = found->pa;
-    if (!found->writable) {
-        out->prot &= ~PAGE_WRITE;
-    }
-    if (!found->executable) {
-        out->prot &= ~PAGE_EXEC;
-    }
-}
-
 /* The host may map something, so it is asked even if access is only tried. */
 static bool host_may_help(RmmFault fault)
 {
@@ -222,9 +155,9 @@ bool realm_stage2(const RealmAccess *a, CPUTLBEntryFull *out)
 
     do {
         fault = rmm_stage2_walk(realm_rmm, stage2, a->ipa,
-                                rmm_access(a->type), &found);
+                                realm_access_kind(a), &found);
         if (fault == RMM_FAULT_NONE) {
-            set_page(out, &found);
+            realm_access_translated(out, &found);
             return true;
         }
         if (fault == RMM_FAULT_UNPROTECTED &&
