@@ -58,4 +58,11 @@ typedef struct RealmEl2Config {
  */
 bool realm_el2_init(const RealmEl2Config *config, Error **errp);
 
+/*
+ * QEMU is the firmware of all CPUs, whatever program the board has loaded: they
+ * start at Non-secure EL2, and have PSCI by SMC.  Once, when the board has
+ * loaded it.
+ */
+void realm_el2_firmware_init(void);
+
 #endif

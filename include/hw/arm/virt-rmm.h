@@ -8,13 +8,15 @@
 
 #include "hw/arm/virt.h"
 
-/* Give the class of virt machines the property rmm. */
+/*
+ * Give the class of virt machines the property rmm; its init function and the
+ * property virtualization are there already.
+ */
 void virt_rmm_class_init(ObjectClass *oc);
 
 /*
- * With rmm=on: check what else was asked for, or exit with an error; and make
- * the machine that a host at EL2 runs on.  After the board has chosen its GIC
- * and memory map, before the first CPU.
+ * With rmm=on: make the machine that a host at EL2 runs on, or exit with an
+ * error.  After the board has chosen its memory map, before the first CPU.
  */
 void virt_rmm_init(VirtMachineState *vms);
 

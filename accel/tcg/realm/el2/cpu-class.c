@@ -12,7 +12,10 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/util.h"
 #include "accel/tcg/cpu-ops.h"
+#include "exec/address-spaces.h"
+#include "hw/qdev-properties.h"
 #include "target/arm/cpu.h"
 #include "access.h"
 #include "cpu-class.h"
@@ -22,11 +25,58 @@
 
 static DeviceRealize arm_realize;
 
-/* What a host at EL2 needs of its CPU, and firmware at EL3 besides. */
+/*
+ * What a host at EL2 needs of its CPUs.  The board has taken EL3 away as it
+ * does without secure=on, so what the user said of it is not there any more.
+ */
+static const struct {
+    const char *property;
+    const char *name;
+} features[] = {
+    { "has_el2", "EL2" },
+    { "has_el3", "EL3, where QEMU is the firmware" },
+    { "x-rme", "FEAT_RME" },
+};
+
+static bool is_refused(Object *cpu, const char *property)
+{
+    const GlobalProperty *given = qdev_find_global_prop(cpu, property);
+    bool on;
+
+    return given && qapi_bool_parse(property, given->value, &on, NULL) && !on;
+}
+
+static bool check_features(Object *cpu, Error **errp)
+{
+    g_autofree char *model = cpu_model_from_type(object_get_typename(cpu));
+
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        const char *property = features[i].property;
+
+        if (!object_property_find(cpu, property)) {
+            error_setg(errp, "rmm=on: CPU '%s' cannot have %s; use -cpu max",
+                       model, features[i].name);
+            return false;
+        }
+        if (is_refused(cpu, property)) {
+            error_setg(errp, "rmm=on: CPUs have %s; leave %s=off out of -cpu",
+                       features[i].name, property);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool set_features(Object *cpu, Error **errp)
 {
-    return object_property_set_bool(cpu, "has_el3", true, errp) &&
-           object_property_set_bool(cpu, "x-rme", true, errp);
+    if (!check_features(cpu, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        object_property_set_bool(cpu, features[i].property, true,
+                                 &error_abort);
+    }
+    return true;
 }
 
 static void el2_cpu_realize(DeviceState *dev, Error **errp)
@@ -40,6 +90,8 @@ static void el2_cpu_realize(DeviceState *dev, Error **errp)
     }
     arm_realize(dev, errp);
     if (!*errp) {
+        /* The monitor's view of this CPU, not what the CPU accesses. */
+        CPU(dev)->as = &address_space_memory;
         el2_tlb_realize(CPU(dev));
     }
 }

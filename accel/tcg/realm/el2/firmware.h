@@ -9,9 +9,13 @@
 #include "hw/core/cpu.h"
 
 /*
- * Answer the SMC that @cs made at Non-secure EL2, if it is for the firmware
- * and Arm's PSCI does not know it: SMCCC discovery.  False if it is not.
+ * Answer the SMC that @cs made at a Non-secure exception level, if Arm's PSCI
+ * does not know all of the answer: SMCCC discovery, and CPU_ON.  False if it
+ * does.
  */
 bool el2_firmware_call(CPUState *cs);
+
+/* @cs was just reset: it goes on at Non-secure EL2, where its PC is. */
+void el2_firmware_reset(CPUState *cs);
 
 #endif

@@ -1,12 +1,22 @@
 /*
- * A host at EL2: the machine is put together
+ * A host at EL2: the machine is put together, and reset
+ *
+ * Invariants: a reset of the machine is one of the RMM, which knows of nothing
+ * that was before.
+ *
+ * Lock rule: BQL; a reset comes with all vCPUs stopped.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "migration/blocker.h"
+#include "system/reset.h"
+#include "system/system.h"
 #include "accel/tcg/realm/machine/keys.h"
 #include "cpu-class.h"
+#include "firmware.h"
 #include "memory.h"
 #include "ops.h"
 #include "pe.h"
@@ -21,14 +31,57 @@ static const RmmPlatform platform = {
     .gic_prio_bits = 5,
 };
 
+static void reset_pe(CPUState *cs)
+{
+    RmmPe *pe = &el2_pe(cs)->pe;
+
+    memset(pe, 0, sizeof(*pe));
+    el2_firmware_reset(cs);
+}
+
+/*
+ * The CPUs have just been reset.  That takes a PE out of the Realm world, since
+ * nothing of the REC's registers is left there.
+ */
+static void reset(void *opaque)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        reset_pe(cs);
+    }
+    rmm_free(el2_rmm);
+    el2_memory_reset();
+    el2_rmm = rmm_new(&el2_rmm_ops, NULL, &platform);
+}
+
+/* Behind the resets of the board, and of -device loader, which resets CPUs. */
+static void machine_done(Notifier *notifier, void *unused)
+{
+    qemu_register_reset(reset, NULL);
+}
+
+/* Neither is the RMM's state in a stream, nor is a Realm's memory. */
+static bool block_migration(Error **errp)
+{
+    Error *reason = NULL;
+
+    error_setg(&reason, "rmm=on: a machine with Realms of a host at EL2 can "
+               "neither migrate nor be saved; shut the guest down instead");
+    return migrate_add_blocker(&reason, errp) == 0;
+}
+
 bool realm_el2_init(const RealmEl2Config *config, Error **errp)
 {
-    if (!el2_memory_init(config, errp)) {
+    static Notifier done = { .notify = machine_done };
+
+    if (!block_migration(errp) || !el2_memory_init(config, errp)) {
         return false;
     }
     realm_keys_init();
     el2_pes = g_new0(El2Pe, config->num_cpus);
     el2_rmm = rmm_new(&el2_rmm_ops, NULL, &platform);
     el2_cpu_class_init(config->cpu_type);
+    qemu_add_machine_init_done_notifier(&done);
     return true;
 }

@@ -46,10 +46,10 @@ static bool host_smc(CPUState *cs)
 {
     CPUARMState *env = &ARM_CPU(cs)->env;
 
-    if (arm_current_el(env) != 2) {
-        return false;
+    if (!is_a64(env)) {
+        return false;           /* no host at EL2; PSCI is all it can want */
     }
-    if (is_rmi(smc_fid(env))) {
+    if (arm_current_el(env) == 2 && is_rmi(smc_fid(env))) {
         host_rmi(cs);
         return true;
     }
