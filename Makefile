@@ -10,7 +10,7 @@ CONFIGURE ?=
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
-.PHONY: check-contract check-double
+.PHONY: check-contract check-double check-host
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -66,6 +66,10 @@ check-double: deps
 check-contract: deps
 	@tests/run-check --build-dir $(BUILD) configure contract
 
+# A host of Realms of our own, at EL2 of the machine with an RMM.
+check-host: build
+	@tests/host/run
+
 check-hostile: build guest
 	@tests/hostile/relay
 
@@ -113,6 +117,7 @@ help:
 	@echo 'make check-model  the model of Realm migration, in every state'
 	@echo 'make check-double    the KVM backend on a stand-in kernel, with failures and invalid answers'
 	@echo 'make check-contract  every backend against one suite, and what they did compared'
+	@echo 'make check-host       a bare host at EL2 judges the machine with an RMM'
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'

@@ -199,6 +199,22 @@ class Steps(unittest.TestCase):
                 ('echo 0 attacks: 0 refused, 0 defects', (0, 1, 0))):
             self.assertEqual(self.hostile(text), result, text)
 
+    def host(self, text):
+        self.command('tests/host/run', text)
+        with mock.patch.object(run_check, 'TOP', self.top):
+            return self.step(self.check.host)
+
+    def test_host(self):
+        (self.top / 'tests/host').mkdir(parents=True)
+        end = 'skipped; 9 calls, 9 entries, 9 Realms, 9 s'
+        for text, result in (
+                (f'echo "5 passed, 0 failed, 1 {end}"', (5, 0, 1)),
+                (f'echo "5 passed, 2 failed, 0 {end}"; exit 1', (5, 2, 0)),
+                (f'echo "5 passed, 0 failed, 0 {end}"; exit 1', (5, 1, 0)),
+                (f'echo "0 passed, 0 failed, 0 {end}"', (0, 1, 0)),
+                ('echo Traceback; exit 1', (0, 1, 0)), ('true', (0, 1, 0))):
+            self.assertEqual(self.host(text), result, text)
+
 
 class End(unittest.TestCase):
     def main(self, *results):

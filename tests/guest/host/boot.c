@@ -1,0 +1,560 @@
+/*
+ * The bare host: start, exceptions, CPUs, console (see host.h)
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "host.h"
+
+#define STACK 0x8000
+
+#define PSCI_CPU_ON     0xC4000003u
+#define PSCI_SYSTEM_OFF 0x84000008u
+
+#define HCR_RW          (1ul << 31)
+#define HCR_APK         (1ul << 40)
+#define HCR_API         (1ul << 41)
+#define SCTLR_M         (1ul << 0)
+#define SCTLR_C         (1ul << 2)
+#define SCTLR_I         (1ul << 12)
+
+struct cpu {
+    volatile bool on;
+    volatile bool expecting;
+    struct fault fault;
+    void (*volatile function)(void *);
+    void *arg;
+    uint64_t el2_sp;            /* of the caller of run_at_el1 */
+    struct el1_result el1;
+    void *left[5];              /* for __builtin_longjmp */
+};
+
+uint8_t stacks[MAX_CPUS][STACK] __attribute__((aligned(16)));
+uint8_t el1_stacks[MAX_CPUS][PAGE] __attribute__((aligned(16)));
+uint64_t host_table[512] __attribute__((aligned(4096)));
+static struct cpu cpus[MAX_CPUS];
+static unsigned num_cpus = 1;
+static spinlock console;
+
+/*
+ * The first instruction is at the entry.  A secondary CPU has its number in
+ * X0.
+ */
+asm(".section .start, \"ax\"\n"
+    "    adrp x2, bss_start\n"
+    "    adrp x3, bss_end\n"
+    "1:  stp xzr, xzr, [x2], #16\n"
+    "    cmp x2, x3\n"
+    "    b.lo 1b\n"
+    "    mov x0, #0\n"
+    ".global secondary_start\n"
+    "secondary_start:\n"
+    "    adrp x1, stacks\n"
+    "    add x1, x1, :lo12:stacks\n"
+    "    add x2, x0, #1\n"
+    "    lsl x2, x2, #15\n"
+    "    add x1, x1, x2\n"
+    "    mov sp, x1\n"
+    "    bl host_entry\n"
+    "    b .\n"
+    ".previous\n");
+_Static_assert(STACK == 1 << 15, "shift in the code above");
+
+VECTORS("el2", "host_exception");
+
+/*
+ * EL1 of the host.  el1_enter(function, arg, stack, &cpu->el2_sp); its HVC
+ * comes back as el1_leave, with SP_EL2 as it was.  An exception at EL1 ends
+ * the function: the vector tells EL2, by another number.
+ */
+asm(".text\n"
+    ".global el1_enter\n"
+    "el1_enter:\n"
+    "    stp x29, x30, [sp, #-96]!\n"
+    "    stp x27, x28, [sp, #16]\n"
+    "    stp x25, x26, [sp, #32]\n"
+    "    stp x23, x24, [sp, #48]\n"
+    "    stp x21, x22, [sp, #64]\n"
+    "    stp x19, x20, [sp, #80]\n"
+    "    mov x4, sp\n"
+    "    str x4, [x3]\n"
+    "    msr sp_el1, x2\n"
+    "    adr x4, el1_vectors\n"
+    "    msr vbar_el1, x4\n"
+    "    mov x4, #0x3c5\n"
+    "    msr spsr_el2, x4\n"
+    "    adr x4, 1f\n"
+    "    msr elr_el2, x4\n"
+    "    mov x19, x0\n"
+    "    mov x0, x1\n"
+    "    isb\n"
+    "    eret\n"
+    "1:  blr x19\n"
+    "    hvc #0\n"
+    ".global el1_leave\n"
+    "el1_leave:\n"
+    "    ldp x27, x28, [sp, #16]\n"
+    "    ldp x25, x26, [sp, #32]\n"
+    "    ldp x23, x24, [sp, #48]\n"
+    "    ldp x21, x22, [sp, #64]\n"
+    "    ldp x19, x20, [sp, #80]\n"
+    "    ldp x29, x30, [sp], #96\n"
+    "    ret\n"
+    "    .balign 0x800\n"
+    "el1_vectors:\n"
+    "    .rept 16\n"
+    "    .balign 0x80\n"
+    "    hvc #1\n"
+    "    .endr\n"
+    "    .balign 0x80\n");
+
+WITH_REGS(smc_regs, "smc #0", "", "");
+WITH_REGS(smc_regs_v, "smc #0", LOAD_V, STORE_V);
+
+extern char vectors[], secondary_start[], el1_leave[];
+extern const char code_start[], code_end[];
+uint64_t el1_enter(uint64_t (*function)(uint64_t), uint64_t arg,
+                   void *stack, uint64_t *el2_sp);
+void host_entry(unsigned index);
+void host_exception(unsigned vector, struct frame *frame);
+
+/* ---- Memory ---- */
+
+/* The compiler calls these three, whether we do or not. */
+#pragma GCC optimize ("no-tree-loop-distribute-patterns")
+
+void *memset(void *to, int byte, size_t n)
+{
+    uint64_t word = (uint8_t)byte * 0x0101010101010101ul;
+    uint8_t *p = to;
+
+    for (; n && ((uintptr_t)p & 7); n--) {
+        *p++ = byte;
+    }
+    for (; n >= 8; n -= 8, p += 8) {
+        *(uint64_t *)p = word;
+    }
+    while (n--) {
+        *p++ = byte;
+    }
+    return to;
+}
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+    uint8_t *p = to;
+    const uint8_t *q = from;
+
+    if ((((uintptr_t)p | (uintptr_t)q) & 7) == 0) {
+        for (; n >= 8; n -= 8, p += 8, q += 8) {
+            *(uint64_t *)p = *(const uint64_t *)q;
+        }
+    }
+    while (n--) {
+        *p++ = *q++;
+    }
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const uint8_t *p = a, *q = b;
+
+    for (; n; n--, p++, q++) {
+        if (*p != *q) {
+            return *p - *q;
+        }
+    }
+    return 0;
+}
+
+/* ---- Console and end ---- */
+
+void print(const char *text)
+{
+    while (*text) {
+        *(volatile uint32_t *)UART = *text++;
+    }
+}
+
+void print_hex(uint64_t value)
+{
+    char text[19] = "0x", *at = text + 2;
+    int shift = 60;
+
+    while (shift && !(value >> shift)) {
+        shift -= 4;
+    }
+    for (; shift >= 0; shift -= 4) {
+        *at++ = "0123456789abcdef"[value >> shift & 15];
+    }
+    *at = 0;
+    print(text);
+}
+
+void print_number(uint64_t value)
+{
+    char text[21], *at = text + 20;
+
+    *at = 0;
+    do {
+        *--at = '0' + value % 10;
+        value /= 10;
+    } while (value);
+    print(at);
+}
+
+void power_off(void)
+{
+    smc(PSCI_SYSTEM_OFF, 0, 0, 0);
+    for (;;) {
+        asm volatile("wfi");
+    }
+}
+
+void panic(const char *why, uint64_t value)
+{
+    spin_lock(&console);
+    print("\nhost: panic on CPU ");
+    print_number(cpu_index());
+    print(": ");
+    print(why);
+    print(" ");
+    print_hex(value);
+    print("\n");
+    power_off();
+}
+
+/* ---- Calls ---- */
+
+uint64_t smc(uint64_t fid, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+    struct regs regs = { .x = { fid, a1, a2, a3 } };
+
+    smc_regs(&regs);
+    return regs.x[0];
+}
+
+/* ---- Exceptions ---- */
+
+static struct cpu *this_cpu(void)
+{
+    return &cpus[cpu_index()];
+}
+
+static void leave_el1(struct cpu *cpu, struct frame *frame)
+{
+    uint64_t esr = READ(esr_el2);
+
+    cpu->el1 = (struct el1_result) { .value = frame->x[0] };
+    if (ESR_EC(esr) == EC_HVC && (esr & 0xffff) == 1) {
+        cpu->el1.fault = (struct fault) {
+            READ(esr_el1), READ(far_el1), 0, READ(elr_el1)
+        };
+    } else if (ESR_EC(esr) != EC_HVC) {
+        cpu->el1.fault = (struct fault) {
+            esr, READ(far_el2), READ(hpfar_el2), frame->elr
+        };
+    }
+    frame->elr = (uint64_t)el1_leave;
+    frame->spsr = 0x3c9;
+}
+
+static void record(struct cpu *cpu, struct frame *frame)
+{
+    uint64_t esr = READ(esr_el2);
+
+    cpu->fault = (struct fault) {
+        esr, READ(far_el2), READ(hpfar_el2), frame->elr
+    };
+    if (ESR_EC(esr) == EC_FETCH_SAME) {
+        frame->elr = frame->x[30];
+    } else {
+        frame->elr += 4;
+    }
+}
+
+static void unexpected(unsigned vector, const struct frame *frame)
+{
+    print("\nhost: vector ");
+    print_number(vector);
+    print(", ESR ");
+    print_hex(READ(esr_el2));
+    print(", FAR ");
+    print_hex(READ(far_el2));
+    print(", X30 ");
+    print_hex(frame->x[30]);
+    print(", SP ");
+    print_hex((uint64_t)frame);
+    panic("exception at", frame->elr);
+}
+
+/* Vector 4: from EL2, synchronous; 8: from EL1, likewise. */
+void host_exception(unsigned vector, struct frame *frame)
+{
+    struct cpu *cpu = this_cpu();
+
+    if (vector == 4 && cpu->expecting) {
+        record(cpu, frame);
+    } else if (vector >= 8 && cpu->el2_sp) {
+        leave_el1(cpu, frame);
+    } else {
+        unexpected(vector, frame);
+    }
+}
+
+static struct cpu *begin(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    cpu->fault = (struct fault) { 0 };
+    cpu->expecting = true;
+    return cpu;
+}
+
+static struct fault end(struct cpu *cpu)
+{
+    asm volatile("dsb sy" : : : "memory");
+    cpu->expecting = false;
+    return cpu->fault;
+}
+
+struct fault try_read(uint64_t va, uint64_t *value)
+{
+    struct cpu *cpu = begin();
+    uint64_t read = 0;
+
+    asm volatile("ldr %0, [%1]" : "+r"(read) : "r"(va) : "memory");
+    if (value) {
+        *value = read;
+    }
+    return end(cpu);
+}
+
+struct fault try_write(uint64_t va, uint64_t value)
+{
+    struct cpu *cpu = begin();
+
+    asm volatile("str %0, [%1]" : : "r"(value), "r"(va) : "memory");
+    return end(cpu);
+}
+
+struct fault try_fetch(uint64_t va)
+{
+    struct cpu *cpu = begin();
+
+    ((void (*)(void))va)();
+    return end(cpu);
+}
+
+struct fault try_call(void (*function)(void *), void *arg)
+{
+    struct cpu *cpu = begin();
+
+    function(arg);
+    return end(cpu);
+}
+
+struct el1_result run_at_el1(uint64_t (*function)(uint64_t), uint64_t arg)
+{
+    struct cpu *cpu = this_cpu();
+
+    el1_enter(function, arg, el1_stacks[cpu_index()] + PAGE, &cpu->el2_sp);
+    cpu->el2_sp = 0;
+    return cpu->el1;
+}
+
+/* ---- Translation ---- */
+
+void tlb_flush_el2(void)
+{
+    asm volatile("dsb sy\n tlbi alle2is\n dsb sy\n isb" : : : "memory");
+}
+
+static void mmu_on(void)
+{
+    WRITE(mair_el2, 0xff | 0x04 << 8);
+    /* 39 bits, 4 KiB granules, write-back, inner shareable, 48 bits of PA */
+    WRITE(tcr_el2, 25 | 1 << 8 | 1 << 10 | 3 << 12 | 5 << 16 | 1u << 31 |
+          1 << 23);
+    WRITE(ttbr0_el2, host_table);
+    asm volatile("tlbi alle2\n dsb sy\n isb" : : : "memory");
+    WRITE(sctlr_el2, READ(sctlr_el2) | SCTLR_M | SCTLR_C | SCTLR_I);
+}
+
+static void make_map(void)
+{
+    host_table[0] = MAP_DEVICE;
+    for (uint64_t n = 1; n < 8; n++) {
+        host_table[n] = n * GIB | MAP_BLOCK;
+    }
+}
+
+uint64_t ram_top(void)
+{
+    static uint64_t top;
+
+    if (!top) {
+        for (top = POOL; top < 8 * GIB && !try_read(top, NULL).esr;
+             top += GIB / 8) {
+        }
+    }
+    return top;
+}
+
+/* ---- CPUs ---- */
+
+unsigned cpu_index(void)
+{
+    uint64_t mpidr = READ(mpidr_el1);
+
+    return (mpidr & 15) | (mpidr >> 8 & 1) << 4;
+}
+
+unsigned cpu_count(void)
+{
+    return num_cpus;
+}
+
+void spin_lock(spinlock *lock)
+{
+    uint32_t seen, failed;
+
+    asm volatile("1: ldaxr %w0, [%2]\n"
+                 "   cbnz %w0, 2f\n"
+                 "   stxr %w1, %w3, [%2]\n"
+                 "   cbz %w1, 3f\n"
+                 "2: yield\n"
+                 "   b 1b\n"
+                 "3:\n"
+                 : "=&r"(seen), "=&r"(failed) : "r"(lock), "r"(1)
+                 : "memory");
+}
+
+void spin_unlock(spinlock *lock)
+{
+    asm volatile("stlr wzr, [%0]" : : "r"(lock) : "memory");
+}
+
+/* Nothing of EL2 that reset leaves unknown matters to what runs here. */
+static void set_up_el2(void)
+{
+    WRITE(vbar_el2, vectors);
+    WRITE(hcr_el2, HCR_RW | HCR_APK | HCR_API);
+    WRITE(cptr_el2, 0x22ff);
+    WRITE(mdcr_el2, READ(pmcr_el0) >> 11 & 31);
+    WRITE(cnthctl_el2, 3);
+    WRITE(cntvoff_el2, 0);
+    WRITE(vpidr_el2, READ(midr_el1));
+    WRITE(vmpidr_el2, READ(mpidr_el1));
+    WRITE(hstr_el2, 0);
+    if (has_sve()) {
+        WRITE(ZCR_EL2, 15);
+    }
+}
+
+void cpu_call(void (*function)(void *), void *arg)
+{
+    if (__builtin_setjmp(this_cpu()->left) == 0) {
+        function(arg);
+    }
+}
+
+void cpu_leave(void)
+{
+    __builtin_longjmp(this_cpu()->left, 1);
+}
+
+static void work(struct cpu *cpu)
+{
+    for (;;) {
+        while (!cpu->function) {
+            asm volatile("wfi");
+            gic_take();
+        }
+        cpu_call(cpu->function, cpu->arg);
+        asm volatile("dmb sy" : : : "memory");
+        cpu->function = NULL;
+        asm volatile("dsb sy" : : : "memory");
+        gic_send_sgi(SGI_WAKE, 0);
+    }
+}
+
+void host_entry(unsigned index)
+{
+    uint64_t el = READ(currentel) >> 2;
+
+    if (el != 2) {
+        print("host: this program starts at EL2 and is at EL");
+        print_number(el);
+        print("; use -M virt,rmm=on or virtualization=on\n");
+        power_off();
+    }
+    if (index == 0) {
+        make_map();
+    }
+    set_up_el2();
+    mmu_on();
+    if (index == 0) {
+        gic_init();
+    }
+    gic_init_cpu();
+    gic_enable(SGI_WAKE);
+    cpus[index].on = true;
+    if (index == 0) {
+        host_main();
+        power_off();
+    }
+    work(&cpus[index]);
+}
+
+unsigned cpus_on(void)
+{
+    for (unsigned n = 1; n < MAX_CPUS && num_cpus == n; n++) {
+        int64_t result = smc(PSCI_CPU_ON, n, (uint64_t)secondary_start, n);
+
+        if (result == 0) {
+            while (!cpus[n].on) {
+                asm volatile("yield" : : : "memory");
+            }
+            num_cpus++;
+        }
+    }
+    return num_cpus;
+}
+
+bool cpu_busy(unsigned n)
+{
+    return cpus[n].function != NULL;
+}
+
+void cpu_start(unsigned n, void (*function)(void *), void *arg)
+{
+    if (n == 0 || n >= num_cpus || cpu_busy(n)) {
+        panic("no CPU to start something on:", n);
+    }
+    cpus[n].arg = arg;
+    asm volatile("dmb sy" : : : "memory");
+    cpus[n].function = function;
+    asm volatile("dsb sy" : : : "memory");
+    gic_send_sgi(SGI_WAKE, n);
+}
+
+void cpu_wait(unsigned n)
+{
+    while (cpu_busy(n)) {
+        asm volatile("wfi");
+        gic_take();
+    }
+    asm volatile("dmb sy" : : : "memory");
+}
+
+void cpu_run(unsigned n, void (*function)(void *), void *arg)
+{
+    if (n == cpu_index()) {
+        function(arg);
+    } else {
+        cpu_start(n, function, arg);
+        cpu_wait(n);
+    }
+}
