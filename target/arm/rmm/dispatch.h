@@ -49,9 +49,13 @@ static inline uint32_t pe_fid(const RmmPe *pe)
 /* An SMC from the host: RMM_MIG_FID_FIRST to LAST, or another number. */
 void mig_handle(Rmm *rmm, RmmPe *pe);
 void rmi_handle(Rmm *rmm, RmmPe *pe);
+/* What rmm_call_traits says of the call with that number. */
+unsigned mig_traits(uint32_t fid);
+unsigned rmi_traits(uint32_t fid);
 
 /* An SMC from a Realm: a call of the RSI, or another number. */
 bool rsi_has(uint32_t fid);
+unsigned rsi_traits(uint32_t fid);
 void rsi_handle(Rmm *rmm, RmmPe *pe);
 void psci_handle(Rmm *rmm, RmmPe *pe);
 

@@ -32,6 +32,7 @@ enum {
                                    that the session relies on */
     ALSO_OWED = 2,              /* gives its record though another is owed */
     AFTER_SYNC = 4,             /* waits for step 2 of a round */
+    INVALIDATES = 8,            /* is step 2 of a round */
 };
 
 #define IN(phase) (1u << MIG_##phase)
@@ -57,8 +58,8 @@ static uint64_t mig_features(MigCall *c);
         ALSO_LOST, LOG_ALWAYS) \
     ROW(EXPORT_BEGIN,  3, 1, 2, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
         0, LOG_ALWAYS) \
-    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, 0, \
-        LOG_ERRORS) \
+    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, \
+        INVALIDATES, LOG_ERRORS) \
     ROW(EXPORT_MEMORY, 6, 2, 4, mig_export_memory, STREAM_IN_X6, SENDING, \
         AFTER_SYNC, LOG_ERRORS) \
     ROW(EXPORT_EPOCH,  3, 1, 2, mig_export_epoch,  ALL_STREAMS, SENDING, 0, \
@@ -372,6 +373,18 @@ static void log_call(Rmm *rmm, const struct MigRow *row, const MigCall *c,
                      .result = x0 };
 
     dispatch_log(rmm, row->log, x0 != RMI_SUCCESS, &entry);
+}
+
+/* All but FEATURES do cryptography, or go through tables. */
+unsigned mig_traits(uint32_t fid)
+{
+    uint32_t n = fid - MIG_FID_BASE;
+
+    if (n >= MIG_NUM_CALLS || rows[n].locks == NO_REALM) {
+        return 0;
+    }
+    return RMM_CALL_LONG |
+           (rows[n].flags & INVALIDATES ? RMM_CALL_INVALIDATES : 0);
 }
 
 void mig_handle(Rmm *rmm, RmmPe *pe)

@@ -44,48 +44,57 @@ static RmiFn rmi_rtt_fold, rmi_rec_aux_count, rmi_rtt_init_ripas;
 static RmiFn rmi_rtt_set_ripas;
 
 /*
- * Numbers, inputs and outputs (X1 and up) are those of B4.3.  The log policy
- * is LOG_ERRORS for what a host calls for pages, tables and entries.
+ * Numbers, inputs and outputs (X1 and up) are those of B4.3.  `traits` is what
+ * rmm_call_traits answers.  The log policy is LOG_ERRORS for what a host calls
+ * for pages, tables and entries.
  *
- *     number call            inputs outputs handler           log
+ *     number call           inputs outputs traits handler        log
  */
+#define LONG  RMM_CALL_LONG
+#define FLUSH RMM_CALL_INVALIDATES
 #define CALLS(ROW, UNUSED) \
-    ROW(0x00, VERSION,             1, 2, rmi_version,          LOG_ALWAYS) \
-    ROW(0x01, GRANULE_DELEGATE,    1, 0, rmi_delegate,         LOG_ERRORS) \
-    ROW(0x02, GRANULE_UNDELEGATE,  1, 0, rmi_undelegate,       LOG_ERRORS) \
-    ROW(0x03, DATA_CREATE,         5, 0, rmi_data_create,      LOG_ERRORS) \
-    ROW(0x04, DATA_CREATE_UNKNOWN, 3, 0, rmi_data_create_unknown, LOG_ERRORS) \
-    ROW(0x05, DATA_DESTROY,        2, 2, rmi_data_destroy,     LOG_ERRORS) \
+    ROW(0x00, VERSION,             1, 2, 0,     rmi_version,       LOG_ALWAYS) \
+    ROW(0x01, GRANULE_DELEGATE,    1, 0, 0,     rmi_delegate,      LOG_ERRORS) \
+    ROW(0x02, GRANULE_UNDELEGATE,  1, 0, 0,     rmi_undelegate,    LOG_ERRORS) \
+    ROW(0x03, DATA_CREATE,         5, 0, 0,     rmi_data_create,   LOG_ERRORS) \
+    ROW(0x04, DATA_CREATE_UNKNOWN, 3, 0, 0,     rmi_data_create_unknown, \
+        LOG_ERRORS) \
+    ROW(0x05, DATA_DESTROY,        2, 2, FLUSH, rmi_data_destroy,  LOG_ERRORS) \
     UNUSED(0x06) \
-    ROW(0x07, REALM_ACTIVATE,      1, 0, rmi_realm_activate,   LOG_ALWAYS) \
-    ROW(0x08, REALM_CREATE,        2, 0, rmi_realm_create,     LOG_ALWAYS) \
-    ROW(0x09, REALM_DESTROY,       1, 0, rmi_realm_destroy,    LOG_ALWAYS) \
-    ROW(0x0a, REC_CREATE,          3, 0, rmi_rec_create,       LOG_ALWAYS) \
-    ROW(0x0b, REC_DESTROY,         1, 0, rmi_rec_destroy,      LOG_ALWAYS) \
-    ROW(0x0c, REC_ENTER,           2, 0, rmi_rec_enter,        LOG_ERRORS) \
-    ROW(0x0d, RTT_CREATE,          4, 0, rmi_rtt_create,       LOG_ERRORS) \
-    ROW(0x0e, RTT_DESTROY,         3, 2, rmi_rtt_destroy,      LOG_ERRORS) \
-    ROW(0x0f, RTT_MAP_UNPROTECTED, 4, 0, rmi_rtt_map_unprotected, LOG_ERRORS) \
+    ROW(0x07, REALM_ACTIVATE,      1, 0, 0,     rmi_realm_activate, \
+        LOG_ALWAYS) \
+    ROW(0x08, REALM_CREATE,        2, 0, LONG,  rmi_realm_create,  LOG_ALWAYS) \
+    ROW(0x09, REALM_DESTROY,       1, 0, FLUSH, rmi_realm_destroy, LOG_ALWAYS) \
+    ROW(0x0a, REC_CREATE,          3, 0, 0,     rmi_rec_create,    LOG_ALWAYS) \
+    ROW(0x0b, REC_DESTROY,         1, 0, 0,     rmi_rec_destroy,   LOG_ALWAYS) \
+    ROW(0x0c, REC_ENTER,           2, 0, 0,     rmi_rec_enter,     LOG_ERRORS) \
+    ROW(0x0d, RTT_CREATE,          4, 0, 0,     rmi_rtt_create,    LOG_ERRORS) \
+    ROW(0x0e, RTT_DESTROY,         3, 2, FLUSH, rmi_rtt_destroy,   LOG_ERRORS) \
+    ROW(0x0f, RTT_MAP_UNPROTECTED, 4, 0, 0,     rmi_rtt_map_unprotected, \
+        LOG_ERRORS) \
     UNUSED(0x10) \
-    ROW(0x11, RTT_READ_ENTRY,      3, 4, rmi_rtt_read_entry,   LOG_ERRORS) \
-    ROW(0x12, RTT_UNMAP_UNPROTECTED, 3, 1, rmi_rtt_unmap_unprotected, \
+    ROW(0x11, RTT_READ_ENTRY,      3, 4, 0,     rmi_rtt_read_entry, \
+        LOG_ERRORS) \
+    ROW(0x12, RTT_UNMAP_UNPROTECTED, 3, 1, FLUSH, rmi_rtt_unmap_unprotected, \
         LOG_ERRORS) \
     UNUSED(0x13) \
-    ROW(0x14, PSCI_COMPLETE,       3, 0, rmi_psci_complete,    LOG_ALWAYS) \
-    ROW(0x15, FEATURES,            1, 1, rmi_features,         LOG_ALWAYS) \
-    ROW(0x16, RTT_FOLD,            3, 1, rmi_rtt_fold,         LOG_ERRORS) \
-    ROW(0x17, REC_AUX_COUNT,       1, 1, rmi_rec_aux_count,    LOG_ALWAYS) \
-    ROW(0x18, RTT_INIT_RIPAS,      3, 1, rmi_rtt_init_ripas,   LOG_ERRORS) \
-    ROW(0x19, RTT_SET_RIPAS,       4, 1, rmi_rtt_set_ripas,    LOG_ERRORS)
+    ROW(0x14, PSCI_COMPLETE,       3, 0, 0,     rmi_psci_complete, LOG_ALWAYS) \
+    ROW(0x15, FEATURES,            1, 1, 0,     rmi_features,      LOG_ALWAYS) \
+    ROW(0x16, RTT_FOLD,            3, 1, FLUSH, rmi_rtt_fold,      LOG_ERRORS) \
+    ROW(0x17, REC_AUX_COUNT,       1, 1, 0,     rmi_rec_aux_count, LOG_ALWAYS) \
+    ROW(0x18, RTT_INIT_RIPAS,      3, 1, LONG,  rmi_rtt_init_ripas, \
+        LOG_ERRORS) \
+    ROW(0x19, RTT_SET_RIPAS,       4, 1, FLUSH, rmi_rtt_set_ripas, LOG_ERRORS)
 
-#define ROW(number, call, inputs, outputs, fn, log) \
-    [number] = { #call, inputs, outputs, fn, log },
+#define ROW(number, call, inputs, outputs, traits, fn, log) \
+    [number] = { #call, inputs, outputs, traits, fn, log },
 #define UNUSED(number) [number] = { NULL },
 
 static const struct RmiRow {
     const char *name;           /* NULL: RMI 1.0 does not use the number */
     unsigned inputs;
     unsigned outputs;
+    unsigned traits;
     RmiFn *fn;
     RmmLogPolicy log;
 } calls[] = {
@@ -96,7 +105,7 @@ static const struct RmiRow {
 #undef UNUSED
 
 /* Each row has the number of its call, and each number one row. */
-#define ROW(number, call, inputs, outputs, fn, log) \
+#define ROW(number, call, inputs, outputs, traits, fn, log) \
     _Static_assert(RMI_##call == RMI_FID(number), "number of RMI_" #call); \
     _Static_assert((inputs) <= RMI_INPUTS && (outputs) <= RMI_OUTPUTS, #call);
 #define UNUSED(number)
@@ -123,18 +132,32 @@ static void log_call(Rmm *rmm, const struct RmiRow *row, const RmiCall *c,
                  &entry);
 }
 
+/* NULL if RMI 1.0 has no call with that number. */
+static const struct RmiRow *find_row(uint32_t fid)
+{
+    uint32_t number = fid - RMI_VERSION;
+
+    return number < G_N_ELEMENTS(calls) && calls[number].fn ? &calls[number]
+                                                            : NULL;
+}
+
+unsigned rmi_traits(uint32_t fid)
+{
+    const struct RmiRow *row = find_row(fid);
+
+    return row ? row->traits : 0;
+}
+
 void rmi_handle(Rmm *rmm, RmmPe *pe)
 {
-    uint32_t number = pe_fid(pe) - RMI_VERSION;
-    const struct RmiRow *row;
+    const struct RmiRow *row = find_row(pe_fid(pe));
     RmiCall c = { .rmm = rmm, .pe = pe };
     uint64_t x0;
 
-    if (number >= G_N_ELEMENTS(calls) || !calls[number].fn) {
+    if (!row) {
         dispatch_refuse(rmm, pe, "RMI");
         return;
     }
-    row = &calls[number];
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
     x0 = row->fn(&c);
     if (pe->world == RMM_WORLD_HOST) {  /* else X0 to X30 are a REC's */

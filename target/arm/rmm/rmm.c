@@ -61,12 +61,27 @@ void rmm_free(Rmm *rmm)
     g_free(rmm);
 }
 
+static bool is_migration(uint32_t fid)
+{
+    return fid >= RMM_MIG_FID_FIRST && fid <= RMM_MIG_FID_LAST;
+}
+
+unsigned rmm_call_traits(const RmmPe *pe)
+{
+    uint32_t fid = pe_fid(pe);
+
+    if (pe->world == RMM_WORLD_REALM) {
+        return rsi_traits(fid);         /* PSCI has none */
+    }
+    return is_migration(fid) ? mig_traits(fid) : rmi_traits(fid);
+}
+
 void rmm_call(Rmm *rmm, RmmPe *pe)
 {
     uint32_t fid = pe_fid(pe);
 
     if (pe->world == RMM_WORLD_HOST) {
-        if (fid >= RMM_MIG_FID_FIRST && fid <= RMM_MIG_FID_LAST) {
+        if (is_migration(fid)) {
             mig_handle(rmm, pe);
         } else {
             rmi_handle(rmm, pe);

@@ -314,6 +314,20 @@ typedef struct RmmPe {
  */
 void rmm_call(Rmm *rmm, RmmPe *pe);
 
+/* What a machine may want to know of a call before it makes it. */
+typedef enum RmmCallTraits {
+    RMM_CALL_LONG = 1,          /* may take more than 50 microseconds */
+    RMM_CALL_INVALIDATES = 2,   /* may call tlb_invalidate and tlb_sync;
+                                   without it, a call never does */
+} RmmCallTraits;
+
+/*
+ * RmmCallTraits of the SMC that @pe is about to make, with x[0] and the world
+ * as for rmm_call.  0 for a number that is no call.  A granule that is
+ * delegated while it is lent is none of this: RmmOps.granule_pas tells.
+ */
+unsigned rmm_call_traits(const RmmPe *pe);
+
 /*
  * The PE leaves the Realm world because of a physical interrupt (exit reason
  * IRQ), with the Realm's X0-X30 and PC in @pe.

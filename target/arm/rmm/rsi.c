@@ -45,30 +45,35 @@ static RsiFn rsi_host_call, rsi_migration_history;
 
 /*
  * Numbers, inputs and outputs (X1 and up) are those of B5.3.  IPA_STATE_SET
- * and HOST_CALL exit, so rec-enter.c gives their results.
+ * and HOST_CALL exit, so rec-enter.c gives their results.  `traits` is what
+ * rmm_call_traits answers; ATTESTATION_TOKEN_INIT makes signatures.
  *
- *     number call             inputs outputs handler        log
+ *     number call         inputs outputs traits handler          log
  */
+#define LONG RMM_CALL_LONG
 #define CALLS(ROW) \
-    ROW(0x00, VERSION,             1, 2, rsi_version,        LOG_ALWAYS) \
-    ROW(0x01, FEATURES,            1, 1, rsi_features,       LOG_ALWAYS) \
-    ROW(0x02, MEASUREMENT_READ,    1, 8, rsi_measurement_read, LOG_ALWAYS) \
-    ROW(0x03, MEASUREMENT_EXTEND, 10, 0, rsi_measurement_extend, LOG_ALWAYS) \
-    ROW(0x04, ATTESTATION_TOKEN_INIT, 8, 1, rsi_token_init,  LOG_ALWAYS) \
-    ROW(0x05, ATTESTATION_TOKEN_CONTINUE, 3, 1, rsi_token_continue, \
+    ROW(0x00, VERSION,             1, 2, 0,     rsi_version,       LOG_ALWAYS) \
+    ROW(0x01, FEATURES,            1, 1, 0,     rsi_features,      LOG_ALWAYS) \
+    ROW(0x02, MEASUREMENT_READ,    1, 8, 0,     rsi_measurement_read, \
+        LOG_ALWAYS) \
+    ROW(0x03, MEASUREMENT_EXTEND, 10, 0, 0,     rsi_measurement_extend, \
+        LOG_ALWAYS) \
+    ROW(0x04, ATTESTATION_TOKEN_INIT, 8, 1, LONG,  rsi_token_init, LOG_ALWAYS) \
+    ROW(0x05, ATTESTATION_TOKEN_CONTINUE, 3, 1, 0,     rsi_token_continue, \
         LOG_ERRORS) \
-    ROW(0x06, REALM_CONFIG,        1, 0, rsi_realm_config,   LOG_ALWAYS) \
-    ROW(0x07, IPA_STATE_SET,       4, 2, rsi_ipa_state_set,  LOG_ERRORS) \
-    ROW(0x08, IPA_STATE_GET,       2, 2, rsi_ipa_state_get,  LOG_ERRORS) \
-    ROW(0x09, HOST_CALL,           1, 0, rsi_host_call,      LOG_ERRORS)
+    ROW(0x06, REALM_CONFIG,        1, 0, 0,     rsi_realm_config,  LOG_ALWAYS) \
+    ROW(0x07, IPA_STATE_SET,       4, 2, 0,     rsi_ipa_state_set, LOG_ERRORS) \
+    ROW(0x08, IPA_STATE_GET,       2, 2, 0,     rsi_ipa_state_get, LOG_ERRORS) \
+    ROW(0x09, HOST_CALL,           1, 0, 0,     rsi_host_call,     LOG_ERRORS)
 
-#define ROW(number, call, inputs, outputs, fn, log) \
-    [number] = { #call, inputs, outputs, fn, log },
+#define ROW(number, call, inputs, outputs, traits, fn, log) \
+    [number] = { #call, inputs, outputs, traits, fn, log },
 
 typedef struct RsiRow {
     const char *name;
     unsigned inputs;
     unsigned outputs;
+    unsigned traits;
     RsiFn *fn;
     RmmLogPolicy log;
 } RsiRow;
@@ -81,11 +86,11 @@ static const RsiRow calls[] = {
 
 /* Not of RSI 1.0, and far from its numbers */
 static const RsiRow history_row = {
-    "MIGRATION_HISTORY", 0, 10, rsi_migration_history, LOG_ALWAYS
+    "MIGRATION_HISTORY", 0, 10, 0, rsi_migration_history, LOG_ALWAYS
 };
 
 /* Each row has the number of its call, and each number one row. */
-#define ROW(number, call, inputs, outputs, fn, log) \
+#define ROW(number, call, inputs, outputs, traits, fn, log) \
     _Static_assert(RSI_##call == RSI_FID(number), "number of RSI_" #call); \
     _Static_assert((inputs) <= RSI_INPUTS && (outputs) <= RSI_OUTPUTS, #call);
 CALLS(ROW)
@@ -119,6 +124,13 @@ static const RsiRow *find_row(uint32_t fid)
 bool rsi_has(uint32_t fid)
 {
     return find_row(fid);
+}
+
+unsigned rsi_traits(uint32_t fid)
+{
+    const RsiRow *row = find_row(fid);
+
+    return row ? row->traits : 0;
 }
 
 void rsi_handle(Rmm *rmm, RmmPe *pe)

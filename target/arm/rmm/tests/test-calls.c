@@ -281,6 +281,56 @@ static void calls_of_a_migration_are_logged_as_well(Fixture *f,
     assert_logged("MIG", "unknown", SMCCC_NOT_SUPPORTED);
 }
 
+/*
+ * What takes translations away (RMM 1.0, A5.5 and what Realms migrate by), and
+ * what hashes or signs much.  That no other call invalidates is an assertion of
+ * the fake machine.
+ */
+static void a_call_tells_beforehand_what_it_may_do(Fixture *f,
+                                                   gconstpointer data)
+{
+    static const struct {
+        uint64_t fid;
+        unsigned traits;
+    } host[] = {
+        { RMI_VERSION, 0 }, { RMI_GRANULE_DELEGATE, 0 },
+        { RMI_DATA_CREATE, 0 }, { RMI_REC_ENTER, 0 }, { RMI_RTT_CREATE, 0 },
+        { RMI_REALM_CREATE, RMM_CALL_LONG },
+        { RMI_RTT_INIT_RIPAS, RMM_CALL_LONG },
+        { RMI_DATA_DESTROY, RMM_CALL_INVALIDATES },
+        { RMI_RTT_DESTROY, RMM_CALL_INVALIDATES },
+        { RMI_RTT_FOLD, RMM_CALL_INVALIDATES },
+        { RMI_RTT_UNMAP_UNPROTECTED, RMM_CALL_INVALIDATES },
+        { RMI_RTT_SET_RIPAS, RMM_CALL_INVALIDATES },
+        { RMI_REALM_DESTROY, RMM_CALL_INVALIDATES },
+        { RMI_REALM_DESTROY | SMCCC_SVE_HINT, RMM_CALL_INVALIDATES },
+        { MIG_FID_BASE + MIG_FEATURES, 0 },
+        { MIG_FID_BASE + MIG_EXPORT_MEMORY, RMM_CALL_LONG },
+        { MIG_FID_BASE + MIG_COLLECT_DIRTY,
+          RMM_CALL_LONG | RMM_CALL_INVALIDATES },
+        { MIG_FID_BASE + MIG_NUM_CALLS, 0 },
+        { RMI_FID(0x06), 0 }, { RMI_FID(0x1a), 0 }, { UINT64_MAX, 0 },
+        { RSI_ATTESTATION_TOKEN_INIT, 0 },      /* no call of a host */
+    }, realm[] = {
+        { RSI_ATTESTATION_TOKEN_INIT, RMM_CALL_LONG },
+        { RSI_ATTESTATION_TOKEN_CONTINUE, 0 }, { RSI_IPA_STATE_SET, 0 },
+        { RSI_MIGRATION_HISTORY, 0 }, { RSI_FID(0x0a), 0 },
+        { PSCI_FID_CPU_ON, 0 }, { RMI_REALM_DESTROY, 0 },
+    };
+    RmmPe pe = { 0 };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(host); i++) {
+        pe.x[0] = host[i].fid;
+        g_assert_cmpuint(rmm_call_traits(&pe), ==, host[i].traits);
+    }
+    pe.world = RMM_WORLD_REALM;
+    for (i = 0; i < G_N_ELEMENTS(realm); i++) {
+        pe.x[0] = realm[i].fid;
+        g_assert_cmpuint(rmm_call_traits(&pe), ==, realm[i].traits);
+    }
+}
+
 static void calls_work_without_a_log(Fixture *f, gconstpointer data)
 {
     FakeMachine *m = fake_machine_new(16);
@@ -305,6 +355,7 @@ int main(int argc, char **argv)
     ADD(registers_are_zero_after_an_exit_as_well);
     ADD(registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3);
     ADD(calls_of_a_migration_are_logged_as_well);
+    ADD(a_call_tells_beforehand_what_it_may_do);
     ADD(calls_work_without_a_log);
     return g_test_run();
 }

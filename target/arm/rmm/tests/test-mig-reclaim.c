@@ -230,8 +230,7 @@ static void test_an_import_that_lost_something_gives_its_token(void)
     }
 }
 
-/* The host takes a page when the RMM asks for Non-secure memory. */
-static bool take_meanwhile(void *opaque)
+static gpointer take_at_once(gpointer opaque)
 {
     Machine *m = opaque;
     RmmRealm *realm = realm_lock(m->rmm, m->rd);
@@ -240,6 +239,13 @@ static bool take_meanwhile(void *opaque)
     rtt_data_destroy(realm, LOST_IPA, &data, &top);
     realm_unlock(realm);
     m->rmm->ops.tlb_sync(m->rmm->opaque);
+    return NULL;
+}
+
+/* The host takes a page, on another PE, when the RMM asks for its memory. */
+static bool take_meanwhile(void *opaque)
+{
+    g_thread_join(g_thread_new("taker", take_at_once, opaque));
     return false;
 }
 

@@ -46,6 +46,7 @@ typedef struct TlbEntry {
 } TlbEntry;
 
 static TlbEntry tlb[TLB_SIZE];
+static bool may_invalidate;     /* the call under way says so of itself */
 
 typedef struct Run {
     FakeMachine *m;
@@ -198,7 +199,9 @@ static void step(Run *r, Entry entry, const RmmSyndrome *s)
     memcpy(r->in, pe->x, sizeof(r->in));
     switch (entry) {
     case SMC:
+        may_invalidate = rmm_call_traits(pe) & RMM_CALL_INVALIDATES;
         rmm_call(r->m->rmm, pe);
+        may_invalidate = false;
         twin_call(r->t, twin);
         if (!was_running) {
             drop_delegated(r);
@@ -1369,6 +1372,7 @@ static void invalidate(void *opaque, uint16_t vmid, uint64_t base,
 {
     unsigned i;
 
+    g_assert_true(may_invalidate);
     for (i = 0; i < TLB_SIZE; i++) {
         if (tlb[i].vmid == vmid && tlb[i].ipa < top &&
             tlb[i].ipa + RMM_GRANULE_SIZE > base) {
