@@ -21,6 +21,7 @@
 #include "cpu-class.h"
 #include "memory.h"
 #include "switch.h"
+#include "timer.h"
 #include "tlb.h"
 
 static DeviceRealize arm_realize;
@@ -93,6 +94,7 @@ static void el2_cpu_realize(DeviceState *dev, Error **errp)
         /* The monitor's view of this CPU, not what the CPU accesses. */
         CPU(dev)->as = &address_space_memory;
         el2_tlb_realize(CPU(dev));
+        el2_timer_realize(CPU(dev));
     }
 }
 

@@ -7,8 +7,10 @@
 #include "qemu/osdep.h"
 #include "accel/tcg/realm/machine/keys.h"
 #include "accel/tcg/realm/machine/services.h"
+#include "context.h"
 #include "memory.h"
 #include "ops.h"
+#include "switch.h"
 #include "tlb.h"
 
 const RmmOps el2_rmm_ops = {
@@ -17,6 +19,9 @@ const RmmOps el2_rmm_ops = {
     .granule_pas = el2_memory_set_pas,
     .tlb_invalidate = el2_tlb_invalidate,
     .tlb_sync = el2_tlb_sync,
+    .context_new = el2_context_new,
+    .context_free = el2_context_free,
+    .exit_state = el2_exit_state,
     .random = realm_random,
     .key = realm_key,
     .certificates = realm_certificates,

@@ -19,7 +19,10 @@ typedef struct El2Context El2Context;
 
 typedef struct El2Pe {
     RmmPe pe;                   /* as the RMM knows it; switch.c */
-    El2Context *host;           /* the host's registers, while a REC runs */
+    El2Context *host;           /* context.c: the host's registers, while a REC
+                                   runs */
+    bool timers_were_on;        /* switch.c: the REC that leaves had such */
+    bool cpu_off;               /* switch.c: the REC makes PSCI's CPU_OFF */
     int stage1_level;           /* access.c: of the abort it raised to EL2 */
     const void *tlb_owner;      /* tlb.c: the REC's context, or NULL: host */
     uint64_t tlb_generation;    /* tlb.c */

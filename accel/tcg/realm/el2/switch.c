@@ -5,6 +5,14 @@
  * host at Non-secure EL2 that are RMI calls, and those of a Realm that go to
  * EL2, are the RMM's; all else is Arm's.
  *
+ *     host's SMC --> host_rmi --> rmm_call --(REC_ENTER)--> enter
+ *     Realm's exception --> from_realm --> rmm_call, rmm_exception
+ *         the REC exits: el2_exit_state, leave; the host goes on behind the SMC
+ *         else: the Realm goes on, or takes what the library injects
+ *
+ * Invariant: registers change worlds while the REC is still RUNNING for the
+ * library: before another PE may enter the REC, its context is complete.
+ *
  * Lock rule: BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,12 +21,125 @@
 #include "qemu/osdep.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
+#include "target/arm/syndrome.h"
 #include "target/arm/rmm/rmm-abi.h"
+#include "context.h"
 #include "firmware.h"
+#include "idreg.h"
 #include "pe.h"
 #include "switch.h"
+#include "timer.h"
+#include "tlb.h"
 
 void (*el2_arm_do_interrupt)(CPUState *cs);
+
+static void get_registers(CPUState *cs, RmmPe *pe)
+{
+    const CPUARMState *env = &ARM_CPU(cs)->env;
+
+    memcpy(pe->x, env->xregs, sizeof(pe->x));
+    pe->pc = env->pc;
+}
+
+static void put_registers(CPUState *cs, const RmmPe *pe)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+
+    memcpy(env->xregs, pe->x, sizeof(pe->x));
+    env->pc = pe->pc;
+}
+
+/* ---- Into a Realm, and out of it ---- */
+
+static void set_traps(CPUARMState *env, const RmmEntry *entry)
+{
+    env->cp15.hcr_el2 &= ~(HCR_TWI | HCR_TWE);
+    env->cp15.hcr_el2 |= (entry->trap_wfi ? HCR_TWI : 0) |
+                         (entry->trap_wfe ? HCR_TWE : 0);
+}
+
+/* The Realm takes @pe->inject at its PC. */
+static void inject(CPUState *cs, RmmPe *pe)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    uint64_t esr = pe->inject.esr;
+
+    if (pe->inject.abort && arm_current_el(env) == 0) {
+        esr &= ~((uint64_t)1 << ARM_EL_EC_SHIFT);
+    }
+    cs->exception_index = pe->inject.abort ? EXCP_DATA_ABORT : EXCP_UDEF;
+    env->exception.syndrome = esr;
+    env->exception.vaddress = pe->inject.far;
+    env->exception.target_el = 1;
+    pe->inject.pending = false;
+    el2_arm_do_interrupt(cs);
+}
+
+static void resume(CPUState *cs, RmmPe *pe)
+{
+    put_registers(cs, pe);
+    if (pe->inject.pending) {
+        inject(cs, pe);
+    }
+}
+
+/* RMI_REC_ENTER succeeded: the PE is in the Realm world, its registers not. */
+static void enter(CPUState *cs)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    El2Pe *p = el2_pe(cs);
+    bool timers;
+
+    p->host = p->pe.context;
+    arm_call_pre_el_change_hook(ARM_CPU(cs));
+    timers = el2_timer_is_on(cs);
+    el2_context_swap(cs, p->host);
+    set_traps(env, &p->pe.entry);
+    el2_gic_enter(cs, &p->pe.entry);
+    el2_timer_enter(cs, timers);
+    el2_tlb_enter(cs, p->host);
+    el2_context_settle(cs, p->host);
+    resume(cs, &p->pe);
+}
+
+void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
+{
+    CPUState *cs = current_cpu;
+    El2Pe *p = el2_pe(cs);
+
+    arm_call_pre_el_change_hook(ARM_CPU(cs));
+    el2_gic_report(cs, &pe->entry, state);
+    el2_timer_report(cs, state);
+    p->timers_were_on = el2_timer_is_on(cs);
+    el2_context_swap(cs, p->host);
+    if (p->cpu_off) {
+        el2_context_off(p->host);
+    }
+}
+
+/* The REC has exited, and the host's registers are back. */
+static void leave(CPUState *cs)
+{
+    El2Pe *p = el2_pe(cs);
+
+    ARM_CPU(cs)->env.xregs[0] = p->pe.x[0];
+    el2_timer_leave(cs, p->timers_were_on);
+    el2_context_settle(cs, p->host);
+    p->host = NULL;
+}
+
+static void after_realm(CPUState *cs)
+{
+    RmmPe *pe = &el2_pe(cs)->pe;
+
+    if (pe->world == RMM_WORLD_HOST) {
+        leave(cs);
+    } else {
+        resume(cs, pe);
+    }
+}
+
+/* ---- From the host ---- */
 
 /* The identifier as the RMM decodes it (SMCCC 1.3, section 2.5.1). */
 static uint32_t smc_fid(const CPUARMState *env)
@@ -33,13 +154,15 @@ static bool is_rmi(uint32_t fid)
 
 static void host_rmi(CPUState *cs)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
     RmmPe *pe = &el2_pe(cs)->pe;
 
-    memcpy(pe->x, env->xregs, sizeof(pe->x));
-    pe->pc = env->pc;
+    get_registers(cs, pe);
     rmm_call(el2_rmm, pe);
-    memcpy(env->xregs, pe->x, sizeof(pe->x));
+    if (pe->world == RMM_WORLD_REALM) {
+        enter(cs);
+    } else {
+        put_registers(cs, pe);
+    }
 }
 
 static bool host_smc(CPUState *cs)
@@ -56,10 +179,94 @@ static bool host_smc(CPUState *cs)
     return el2_firmware_call(cs);
 }
 
+/* ---- From a Realm ---- */
+
+static void realm_smc(CPUState *cs)
+{
+    El2Pe *p = el2_pe(cs);
+
+    get_registers(cs, &p->pe);
+    p->cpu_off = smc_fid(&ARM_CPU(cs)->env) == PSCI_FID_CPU_OFF;
+    rmm_call(el2_rmm, &p->pe);
+    p->cpu_off = false;
+    after_realm(cs);
+}
+
+static void realm_exception(CPUState *cs, RmmExceptionKind kind)
+{
+    const CPUARMState *env = &ARM_CPU(cs)->env;
+    El2Pe *p = el2_pe(cs);
+    RmmSyndrome syndrome = {
+        .kind = kind,
+        .esr = env->exception.syndrome,
+        .far = env->exception.vaddress,
+        .hpfar = env->cp15.hpfar_el2,
+        .stage1_level = p->stage1_level,
+    };
+
+    get_registers(cs, &p->pe);
+    rmm_exception(el2_rmm, &p->pe, &syndrome);
+    after_realm(cs);
+}
+
+static bool read_idreg(CPUState *cs)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    uint64_t value;
+    unsigned rt;
+
+    if (!el2_idreg_read(cs, &el2_pe(cs)->host->config,
+                        env->exception.syndrome, &rt, &value)) {
+        return false;
+    }
+    if (rt < 31) {
+        env->xregs[rt] = value;
+    }
+    env->pc += 4;
+    return true;
+}
+
+/* The Realm executed what it does not have. */
+static void undefined(CPUState *cs)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+
+    cs->exception_index = EXCP_UDEF;
+    env->exception.syndrome = syn_uncategorized();
+    env->exception.target_el = 1;
+    el2_arm_do_interrupt(cs);
+}
+
+/*
+ * What goes to EL2 is the RMM's.  EL3 has no code, so what would be trapped
+ * there is undefined; neither is QEMU a debugger of Realms (semihosting).
+ */
+static void from_realm(CPUState *cs)
+{
+    const CPUARMState *env = &ARM_CPU(cs)->env;
+
+    if (cs->exception_index == EXCP_SMC) {
+        realm_smc(cs);
+    } else if (cs->exception_index == EXCP_SEMIHOST ||
+               env->exception.target_el == 3) {
+        undefined(cs);
+    } else if (env->exception.target_el != 2) {
+        el2_arm_do_interrupt(cs);
+    } else if (cs->exception_index == EXCP_IRQ ||
+               cs->exception_index == EXCP_NMI) {
+        realm_exception(cs, RMM_EXCEPTION_IRQ);
+    } else if (cs->exception_index == EXCP_FIQ) {
+        realm_exception(cs, RMM_EXCEPTION_FIQ);
+    } else if (!read_idreg(cs)) {
+        realm_exception(cs, RMM_EXCEPTION_SYNC);
+    }
+}
+
 void el2_do_interrupt(CPUState *cs)
 {
-    if (cs->exception_index == EXCP_SMC && host_smc(cs)) {
-        return;
+    if (el2_in_realm(cs)) {
+        from_realm(cs);
+    } else if (cs->exception_index != EXCP_SMC || !host_smc(cs)) {
+        el2_arm_do_interrupt(cs);
     }
-    el2_arm_do_interrupt(cs);
 }
