@@ -55,6 +55,9 @@ bool rmm_write_ns(Rmm *rmm, uint64_t pa, const void *buf, size_t len)
 
     if (p) {
         memcpy(p, buf, len);
+        if (rmm->ops.ns_written) {
+            rmm->ops.ns_written(rmm->opaque, pa, len);
+        }
     }
     return p;
 }

@@ -123,6 +123,9 @@ typedef struct RmmOps {
      */
     void *(*ns)(void *opaque, uint64_t pa, size_t len);
 
+    /* May be NULL.  The library wrote @len bytes at @pa, which ns answered. */
+    void (*ns_written)(void *opaque, uint64_t pa, size_t len);
+
     /*
      * May be NULL.  The granule at @pa, whose physical address space was
      * Non-secure, is Realm's now, or back.  What is at @pa in the Non-secure
