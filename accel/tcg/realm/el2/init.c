@@ -20,6 +20,7 @@
 #include "memory.h"
 #include "ops.h"
 #include "pe.h"
+#include "tlb.h"
 
 /* RMM 1.0 without extensions. */
 static const RmmPlatform platform = {
@@ -78,6 +79,7 @@ bool realm_el2_init(const RealmEl2Config *config, Error **errp)
     if (!block_migration(errp) || !el2_memory_init(config, errp)) {
         return false;
     }
+    el2_tlb_init(config);
     realm_keys_init();
     el2_pes = g_new0(El2Pe, config->num_cpus);
     el2_rmm = rmm_new(&el2_rmm_ops, NULL, &platform);

@@ -33,9 +33,16 @@ MemoryRegion *el2_memory_root(void);
  */
 bool el2_memory_is_delegated(uint64_t pa);
 
-/* RmmOps.granule, .ns, .granule_pas */
+/*
+ * The bytes of the granule at @pa were changed by the RMM, where a Realm may
+ * have executed them before.  QEMU ignores IC IVAU: code goes as bytes do.
+ */
+void el2_memory_forget_code(uint64_t pa);
+
+/* RmmOps.granule, .ns, .ns_written, .granule_pas */
 void *el2_memory_granule(void *opaque, uint64_t pa);
 void *el2_memory_ns(void *opaque, uint64_t pa, size_t len);
+void el2_memory_ns_written(void *opaque, uint64_t pa, size_t len);
 void el2_memory_set_pas(void *opaque, uint64_t pa, bool realm);
 
 /* The machine is reset: all is Non-secure, and the other place is empty. */

@@ -16,6 +16,7 @@
 const RmmOps el2_rmm_ops = {
     .granule = el2_memory_granule,
     .ns = el2_memory_ns,
+    .ns_written = el2_memory_ns_written,
     .granule_pas = el2_memory_set_pas,
     .tlb_invalidate = el2_tlb_invalidate,
     .tlb_sync = el2_tlb_sync,
