@@ -22,6 +22,7 @@
 #include "target/arm/internals.h"
 #include "context.h"
 #include "timer.h"
+#include "tlb.h"
 
 /* Of a vector register, what a Realm without SVE has */
 #define V_BYTES 16
@@ -148,6 +149,7 @@ void *el2_context_new(void *opaque, const RmmRecConfig *config)
 
 void el2_context_free(void *opaque, void *context)
 {
+    el2_tlb_forget(context);
     explicit_bzero(context, sizeof(El2Context));
     g_free(context);
 }

@@ -5,8 +5,8 @@
  * host at Non-secure EL2 that are RMI calls, and those of a Realm that go to
  * EL2, are the RMM's; all else is Arm's.
  *
- *     host's SMC --> host_rmi --> rmm_call --(REC_ENTER)--> enter
- *     Realm's exception --> from_realm --> rmm_call, rmm_exception
+ *     host's SMC --> host_rmi --> el2_host_call --(REC_ENTER)--> enter
+ *     Realm's exception --> from_realm --> el2_realm_call, rmm_exception
  *         the REC exits: el2_exit_state, leave; the host goes on behind the SMC
  *         else: the Realm goes on, or takes what the library injects
  *
@@ -19,10 +19,12 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
 #include "target/arm/syndrome.h"
 #include "target/arm/rmm/rmm-abi.h"
+#include "call.h"
 #include "context.h"
 #include "firmware.h"
 #include "idreg.h"
@@ -106,6 +108,7 @@ void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
 {
     CPUState *cs = current_cpu;
     El2Pe *p = el2_pe(cs);
+    BQL_LOCK_GUARD();           /* a long call does not have it */
 
     arm_call_pre_el_change_hook(ARM_CPU(cs));
     el2_gic_report(cs, &pe->entry, state);
@@ -157,7 +160,7 @@ static void host_rmi(CPUState *cs)
     RmmPe *pe = &el2_pe(cs)->pe;
 
     get_registers(cs, pe);
-    rmm_call(el2_rmm, pe);
+    el2_host_call(cs, pe);
     if (pe->world == RMM_WORLD_REALM) {
         enter(cs);
     } else {
@@ -187,7 +190,7 @@ static void realm_smc(CPUState *cs)
 
     get_registers(cs, &p->pe);
     p->cpu_off = smc_fid(&ARM_CPU(cs)->env) == PSCI_FID_CPU_OFF;
-    rmm_call(el2_rmm, &p->pe);
+    el2_realm_call(cs, &p->pe);
     p->cpu_off = false;
     after_realm(cs);
 }
