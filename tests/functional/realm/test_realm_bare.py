@@ -7,9 +7,9 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import re
-import struct
 
 from realm_case import Migration, RealmTest, incoming, wait_until
+from realm_program import copied
 from realm_vm import REALM, guest_file
 
 RAM = 0x40000000
@@ -19,41 +19,6 @@ FIRST, SECOND = (RAM + n * BLOCK for n in (8, 9))
 MEMORY = 67                     # MiB: RAM ends in the middle of a block
 STAGES = ('part', 'block again', 'second block', 'no block',
           'second block again', 'lent', 'not lent', 'to move')
-
-
-def flat_image(path):
-    """Where an ELF file begins in memory, and its bytes from there on; its
-    entry is its first byte."""
-    with open(path, 'rb') as file:
-        elf = file.read()
-    table, size, count = struct.unpack_from('<Q14xHH', elf, 0x20)
-    loads = []
-    for n in range(count):
-        kind, _, offset, base, _, in_file, in_memory, _ = struct.unpack_from(
-            '<2I6Q', elf, table + n * size)
-        if kind == 1:
-            loads.append((base, elf[offset:offset + in_file], in_memory))
-    start = min(base for base, _, _ in loads)
-    image = bytearray(max(base + length for base, _, length in loads) - start)
-    for base, data, _ in loads:
-        image[base - start:base - start + len(data)] = data
-    return start, bytes(image) + bytes(-len(image) % 8)
-
-
-def copier(to, size):
-    """A64 code that copies what is behind it, and goes there."""
-    return struct.pack(
-        '<12I', 0x10000180,                     # adr  x0, behind
-        0xd2a00001 | (to >> 16) << 5,           # movz x1, #to, lsl #16
-        0xd2800002 | (size & 0xffff) << 5,      # movz x2, #size
-        0xf2a00002 | (size >> 16) << 5,         # movk x2, #size, lsl #16
-        0xaa0103e3,                             # mov  x3, x1
-        0xf8408404,                             # ldr  x4, [x0], #8
-        0xf8008464,                             # str  x4, [x3], #8
-        0xf1002042,                             # subs x2, x2, #8
-        0x54ffffa1,                             # b.ne the ldr
-        0xd61f0020,                             # br   x1
-        0xd503201f, 0xd503201f)                 # nop, nop: behind is 0x30
 
 
 class Trace:
@@ -87,10 +52,9 @@ class Bare(RealmTest):
 
     def firmware(self):
         """realm-bare behind ten instructions that copy it to its place."""
-        entry, payload = flat_image(guest_file('realm-bare'))
         path = self.path('firmware')
         with open(path, 'wb') as file:
-            file.write(copier(entry, len(payload)) + payload)
+            file.write(copied(guest_file('realm-bare')))
         return path
 
     def firmware_arguments(self, trace):

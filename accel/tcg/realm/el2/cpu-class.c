@@ -14,7 +14,6 @@
 #include "qapi/error.h"
 #include "qapi/util.h"
 #include "accel/tcg/cpu-ops.h"
-#include "exec/address-spaces.h"
 #include "hw/qdev-properties.h"
 #include "target/arm/cpu.h"
 #include "access.h"
@@ -80,19 +79,26 @@ static bool set_features(Object *cpu, Error **errp)
     return true;
 }
 
+/* A CPU with EL3 has a Secure world; nothing is there but what all see. */
+static bool set_memory(Object *cpu, Error **errp)
+{
+    MemoryRegion *tags = ARM_CPU(cpu)->tag_memory;
+
+    return object_property_set_link(cpu, "memory", OBJECT(el2_memory_root()),
+                                    errp) &&
+           (!tags || object_property_set_link(cpu, "secure-tag-memory",
+                                              OBJECT(tags), errp));
+}
+
 static void el2_cpu_realize(DeviceState *dev, Error **errp)
 {
     ERRP_GUARD();
 
-    if (!set_features(OBJECT(dev), errp) ||
-        !object_property_set_link(OBJECT(dev), "memory",
-                                  OBJECT(el2_memory_root()), errp)) {
+    if (!set_features(OBJECT(dev), errp) || !set_memory(OBJECT(dev), errp)) {
         return;
     }
     arm_realize(dev, errp);
     if (!*errp) {
-        /* The monitor's view of this CPU, not what the CPU accesses. */
-        CPU(dev)->as = &address_space_memory;
         el2_tlb_realize(CPU(dev));
         el2_timer_realize(CPU(dev));
     }

@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "exec/address-spaces.h"
 #include "migration/blocker.h"
 #include "system/reset.h"
 #include "system/system.h"
@@ -56,9 +57,18 @@ static void reset(void *opaque)
     el2_rmm = rmm_new(&el2_rmm_ops, NULL, &platform);
 }
 
-/* Behind the resets of the board, and of -device loader, which resets CPUs. */
+/*
+ * Behind the resets of the board, and of -device loader, which resets CPUs.
+ * Loaders have done their work, and from now on the address space of a CPU is
+ * the monitor's view, not what the CPU accesses.
+ */
 static void machine_done(Notifier *notifier, void *unused)
 {
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        cs->as = &address_space_memory;
+    }
     qemu_register_reset(reset, NULL);
 }
 
