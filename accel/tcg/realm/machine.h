@@ -20,6 +20,8 @@
  *
  * The files of machine/, from leaf to root:
  *
+ *     platform.c  what the RMM offers on the machine's CPUs
+ *     features.c  which features the CPUs of our own host's Realm have
  *     physmem.c   physical memory: private RAM and its tags, what CPUs see
  *     keys.c      the keys that sign attestation tokens
  *     pe.c        what the machine consists of: RMM, PEs, host

@@ -30,7 +30,6 @@
 #include "exec/gdbstub.h"
 #include "gdbstub/commands.h"
 #include "hw/core/sysemu-cpu-ops.h"
-#include "hw/qdev-properties.h"
 #include "system/accel-ops.h"
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
@@ -38,6 +37,7 @@
 #include "target/arm/rmm/rmm-abi.h"
 #include "accel/tcg/realm/trace.h"
 #include "cpu-class.h"
+#include "features.h"
 #include "pe.h"
 #include "physmem.h"
 #include "stage2.h"
@@ -224,50 +224,6 @@ static void hide_mte(ARMCPU *cpu)
                                        MTE, 0);
 }
 
-/* What the Realm is created without (build.c), and what no Realm has (SME). */
-static const char *const hidden[] = { "sve", "sme", "pmu" };
-
-/* Whether -cpu asks for @property, which is of a hidden feature. */
-static bool is_asked_for(Object *cpu, const ObjectProperty *property)
-{
-    return qdev_find_global_prop(cpu, property->name) &&
-           (!g_str_equal(property->type, "bool") ||
-            object_property_get_bool(cpu, property->name, NULL));
-}
-
-/* Beside a feature's own property there are those of its vector lengths. */
-static bool check_not_asked_for(Object *cpu, const char *feature, Error **errp)
-{
-    ObjectPropertyIterator iter;
-    ObjectProperty *property;
-
-    object_property_iter_init(&iter, cpu);
-    while ((property = object_property_iter_next(&iter))) {
-        if (g_str_has_prefix(property->name, feature) &&
-            is_asked_for(cpu, property)) {
-            error_setg(errp, "rme-guest: a Realm under TCG has no %s; "
-                       "leave %s=%s out of -cpu", feature, property->name,
-                       qdev_find_global_prop(cpu, property->name)->value);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Hide what Realms do not have; refuse it if the user asked for it. */
-static bool hide_features(Object *cpu, Error **errp)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
-        if (!check_not_asked_for(cpu, hidden[i], errp)) {
-            return false;
-        }
-        if (object_property_find(cpu, hidden[i])) {
-            object_property_set_bool(cpu, hidden[i], false, &error_abort);
-        }
-    }
-    return true;
-}
-
 /*
  * FP, SVE and system registers are read by functions of their own.  What is
  * left is the description of the core registers, and as many zeros: gdb waits
@@ -299,7 +255,7 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     } else {
         hide_mte(cpu);
     }
-    if (!hide_features(OBJECT(dev), errp)) {
+    if (!realm_choose_features(cpu, errp)) {
         return;
     }
     arm_realize(dev, errp);

@@ -7,23 +7,20 @@
 #include "qemu/osdep.h"
 #include "call.h"
 #include "cpu-class.h"
+#include "features.h"
 #include "keys.h"
 #include "pe.h"
 #include "physmem.h"
-
-static const RmmPlatform platform = {
-    .ipa_bits = 48,
-    .num_bps = 15,              /* all that the architecture can have */
-    .num_wps = 15,
-    .sha512 = true,
-    .mte = true,
-    .migration = true,
-};
+#include "platform.h"
 
 bool realm_machine_init(const RealmMachineConfig *config,
                         const RealmHostOps *host, Error **errp)
 {
-    if (!realm_physmem_init(config, errp)) {
+    RmmPlatform platform = { .sha512 = true, .mte = true, .migration = true };
+
+    if (!realm_platform_of_type(config->cpu_type, realm_choose_features,
+                                &platform, errp) ||
+        !realm_physmem_init(config, errp)) {
         return false;
     }
     realm_keys_init();
