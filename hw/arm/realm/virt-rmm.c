@@ -77,6 +77,9 @@ static bool check_machine(MachineState *machine, Error **errp)
     } else if (runstate_check(RUN_STATE_INMIGRATE)) {
         error_setg(errp, "rmm=on: Realms of a host at EL2 do not migrate; "
                    "leave -incoming out");
+    } else if (machine->maxram_size > machine->ram_size) {
+        error_setg(errp, "rmm=on: memory that is plugged in cannot be "
+                   "delegated; leave maxmem and slots out of -m");
     } else {
         return true;
     }
@@ -101,30 +104,12 @@ static bool check_board(VirtMachineState *vms, Error **errp)
     return false;
 }
 
-static bool check_memory(MachineState *machine, Error **errp)
-{
-    if (machine->maxram_size > machine->ram_size) {
-        error_setg(errp, "rmm=on: memory that is plugged in cannot be "
-                   "delegated; leave maxmem and slots out of -m");
-    } else if (!memory_region_is_ram(machine->ram)) {
-        error_setg(errp, "rmm=on: granules are in one block of memory; leave "
-                   "memdev out of -numa");
-    } else if (machine->ram_size % 4096) {
-        error_setg(errp, "rmm=on: memory consists of whole granules; -m %"
-                   PRIu64 " bytes is no multiple of 4096", machine->ram_size);
-    } else {
-        return true;
-    }
-    return false;
-}
-
 /* Before the board makes its choices: what the switch implies, or an error. */
 static bool prepare(MachineState *machine, Error **errp)
 {
     VirtMachineState *vms = VIRT_MACHINE(machine);
 
-    if (!check_machine(machine, errp) || !check_board(vms, errp) ||
-        !check_memory(machine, errp)) {
+    if (!check_machine(machine, errp) || !check_board(vms, errp)) {
         return false;
     }
     vms->virt = true;

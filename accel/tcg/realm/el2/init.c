@@ -15,36 +15,31 @@
 #include "migration/blocker.h"
 #include "system/reset.h"
 #include "system/system.h"
+#include "target/arm/cpu.h"
 #include "accel/tcg/realm/machine/keys.h"
+#include "accel/tcg/realm/machine/platform.h"
 #include "cpu-class.h"
 #include "firmware.h"
+#include "gic.h"
 #include "memory.h"
 #include "ops.h"
 #include "pe.h"
 #include "tlb.h"
 
-/* RMM 1.0 without extensions. */
-static const RmmPlatform platform = {
-    .ipa_bits = 48,
-    .num_bps = 5,
-    .num_wps = 3,
-    .sha512 = true,
-    .num_lrs = 3,
-    .gic_prio_bits = 5,
-};
+/* RMM 1.0 without extensions; what CPUs and GIC have is added. */
+static RmmPlatform platform = { .sha512 = true };
 
+/*
+ * Nothing of a REC's registers is left in a CPU that was reset, nor is anything
+ * in its TLB; what the PE had elsewhere belongs to the RMM, or to nobody.
+ */
 static void reset_pe(CPUState *cs)
 {
-    RmmPe *pe = &el2_pe(cs)->pe;
-
-    memset(pe, 0, sizeof(*pe));
+    memset(el2_pe(cs), 0, sizeof(El2Pe));
     el2_firmware_reset(cs);
 }
 
-/*
- * The CPUs have just been reset.  That takes a PE out of the Realm world, since
- * nothing of the REC's registers is left there.
- */
+/* Of the machine, the first time when all of it exists. */
 static void reset(void *opaque)
 {
     CPUState *cs;
@@ -69,6 +64,8 @@ static void machine_done(Notifier *notifier, void *unused)
     CPU_FOREACH(cs) {
         cs->as = &address_space_memory;
     }
+    realm_platform_of_cpu(ARM_CPU(first_cpu), &platform);
+    el2_gic_describe(first_cpu, &platform);
     qemu_register_reset(reset, NULL);
 }
 
@@ -92,7 +89,6 @@ bool realm_el2_init(const RealmEl2Config *config, Error **errp)
     el2_tlb_init(config);
     realm_keys_init();
     el2_pes = g_new0(El2Pe, config->num_cpus);
-    el2_rmm = rmm_new(&el2_rmm_ops, NULL, &platform);
     el2_cpu_class_init(config->cpu_type);
     qemu_add_machine_init_done_notifier(&done);
     return true;
