@@ -28,7 +28,8 @@
  *     context.c   a PE's registers as one blob
  *     call.c      calls to the RMM, what it asks for (RmmOps), TLB flushes
  *     stage2.c    stage 2 of an access, and the exceptions of it
- *     cpu-class.c TCG's CPUs as PEs: SMC, what debuggers get to see
+ *     debug.c     what debuggers see of a CPU that runs a Realm
+ *     cpu-class.c TCG's CPUs as PEs: SMC, and what they show
  *     init.c      puts the machine together
  *
  * Invariants:

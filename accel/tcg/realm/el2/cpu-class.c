@@ -18,6 +18,7 @@
 #include "target/arm/cpu.h"
 #include "access.h"
 #include "cpu-class.h"
+#include "debug.h"
 #include "memory.h"
 #include "switch.h"
 #include "timer.h"
@@ -101,6 +102,7 @@ static void el2_cpu_realize(DeviceState *dev, Error **errp)
     if (!*errp) {
         el2_tlb_realize(CPU(dev));
         el2_timer_realize(CPU(dev));
+        el2_debug_realize(CPU(dev));
     }
 }
 
@@ -116,6 +118,7 @@ void el2_cpu_class_init(const char *cpu_type)
     ops.tlb_fill_align = el2_tlb_fill;
     ops.do_interrupt = el2_do_interrupt;
     cc->tcg_ops = &ops;
+    el2_debug_class_init(cc);
     device_class_set_parent_realize(DEVICE_CLASS(oc), el2_cpu_realize,
                                     &arm_realize);
 }

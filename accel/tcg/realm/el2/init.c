@@ -19,6 +19,7 @@
 #include "accel/tcg/realm/machine/keys.h"
 #include "accel/tcg/realm/machine/platform.h"
 #include "cpu-class.h"
+#include "debug.h"
 #include "firmware.h"
 #include "gic.h"
 #include "memory.h"
@@ -30,22 +31,28 @@
 static RmmPlatform platform = { .sha512 = true };
 
 /*
- * Nothing of a REC's registers is left in a CPU that was reset, nor is anything
- * in its TLB; what the PE had elsewhere belongs to the RMM, or to nobody.
+ * Before CPUs are reset, which leaves nothing of a REC in their registers and
+ * TLBs.  What a PE has elsewhere belongs to the RMM, or to nobody.
  */
-static void reset_pe(CPUState *cs)
+static void reset_pes(void *opaque)
 {
-    memset(el2_pe(cs), 0, sizeof(El2Pe));
-    el2_firmware_reset(cs);
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (el2_in_realm(cs)) {
+            el2_debug_leave(cs);
+        }
+        memset(el2_pe(cs), 0, sizeof(El2Pe));
+    }
 }
 
-/* Of the machine, the first time when all of it exists. */
+/* Behind everything else; the first time when all of the machine exists. */
 static void reset(void *opaque)
 {
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        reset_pe(cs);
+        el2_firmware_reset(cs);
     }
     rmm_free(el2_rmm);
     el2_memory_reset();
@@ -90,6 +97,7 @@ bool realm_el2_init(const RealmEl2Config *config, Error **errp)
     realm_keys_init();
     el2_pes = g_new0(El2Pe, config->num_cpus);
     el2_cpu_class_init(config->cpu_type);
+    qemu_register_reset(reset_pes, NULL);
     qemu_add_machine_init_done_notifier(&done);
     return true;
 }

@@ -26,6 +26,7 @@
 #include "target/arm/rmm/rmm-abi.h"
 #include "call.h"
 #include "context.h"
+#include "debug.h"
 #include "firmware.h"
 #include "idreg.h"
 #include "pe.h"
@@ -101,6 +102,7 @@ static void enter(CPUState *cs)
     el2_timer_enter(cs, timers);
     el2_tlb_enter(cs, p->host);
     el2_context_settle(cs, p->host);
+    el2_debug_enter(cs);
     resume(cs, &p->pe);
 }
 
@@ -128,6 +130,7 @@ static void leave(CPUState *cs)
     ARM_CPU(cs)->env.xregs[0] = p->pe.x[0];
     el2_timer_leave(cs, p->timers_were_on);
     el2_context_settle(cs, p->host);
+    el2_debug_leave(cs);
     p->host = NULL;
 }
 

@@ -22,14 +22,11 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "qemu/qemu-print.h"
 #include "accel/tcg/cpu-ops.h"
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
 #include "exec/gdbstub.h"
-#include "gdbstub/commands.h"
-#include "hw/core/sysemu-cpu-ops.h"
 #include "system/accel-ops.h"
 #include "target/arm/cpu.h"
 #include "target/arm/cpu-features.h"
@@ -37,6 +34,7 @@
 #include "target/arm/rmm/rmm-abi.h"
 #include "accel/tcg/realm/trace.h"
 #include "cpu-class.h"
+#include "debug.h"
 #include "features.h"
 #include "pe.h"
 #include "physmem.h"
@@ -47,7 +45,6 @@ static const TCGCPUOps *arm_ops;
 static const struct SysemuCPUOps *arm_sysemu_ops;
 static DeviceRealize arm_realize;
 static void (*arm_set_pc)(CPUState *cs, vaddr value);
-static int (*arm_gdb_read_register)(CPUState *cs, GByteArray *buf, int reg);
 
 /*
  * Stage 1 by Arm's code, then stage 2 by the RMM's tables.  A page that is
@@ -145,25 +142,10 @@ static void realm_do_interrupt(CPUState *cs)
     }
 }
 
-/* A debugger has no translations of a Realm. */
-static hwaddr realm_get_phys_page_attrs_debug(CPUState *cs, vaddr addr,
-                                              MemTxAttrs *attrs)
+/* QEMU's CPUs are PEs of one Realm, and of nothing else. */
+static bool hides(CPUState *cs)
 {
-    return -1;
-}
-
-static int realm_gdb_read_register(CPUState *cs, GByteArray *buf, int reg)
-{
-    guint before = buf->len;
-    int size = arm_gdb_read_register(cs, buf, reg);
-
-    memset(buf->data + before, 0, buf->len - before);
-    return size;
-}
-
-static int realm_gdb_write_register(CPUState *cs, uint8_t *buf, int reg)
-{
-    return 0;
+    return true;
 }
 
 /* The debugger's "continue at"; vCPUs themselves come here for PSCI. */
@@ -172,31 +154,6 @@ static void realm_set_pc(CPUState *cs, vaddr value)
     if (!realm_physmem_is_protected() || current_cpu) {
         arm_set_pc(cs, value);
     }
-}
-
-/*
- * Arm's answers about memory tags look through the translations of a vCPU.
- * QEMU takes the first entry of a name, and these come before Arm's.
- */
-static void refuse_tags(GArray *params, void *opaque)
-{
-    gdb_put_packet("E04");
-}
-
-static void hide_tags_from_gdb(void)
-{
-    static const GdbCmdParseEntry names[] = {
-        { .handler = refuse_tags, .cmd = "MemTags:", .cmd_startswith = true },
-        { .handler = refuse_tags, .cmd = "IsAddressTagged:",
-          .cmd_startswith = true },
-    };
-    g_autoptr(GPtrArray) table = g_ptr_array_new();
-
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        g_ptr_array_add(table, (gpointer)&names[i]);
-    }
-    gdb_extend_query_table(table);
-    gdb_extend_set_table(table);
 }
 
 /*
@@ -209,12 +166,6 @@ static void refuse_breakpoints(void)
     ObjectClass *oc = object_class_by_name(ACCEL_OPS_NAME("tcg"));
 
     ACCEL_OPS_CLASS(oc)->insert_breakpoint = NULL;
-}
-
-static void realm_dump_state(CPUState *cs, FILE *f, int flags)
-{
-    qemu_fprintf(f, "CPU#%d: the registers of a Realm are not available\n",
-                 cs->cpu_index);
 }
 
 /* RMM 1.0 hides MTE from Realms (A3.1.3, ID_AA64PFR1_EL1). */
@@ -273,17 +224,12 @@ static void wrap_debug(CPUClass *cc)
     arm_sysemu_ops = cc->sysemu_ops;
     ops = *arm_sysemu_ops;
     ops.has_work = realm_has_work;
-    ops.get_phys_page_attrs_debug = realm_get_phys_page_attrs_debug;
     ops.legacy_vmsd = NULL; /* the RMM seals this state (context.c) */
     cc->sysemu_ops = &ops;
 
-    arm_gdb_read_register = cc->gdb_read_register;
-    cc->gdb_read_register = realm_gdb_read_register;
-    cc->gdb_write_register = realm_gdb_write_register;
-    cc->dump_state = realm_dump_state;
+    realm_debug_class_init(cc, &ops, hides);
     arm_set_pc = cc->set_pc;
     cc->set_pc = realm_set_pc;
-    hide_tags_from_gdb();
     refuse_breakpoints();
 }
 
