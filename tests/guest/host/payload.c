@@ -103,7 +103,15 @@ static void interrupt(struct rec *rec)
     }
 }
 
-/* Vector 4: synchronous, from EL1; 5: IRQ. */
+static bool own_code(const struct rec *rec)
+{
+    return rec->elr - (uint64_t)rec->code < sizeof(rec->code);
+}
+
+/*
+ * Vector 4: synchronous, from EL1; 5: IRQ.  What was called where there is no
+ * code ends there.
+ */
 void realm_exception(unsigned vector, struct frame *frame)
 {
     struct rec *rec = this_rec();
@@ -117,7 +125,7 @@ void realm_exception(unsigned vector, struct frame *frame)
     rec->far = READ(far_el1);
     rec->elr = frame->elr;
     rec->spsr = frame->spsr;
-    if (rec->esr >> 26 == 0x21) {
+    if (rec->esr >> 26 == 0x21 || (rec->esr >> 26 == 0 && !own_code(rec))) {
         frame->elr = frame->x[30];
     } else {
         frame->elr += 4;

@@ -347,19 +347,24 @@ uint64_t rec_try_enter(struct rec *rec)
     return RMI(RMI_REC_ENTER, rec->pa, (uint64_t)rec->run).x0;
 }
 
-RmiRecExit *rec_enter(struct rec *rec)
+RmiRecExit *rec_enter_for(struct rec *rec, unsigned ms)
 {
     RmiRecExit *exit = &rec->run->exit;
 
     memset(exit, 0xa5, sizeof(*exit));
-    alarm_set(ENTRY_MS);
+    alarm_set(ms);
     EXPECT(rec_try_enter(rec), RMI_SUCCESS, "REC_ENTER");
-    if (alarm_rang()) {
+    if (ms == ENTRY_MS && alarm_rang()) {
         EXPECT(ENTRY_MS, 0, "milliseconds without an exit");
     }
     alarm_off();
     rec->run->enter.flags = 0;
     return exit;
+}
+
+RmiRecExit *rec_enter(struct rec *rec)
+{
+    return rec_enter_for(rec, ENTRY_MS);
 }
 
 static void get_ready(struct rec *rec)
@@ -372,7 +377,7 @@ static void get_ready(struct rec *rec)
     rec->ready = true;
 }
 
-RmiRecExit *rec_command(struct rec *rec, const uint64_t *words, unsigned n)
+static void prepare(struct rec *rec, const uint64_t *words, unsigned n)
 {
     uint64_t *gprs = rec->run->enter.gprs;
 
@@ -381,7 +386,19 @@ RmiRecExit *rec_command(struct rec *rec, const uint64_t *words, unsigned n)
     }
     memset(gprs, 0, sizeof(rec->run->enter.gprs));
     memcpy(gprs, words, n * 8);
+}
+
+RmiRecExit *rec_command(struct rec *rec, const uint64_t *words, unsigned n)
+{
+    prepare(rec, words, n);
     return rec_enter(rec);
+}
+
+RmiRecExit *rec_command_for(struct rec *rec, const uint64_t *words, unsigned n,
+                            unsigned ms)
+{
+    prepare(rec, words, n);
+    return rec_enter_for(rec, ms);
 }
 
 void rec_expect_done(const RmiRecExit *exit)
@@ -393,19 +410,36 @@ void rec_expect_done(const RmiRecExit *exit)
     EXPECT(exit->imm, REALM_DONE, "the host call's number");
 }
 
-RmiRecExit *rec_execute(struct rec *rec, struct snippet snippet, uint64_t x0,
-                        uint64_t x1, uint64_t x2)
+static RmiRecExit *execute(struct rec *rec, struct snippet snippet,
+                           const uint64_t x[5], unsigned ms)
 {
-    uint64_t words[13] = { REALM_EXECUTE, snippet.end - snippet.code };
+    uint64_t words[15] = { REALM_EXECUTE, snippet.end - snippet.code };
 
     if (words[1] > 16) {
         panic("too many instructions for the Realm:", words[1]);
     }
     memcpy(words + 2, snippet.code, words[1] * 4);
-    words[10] = x0;
-    words[11] = x1;
-    words[12] = x2;
-    return rec_command(rec, words, 13);
+    memcpy(words + 10, x, 5 * sizeof(*x));
+    return rec_command_for(rec, words, 15, ms);
+}
+
+RmiRecExit *rec_execute(struct rec *rec, struct snippet snippet, uint64_t x0,
+                        uint64_t x1, uint64_t x2)
+{
+    return execute(rec, snippet, (const uint64_t[5]) { x0, x1, x2 }, ENTRY_MS);
+}
+
+RmiRecExit *rec_execute_for(struct rec *rec, struct snippet snippet,
+                            unsigned ms)
+{
+    return execute(rec, snippet, (const uint64_t[5]) { 0 }, ms);
+}
+
+RmiRecExit *rec_smc(struct rec *rec, uint64_t fid, uint64_t a1, uint64_t a2,
+                    uint64_t a3, uint64_t a4)
+{
+    return execute(rec, SNIPPET("smc #0"),
+                   (const uint64_t[5]) { fid, a1, a2, a3, a4 }, ENTRY_MS);
 }
 
 RmiRecExit *rec_executed(struct rec *rec, struct snippet snippet, uint64_t x0,

@@ -100,12 +100,16 @@ void realm_load(struct realm *realm);
  */
 uint64_t rec_try_enter(struct rec *rec);
 RmiRecExit *rec_enter(struct rec *rec);
+/* An interrupt ends it after @ms at most; that is no failure. */
+RmiRecExit *rec_enter_for(struct rec *rec, unsigned ms);
 /*
  * Gives the command to the program in the Realm; before the first one, runs it
  * until it asks.  Returns the first exit, which is not REALM_DONE if the
  * command did something that the host hears of.
  */
 RmiRecExit *rec_command(struct rec *rec, const uint64_t *words, unsigned n);
+RmiRecExit *rec_command_for(struct rec *rec, const uint64_t *words, unsigned n,
+                            unsigned ms);
 #define COMMAND(rec, ...) \
     rec_command(rec, (const uint64_t[]) { __VA_ARGS__ }, \
                 sizeof((const uint64_t[]) { __VA_ARGS__ }) / 8)
@@ -126,9 +130,15 @@ struct snippet {
 /* With @x0, @x1 and @x2 in these registers. */
 RmiRecExit *rec_execute(struct rec *rec, struct snippet snippet, uint64_t x0,
                         uint64_t x1, uint64_t x2);
+RmiRecExit *rec_execute_for(struct rec *rec, struct snippet snippet,
+                            unsigned ms);
 /* As rec_execute; the command has to end without any exit in between. */
 RmiRecExit *rec_executed(struct rec *rec, struct snippet snippet, uint64_t x0,
                          uint64_t x1, uint64_t x2);
+
+/* SMC of the Realm, with X0 to X4; the first exit, or the end. */
+RmiRecExit *rec_smc(struct rec *rec, uint64_t fid, uint64_t a1, uint64_t a2,
+                    uint64_t a3, uint64_t a4);
 
 /* Of an exit after REALM_EXECUTE */
 #define GOT_EXCEPTIONS(exit)    ((exit)->gprs[8])
