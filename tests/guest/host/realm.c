@@ -119,6 +119,15 @@ void realm_tables(struct realm *realm, uint64_t ipa, int level)
     }
 }
 
+void realm_forget_table(struct realm *realm, uint64_t ipa, int level)
+{
+    struct piece *piece = find_piece(realm, PIECE_TABLE, level, ipa);
+
+    if (piece) {
+        remove_piece(realm, piece);
+    }
+}
+
 void realm_ram(struct realm *realm, uint64_t base, uint64_t top)
 {
     while (base < top) {

@@ -58,6 +58,8 @@ void realm_params(RmiRealmParams *params);
 struct realm *realm_create(const RmiRealmParams *params);
 /* Makes tables so that @ipa has an entry at @level. */
 void realm_tables(struct realm *realm, uint64_t ipa, int level);
+/* A table that the case itself destroyed. */
+void realm_forget_table(struct realm *realm, uint64_t ipa, int level);
 void realm_ram(struct realm *realm, uint64_t base, uint64_t top);
 /* A page with what @from has (measured not), or unknown if that is NULL. */
 uint64_t realm_page(struct realm *realm, uint64_t ipa, const void *from);
