@@ -69,6 +69,7 @@ check-contract: deps
 # A host of Realms of our own, at EL2 of the machine with an RMM.
 check-host: build
 	@tests/host/run
+	@tests/host/replay
 
 check-hostile: build guest
 	@tests/hostile/relay

@@ -27,8 +27,11 @@
 #include "pe.h"
 #include "tlb.h"
 
-/* RMM 1.0 without extensions; what CPUs and GIC have is added. */
-static RmmPlatform platform = { .sha512 = true };
+/*
+ * RMM 1.0 without extensions; what CPUs and GIC have is added.  The RMM needs no
+ * auxiliary granules, but TF-RMM does, so a host is tried with as many.
+ */
+static RmmPlatform platform = { .sha512 = true, .num_aux = 16 };
 
 /*
  * Before CPUs are reset, which leaves nothing of a REC in their registers and
