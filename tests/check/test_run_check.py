@@ -200,9 +200,9 @@ class Steps(unittest.TestCase):
             self.assertEqual(self.hostile(text), result, text)
 
     def host(self, text):
-        self.command('tests/host/run', text)
+        self.command('tests/host/program', text)
         with mock.patch.object(run_check, 'TOP', self.top):
-            return self.step(self.check.host)
+            return self.step(self.check.host('program'))
 
     def test_host(self):
         (self.top / 'tests/host').mkdir(parents=True)
