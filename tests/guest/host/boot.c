@@ -20,7 +20,7 @@
 
 struct cpu {
     volatile bool on;
-    volatile bool expecting;
+    volatile unsigned expecting;        /* how many accesses that may fault */
     struct fault fault;
     void (*volatile function)(void *);
     void *arg;
@@ -308,14 +308,14 @@ static struct cpu *begin(void)
     struct cpu *cpu = this_cpu();
 
     cpu->fault = (struct fault) { 0 };
-    cpu->expecting = true;
+    cpu->expecting++;
     return cpu;
 }
 
 static struct fault end(struct cpu *cpu)
 {
     asm volatile("dsb sy" : : : "memory");
-    cpu->expecting = false;
+    cpu->expecting--;
     return cpu->fault;
 }
 

@@ -9,6 +9,7 @@
 #define ENTRY_MS 20000
 
 static struct realm realms[MAX_REALMS];
+static uint16_t last_vmid;      /* one that was abandoned stays in use */
 static spinlock lock;
 
 asm(".section .rodata\n"
@@ -45,7 +46,8 @@ static struct realm *new_realm(void)
         if (!realms[n].used) {
             memset(&realms[n], 0, sizeof(realms[n]));
             realms[n].used = true;
-            realms[n].params.vmid = n + 1;
+            realms[n].cpu = cpu_index();
+            realms[n].params.vmid = ++last_vmid;
             return &realms[n];
         }
     }
@@ -347,6 +349,15 @@ struct realm *realm_start(unsigned recs)
 
     realm_params(&params);
     return realm_start_with(&params, recs, true);
+}
+
+void realm_abandon(void)
+{
+    for (unsigned n = 0; n < MAX_REALMS; n++) {
+        if (realms[n].cpu == cpu_index()) {
+            realms[n].used = false;
+        }
+    }
 }
 
 /* ---- Running ---- */

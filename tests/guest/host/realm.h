@@ -41,6 +41,7 @@ struct piece {
 
 struct realm {
     bool used;
+    unsigned cpu;           /* that made it */
     uint64_t rd;
     uint64_t root;
     RmiRealmParams params;
@@ -80,6 +81,8 @@ void realm_activate(struct realm *realm);
 void realm_end(struct realm *realm);
 /* Whatever there is, as far as that goes. */
 void realm_end_all(void);
+/* Forgets those that this CPU made, which stay as they are. */
+void realm_abandon(void);
 
 /* ---- A whole Realm ---- */
 
