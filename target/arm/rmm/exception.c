@@ -13,6 +13,7 @@
  *   either        beyond the IPA width    Realm: address size fault
  *                 external, recoverable   host, and Realm: external abort
  *                 external                host
+ *   IRQ, FIQ, SError                    host
  *   WFI, WFE      as the host asked at the entry
  *   ICC_SGI*R, ICC_ASGI1R and ICC_DIR written     host
  *   IMPLEMENTATION DEFINED register               Realm: undefined instruction
@@ -90,6 +91,12 @@
 #define ICC_SGI1R       ISS_SYSREG_REG(3, 0, 12, 11, 5)
 #define ICC_ASGI1R      ISS_SYSREG_REG(3, 0, 12, 11, 6)
 #define ICC_SGI0R       ISS_SYSREG_REG(3, 0, 12, 11, 7)
+/* ISS of an SError, and what the host sees of it (A4.3.10). */
+#define ISS_SERROR_IDS  (1ull << 24)
+#define ISS_SERROR_AET  (7ull << 10)
+#define SHOWN_SERROR    (ESR_EC_MASK | ISS_SERROR_IDS | ISS_SERROR_AET | \
+                         ISS_EA | ISS_FSC_MASK)
+
 #define SHOWN_SYSREG    (ESR_EC_MASK | ESR_IL | 0x3fffffull)
 
 #define HPFAR_FIPA      0xffffffffff0ull
@@ -336,15 +343,29 @@ static void handle_sync(RmmPe *pe, const RmmSyndrome *s)
     }
 }
 
+/* Only an SError has a syndrome (A4.3.5, A4.3.6, A4.3.10). */
+static void exit_interrupted(RmmPe *pe, uint64_t reason, uint64_t esr)
+{
+    RmiRecExit exit = { .exit_reason = reason, .esr = esr };
+
+    rec_exit(pe, &exit);
+}
+
 void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *s)
 {
-    RmiRecExit exit = { .exit_reason = s->kind == RMM_EXCEPTION_FIQ
-                                       ? RMI_EXIT_FIQ : RMI_EXIT_IRQ };
-
-    if (s->kind == RMM_EXCEPTION_SYNC) {
+    switch (s->kind) {
+    case RMM_EXCEPTION_SYNC:
         handle_sync(pe, s);
-    } else {
-        rec_exit(pe, &exit);
+        break;
+    case RMM_EXCEPTION_IRQ:
+        exit_interrupted(pe, RMI_EXIT_IRQ, 0);
+        break;
+    case RMM_EXCEPTION_FIQ:
+        exit_interrupted(pe, RMI_EXIT_FIQ, 0);
+        break;
+    case RMM_EXCEPTION_SERROR:
+        exit_interrupted(pe, RMI_EXIT_SERROR, s->esr & SHOWN_SERROR);
+        break;
     }
     lock_check_none();
 }

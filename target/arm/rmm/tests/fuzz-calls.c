@@ -372,7 +372,7 @@ static void step_exception(Fuzz *f)
     s.hpfar = argument(f) >> 12 << 4;
     s.far = argument(f);
     if (s.esr >> 26 == 0x3f) {
-        s.kind = s.esr & 1 ? RMM_EXCEPTION_IRQ : RMM_EXCEPTION_FIQ;
+        s.kind = RMM_EXCEPTION_IRQ + s.esr % 3;
     }
     rmm_exception(f->m->rmm, pe, &s);
     check_pe(f, true, 0);

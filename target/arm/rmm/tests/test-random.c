@@ -973,7 +973,7 @@ static void realm_exception(Run *r, const TwinRealm *realm)
         s.esr ^= 1ull << below(r, 40);
     }
     if (chance(r, 5)) {
-        s.kind = chance(r, 50) ? RMM_EXCEPTION_IRQ : RMM_EXCEPTION_FIQ;
+        s.kind = RMM_EXCEPTION_IRQ + below(r, 3);
     }
     step(r, EXCEPTION, &s);
 }

@@ -97,6 +97,67 @@ static void an_exit_record_is_zero_but_for_what_it_says(Fixture *f,
                     &want, sizeof(want));
 }
 
+/*
+ * A4.3.10: EC, ISS.IDS, AET, EA and DFSC; all else is zero.  IESB, bits 23:14
+ * and 8:6 of the ISS, and IL are not among them, nor FAR_EL2 and HPFAR_EL2.
+ */
+static void an_serror_shows_the_host_what_the_text_lists(Fixture *f,
+                                                         gconstpointer data)
+{
+    static const struct {
+        uint64_t esr, shown;
+    } rows[] = {
+        { 0xbe000011, 0xbc000011 },     /* uncontainable, DFSC 0b010001 */
+        { 0xbe000e11, 0xbc000e11 },     /* restartable, external */
+        { 0xbf000000, 0xbd000000 },     /* IDS */
+        { 0xbfffffff, 0xbd001e3f },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const RmmSyndrome s = { .kind = RMM_EXCEPTION_SERROR,
+                                .esr = rows[i].esr | 0xffull << 32,
+                                .far = 0x1234, .hpfar = 0x5670 };
+        const RmiRecExit want = { .exit_reason = RMI_EXIT_SERROR,
+                                  .esr = rows[i].shown };
+
+        memset(&fake_run(f->m, 0)->exit, 0xff, sizeof(want));
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        f->pe.x[5] = i;
+        rmm_exception(f->m->rmm, &f->pe, &s);
+        assert_exited(f, RMI_EXIT_SERROR);
+        g_assert_cmpmem(&fake_run(f->m, 0)->exit, sizeof(want),
+                        &want, sizeof(want));
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        g_assert_false(f->pe.inject.pending);   /* the text has no more */
+        g_assert_cmphex(f->pe.x[5], ==, i);
+        g_assert_cmphex(f->pe.pc, ==, 0x1000);
+        rmm_interrupt(f->m->rmm, &f->pe);
+    }
+}
+
+/* A4.3.5, A4.3.6 */
+static void an_interrupt_shows_the_host_no_syndrome(Fixture *f,
+                                                    gconstpointer data)
+{
+    static const RmmExceptionKind kinds[] = {
+        RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ,
+    };
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        const RmmSyndrome s = { .kind = kinds[i], .esr = 0xbe000011,
+                                .far = 0x1234, .hpfar = 0x5670 };
+        const RmiRecExit want = { .exit_reason = i ? RMI_EXIT_FIQ
+                                                   : RMI_EXIT_IRQ };
+
+        fake_enter(f->m, &f->pe, &f->r, 0);
+        rmm_exception(f->m->rmm, &f->pe, &s);
+        g_assert_cmpmem(&fake_run(f->m, 0)->exit, sizeof(want),
+                        &want, sizeof(want));
+    }
+}
+
 static void entry_is_refused(Fixture *f, gconstpointer data)
 {
     uint64_t rec = f->r.rec[0], run = FAKE_NS_RUN(0);
@@ -1352,6 +1413,8 @@ int main(int argc, char **argv)
     TEST(an_impdef_register_is_undefined);
     TEST(sgis_and_deactivation_are_the_hosts);
     TEST(an_external_abort_shows_the_host_no_address);
+    TEST(an_serror_shows_the_host_what_the_text_lists);
+    TEST(an_interrupt_shows_the_host_no_syndrome);
     TEST(a_recoverable_external_abort_is_the_realms_as_well);
     TEST(what_the_host_need_not_know_stays_in_the_realm);
     g_test_add_func("/rmm/rec/level_minus_one_is_reported_as_it_has_to_be",

@@ -718,18 +718,24 @@ static void system_register(Twin *t, TwinPe *pe, uint64_t esr)
     }
 }
 
-static void exit_interrupt(Twin *t, TwinPe *pe, unsigned reason)
+/* A4.3.10: EC, IDS, AET, EA and DFSC of an SError; others have no syndrome. */
+static void exit_interrupt(Twin *t, TwinPe *pe, const RmmSyndrome *s)
 {
-    RmiRecExit exit = { .exit_reason = reason };
+    RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
 
+    if (s->kind == RMM_EXCEPTION_FIQ) {
+        exit.exit_reason = RMI_EXIT_FIQ;
+    } else if (s->kind == RMM_EXCEPTION_SERROR) {
+        exit.exit_reason = RMI_EXIT_SERROR;
+        exit.esr = s->esr & 0xfd001e3f;
+    }
     leave_realm(t, pe, &exit);
 }
 
 void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *s)
 {
     if (s->kind != RMM_EXCEPTION_SYNC) {
-        exit_interrupt(t, pe, s->kind == RMM_EXCEPTION_FIQ ? RMI_EXIT_FIQ
-                                                           : RMI_EXIT_IRQ);
+        exit_interrupt(t, pe, s);
         return;
     }
     switch (s->esr >> 26 & 63) {
@@ -753,5 +759,5 @@ void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *s)
 
 void twin_interrupt(Twin *t, TwinPe *pe)
 {
-    exit_interrupt(t, pe, RMI_EXIT_IRQ);
+    exit_interrupt(t, pe, &(RmmSyndrome) { .kind = RMM_EXCEPTION_IRQ });
 }
