@@ -4,22 +4,43 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "dispatch.h"
+#include "rec.h"
 #include "rmm-internal.h"
 
-void dispatch_log(Rmm *rmm, RmmLogPolicy policy, bool failed,
-                  const RmmLog *entry)
+RmmLog dispatch_begin(const RmmPe *pe)
 {
-    if (rmm->ops.log &&
-        (policy == LOG_ALWAYS || (policy == LOG_ERRORS && failed))) {
-        rmm->ops.log(rmm->opaque, entry);
+    RmmLog entry = { 0 };
+
+    if (pe->world == RMM_WORLD_REALM) {
+        entry.rd = pe_rec(pe)->realm->rd;
+        entry.rec = pe_rec(pe)->index;
     }
+    return entry;
 }
 
-void dispatch_refuse(Rmm *rmm, RmmPe *pe, const char *interface)
+void dispatch_end(Rmm *rmm, RmmInterface interface, RmmLogPolicy policy,
+                  bool failed, RmmLog *entry)
 {
-    RmmLog entry = { .interface = interface, .call = "unknown",
-                     .result = SMCCC_NOT_SUPPORTED };
+    static const char *const names[RMM_INTERFACES] = {
+        [RMM_RMI] = "RMI", [RMM_RSI] = "RSI",
+        [RMM_PSCI] = "PSCI", [RMM_MIG] = "MIG",
+    };
+    CallStripe *stripe = &rmm->served[stripe_of_thread()];
 
-    pe->x[0] = SMCCC_NOT_SUPPORTED;
-    dispatch_log(rmm, LOG_ERRORS, true, &entry);
+    failed = failed && policy != LOG_NEVER;
+    __atomic_fetch_add(&stripe->calls[interface], 1, __ATOMIC_RELAXED);
+    if (failed) {
+        __atomic_fetch_add(&stripe->failed[interface], 1, __ATOMIC_RELAXED);
+    }
+    entry->interface = names[interface];
+    rmm_log(rmm, entry, policy != LOG_ALWAYS && !failed);
+}
+
+void dispatch_refuse(Rmm *rmm, RmmPe *pe, RmmInterface interface)
+{
+    RmmLog entry = dispatch_begin(pe);
+
+    entry.call = "unknown";
+    entry.result = pe->x[0] = SMCCC_NOT_SUPPORTED;
+    dispatch_end(rmm, interface, LOG_ERRORS, true, &entry);
 }

@@ -22,12 +22,15 @@ typedef enum RmmLogPolicy {
     LOG_ALWAYS,
 } RmmLogPolicy;
 
-/* Tell RmmOps.log of the call @entry, if @policy wants that. */
-void dispatch_log(Rmm *rmm, RmmLogPolicy policy, bool failed,
-                  const RmmLog *entry);
+/* What to log of a call, before it is made: which REC of which Realm runs. */
+RmmLog dispatch_begin(const RmmPe *pe);
+
+/* The call @entry is over: count it, and log it if @policy wants that. */
+void dispatch_end(Rmm *rmm, RmmInterface interface, RmmLogPolicy policy,
+                  bool failed, RmmLog *entry);
 
 /* Refuse an SMC: no call of @interface has the number in X0 of @pe. */
-void dispatch_refuse(Rmm *rmm, RmmPe *pe, const char *interface);
+void dispatch_refuse(Rmm *rmm, RmmPe *pe, RmmInterface interface);
 
 /*
  * X1 to X3 that are no outputs of a call from the host are zero.  RMM 1.0, B1.2

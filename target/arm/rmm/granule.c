@@ -81,6 +81,34 @@ void granule_free_all(Rmm *rmm)
     }
 }
 
+static void count_leaf(const uint8_t *byte, uint64_t count[GRANULE_STATES])
+{
+    size_t i;
+
+    for (i = 0; i < LEAF_SIZE; i++) {
+        count[__atomic_load_n(&byte[i], __ATOMIC_RELAXED) &
+              ~GRANULE_LOCKED]++;
+    }
+}
+
+void granule_count(Rmm *rmm, uint64_t count[GRANULE_STATES])
+{
+    size_t i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(rmm->granules); i++) {
+        void **mid = __atomic_load_n(&rmm->granules[i], __ATOMIC_ACQUIRE);
+
+        for (j = 0; mid && j < MID_COUNT; j++) {
+            const uint8_t *leaf = __atomic_load_n(&mid[j], __ATOMIC_ACQUIRE);
+
+            if (leaf) {
+                count_leaf(leaf, count);
+            }
+        }
+    }
+    count[GRANULE_NS] = 0;      /* who knows how many nobody asked about */
+}
+
 /* The state byte of @pa, or NULL if it is no granule. */
 static uint8_t *granule_byte(Rmm *rmm, uint64_t pa)
 {

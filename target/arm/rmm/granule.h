@@ -65,6 +65,9 @@ void *granule_map(Rmm *rmm, uint64_t pa);
 /* Its tags, or NULL if the machine has none. */
 uint8_t *granule_map_tags(Rmm *rmm, uint64_t pa);
 
+/* Add up the granules in each state but NS.  Any thread, without waiting. */
+void granule_count(Rmm *rmm, uint64_t count[GRANULE_STATES]);
+
 /* Zero contents and tags. */
 void granule_wipe(Rmm *rmm, uint64_t pa);
 

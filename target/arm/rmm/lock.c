@@ -137,14 +137,14 @@ static void check_wait(void)
  * Threads are dealt out over the stripes, so that two of them seldom write
  * to one cache line.
  */
-static unsigned walker_stripe(void)
+unsigned stripe_of_thread(void)
 {
     static unsigned next;
     static _Thread_local unsigned mine;         /* 0: none yet */
 
     if (!mine) {
         mine = 1 + __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)
-                   % RMM_WALKER_STRIPES;
+                   % RMM_STRIPES;
     }
     return mine - 1;
 }
@@ -156,7 +156,7 @@ static unsigned walker_stripe(void)
  */
 unsigned walkers_enter(Rmm *rmm)
 {
-    unsigned stripe = walker_stripe();
+    unsigned stripe = stripe_of_thread();
 
     check_enter();
     __atomic_fetch_add(&rmm->walkers[stripe].inside, 1, __ATOMIC_SEQ_CST);
@@ -174,7 +174,7 @@ void walkers_wait(Rmm *rmm)
     unsigned i;
 
     check_wait();
-    for (i = 0; i < RMM_WALKER_STRIPES; i++) {
+    for (i = 0; i < RMM_STRIPES; i++) {
         while (__atomic_load_n(&rmm->walkers[i].inside, __ATOMIC_SEQ_CST)) {
             g_thread_yield();
         }

@@ -79,6 +79,9 @@ static inline void lock_check_none(void)
 }
 #endif
 
+/* Which of the RMM_STRIPES the calling thread counts in. */
+unsigned stripe_of_thread(void);
+
 /* The calling thread may follow table descriptors until walkers_leave. */
 unsigned walkers_enter(Rmm *rmm);
 void walkers_leave(Rmm *rmm, unsigned stripe);

@@ -368,11 +368,11 @@ static uint64_t mig_features(MigCall *c)
 static void log_call(Rmm *rmm, const struct MigRow *row, const MigCall *c,
                      uint64_t x0)
 {
-    RmmLog entry = { .interface = "MIG", .call = row->name,
+    RmmLog entry = { .call = row->name,
                      .inputs = &c->in[1], .num_inputs = row->inputs,
                      .result = x0 };
 
-    dispatch_log(rmm, row->log, x0 != RMI_SUCCESS, &entry);
+    dispatch_end(rmm, RMM_MIG, row->log, x0 != RMI_SUCCESS, &entry);
 }
 
 /* All but FEATURES do cryptography, or go through tables. */
@@ -394,7 +394,7 @@ void mig_handle(Rmm *rmm, RmmPe *pe)
     const struct MigRow *row;
 
     if (!rmm->platform.migration || n >= MIG_NUM_CALLS) {
-        dispatch_refuse(rmm, pe, "MIG");
+        dispatch_refuse(rmm, pe, RMM_MIG);
         return;
     }
     row = &rows[n];

@@ -15,6 +15,16 @@ void rmm_tlb_sync(Rmm *rmm)
     }
 }
 
+void rmm_log(Rmm *rmm, const RmmLog *entry, bool hot)
+{
+    const RmmOps *ops = &rmm->ops;
+
+    if (ops->log &&
+        (!hot || (ops->log_all && ops->log_all(rmm->opaque)))) {
+        ops->log(rmm->opaque, entry);
+    }
+}
+
 /*
  * @len bytes of the host at @pa, or NULL.  The host may delegate them at the
  * same time: then it gets, or gives, what was there before.

@@ -121,26 +121,26 @@ static const PsciRow *find_row(uint64_t fid)
     return row->fn && (row->both || !(fid & PSCI_64BIT)) ? row : NULL;
 }
 
-static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe)
+static void log_call(Rmm *rmm, const PsciRow *row, const RmmPe *pe,
+                     RmmLog *entry)
 {
-    bool switched = pe->world == RMM_WORLD_HOST;
-    RmmLog entry = { .interface = "PSCI", .call = row->name,
-                     .switched = switched,
-                     .result = switched ? 0 : pe->x[0] };
-
-    dispatch_log(rmm, row->log, (int64_t)entry.result < 0, &entry);
+    entry->call = row->name;
+    entry->switched = pe->world == RMM_WORLD_HOST;
+    entry->result = entry->switched ? 0 : pe->x[0];
+    dispatch_end(rmm, RMM_PSCI, row->log, (int64_t)entry->result < 0, entry);
 }
 
 void psci_handle(Rmm *rmm, RmmPe *pe)
 {
     uint32_t fid = pe_fid(pe);
     const PsciRow *row = find_row(fid);
+    RmmLog entry = dispatch_begin(pe);
     uint64_t arg[4] = { fid };
     uint64_t x0;
     unsigned n;
 
     if (!row) {
-        dispatch_refuse(rmm, pe, "PSCI");
+        dispatch_refuse(rmm, pe, RMM_PSCI);
         return;
     }
     for (n = 1; n <= row->inputs; n++) {
@@ -150,7 +150,7 @@ void psci_handle(Rmm *rmm, RmmPe *pe)
     if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
         pe->x[0] = x0;
     }
-    log_call(rmm, row, pe);
+    log_call(rmm, row, pe, &entry);
 }
 
 static void exit_psci(RmmPe *pe, const uint64_t arg[4], RecState state)

@@ -177,10 +177,11 @@ static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     finish_abort(pe, rec, enter);
 }
 
+/* *@exited, with the exit in @exit: the REC did not come to run. */
 static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
-                             const RmiRecEnter *enter)
+                             const RmiRecEnter *enter, RmiRecExit *exit,
+                             bool *exited)
 {
-    RmiRecExit exit = { .exit_reason = RMI_EXIT_SYNC };
     uint64_t result = enter_check(rec, enter);
 
     if (result != RMI_SUCCESS) {
@@ -189,8 +190,9 @@ static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     if (rec->state == REC_RIPAS) {
         finish_ripas(rec, enter);
     } else if (rec->state == REC_HOST_CALL &&
-               !finish_host_call(rec, enter, &exit)) {
-        return rec_write_exit(rec->rmm, run_pa, &exit);
+               !finish_host_call(rec, enter, exit)) {
+        *exited = true;
+        return rec_write_exit(rec->rmm, run_pa, exit);
     }
     enter_realm(pe, rec, run_pa, enter);
     return RMI_SUCCESS;
@@ -198,8 +200,11 @@ static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
 
 uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
 {
+    RmiRecExit exit = { 0 };
     RmiRecEnter enter;
-    uint64_t result;
+    bool exited = false;
+    uint64_t result, rd;
+    uint32_t index;
     RmmRec *rec;
 
     if (run_pa % RMM_GRANULE_SIZE ||
@@ -211,7 +216,12 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t pa, uint64_t run_pa)
     if (!rec) {
         return RMI_ERROR_INPUT;
     }
-    result = enter_locked(pe, rec, run_pa, &enter);
+    result = enter_locked(pe, rec, run_pa, &enter, &exit, &exited);
+    rd = rec->realm->rd;
+    index = rec->index;
     rec_unlock(rec);
+    if (exited) {
+        rec_tell_exit(rmm, rd, index, exit.exit_reason, result);
+    }
     return result;
 }

@@ -42,6 +42,31 @@ static void add_machine_state(const RmmPe *pe, RmiRecExit *exit)
     exit->pmu_ovf_status = state.pmu_overflow;
 }
 
+const char *rmm_exit_name(unsigned reason)
+{
+    static const char *const names[] = {
+        [RMI_EXIT_SYNC] = "SYNC", [RMI_EXIT_IRQ] = "IRQ",
+        [RMI_EXIT_FIQ] = "FIQ", [RMI_EXIT_PSCI] = "PSCI",
+        [RMI_EXIT_RIPAS_CHANGE] = "RIPAS_CHANGE",
+        [RMI_EXIT_HOST_CALL] = "HOST_CALL", [RMI_EXIT_SERROR] = "SERROR",
+    };
+
+    _Static_assert(G_N_ELEMENTS(names) == RMM_EXIT_REASONS, "all reasons");
+    return reason < RMM_EXIT_REASONS ? names[reason] : NULL;
+}
+
+void rec_tell_exit(Rmm *rmm, uint64_t rd, uint32_t index, uint64_t reason,
+                   uint64_t result)
+{
+    RmmLog entry = { .interface = "REC", .call = "EXIT",
+                     .rd = rd, .rec = index,
+                     .exit = rmm_exit_name(reason), .result = result };
+
+    __atomic_fetch_add(&rmm->served[stripe_of_thread()].exits[reason], 1,
+                       __ATOMIC_RELAXED);
+    rmm_log(rmm, &entry, result == RMI_SUCCESS);
+}
+
 uint64_t rec_write_exit(Rmm *rmm, uint64_t run_pa, const RmiRecExit *exit)
 {
     return rmm_write_ns(rmm, run_pa + offsetof(RmiRecRun, exit), exit,
@@ -72,6 +97,8 @@ void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
         answer_if_target_is_gone(rec);
     }
     rmm_mutex_unlock(&rec->realm->lock);
+    rec_tell_exit(rec->rmm, rec->realm->rd, rec->index, exit->exit_reason,
+                  result);
     rec_unref(rec);
 }
 

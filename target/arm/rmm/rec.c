@@ -171,19 +171,23 @@ static RmmRecConfig rec_config(const RmmRec *rec)
 {
     const RmmRealm *realm = rec->realm;
 
+    bool sve = realm->flags & RMI_REALM_SVE;
+    bool pmu = realm->flags & RMI_REALM_PMU;
+
+    /* Without the flag, what stands in the parameters means nothing. */
     return (RmmRecConfig) {
         .rd = realm->rd,
         .rec = rec->pa,
-        .mpidr = rec->mpidr,
+        .mpidr = rec_mpidr_el1(rec),
         .vmid = realm->vmid,
         .stage2 = realm_stage2(realm),
-        .sve = realm->flags & RMI_REALM_SVE,
-        .sve_vl = realm->sve_vl,
-        .pmu = realm->flags & RMI_REALM_PMU,
-        .pmu_num_ctrs = realm->pmu_num_ctrs,
+        .sve = sve,
+        .sve_vl = sve ? realm->sve_vl : 0,
+        .pmu = pmu,
+        .pmu_num_ctrs = pmu ? realm->pmu_num_ctrs : 0,
         .num_bps = realm->num_bps,
         .num_wps = realm->num_wps,
-        .mte = realm->ext_flags & RMI_REALM_EXT_MTE,
+        .mte = realm_has_mte(realm),
     };
 }
 

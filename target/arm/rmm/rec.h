@@ -104,6 +104,12 @@ bool rec_mpidr_to_index(uint64_t mpidr, uint32_t *index);
  */
 bool rec_affinity_to_index(uint64_t mpidr, uint32_t *index);
 
+/* Its MPIDR as MPIDR_EL1 has the affinity fields: Aff3 in bits 39:32. */
+static inline uint64_t rec_mpidr_el1(const RmmRec *rec)
+{
+    return (rec->mpidr & 0xffffff) | (rec->mpidr >> 24 & 0xff) << 32;
+}
+
 /*
  * @rec, in REC_PSCI, waits no more: its call returns @x0.  The Realm's lock is
  * held.
@@ -157,6 +163,13 @@ uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
  */
 void rec_exit(RmmPe *pe, const RmiRecExit *exit);
 void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state);
+
+/*
+ * The REC of @rd with @index has exited for @reason, and RMI_REC_ENTER returns
+ * @result: count and log it.  No lock is held.
+ */
+void rec_tell_exit(Rmm *rmm, uint64_t rd, uint32_t index, uint64_t reason,
+                   uint64_t result);
 
 /*
  * Write @exit to the run page at @run_pa; returns the RMI result word: the

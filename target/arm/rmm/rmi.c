@@ -122,14 +122,15 @@ _Static_assert((0 CALLS(ROW, UNUSED)) == (1u << 0x1a) - 1,
 static void log_call(Rmm *rmm, const struct RmiRow *row, const RmiCall *c,
                      const RmmPe *pe)
 {
-    bool switched = pe->world == RMM_WORLD_REALM;
-    RmmLog entry = { .interface = "RMI", .call = row->name,
-                     .inputs = &c->in[1], .num_inputs = row->inputs,
-                     .switched = switched,
-                     .result = switched ? 0 : pe->x[0] };
+    RmmLog entry = dispatch_begin(pe);  /* the REC that was entered, if any */
 
-    dispatch_log(rmm, row->log, RMI_STATUS(entry.result) != RMI_SUCCESS,
-                 &entry);
+    entry.call = row->name;
+    entry.inputs = &c->in[1];
+    entry.num_inputs = row->inputs;
+    entry.switched = pe->world == RMM_WORLD_REALM;
+    entry.result = entry.switched ? 0 : pe->x[0];
+    dispatch_end(rmm, RMM_RMI, row->log,
+                 RMI_STATUS(entry.result) != RMI_SUCCESS, &entry);
 }
 
 /* NULL if RMI 1.0 has no call with that number. */
@@ -155,7 +156,7 @@ void rmi_handle(Rmm *rmm, RmmPe *pe)
     uint64_t x0;
 
     if (!row) {
-        dispatch_refuse(rmm, pe, "RMI");
+        dispatch_refuse(rmm, pe, RMM_RMI);
         return;
     }
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));

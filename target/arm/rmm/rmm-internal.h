@@ -11,8 +11,8 @@
  *   the machine: lock granule ops
  *   what is said of a Realm: measurement software token attest
  *     history
- *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty query
- *   RECs: rec rec-exit walk
+ *   Realms and their tables: rtt-leaf rtt realm rtt-data rtt-dirty
+ *   RECs: rec rec-exit walk query
  *   calls of RMM 1.0: dispatch exception rsi rec-enter psci rmi
  *   migration: mig-call policy session reply export import import-memory
  *     commit mig
@@ -32,13 +32,25 @@
 #error "the RMM model keeps little-endian structures: little-endian hosts only"
 #endif
 
-/* Walkers on different stripes share no cache line. */
-#define RMM_WALKER_STRIPES 64
+/*
+ * What threads count, each in its own stripe, atomically: stripes share no
+ * cache line.
+ */
+#define RMM_STRIPES 64
 
 typedef struct WalkerStripe {
-    gint inside;                        /* atomic */
+    gint inside;
     char pad[64 - sizeof(gint)];
 } WalkerStripe;
+
+typedef struct CallStripe {             /* for rmm_query */
+    uint64_t calls[RMM_INTERFACES];
+    uint64_t failed[RMM_INTERFACES];
+    uint64_t exits[RMM_EXIT_REASONS];
+    uint64_t pad;
+} CallStripe;
+
+_Static_assert(sizeof(CallStripe) % 64 == 0, "it fills its cache lines");
 
 #define GRANULE_TOP_BITS 9
 
@@ -59,7 +71,8 @@ struct Rmm {
     GHashTable *recs;                   /* PA of REC -> RmmRec */
     GHashTable *vmids;                  /* set of used VMIDs */
 
-    WalkerStripe walkers[RMM_WALKER_STRIPES];
+    WalkerStripe walkers[RMM_STRIPES];
+    CallStripe served[RMM_STRIPES];
 };
 
 /*
@@ -87,6 +100,9 @@ struct Rmm {
  * Step 3 is last, since nobody may get what a PE still reaches.
  */
 void rmm_tlb_sync(Rmm *rmm);
+
+/* Tell RmmOps.log, of what is on a hot path only if the machine wants all. */
+void rmm_log(Rmm *rmm, const RmmLog *entry, bool hot);
 
 /* Copy @len bytes of Non-secure memory once; false if it is not. */
 bool rmm_read_ns(Rmm *rmm, void *buf, uint64_t pa, size_t len);

@@ -47,17 +47,31 @@ typedef enum RmmKey {
     RMM_KEYS
 } RmmKey;
 
+/* Whose calls the library answers. */
+typedef enum RmmInterface {
+    RMM_RMI, RMM_RSI, RMM_PSCI, RMM_MIG, RMM_INTERFACES
+} RmmInterface;
+
+/* RmiRecExitReason: RMI_EXIT_SYNC (0) to RMI_EXIT_SERROR (6) */
+#define RMM_EXIT_REASONS 7
+
 /*
- * A call that is over, for RmmOps.log.  Of a call from a Realm nothing is
- * told but its name and result: its arguments are the Realm's own.
+ * A call that is over, or an exit of a REC, for RmmOps.log.  Of a call from a
+ * Realm nothing is told but who made it, its name and its result: its arguments
+ * are the Realm's own.  An exit is told before the call that caused it, if one
+ * did.
  */
 typedef struct RmmLog {
-    const char *interface;      /* "RMI", "RSI", "PSCI" or "MIG" */
+    const char *interface;      /* "RMI", "RSI", "PSCI" or "MIG"; "REC": exit */
     const char *call;           /* without the interface, or "unknown" */
+    uint64_t rd;                /* of the Realm that called, was entered or was
+                                   left; 0 if none */
+    uint32_t rec;               /* index of its REC; 0 if none */
+    const char *exit;           /* "IRQ" and so on, of an exit; else NULL */
     const uint64_t *inputs;     /* X1 and up; NULL from a Realm */
     unsigned num_inputs;
     bool switched;              /* the PE changed worlds: no result yet */
-    uint64_t result;            /* X0 */
+    uint64_t result;            /* X0; of an exit, RMI_REC_ENTER's */
 } RmmLog;
 
 /* Stage 2 of one Realm as the hardware walker sees it (VTTBR, VTCR). */
@@ -224,10 +238,18 @@ typedef struct RmmOps {
     bool (*interrupt_pending)(void *opaque);
 
     /*
-     * May be NULL.  A call is over; those on hot paths are only told if they
-     * failed.  @entry lives until this returns.  Called without locks.
+     * May be NULL.  A call is over, or a REC has exited; of exits, questions
+     * for features and what is on hot paths this is only told if log_all says
+     * so, or if a call on a hot path failed.  @entry lives until this returns.
+     * Called without locks.
      */
     void (*log)(void *opaque, const RmmLog *entry);
+
+    /*
+     * May be NULL.  True if log is to hear of everything now.  Asked on hot
+     * paths.
+     */
+    bool (*log_all)(void *opaque);
 } RmmOps;
 
 /* What a platform offers; RMI_FEATURES reports it. */
@@ -345,9 +367,9 @@ typedef enum RmmExceptionKind {
 
 /*
  * The registers are as in the Arm ARM, and matter for SYNC only, but ESR_EL2
- * for SERROR as well.  No register
- * has the level of the stage 1 entry that an abort's IPA came from; it is 0
- * if stage 1 is off.  An RMM walks stage 1 to find it, here the machine says.
+ * for SERROR as well.  No register has the level of the stage 1 entry that an
+ * abort's IPA came from; it is 0 if stage 1 is off.  An RMM walks stage 1 to
+ * find it, here the machine says.
  */
 typedef struct RmmSyndrome {
     RmmExceptionKind kind;
@@ -365,6 +387,9 @@ typedef struct RmmSyndrome {
  */
 void rmm_exception(Rmm *rmm, RmmPe *pe, const RmmSyndrome *syndrome);
 
+/* "SYNC" to "SERROR"; NULL for a number that is no reason. */
+const char *rmm_exit_name(unsigned reason);
+
 /*
  * Write the initial measurement (RIM) of the Realm whose RD is at @rd to @rim,
  * for its host to show.  RMM 1.0 has no call for it, but a host can compute it
@@ -380,7 +405,10 @@ typedef struct RmmPages {
     uint64_t lent;          /* the host's, mapped at unprotected IPAs */
 } RmmPages;
 
-/* Count the pages of the Realm whose RD is at @rd; false if there is none. */
+/*
+ * Count the pages of the Realm whose RD is at @rd; false if there is none.  What
+ * changes meanwhile may be counted as before or as after.
+ */
 bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages);
 
 typedef enum RmmAccess {

@@ -100,15 +100,15 @@ _Static_assert((0 CALLS(ROW)) == (1u << 0x0a) - 1,
                "a row for every number of RSI 1.0");
 #undef ROW
 
-static void log_call(Rmm *rmm, const RsiRow *row, const RmmPe *pe)
+static void log_call(Rmm *rmm, const RsiRow *row, const RmmPe *pe,
+                     RmmLog *entry)
 {
-    bool switched = pe->world == RMM_WORLD_HOST;
-    RmmLog entry = { .interface = "RSI", .call = row->name,
-                     .switched = switched,
-                     .result = switched ? 0 : pe->x[0] };
-
-    dispatch_log(rmm, row->log, entry.result != RSI_SUCCESS &&
-                                entry.result != RSI_INCOMPLETE, &entry);
+    entry->call = row->name;
+    entry->switched = pe->world == RMM_WORLD_HOST;
+    entry->result = entry->switched ? 0 : pe->x[0];
+    dispatch_end(rmm, RMM_RSI, row->log,
+                 entry->result != RSI_SUCCESS &&
+                 entry->result != RSI_INCOMPLETE, entry);
 }
 
 /* NULL if there is none; of a call that this platform may not offer, too */
@@ -137,10 +137,11 @@ void rsi_handle(Rmm *rmm, RmmPe *pe)
 {
     const RsiRow *row = find_row(pe_fid(pe));
     RsiCall c = { .pe = pe, .rec = pe_rec(pe) };
+    RmmLog entry = dispatch_begin(pe);
     uint64_t x0;
 
     if (row == &history_row && !rmm->platform.migration) {
-        dispatch_refuse(rmm, pe, "RSI");
+        dispatch_refuse(rmm, pe, RMM_RSI);
         return;
     }
     memcpy(&c.in[1], &pe->x[1], row->inputs * sizeof(c.in[0]));
@@ -148,7 +149,7 @@ void rsi_handle(Rmm *rmm, RmmPe *pe)
     if (pe->world == RMM_WORLD_REALM) { /* else the REC has exited */
         rsi_answer(pe->x, x0, &c.out[1], row->outputs);
     }
-    log_call(rmm, row, pe);
+    log_call(rmm, row, pe, &entry);
 }
 
 void rsi_answer(uint64_t x[31], uint64_t x0, const uint64_t *out, unsigned num)

@@ -256,32 +256,26 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
                            : RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
-static void count_table(RmmRealm *realm, uint64_t table, int level,
-                        uint64_t pages[RTT_OWNERSHIPS])
+uint64_t rtt_count_ownership(RmmRealm *realm, uint64_t ipa,
+                             uint64_t pages[RTT_OWNERSHIPS])
 {
-    const uint64_t *entry = granule_map(realm->rmm, table);
-    unsigned i;
+    RttWalk walk;
 
-    for (i = 0; i < RTT_ENTRIES; i++) {
-        uint64_t desc = desc_load(&entry[i]);
+    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
+    for (; walk.index < RTT_ENTRIES && ipa < realm_ipa_top(realm);
+         walk.index++) {
+        uint64_t desc = desc_load(walk.entry++);
+        uint64_t end = rtt_entry_base(ipa, walk.level) +
+                       rtt_entry_bytes(walk.level);
 
-        if (desc_is_table(desc, level)) {
-            count_table(realm, desc & DESC_PA, level + 1, pages);
-        } else {
-            pages[desc_ownership(desc, level)] +=
-                rtt_entry_bytes(level) / RMM_GRANULE_SIZE;
+        if (desc_is_table(desc, walk.level)) {
+            break;
         }
+        pages[desc_ownership(desc, walk.level)] +=
+            (end - ipa) / RMM_GRANULE_SIZE;
+        ipa = end;
     }
-}
-
-void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS])
-{
-    unsigned i;
-
-    for (i = 0; i < realm->rtt_num_start; i++) {
-        count_table(realm, realm->rtt_base + i * RMM_GRANULE_SIZE,
-                    realm->rtt_level_start, pages);
-    }
+    return ipa;
 }
 
 RttRipas rtt_ripas_run(RmmRealm *realm, uint64_t base, uint64_t top,

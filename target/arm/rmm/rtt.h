@@ -165,8 +165,13 @@ typedef enum RttAccess {
 RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
                      void **p, int *level);
 
-/* Add to @pages, by ownership, the 4 KiB that leaves of both halves name. */
-void rtt_count_ownership(RmmRealm *realm, uint64_t pages[RTT_OWNERSHIPS]);
+/*
+ * Add to @pages, by ownership, the 4 KiB that some leaves name, from @ipa on in
+ * either half: those of one table, at most.  Returns the IPA behind them, which
+ * is that of the Realm's end after the last one.
+ */
+uint64_t rtt_count_ownership(RmmRealm *realm, uint64_t ipa,
+                             uint64_t pages[RTT_OWNERSHIPS]);
 
 /* ---- for migration sessions ---- */
 

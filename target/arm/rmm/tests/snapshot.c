@@ -152,6 +152,7 @@ static uint64_t digest_model(Rmm *rmm)
     memcpy(&copy, rmm, sizeof(copy));
     memset(&copy.lock, 0, sizeof(copy.lock));
     memset(copy.granules, 0, sizeof(copy.granules));    /* made on demand */
+    memset(copy.served, 0, sizeof(copy.served));        /* counts failures */
     return mix(sum, &copy, sizeof(copy));
 }
 

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <inttypes.h>
 #include <string.h>
 #include "fake-machine.h"
 #include "mig-abi.h"
@@ -331,6 +332,114 @@ static void a_call_tells_beforehand_what_it_may_do(Fixture *f,
     }
 }
 
+/* A machine in which granules of the pool are the host's memory as well. */
+static void *op_run_page(void *opaque, uint64_t pa, size_t len)
+{
+    return fake_host(opaque, pa);
+}
+
+static bool op_log_all(void *opaque)
+{
+    return true;
+}
+
+/* What RmmOps.log was told since the last time, in order, with REC and exit. */
+static GString *story;
+
+static void op_tell(void *opaque, const RmmLog *entry)
+{
+    g_string_append_printf(story, "%s.%s", entry->interface, entry->call);
+    if (entry->rd) {
+        g_string_append_printf(story, " %" PRIx64 "/%u", entry->rd,
+                               entry->rec);
+    }
+    if (entry->exit) {
+        g_string_append_printf(story, " %s", entry->exit);
+    }
+    g_string_append(story, entry->switched ? "; switched, " : "; ");
+}
+
+static void assert_story(const char *format, ...)
+{
+    va_list ap;
+    char *expected;
+
+    va_start(ap, format);
+    expected = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    g_assert_cmpstr(story->str, ==, expected);
+    g_free(expected);
+    g_string_truncate(story, 0);
+}
+
+static void a_machine_that_asks_hears_of_every_call_and_exit(
+    Fixture *f, gconstpointer data)
+{
+    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
+    uint64_t rd = f->r.rd;
+
+    story = g_string_new(NULL);
+    f->m->rmm->ops.log = op_tell;
+    f->m->rmm->ops.log_all = op_log_all;
+    CALL(f, RMI_RTT_READ_ENTRY, rd, 0, 1);
+    assert_story("RMI.RTT_READ_ENTRY; ");
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    assert_story("RMI.REC_ENTER %" PRIx64 "/0; switched, ", rd);
+    CALL(f, PSCI_FID_FEATURES, 0);
+    CALL(f, RSI_VERSION, 0);
+    CALL(f, 0, 0);
+    assert_story("PSCI.FEATURES %" PRIx64 "/0; RSI.VERSION %" PRIx64 "/0; "
+                 "PSCI.unknown %" PRIx64 "/0; ", rd, rd, rd);
+    CALL(f, RSI_HOST_CALL, 0);
+    assert_story("REC.EXIT %" PRIx64 "/0 HOST_CALL; "
+                 "RSI.HOST_CALL %" PRIx64 "/0; switched, ", rd, rd);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_string_truncate(story, 0);
+    rmm_exception(f->m->rmm, &f->pe, &irq);
+    assert_story("REC.EXIT %" PRIx64 "/0 IRQ; ", rd);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, PSCI_FID_CPU_ON, 1, 0, 0);
+    g_string_truncate(story, 0);
+    CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], 0);
+    fake_enter(f->m, &f->pe, &f->r, 1);
+    assert_story("RMI.PSCI_COMPLETE; RMI.REC_ENTER %" PRIx64 "/1; switched, ",
+                 rd);
+    g_string_free(story, true);
+}
+
+/* The entry finds the buffer of a host call gone, and there is no run. */
+static void an_exit_of_an_entry_that_did_not_run_is_told_as_well(
+    Fixture *f, gconstpointer data)
+{
+    story = g_string_new(NULL);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_HOST_CALL, 0x1000);
+    CALL(f, RMI_DATA_DESTROY, f->r.rd, 0x1000);
+    f->m->rmm->ops.log = op_tell;
+    f->m->rmm->ops.log_all = op_log_all;
+    CALL(f, RMI_REC_ENTER, f->r.rec[0], FAKE_NS_RUN(0));
+    assert_story("REC.EXIT %" PRIx64 "/0 SYNC; RMI.REC_ENTER; ", f->r.rd);
+    g_string_free(story, true);
+}
+
+/* Nobody has to ask to hear that an exit was lost. */
+static void an_exit_without_a_run_page_is_logged(Fixture *f,
+                                                 gconstpointer data)
+{
+    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
+    uint64_t run = fake_granule_ns(f->m);
+
+    f->m->rmm->ops.ns = op_run_page;
+    CALL(f, RMI_REC_ENTER, f->r.rec[0], run);
+    g_assert_cmpint(f->pe.world, ==, RMM_WORLD_REALM);
+    fake_call(f->m, RMI_GRANULE_DELEGATE, run);
+    assert_not_logged();
+    rmm_exception(f->m->rmm, &f->pe, &irq);
+    g_assert_cmphex(f->pe.x[0], ==, RMI_ERROR_INPUT);
+    g_assert_cmpstr(logged.entry.exit, ==, "IRQ");
+    assert_logged("REC", "EXIT", RMI_ERROR_INPUT);
+}
+
 static void calls_work_without_a_log(Fixture *f, gconstpointer data)
 {
     FakeMachine *m = fake_machine_new(16);
@@ -356,6 +465,9 @@ int main(int argc, char **argv)
     ADD(registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3);
     ADD(calls_of_a_migration_are_logged_as_well);
     ADD(a_call_tells_beforehand_what_it_may_do);
+    ADD(a_machine_that_asks_hears_of_every_call_and_exit);
+    ADD(an_exit_of_an_entry_that_did_not_run_is_told_as_well);
+    ADD(an_exit_without_a_run_page_is_logged);
     ADD(calls_work_without_a_log);
     return g_test_run();
 }

@@ -299,6 +299,7 @@ static void each_byte_of_the_model_is_noticed(Fixture *f, gconstpointer data)
         HOLE(Rmm, lock), HOLE(Rmm, granules),
         HOLE(Rmm, ops), HOLE(Rmm, opaque),      /* would be called */
         HOLE(Rmm, realms), HOLE(Rmm, recs), HOLE(Rmm, vmids),
+        HOLE(Rmm, served),                      /* counts what fails, too */
     };
 
     flip_each_byte(f, SNAPSHOT_MODEL, f->m->rmm, sizeof(Rmm),

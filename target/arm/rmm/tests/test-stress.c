@@ -16,6 +16,7 @@
 #include <string.h>
 #include "check-tables.h"
 #include "fake-machine.h"
+#include "query.h"
 #include "granule.h"
 #include "mig-abi.h"
 #include "test-keys.h"
@@ -395,10 +396,14 @@ static void call_at_random(Actor *a)
         break;
     }
     {
-        RmmPages pages;
+        RmmQuery *query = rmm_query(a->s->m->rmm);
+        unsigned i;
 
-        g_assert_true(rmm_realm_pages(a->s->m->rmm, RD(a), &pages));
-        g_assert_cmpuint(pages.owned, <=, 1024);
+        g_assert_cmpuint(query->num_realms, >=, 1);
+        for (i = 0; i < query->num_realms; i++) {
+            g_assert_cmpuint(query->realms[i].pages.owned, <=, 1024);
+        }
+        rmm_query_free(query);
     }
 }
 
@@ -588,7 +593,7 @@ static void assert_in_order(Stress *s)
     g_assert_cmpuint(g_hash_table_size(s->m->rmm->realms), ==, 1);
     g_assert_cmpuint(g_hash_table_size(s->m->rmm->recs), ==, 2);
     g_assert_cmpuint(g_hash_table_size(s->m->rmm->vmids), ==, 1);
-    for (i = 0; i < RMM_WALKER_STRIPES; i++) {
+    for (i = 0; i < RMM_STRIPES; i++) {
         g_assert_cmpint(s->m->rmm->walkers[i].inside, ==, 0);
     }
 }
