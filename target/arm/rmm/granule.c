@@ -184,7 +184,8 @@ bool granule_lock_range(Rmm *rmm, uint64_t pa, unsigned count,
     return false;
 }
 
-void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
+/* The one place where a state changes; the granule stays locked. */
+static void granule_transition(Rmm *rmm, uint64_t pa, GranuleState to)
 {
     uint8_t *byte = granule_byte_locked(rmm, pa);
     uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
@@ -192,8 +193,13 @@ void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
     rmm_rule(granule_transition_allowed(now & ~GRANULE_LOCKED, to),
              "granule.h: no granule goes from state %d to %d (RMM 1.0, A2.2)",
              now & ~GRANULE_LOCKED, to);
-    lock_check_drop(LOCK_GRANULE, pa);
-    __atomic_store_n(byte, to, __ATOMIC_RELEASE);
+    __atomic_store_n(byte, to | GRANULE_LOCKED, __ATOMIC_SEQ_CST);
+}
+
+void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
+{
+    granule_transition(rmm, pa, to);
+    granule_unlock(rmm, pa);
 }
 
 GranuleState granule_state(Rmm *rmm, uint64_t pa)
@@ -270,22 +276,27 @@ void granule_release(Rmm *rmm, uint64_t pa, GranuleState from)
     granule_unlock_transition(rmm, pa, GRANULE_DELEGATED);
 }
 
-/* The granule at @pa, which is locked, gets its new state. */
-static void set_pas(Rmm *rmm, uint64_t pa, GranuleState to)
+static void set_pas(Rmm *rmm, uint64_t pa, bool realm)
 {
     if (rmm->ops.granule_pas) {
-        rmm->ops.granule_pas(rmm->opaque, pa, to == GRANULE_DELEGATED);
+        rmm->ops.granule_pas(rmm->opaque, pa, realm);
     }
-    granule_unlock_transition(rmm, pa, to);
 }
 
+/*
+ * A walk that begins once the machine drops what PEs cached of the granule sees
+ * that it is not lent any more (rmm_stage2_walk).  The host may write to it
+ * until then, so it is wiped last.
+ */
 uint64_t granule_delegate(Rmm *rmm, uint64_t pa)
 {
     if (!granule_lock(rmm, pa, GRANULE_NS)) {
         return RMI_ERROR_INPUT;
     }
+    granule_transition(rmm, pa, GRANULE_DELEGATED);
+    set_pas(rmm, pa, true);
     granule_wipe(rmm, pa);
-    set_pas(rmm, pa, GRANULE_DELEGATED);
+    granule_unlock(rmm, pa);
     return RMI_SUCCESS;
 }
 
@@ -294,6 +305,7 @@ uint64_t granule_undelegate(Rmm *rmm, uint64_t pa)
     if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
         return RMI_ERROR_INPUT;
     }
-    set_pas(rmm, pa, GRANULE_NS);
+    set_pas(rmm, pa, false);
+    granule_unlock_transition(rmm, pa, GRANULE_NS);
     return RMI_SUCCESS;
 }

@@ -268,8 +268,10 @@ static uint64_t psci_system_off(RmmPe *pe, RmmRec *rec, const uint64_t arg[4])
     return 0;
 }
 
+/* As a CPU comes out of reset (PSCI 1.1, 6.4). */
 static void start_target(RmmRec *target, uint64_t entry, uint64_t context)
 {
+    rec_renew_context(target);
     memset(target->x, 0, sizeof(target->x));
     target->x[0] = context;
     target->pc = entry;

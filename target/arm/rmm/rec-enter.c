@@ -16,52 +16,60 @@
 #include "rmm-internal.h"
 #include "rtt.h"
 
-/* Bits of ICH_HCR_EL2 that the host may set (RMM 1.0, B4.4.18). */
-#define GIC_HCR_MASK ((1ull << 1) | (1ull << 2) | (1ull << 3) | \
-                      (0xfull << 4) | (1ull << 14))
-
-/* Bits of ICH_LR<n>_EL2 (Arm GIC architecture). */
+/* Fields of ICH_LR<n>_EL2 (Arm GIC architecture) */
 #define LR_VINTID(lr)   ((uint32_t)(lr))
 #define LR_PINTID       (0x1fffull << 32)
 #define LR_EOI          (1ull << 41)    /* within PINTID, if not HW */
 #define LR_PRIORITY     48
 #define LR_HW           (1ull << 61)
 #define LR_STATE(lr)    ((lr) >> 62)
+/* 59 is NMI with FEAT_GICv3_NMI, which Realms do not have. */
 #define LR_RES0         (0xfull << 56 | 7ull << 45)
 
-/* SGI, PPI, SPI, LPI of 16 bits; no extended ranges. */
-static bool intid_ok(uint32_t intid)
+/* SGI, PPI, SPI, LPI; no extended ranges. */
+static bool intid_ok(const RmmPlatform *p, uint32_t intid)
 {
-    return intid < 1020 || (intid >= 8192 && intid <= 0xffff);
+    return intid < 1020 ||
+           (intid >= 8192 && intid < 1u << (p->gic_id_bits ?: 16));
 }
 
-/* A4.5.1.1: what a list register that is in use may say. */
+/*
+ * A6.1: the value is valid for the architecture, so bits that are RES0 are 0,
+ * and HW is 0.  As with TF-RMM, one that is inactive may say anything, since
+ * nothing comes of it.
+ */
 static bool lr_ok(const RmmPlatform *p, uint64_t lr)
 {
-    uint64_t res0 = (0xffull >> p->gic_prio_bits) << LR_PRIORITY | LR_RES0;
+    uint64_t res0 = (0xffull >> p->gic_prio_bits) << LR_PRIORITY | LR_RES0 |
+                    (LR_PINTID & ~LR_EOI);
 
-    return !(lr & (LR_HW | res0 | (LR_PINTID & ~LR_EOI))) &&
-           intid_ok(LR_VINTID(lr));
+    return !LR_STATE(lr) ||
+           (!(lr & (LR_HW | res0)) && intid_ok(p, LR_VINTID(lr)));
 }
 
-static bool gic_ok(const RmmPlatform *p, const RmiRecEnter *enter)
+/* The architecture has no behaviour for one INTID in two list registers. */
+static bool is_duplicate(const uint64_t *lrs, unsigned i)
 {
-    const uint64_t *lr = enter->gicv3_lrs;
-    unsigned i, j;
+    unsigned j;
 
-    if (enter->gicv3_hcr & ~GIC_HCR_MASK) {
+    for (j = 0; LR_STATE(lrs[i]) && j < i; j++) {
+        if (LR_STATE(lrs[j]) && LR_VINTID(lrs[j]) == LR_VINTID(lrs[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool gic_ok(const RmmRec *rec, const RmiRecEnter *enter)
+{
+    unsigned i;
+
+    if (enter->gicv3_hcr & ~GIC_HCR_HOST) {
         return false;
     }
-    for (i = 0; p->gic_prio_bits && i <= p->num_lrs; i++) {
-        if (!LR_STATE(lr[i])) {
-            continue;
-        }
-        for (j = 0; j < i; j++) {
-            if (LR_STATE(lr[j]) && LR_VINTID(lr[j]) == LR_VINTID(lr[i])) {
-                return false;
-            }
-        }
-        if (!lr_ok(p, lr[i])) {
+    for (i = 0; i < rec_num_lrs(rec); i++) {
+        if (!lr_ok(&rec->rmm->platform, enter->gicv3_lrs[i]) ||
+            is_duplicate(enter->gicv3_lrs, i)) {
             return false;
         }
     }
@@ -94,7 +102,7 @@ static uint64_t enter_check(const RmmRec *rec, const RmiRecEnter *enter)
     if (rec->state == REC_OFF || rec->state == REC_PSCI) {
         return RMI_ERROR_REC;
     }
-    if (!gic_ok(&rec->rmm->platform, enter)) {
+    if (!gic_ok(rec, enter)) {
         return RMI_ERROR_REC;
     }
     return abort_answer_ok(rec->abort.kind, enter->flags) ? RMI_SUCCESS
@@ -169,12 +177,29 @@ static void enter_realm(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
         .trap_wfe = enter->flags & RMI_ENTER_TRAP_WFE,
     };
     memcpy(pe->entry.gicv3_lrs, enter->gicv3_lrs,
-           sizeof(pe->entry.gicv3_lrs));
+           rec_num_lrs(rec) * sizeof(enter->gicv3_lrs[0]));
     pe->world = RMM_WORLD_REALM;
     memcpy(pe->x, rec->x, sizeof(pe->x));
     pe->pc = rec->pc;
     pe->inject = (RmmInject) { 0 };
     finish_abort(pe, rec, enter);
+}
+
+/*
+ * The REC exits with @exit before it ran: what the host gave is what it gets
+ * back, and the rest is as at the last exit.
+ */
+static uint64_t exit_at_once(RmmRec *rec, uint64_t run_pa,
+                             const RmiRecEnter *enter, RmiRecExit *exit)
+{
+    rec->machine.gicv3_hcr = enter->gicv3_hcr;
+    rec->machine.gicv3_misr = 0;
+    memcpy(rec->machine.gicv3_lrs, enter->gicv3_lrs,
+           sizeof(enter->gicv3_lrs));
+    if (rec->rmm->ops.exit_state) {
+        rec_show_machine(rec, exit);
+    }
+    return rec_write_exit(rec->rmm, run_pa, exit);
 }
 
 /* *@exited, with the exit in @exit: the REC did not come to run. */
@@ -192,7 +217,7 @@ static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
     } else if (rec->state == REC_HOST_CALL &&
                !finish_host_call(rec, enter, exit)) {
         *exited = true;
-        return rec_write_exit(rec->rmm, run_pa, exit);
+        return exit_at_once(rec, run_pa, enter, exit);
     }
     enter_realm(pe, rec, run_pa, enter);
     return RMI_SUCCESS;

@@ -21,25 +21,21 @@ static void answer_if_target_is_gone(RmmRec *rec)
     }
 }
 
-/* GIC, timers and PMU: B4.4.19. */
-static void add_machine_state(const RmmPe *pe, RmiRecExit *exit)
+/* RMM 1.0, A6.1, A6.2 and A8.1 */
+void rec_show_machine(const RmmRec *rec, RmiRecExit *exit)
 {
-    const Rmm *rmm = pe_rec(pe)->rmm;
-    RmmExitState state = { 0 };
+    const RmmExitState *m = &rec->machine;
 
-    if (!rmm->ops.exit_state) {
-        return;
-    }
-    rmm->ops.exit_state(rmm->opaque, pe, &state);
-    exit->gicv3_hcr = state.gicv3_hcr;
-    memcpy(exit->gicv3_lrs, state.gicv3_lrs, sizeof(exit->gicv3_lrs));
-    exit->gicv3_misr = state.gicv3_misr;
-    exit->gicv3_vmcr = state.gicv3_vmcr;
-    exit->cntp_ctl = state.cntp_ctl;
-    exit->cntp_cval = state.cntp_cval;
-    exit->cntv_ctl = state.cntv_ctl;
-    exit->cntv_cval = state.cntv_cval;
-    exit->pmu_ovf_status = state.pmu_overflow;
+    exit->gicv3_hcr = m->gicv3_hcr & GIC_HCR_SHOWN;
+    memcpy(exit->gicv3_lrs, m->gicv3_lrs,
+           rec_num_lrs(rec) * sizeof(exit->gicv3_lrs[0]));
+    exit->gicv3_misr = m->gicv3_misr;
+    exit->gicv3_vmcr = m->gicv3_vmcr;
+    exit->cntp_ctl = m->cntp_ctl;
+    exit->cntp_cval = m->cntp_cval;
+    exit->cntv_ctl = m->cntv_ctl;
+    exit->cntv_cval = m->cntv_cval;
+    exit->pmu_ovf_status = m->pmu_overflow;
 }
 
 const char *rmm_exit_name(unsigned reason)
@@ -82,8 +78,12 @@ void rec_exit_to(RmmPe *pe, const RmiRecExit *exit, RecState state)
     g_assert(rec && rec->state == REC_RUNNING);
     memcpy(rec->x, pe->x, sizeof(rec->x));
     rec->pc = pe->pc;
+    if (rec->rmm->ops.exit_state) {
+        rec->machine = (RmmExitState) { 0 };
+        rec->rmm->ops.exit_state(rec->rmm->opaque, pe, &rec->machine);
+    }
     full = *exit;
-    add_machine_state(pe, &full);
+    rec_show_machine(rec, &full);
     result = rec_write_exit(rec->rmm, rec->run_pa, &full);
 
     /* Nothing of the Realm stays in the registers. */

@@ -90,12 +90,18 @@ void rec_answer_psci(RmmRec *rec, uint64_t x0)
     rec_set_state(rec, REC_READY);
 }
 
+static void free_context(RmmRec *rec)
+{
+    if (rec->context) {
+        rec->rmm->ops.context_free(rec->rmm->opaque, rec->context);
+        rec->context = NULL;
+    }
+}
+
 void rec_unref(RmmRec *rec)
 {
     if (g_atomic_int_dec_and_test(&rec->refs)) {
-        if (rec->context) {
-            rec->rmm->ops.context_free(rec->rmm->opaque, rec->context);
-        }
+        free_context(rec);
         realm_unref(rec->realm);
         attest_clear(&rec->attest);
         gnutls_memset(rec, 0, sizeof(*rec));    /* a Realm's registers */
@@ -166,6 +172,13 @@ bool rec_any_running(const RmmRealm *realm)
     return false;
 }
 
+unsigned rec_num_lrs(const RmmRec *rec)
+{
+    const RmmPlatform *p = &rec->rmm->platform;
+
+    return p->gic_prio_bits ? p->num_lrs + 1u : 0;
+}
+
 /* What the machine is told of @rec. */
 static RmmRecConfig rec_config(const RmmRec *rec)
 {
@@ -191,6 +204,16 @@ static RmmRecConfig rec_config(const RmmRec *rec)
     };
 }
 
+void rec_renew_context(RmmRec *rec)
+{
+    RmmRecConfig config = rec_config(rec);
+
+    free_context(rec);
+    if (rec->rmm->ops.context_new) {
+        rec->context = rec->rmm->ops.context_new(rec->rmm->opaque, &config);
+    }
+}
+
 static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
                        const RmiRecParams *params)
 {
@@ -205,11 +228,7 @@ static RmmRec *rec_new(RmmRealm *realm, uint64_t pa,
     rec->state = params->flags & RMI_REC_RUNNABLE ? REC_READY : REC_OFF;
     memcpy(rec->x, params->gprs, sizeof(params->gprs));
     rec->pc = params->pc;
-    if (rec->rmm->ops.context_new) {
-        RmmRecConfig config = rec_config(rec);
-
-        rec->context = rec->rmm->ops.context_new(rec->rmm->opaque, &config);
-    }
+    rec_renew_context(rec);
     return rec;
 }
 
@@ -409,7 +428,9 @@ void rec_wipe(RmmRec *rec)
     memset(&rec->abort, 0, sizeof(rec->abort));
     rec->host_call_ipa = 0;
     memset(&rec->ripas, 0, sizeof(rec->ripas));
+    memset(&rec->machine, 0, sizeof(rec->machine));
     attest_clear(&rec->attest);
+    free_context(rec);
     if (rmm->ops.context_wipe) {
         rmm->ops.context_wipe(rmm->opaque, rec->mpidr);
     }

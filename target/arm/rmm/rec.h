@@ -46,6 +46,13 @@ typedef enum RecState {
     REC_STATES
 } RecState;
 
+/*
+ * Fields of ICH_HCR_EL2 that the host may set, and those that it sees as well
+ * (RMM 1.0, A6.1): UIE, LRENPIE, NPIE, VGrp<n><E,D>IE, TDIR; EOIcount.
+ */
+#define GIC_HCR_HOST  (0xfeull | 1ull << 14)
+#define GIC_HCR_SHOWN (GIC_HCR_HOST | 0x1full << 27)
+
 /* What the last exit was, if an abort that the next REC_ENTER finishes. */
 typedef enum RecAbort {
     REC_ABORT_NONE,
@@ -84,6 +91,7 @@ typedef struct RmmRec {
     } ripas;
     RmmAttest attest;
     void *context;              /* the machine's, or NULL */
+    RmmExitState machine;       /* at the last exit */
 } RmmRec;
 
 /*
@@ -128,6 +136,9 @@ void rec_unref(RmmRec *rec);
 RmmRec *rec_find(const RmmRealm *realm, uint64_t pa);
 RmmRec *rec_find_index(const RmmRealm *realm, uint32_t index);
 
+/* List registers that an entry and an exit have. */
+unsigned rec_num_lrs(const RmmRec *rec);
+
 /* True if any REC of @realm is running; its lock is held. */
 bool rec_any_running(const RmmRealm *realm);
 
@@ -136,6 +147,12 @@ bool rec_any_running(const RmmRealm *realm);
  * it.  The Realm's lock is held, and no REC of it can run again.
  */
 void rec_wipe(RmmRec *rec);
+
+/*
+ * The REC starts anew: another context, with registers as at reset.  The Realm's
+ * lock is held, and the REC does not run.
+ */
+void rec_renew_context(RmmRec *rec);
 
 /* The REC that @pe runs. */
 static inline RmmRec *pe_rec(const RmmPe *pe)
@@ -154,6 +171,12 @@ uint64_t rec_aux_count(Rmm *rmm, uint64_t rd, uint64_t *count);
 uint64_t rec_enter(Rmm *rmm, RmmPe *pe, uint64_t rec, uint64_t run_pa);
 
 /* ---- rec-exit.c ---- */
+
+/*
+ * GIC, timers and PMU in @exit are as in @rec->machine, as far as the host may
+ * see it.
+ */
+void rec_show_machine(const RmmRec *rec, RmiRecExit *exit);
 
 /*
  * The PE leaves the Realm: X0 to X30 and PC of @pe to the REC, where they

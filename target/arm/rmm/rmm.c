@@ -32,6 +32,8 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     g_assert(platform->ipa_bits >= 32 &&
              platform->ipa_bits <= (platform->lpa2 ? 52 : 48));
     g_assert(!platform->migration || ops->seconds);
+    g_assert(platform->num_lrs < 16 && platform->gic_prio_bits <= 8);
+    g_assert(!ops->context_new == !ops->context_free);
     rmm->ops = *ops;
     rmm->opaque = opaque;
     rmm->platform = *platform;
@@ -47,12 +49,20 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     return rmm;
 }
 
-/* No other thread is inside, and no PE is in the Realm world. */
+/* What a PE holds of the REC that it runs, and will never run on with. */
+static void drop_running(gpointer pa, gpointer rec, gpointer unused)
+{
+    if (((RmmRec *)rec)->state == REC_RUNNING) {
+        rec_unref(rec);
+    }
+}
+
 void rmm_free(Rmm *rmm)
 {
     if (!rmm) {
         return;
     }
+    g_hash_table_foreach(rmm->recs, drop_running, NULL);
     g_hash_table_destroy(rmm->recs);
     g_hash_table_destroy(rmm->realms);
     g_hash_table_destroy(rmm->vmids);

@@ -99,12 +99,12 @@ typedef struct RmmRecConfig {
 } RmmRecConfig;
 
 /*
- * What the exit record says of the PE beside registers (RMM 1.0, B4.4.18 and
- * B4.4.19).
+ * What the exit record says of the PE beside registers (RMM 1.0, A6 and A8.1).
+ * The library shows the host those parts that the text names.
  */
 typedef struct RmmExitState {
-    uint64_t gicv3_hcr;     /* ICH_HCR_EL2: EOIcount, and what entry gave */
-    uint64_t gicv3_lrs[16]; /* ICH_LR<n>_EL2 */
+    uint64_t gicv3_hcr;     /* ICH_HCR_EL2 */
+    uint64_t gicv3_lrs[16]; /* ICH_LR<n>_EL2, up to RmmPlatform.num_lrs */
     uint64_t gicv3_misr;    /* ICH_MISR_EL2 */
     uint64_t gicv3_vmcr;    /* ICH_VMCR_EL2 */
     uint64_t cntp_ctl;      /* CNTP_CTL_EL0 of the Realm, and so on */
@@ -142,8 +142,12 @@ typedef struct RmmOps {
 
     /*
      * May be NULL.  The granule at @pa, whose physical address space was
-     * Non-secure, is Realm's now, or back.  What is at @pa in the Non-secure
-     * one from then on is zeros.  Called with the granule locked.
+     * Non-secure, is Realm's now, or back.  When this returns after the first,
+     * no PE and no device reaches it as Non-secure memory, through a page that
+     * was lent to a Realm neither; as with tlb_sync, a PE inside the library
+     * drops what it cached before it goes on.  What the host finds there when
+     * it is back is zeros.  Called with the granule locked, and for a granule
+     * alternately: true, false, true and so on.
      */
     void (*granule_pas)(void *opaque, uint64_t pa, bool realm);
 
@@ -194,17 +198,25 @@ typedef struct RmmOps {
     /*
      * May be NULL, both or none: where one PE runs one REC for ever.  Make a
      * place for the registers of a REC other than X0 to X30 and PC, with their
-     * values at reset; a PE that runs the REC finds it in RmmPe.  Never NULL.
+     * values at reset; a PE that runs the REC finds it in RmmPe.  Virtual
+     * interrupts that are active, ICH_VMCR_EL2, timers and counters are among
+     * them.  Never NULL.
      */
     void *(*context_new)(void *opaque, const RmmRecConfig *config);
 
-    /* No PE will run that REC: wipe and free what context_new made. */
+    /*
+     * Wipe and free what context_new made: the REC is gone, runs elsewhere, or
+     * starts anew (CPU_ON) with another context.  No PE runs it, unless the
+     * model is freed.
+     */
     void (*context_free)(void *opaque, void *context);
 
     /*
      * May be NULL, then all is zero.  @pe is about to leave the Realm, its
-     * registers are still the REC's: say what the exit record needs.  Called
-     * by the thread of @pe, without locks.
+     * registers are still the REC's: say what the exit record needs.  A machine
+     * with contexts puts the registers into @pe->context now.  It touches them
+     * no more when this has returned: another PE may run the REC then, or the
+     * host may destroy it.  Called by the thread of @pe, without locks.
      */
     void (*exit_state)(void *opaque, const struct RmmPe *pe,
                        RmmExitState *state);
@@ -267,8 +279,9 @@ typedef struct RmmPlatform {
     uint8_t num_aux;        /* auxiliary granules of a REC, up to 16 */
     uint8_t vmid_bits;      /* 8 or 16; 0 is 16 */
     uint8_t num_lrs;        /* GICv3 list registers, minus one */
-    uint8_t gic_prio_bits;  /* of a list register; 0: the machine looks
-                               after its list registers itself */
+    uint8_t gic_prio_bits;  /* of a list register; 0: an entry has none, since
+                               the machine injects interrupts by itself */
+    uint8_t gic_id_bits;    /* of a virtual INTID, 16 or 24; 0 is 16 */
     bool mte;               /* extension: Realms may have MTE */
     bool migration;         /* extension: Realms may be migrated */
     uint16_t lifecycle;     /* security life cycle in the platform token */
@@ -281,6 +294,13 @@ typedef struct RmmPlatform {
 } RmmPlatform;
 
 Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform);
+
+/*
+ * RECs may exist, and PEs may be in the Realm world: the machine is reset, or
+ * goes.  No thread is inside the library, and none enters it with an RmmPe of
+ * before.  Registers are wiped; memory is the machine's to wipe, and no
+ * granule_pas tells that it is Non-secure again.
+ */
 void rmm_free(Rmm *rmm);
 
 typedef enum RmmWorld { RMM_WORLD_HOST, RMM_WORLD_REALM } RmmWorld;
@@ -299,9 +319,12 @@ typedef struct RmmInject {
     uint64_t far;
 } RmmInject;
 
-/* What the host asked of the entry, for the machine to do; checked. */
+/*
+ * What the host asked of the entry, for the machine to do.  It is checked (RMM
+ * 1.0, A6.1); list registers that RmmPlatform does not have are zero.
+ */
 typedef struct RmmEntry {
-    uint64_t gicv3_hcr;     /* ICH_HCR_EL2, without En */
+    uint64_t gicv3_hcr;     /* ICH_HCR_EL2: the host's fields, so without En */
     uint64_t gicv3_lrs[16]; /* ICH_LR<n>_EL2 */
     bool trap_wfi;
     bool trap_wfe;
@@ -449,9 +472,8 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec, RmmStage2 *s2);
 /*
  * Walk as hardware does for one access at @ipa: a write to a protected page
  * that is writable-clean makes it dirty before this returns.  After a fault
- * only @out->level is valid.  No RmmOps function tells PEs of a granule that
- * is delegated while it is lent: as EL3 does when it changes the granule
- * protection table, the machine drops what they cached of it.
+ * only @out->level is valid.  Of a granule that is delegated while it is lent,
+ * RmmOps.granule_pas tells, not tlb_invalidate.
  */
 RmmFault rmm_stage2_walk(Rmm *rmm, const RmmStage2 *s2, uint64_t ipa,
                          RmmAccess access, RmmTranslation *out);

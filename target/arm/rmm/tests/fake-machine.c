@@ -7,6 +7,7 @@
 #include <string.h>
 #include "check-tables.h"
 #include "fake-machine.h"
+#include "granule.h"
 
 static void *op_granule(void *opaque, uint64_t pa)
 {
@@ -93,6 +94,92 @@ static bool op_context_load(void *opaque, uint64_t mpidr,
     return size == sizeof(mpidr) && !memcmp(buf, &mpidr, sizeof(mpidr));
 }
 
+static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool context_exists(FakeMachine *m, const void *context)
+{
+    bool exists;
+
+    pthread_mutex_lock(&contexts_lock);
+    exists = g_hash_table_contains(m->contexts, context);
+    pthread_mutex_unlock(&contexts_lock);
+    return exists;
+}
+
+static void *op_context_new(void *opaque, const RmmRecConfig *config)
+{
+    FakeMachine *m = opaque;
+    FakeContext *context = g_new0(FakeContext, 1);
+
+    context->config = *config;
+    pthread_mutex_lock(&contexts_lock);
+    m->num_contexts++;
+    g_hash_table_add(m->contexts, context);
+    pthread_mutex_unlock(&contexts_lock);
+    return context;
+}
+
+static void op_context_free(void *opaque, void *context)
+{
+    FakeMachine *m = opaque;
+    bool existed;
+
+    pthread_mutex_lock(&contexts_lock);
+    existed = g_hash_table_remove(m->contexts, context);
+    pthread_mutex_unlock(&contexts_lock);
+    g_assert_true(existed);
+    g_free(context);
+}
+
+FakeContext *fake_context(FakeMachine *m, const RmmPe *pe)
+{
+    g_assert_true(context_exists(m, pe->context));
+    return pe->context;
+}
+
+void fake_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
+{
+    FakeMachine *m = opaque;
+
+    lock_check_none();
+    g_assert(pe->world == RMM_WORLD_REALM);
+    fake_context(m, pe)->value = pe->x[30];
+    *state = m->exit;
+}
+
+/*
+ * The granule is locked, and changes.  What is in it then are bytes of before:
+ * here some that are not zero.
+ */
+static void op_granule_pas(void *opaque, uint64_t pa, bool realm)
+{
+    FakeMachine *m = opaque;
+    size_t i = (pa - FAKE_POOL_BASE) / RMM_GRANULE_SIZE;
+    GranuleState state = granule_state(m->rmm, pa);
+
+    g_assert(i < m->granules && pa % RMM_GRANULE_SIZE == 0);
+    g_assert_true(granule_is_locked(m->rmm, pa));
+    /* Who walks now finds no granule that is lent. */
+    g_assert_cmpint(state, ==, GRANULE_DELEGATED);
+    g_assert_cmpint(m->realm_pas[i], ==, !realm);
+    m->realm_pas[i] = realm;
+    if (realm) {
+        memset(m->rmm->ops.granule(m, pa), 0xcc, 64);
+    }
+}
+
+static void check_pas(FakeMachine *m)
+{
+    size_t i;
+
+    for (i = 0; i < m->granules; i++) {
+        uint64_t pa = FAKE_POOL_BASE + i * RMM_GRANULE_SIZE;
+
+        g_assert_cmpint(m->realm_pas[i], ==,
+                        granule_state(m->rmm, pa) != GRANULE_NS);
+    }
+}
+
 static uint64_t op_seconds(void *opaque)
 {
     return ((FakeMachine *)opaque)->now;
@@ -107,11 +194,14 @@ FakeMachine *fake_machine_prepare(size_t granules)
     m->tags = g_malloc0(granules * RMM_TAG_BYTES);
     m->ns = g_malloc0(FAKE_NS_PAGES * RMM_GRANULE_SIZE);
     m->seed = 1;
+    m->contexts = g_hash_table_new(NULL, NULL);
     m->ops = (RmmOps) {
         .granule = op_granule, .granule_tags = op_tags, .ns = op_ns,
         .tlb_invalidate = op_tlb, .tlb_sync = op_sync, .random = op_random,
         .context_save = op_context_save, .context_load = op_context_load,
         .seconds = op_seconds,
+        .context_new = op_context_new, .context_free = op_context_free,
+        .granule_pas = op_granule_pas,
     };
     m->platform = (RmmPlatform) {
         .ipa_bits = 48, .num_bps = 5, .num_wps = 3, .sha512 = true,
@@ -122,6 +212,7 @@ FakeMachine *fake_machine_prepare(size_t granules)
 
 void fake_machine_start(FakeMachine *m)
 {
+    m->realm_pas = g_new0(bool, m->granules);
     m->rmm = rmm_new(&m->ops, m, &m->platform);
 }
 
@@ -136,7 +227,11 @@ FakeMachine *fake_machine_new(size_t granules)
 void fake_machine_free(FakeMachine *m)
 {
     check_tables(m->rmm);
+    check_pas(m);
     rmm_free(m->rmm);
+    g_assert_cmpuint(g_hash_table_size(m->contexts), ==, 0);
+    g_hash_table_destroy(m->contexts);
+    g_free(m->realm_pas);
     g_free(m->pool);
     g_free(m->tags);
     g_free(m->ns);

@@ -25,6 +25,12 @@
 /* From here on they are the test's own. */
 #define FAKE_NS_FREE   (FAKE_NS_BASE + 0x10000)
 
+/* A REC's registers in this machine (RmmOps.context_new). */
+typedef struct FakeContext {
+    RmmRecConfig config;
+    uint64_t value;             /* stands for all of them; 0 at reset */
+} FakeContext;
+
 typedef struct FakeMachine {
     RmmOps ops;                 /* a test may replace members and call them */
     RmmPlatform platform;
@@ -43,6 +49,10 @@ typedef struct FakeMachine {
     uint64_t last_top;
     uint64_t seed;              /* of ops.random */
     uint64_t now;               /* of ops.seconds */
+    GHashTable *contexts;       /* set of those that exist */
+    gint num_contexts;          /* made so far */
+    bool *realm_pas;            /* by granule */
+    RmmExitState exit;          /* of fake_exit_state */
     uint16_t vmid;              /* of the last Realm */
 } FakeMachine;
 
@@ -51,6 +61,14 @@ FakeMachine *fake_machine_new(size_t granules);
 FakeMachine *fake_machine_prepare(size_t granules);
 void fake_machine_start(FakeMachine *m);
 void fake_machine_free(FakeMachine *m);
+
+/*
+ * For ops.exit_state: saves the `value` that @pe has in X30 in its context, and
+ * gives m->exit.
+ */
+void fake_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state);
+/* The context that @pe has, which is one that exists. */
+FakeContext *fake_context(FakeMachine *m, const RmmPe *pe);
 
 /* PA of a granule not given before; delegated, or as it is (NS). */
 uint64_t fake_granule(FakeMachine *m);

@@ -6,7 +6,8 @@
  * host gets a status of the text or NOT_SUPPORTED.  No step stops the program,
  * and at the end tables and granules are as they have to be.
  *
- *   byte 0           state to begin with (begin_state)
+ *   byte 0           state to begin with (begin_state); bit 3: the machine is
+ *                    reset at the end, with PEs where they are
  *   then steps       kind, and what it needs (do_step); an argument is a
  *                    byte that picks something near, or says that a number
  *                    follows (argument)
@@ -25,10 +26,12 @@
 #include "fuzz-input.h"
 #include "granule.h"
 #include "mig-abi.h"
+#include "query.h"
 #include "test-keys.h"
 
 #define GRANULES 128
 #define PES      2
+#define NUM_LRS  4
 #define MAX_STEPS 400
 
 typedef struct Fuzz {
@@ -94,7 +97,10 @@ static void machine_begin(Fuzz *f, bool lpa2, bool keys)
     f->m->platform.sve = true;
     f->m->platform.sve_vl = 3;
     f->m->platform.gic_prio_bits = 5;
-    f->m->platform.num_lrs = 3;
+    f->m->platform.num_lrs = NUM_LRS - 1;
+    f->m->ops.exit_state = fake_exit_state;
+    memset(&f->m->exit, 0xff, sizeof(f->m->exit));
+    f->m->exit.pmu_overflow = true;
     fake_machine_start(f->m);
 }
 
@@ -307,15 +313,51 @@ static void check_host_result(uint64_t x0)
     }
 }
 
-static void check_pe(Fuzz *f, bool was_realm, uint64_t fid)
+/*
+ * What the machine said at the exit, as far as the host may see it (A6.1): the
+ * fake one says ones.
+ */
+static void check_exit(const RmiRecExit *exit)
+{
+    unsigned i;
+
+    g_assert_cmpuint(exit->exit_reason, <=, RMI_EXIT_SERROR);
+    g_assert_cmphex(exit->gicv3_hcr, ==, 0xf80040fe);
+    for (i = 0; i < 16; i++) {
+        g_assert_cmphex(exit->gicv3_lrs[i], ==, i < NUM_LRS ? ~0ull : 0);
+    }
+    g_assert_cmphex(exit->cntv_cval, ==, ~0ull);
+    g_assert_cmphex(exit->pmu_ovf_status, ==, 1);
+}
+
+static void check_entry(Fuzz *f, const RmmPe *pe)
+{
+    unsigned i;
+
+    g_assert_cmphex(pe_rec(pe)->pa, ==, fake_context(f->m, pe)->config.rec);
+    g_assert_cmphex(pe->entry.gicv3_hcr & ~0x40feull, ==, 0);
+    for (i = NUM_LRS; i < 16; i++) {
+        g_assert_cmphex(pe->entry.gicv3_lrs[i], ==, 0);
+    }
+}
+
+/* @run is the run page of a PE that was in the Realm, or 0. */
+static void check_pe(Fuzz *f, uint64_t run, uint64_t fid)
 {
     RmmPe *pe = &f->pe[f->which];
+    bool was_realm = run;
 
     if (pe->world == RMM_WORLD_HOST) {
         g_assert_null(pe->rec);
+        g_assert_null(pe->context);
         check_host_result(pe->x[0]);
+        if (was_realm) {
+            g_assert_cmphex(pe->x[0], ==, RMI_SUCCESS);
+            check_exit(&((RmiRecRun *)fake_ns(f->m, run))->exit);
+        }
     } else {
         g_assert_nonnull(pe->rec);
+        check_entry(f, pe);
         if (was_realm && fid - RSI_VERSION <= RSI_HOST_CALL - RSI_VERSION) {
             g_assert_cmpuint(pe->x[0], <=, RSI_ERROR_UNKNOWN);
         }
@@ -323,10 +365,15 @@ static void check_pe(Fuzz *f, bool was_realm, uint64_t fid)
     pe->inject.pending = false;
 }
 
+static uint64_t run_of(const RmmPe *pe)
+{
+    return pe->world == RMM_WORLD_REALM ? pe_rec(pe)->run_pa : 0;
+}
+
 static void step_call(Fuzz *f)
 {
     RmmPe *pe = &f->pe[f->which];
-    bool was_realm = pe->world == RMM_WORLD_REALM;
+    uint64_t run = run_of(pe);
     uint64_t fid = function(f);
     unsigned i, n = fid == RSI_MEASUREMENT_EXTEND ? 10 :
                     fid == MIG_FID_BASE + MIG_OFFER ? 7 : 6;
@@ -335,9 +382,9 @@ static void step_call(Fuzz *f)
         pe->x[i] = argument(f);
     }
     pe->x[0] = fid;
-    pe->pc += was_realm ? 4 : 0;
+    pe->pc += run ? 4 : 0;
     rmm_call(f->m->rmm, pe);
-    check_pe(f, was_realm, fid);
+    check_pe(f, run, fid);
 }
 
 /* Some bytes in a page, or a word where structures have fields. */
@@ -364,6 +411,7 @@ static void step_exception(Fuzz *f)
 {
     RmmPe *pe = &f->pe[f->which];
     RmmSyndrome s = { .kind = RMM_EXCEPTION_SYNC };
+    uint64_t run = run_of(pe);
 
     if (pe->world == RMM_WORLD_HOST) {
         return;
@@ -375,7 +423,17 @@ static void step_exception(Fuzz *f)
         s.kind = RMM_EXCEPTION_IRQ + s.esr % 3;
     }
     rmm_exception(f->m->rmm, pe, &s);
-    check_pe(f, true, 0);
+    check_pe(f, run, 0);
+}
+
+static void step_interrupt(Fuzz *f)
+{
+    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
+    RmmPe *pe = &f->pe[f->which];
+    uint64_t run = run_of(pe);
+
+    rmm_exception(f->m->rmm, pe, &irq);
+    check_pe(f, run, 0);
 }
 
 static void step_walk(Fuzz *f)
@@ -413,8 +471,7 @@ static void do_step(Fuzz *f)
         break;
     case 7:
         if (pe->world == RMM_WORLD_REALM && number(f, 1) % 2) {
-            rmm_interrupt(f->m->rmm, pe);
-            check_pe(f, true, 0);
+            step_interrupt(f);
         } else {
             f->which = (f->which + 1) % PES;
         }
@@ -441,21 +498,30 @@ static void check_granules(Fuzz *f)
     }
 }
 
+static void leave_realms(Fuzz *f)
+{
+    for (f->which = 0; f->which < PES; f->which++) {
+        if (f->pe[f->which].world == RMM_WORLD_REALM) {
+            step_interrupt(f);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Fuzz f = { .in = { data, size } };
+    uint8_t state = number(&f, 1);
     unsigned steps;
 
-    begin_state(&f, number(&f, 1));
+    begin_state(&f, state);
     for (steps = 0; f.in.left && steps < MAX_STEPS; steps++) {
         do_step(&f);
     }
-    for (f.which = 0; f.which < PES; f.which++) {
-        if (f.pe[f.which].world == RMM_WORLD_REALM) {
-            rmm_interrupt(f.m->rmm, &f.pe[f.which]);
-        }
+    rmm_query_free(rmm_query(f.m->rmm));
+    if (!(state & 0x08)) {
+        leave_realms(&f);
+        check_granules(&f);
     }
-    check_granules(&f);
-    fake_machine_free(f.m);             /* checks the tables, too */
+    fake_machine_free(f.m);     /* checks tables and contexts, too */
     return 0;
 }

@@ -177,7 +177,10 @@ uint64_t snapshot_digest(FakeMachine *m, SnapshotKind kind)
     case SNAPSHOT_MODEL:
         return digest_model(m->rmm);
     case SNAPSHOT_MACHINE:
-        return mix_word(m->seed, g_atomic_int_get(&m->invalidations));
+        return mix(mix_word(mix_word(m->seed,
+                                     g_atomic_int_get(&m->invalidations)),
+                            m->num_contexts),
+                   m->realm_pas, m->granules * sizeof(*m->realm_pas));
     default:
         g_assert_not_reached();
     }

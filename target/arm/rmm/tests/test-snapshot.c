@@ -111,8 +111,7 @@ static void each_granule_state_is_noticed(Fixture *f, gconstpointer data)
         bool end = state <= GRANULE_DELEGATED;
 
         if (state != GRANULE_NS) {
-            g_assert_true(granule_lock(f->m->rmm, pa, GRANULE_NS));
-            granule_unlock_transition(f->m->rmm, pa, GRANULE_DELEGATED);
+            g_assert_cmphex(granule_delegate(f->m->rmm, pa), ==, 0);
         }
         if (!end) {
             g_assert_true(granule_lock(f->m->rmm, pa, GRANULE_DELEGATED));
@@ -331,6 +330,12 @@ static void a_request_to_the_machine_is_noticed(Fixture *f,
     f->m->ops.tlb_sync(f->m);
     assert_noticed(f, SNAPSHOT_MACHINE);
     f->m->invalidations--;
+    f->m->realm_pas[0] ^= true;
+    assert_noticed(f, SNAPSHOT_MACHINE);
+    f->m->realm_pas[0] ^= true;
+    f->m->num_contexts++;
+    assert_noticed(f, SNAPSHOT_MACHINE);
+    f->m->num_contexts--;
     f->m->ops.random(f->m, &byte, 1);
     assert_noticed(f, SNAPSHOT_MACHINE);
 }
