@@ -247,11 +247,13 @@ static void handle_abort(RmmPe *pe, const RmmSyndrome *s)
 
     if (FSC_IS_EXTERNAL(s->esr)) {
         external_abort(pe, s);
-    } else if (ipa >= realm_ipa_top(realm)) {
+    } else if (ipa >= realm_ipa_top(realm) &&
+               !realm->rmm->platform.as_tf_rmm) {
         inject_abort(pe, s->esr, s->far, s->stage1_level < 0
                      ? FSC_ADDRESS_SIZE_M1
                      : FSC_ADDRESS_SIZE + s->stage1_level);
-    } else if (ipa >= realm_protected_top(realm) && data) {
+    } else if (ipa >= realm_protected_top(realm) &&
+               ipa < realm_ipa_top(realm) && data) {
         unprotected_data_abort(pe, s);
     } else if (ipa >= realm_protected_top(realm) ||
                ripas_at(realm, ipa) == RTT_EMPTY) {

@@ -307,7 +307,19 @@ static bool status_permitted(const RmmRec *calling, const RmmRec *target,
     return status == PSCI_SUCCESS;
 }
 
-/* B4.3.8.2; a refusal leaves the request pending. */
+/*
+ * RmmPlatform.as_tf_rmm: the host is told that it may not deny to turn on what
+ * is on, and the caller that it is.
+ */
+static bool refused_but_done(const RmmRec *calling, const RmmRec *target,
+                             uint64_t status)
+{
+    return calling->rmm->platform.as_tf_rmm && status == PSCI_DENIED &&
+           (calling->x[0] | PSCI_64BIT) == PSCI_FID_CPU_ON &&
+           target->state != REC_OFF;
+}
+
+/* B4.3.7.2; a refusal leaves the request pending. */
 uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,
                        uint64_t status)
 {
@@ -321,8 +333,12 @@ uint64_t psci_complete(Rmm *rmm, uint64_t calling_pa, uint64_t target_pa,
     target = rec_find(calling->realm, target_pa);
     if (!target || target == calling || calling->state != REC_PSCI ||
         !rec_affinity_to_index(calling->x[1], &index) ||
-        index != target->index ||
-        !status_permitted(calling, target, status)) {
+        index != target->index) {
+        result = RMI_ERROR_INPUT;
+    } else if (refused_but_done(calling, target, status)) {
+        rec_answer_psci(calling, PSCI_ALREADY_ON);
+        result = RMI_ERROR_INPUT;
+    } else if (!status_permitted(calling, target, status)) {
         result = RMI_ERROR_INPUT;
     } else if (realm_is_frozen(calling->realm->state)) {
         result = RMI_ERROR_REALM;

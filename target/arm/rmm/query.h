@@ -6,8 +6,8 @@
  * follow from its calls.
  *
  * Invariant: no lock is held for longer than it takes to copy one Realm's
- * attributes or to read one table.  So the picture is no snapshot of one moment:
- * what changes meanwhile is as before in one place and as after in another.
+ * attributes or to read one table.  So the picture is not of one moment: what
+ * changes meanwhile is as before in one place and as after in another.
  *
  * Lock rule: any thread, at any time.
  *

@@ -149,8 +149,8 @@ bool rec_any_running(const RmmRealm *realm);
 void rec_wipe(RmmRec *rec);
 
 /*
- * The REC starts anew: another context, with registers as at reset.  The Realm's
- * lock is held, and the REC does not run.
+ * The REC starts anew: another context, with registers as at reset.  The
+ * Realm's lock is held, and the REC does not run.
  */
 void rec_renew_context(RmmRec *rec);
 

@@ -32,7 +32,12 @@ Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform)
     g_assert(platform->ipa_bits >= 32 &&
              platform->ipa_bits <= (platform->lpa2 ? 52 : 48));
     g_assert(!platform->migration || ops->seconds);
-    g_assert(platform->num_lrs < 16 && platform->gic_prio_bits <= 8);
+    /* Each has its place in feature register 0 (B4.4.4). */
+    g_assert(platform->num_bps < 64 && platform->num_wps < 64 &&
+             platform->sve_vl < 16 && platform->pmu_num_ctrs < 32 &&
+             platform->num_lrs < 16);
+    g_assert(platform->num_aux <= 16 && platform->gic_prio_bits <= 8 &&
+             platform->gic_id_bits <= 24);
     g_assert(!ops->context_new == !ops->context_free);
     rmm->ops = *ops;
     rmm->opaque = opaque;

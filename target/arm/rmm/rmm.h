@@ -291,6 +291,14 @@ typedef struct RmmPlatform {
      */
     const struct TokenComponent *software;
     unsigned num_software;
+    /*
+     * For a suite that was written against TF-RMM, where it does other than the
+     * text in a case of its own: beyond the IPA width there is an external
+     * abort (the text: an address size fault), and RMI_PSCI_COMPLETE that fails
+     * since the target of CPU_ON is on completes the call all the same (the
+     * text: it has no effect).
+     */
+    bool as_tf_rmm;
 } RmmPlatform;
 
 Rmm *rmm_new(const RmmOps *ops, void *opaque, const RmmPlatform *platform);
@@ -429,8 +437,8 @@ typedef struct RmmPages {
 } RmmPages;
 
 /*
- * Count the pages of the Realm whose RD is at @rd; false if there is none.  What
- * changes meanwhile may be counted as before or as after.
+ * Count the pages of the Realm whose RD is at @rd; false if there is none.
+ * What changes meanwhile may be counted as before or as after.
  */
 bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages);
 

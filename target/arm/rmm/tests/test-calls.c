@@ -256,6 +256,73 @@ static void registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3(
     }
 }
 
+/* Another model, with all that RMM 1.0 has and nothing else. */
+static void start_without_extensions(Fixture *f)
+{
+    fake_machine_free(f->m);
+    f->m = fake_machine_prepare(128);
+    f->m->ops.log = op_log;
+    f->m->platform = (RmmPlatform) {
+        .ipa_bits = 52, .lpa2 = true, .num_bps = 63, .num_wps = 63,
+        .sha512 = true, .pmu = true, .pmu_num_ctrs = 31, .sve = true,
+        .sve_vl = 15, .num_lrs = 15, .gic_prio_bits = 5,
+    };
+    fake_machine_start(f->m);
+    f->r = fake_realm_active(f->m);
+}
+
+/*
+ * B4.4.4: bits 41:0 of register 0, the others are zero; register 0 of a machine
+ * that has all of it is ones in every field but S2SZ (52) and MAX_RECS_ORDER
+ * (10).
+ */
+static void feature_registers_have_no_bit_that_1_0_does_not_define(
+    Fixture *f, gconstpointer data)
+{
+    static const uint64_t others[] = {
+        1, 2, 3, 4, RMI_FEATURES_EXT, 0xffffffff, 1ull << 32, UINT64_MAX,
+    };
+    unsigned i;
+
+    start_without_extensions(f);
+    g_assert_cmphex(CALL(f, RMI_FEATURES, 0), ==, RMI_SUCCESS);
+    g_assert_cmphex(f->pe.x[1], ==, 0x2bfffffff34);
+    for (i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_assert_cmphex(CALL(f, RMI_FEATURES, others[i]), ==, RMI_SUCCESS);
+        g_assert_cmphex(f->pe.x[1], ==, 0);
+    }
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < 4; i++) {
+        g_assert_cmphex(CALL(f, RSI_FEATURES, i), ==, RSI_SUCCESS);
+        g_assert_cmphex(f->pe.x[1], ==, 0);
+    }
+    CALL(f, RSI_FEATURES, RSI_FEATURES_EXT);
+    g_assert_cmphex(f->pe.x[1], ==, 0);
+}
+
+/* As any number that RMM 1.0 does not know, from either world. */
+static void without_extensions_their_calls_are_unknown(Fixture *f,
+                                                       gconstpointer data)
+{
+    uint64_t fid, n;
+
+    start_without_extensions(f);
+    for (fid = RMM_MIG_FID_FIRST; fid <= RMM_MIG_FID_LAST; fid++) {
+        for (n = 1; n < 31; n++) {
+            f->pe.x[n] = BAD + n;
+        }
+        g_assert_cmphex(CALL(f, fid, f->r.rd), ==, SMCCC_NOT_SUPPORTED);
+        g_assert_cmphex(f->pe.x[1], ==, f->r.rd);
+        for (n = 2; n < 31; n++) {
+            g_assert_cmphex(f->pe.x[n], ==, BAD + n);
+        }
+    }
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (fid = RMM_MIG_FID_FIRST; fid <= RMM_MIG_FID_LAST; fid++) {
+        g_assert_cmphex(CALL(f, fid, 0), ==, SMCCC_NOT_SUPPORTED);
+    }
+}
+
 static void calls_of_a_migration_are_logged_as_well(Fixture *f,
                                                     gconstpointer data)
 {
@@ -463,6 +530,8 @@ int main(int argc, char **argv)
     ADD(registers_of_the_realm_that_are_no_outputs_are_zero);
     ADD(registers_are_zero_after_an_exit_as_well);
     ADD(registers_of_the_host_that_are_no_outputs_are_zero_up_to_x3);
+    ADD(feature_registers_have_no_bit_that_1_0_does_not_define);
+    ADD(without_extensions_their_calls_are_unknown);
     ADD(calls_of_a_migration_are_logged_as_well);
     ADD(a_call_tells_beforehand_what_it_may_do);
     ADD(a_machine_that_asks_hears_of_every_call_and_exit);

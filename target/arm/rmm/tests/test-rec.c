@@ -713,6 +713,34 @@ static void the_host_may_deny_what_is_off_only(Fixture *f,
     g_assert_cmphex(f->pe.x[0], ==, PSCI_ALREADY_ON);
 }
 
+/* RmmPlatform.as_tf_rmm: the text has no effect of a call that fails. */
+static void a_refusal_answers_the_caller_as_with_tf_rmm(Fixture *f,
+                                                        gconstpointer data)
+{
+    uint64_t a = f->r.rec[0], b = f->r.rec[1];
+
+    f->m->rmm->platform.as_tf_rmm = true;
+    /* A permitted one is as always, and one for nobody has no effect. */
+    cpu_on(f, 1);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_ALREADY_ON),
+                 RMI_ERROR_INPUT);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_DENIED), ==,
+                    RMI_SUCCESS);
+    cpu_on(f, 1);
+    CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS);
+    /* The target is on. */
+    cpu_on(f, 1);
+    g_assert_cmphex(CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_DENIED), ==,
+                    RMI_ERROR_INPUT);
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(f->pe.x[0], ==, PSCI_ALREADY_ON);
+    /* Of AFFINITY_INFO nothing can be denied. */
+    CALL(f, PSCI_FID_AFFINITY_INFO, 1, 0);
+    fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_DENIED),
+                 RMI_ERROR_INPUT);
+    CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS);
+}
+
 static void cpu_on_checks_its_arguments(Fixture *f, gconstpointer data)
 {
     fake_enter(f->m, &f->pe, &f->r, 0);
@@ -1073,6 +1101,28 @@ static void an_address_size_fault_has_the_level_of_stage_1(Fixture *f,
     }
 }
 
+/* RmmPlatform.as_tf_rmm; the text has the other answer (A5.2.8). */
+static void beyond_the_ipa_width_there_is_what_tf_rmm_has(Fixture *f,
+                                                          gconstpointer data)
+{
+    static const uint64_t ec[] = { 0x90000000, 0x80000000 };    /* data, fetch */
+    unsigned i;
+
+    f->m->rmm->platform.as_tf_rmm = true;
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    for (i = 0; i < 2; i++) {
+        const RmmSyndrome s = {
+            .kind = RMM_EXCEPTION_SYNC, .esr = ec[i] | 0x03830007,
+            .far = 0x5678, .hpfar = 1ull << 33 >> 8, .stage1_level = 2
+        };
+
+        rmm_exception(f->m->rmm, &f->pe, &s);
+        assert_in_realm(f);
+        g_assert_cmphex(f->pe.inject.esr, ==, ec[i] | 0x06000210);
+        g_assert_cmphex(f->pe.inject.far, ==, 0x5678);
+    }
+}
+
 #define SYSREG(op0, op1, crn, crm, op2, rt, read)                       \
     (0x18ull << 26 | 1 << 25 | (op0) << 20 | (op2) << 17 | (op1) << 14 | \
      (crn) << 10 | (rt) << 5 | (crm) << 1 | (read))
@@ -1409,6 +1459,8 @@ int main(int argc, char **argv)
     TEST(an_abort_that_cannot_be_emulated_shows_no_far);
     TEST(el1_is_told_nothing_that_is_for_stage_2);
     TEST(an_address_size_fault_has_the_level_of_stage_1);
+    TEST(beyond_the_ipa_width_there_is_what_tf_rmm_has);
+    TEST(a_refusal_answers_the_caller_as_with_tf_rmm);
     TEST(a_hidden_register_is_zero_and_ignores_writes);
     TEST(an_impdef_register_is_undefined);
     TEST(sgis_and_deactivation_are_the_hosts);
