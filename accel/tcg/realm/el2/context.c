@@ -136,14 +136,15 @@ static void init_fp(El2Context *c, const CPUARMState *env)
 void *el2_context_new(void *opaque, const RmmRecConfig *config)
 {
     El2Context *c = g_new0(El2Context, 1);
-    ARMCPU *cpu = ARM_CPU(current_cpu);
+    CPUARMState *env = cpu_env(current_cpu);
+    ARMCPU *cpu = env_archcpu(env);
 
     c->config = *config;
     el2_gic_init(current_cpu, &c->gic);
-    init_el3(c, &cpu->env);
+    init_el3(c, env);
     init_el2(c, cpu);
     init_el1(c, cpu);
-    init_fp(c, &cpu->env);
+    init_fp(c, env);
     return c;
 }
 
@@ -157,7 +158,7 @@ void el2_context_free(void *opaque, void *context)
 /* As TF-RMM: the rest stays what it was (PSCI 1.1, 6.4: UNKNOWN). */
 void el2_context_off(El2Context *context)
 {
-    context->cp15.sctlr_el[1] = ARM_CPU(current_cpu)->reset_sctlr;
+    context->cp15.sctlr_el[1] = env_archcpu(cpu_env(current_cpu))->reset_sctlr;
     init_pstate(context);
 }
 
@@ -226,8 +227,7 @@ static void swap_core(CPUARMState *env, El2Context *c)
  */
 static void swap_vectors(CPUARMState *env, El2Context *c)
 {
-    ARMCPU *cpu = env_archcpu(env);
-    size_t bytes = c->config.sve ? cpu->sve_max_vq * V_BYTES : V_BYTES;
+    size_t bytes = c->config.sve ? sizeof(env->vfp.zregs[0]) : V_BYTES;
     unsigned i;
 
     for (i = 0; i < ARRAY_SIZE(c->vfp.zregs); i++) {
@@ -252,15 +252,18 @@ static void swap_fp(CPUARMState *env, El2Context *c)
 
 /*
  * The counters of one world do not count what the other does: they go on from
- * here.  With none enabled, QEMU only takes note of what it counts from.
+ * here.  With none enabled, QEMU only takes note of what it counts from; it
+ * does so too when the first is enabled.
  */
 static void restart_pmu(CPUARMState *env)
 {
     uint64_t enabled = env->cp15.c9_pmcnten;
 
-    env->cp15.c9_pmcnten = 0;
-    pmu_op_start(env);
-    env->cp15.c9_pmcnten = enabled;
+    if (enabled) {
+        env->cp15.c9_pmcnten = 0;
+        pmu_op_start(env);
+        env->cp15.c9_pmcnten = enabled;
+    }
 }
 
 static void swap_cp15(CPUARMState *env, El2Context *c)
@@ -277,8 +280,7 @@ static void swap_cp15(CPUARMState *env, El2Context *c)
 
 void el2_context_swap(CPUState *cs, El2Context *c)
 {
-    ARMCPU *cpu = ARM_CPU(cs);
-    CPUARMState *env = &cpu->env;
+    CPUARMState *env = cpu_env(cs);
 
     aarch64_save_sp(env, arm_current_el(env));
     swap_core(env, c);
@@ -292,9 +294,7 @@ void el2_context_swap(CPUState *cs, El2Context *c)
         vfp_set_fpsr(env, 0);
     }
     arm_clear_exclusive(env);
-    if (arm_feature(env, ARM_FEATURE_PMU)) {
-        restart_pmu(env);
-    }
+    restart_pmu(env);
 }
 
 /* ---- What follows from registers ---- */
@@ -313,8 +313,8 @@ static bool has_debug(const uint64_t *bcr, const uint64_t *wcr)
 
 void el2_context_settle(CPUState *cs, const El2Context *c)
 {
-    ARMCPU *cpu = ARM_CPU(cs);
-    CPUARMState *env = &cpu->env;
+    CPUARMState *env = cpu_env(cs);
+    ARMCPU *cpu = env_archcpu(env);
 
     if (has_debug(env->cp15.dbgbcr, env->cp15.dbgwcr) ||
         has_debug(c->cp15.dbgbcr, c->cp15.dbgwcr)) {

@@ -21,7 +21,7 @@
 
 static GICv3CPUState *gic_of(CPUState *cs)
 {
-    return ARM_CPU(cs)->env.gicv3state;
+    return cpu_env(cs)->gicv3state;
 }
 
 void el2_gic_describe(CPUState *cs, RmmPlatform *platform)
@@ -83,7 +83,7 @@ void el2_gic_enter(CPUState *cs, const RmmEntry *entry)
 
 static const ARMCPRegInfo *reg(CPUState *cs, unsigned crm, unsigned op2)
 {
-    return get_arm_cp_reginfo(ARM_CPU(cs)->cp_regs,
+    return get_arm_cp_reginfo(env_archcpu(cpu_env(cs))->cp_regs,
                               ENCODE_AA64_CP_REG(CP_REG_ARM64_SYSREG_CP, 12,
                                                  crm, 3, 4, op2));
 }
@@ -100,7 +100,7 @@ void el2_gic_report(CPUState *cs, const RmmEntry *entry, RmmExitState *state)
                        (c->ich_hcr_el2 & ICH_HCR_EL2_EOICOUNT_MASK);
     memcpy(state->gicv3_lrs, c->ich_lr_el2,
            c->num_list_regs * sizeof(c->ich_lr_el2[0]));
-    state->gicv3_misr = misr->readfn(&ARM_CPU(cs)->env, misr);
+    state->gicv3_misr = misr->readfn(cpu_env(cs), misr);
     state->gicv3_vmcr = c->ich_vmcr_el2;
 }
 
@@ -111,5 +111,5 @@ void el2_gic_update(CPUState *cs)
     if (!hcr) {
         hcr = reg(cs, 11, 0);
     }
-    hcr->writefn(&ARM_CPU(cs)->env, hcr, gic_of(cs)->ich_hcr_el2);
+    hcr->writefn(cpu_env(cs), hcr, gic_of(cs)->ich_hcr_el2);
 }

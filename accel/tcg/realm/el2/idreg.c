@@ -181,6 +181,6 @@ bool el2_idreg_read(CPUState *cs, const RmmRecConfig *config, uint32_t esr,
         return false;
     }
     *rt = ISS_RT(esr);
-    *value = realm_value(machine_value(&ARM_CPU(cs)->env, id), id, config);
+    *value = realm_value(machine_value(cpu_env(cs), id), id, config);
     return true;
 }

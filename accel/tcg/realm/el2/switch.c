@@ -38,7 +38,7 @@ void (*el2_arm_do_interrupt)(CPUState *cs);
 
 static void get_registers(CPUState *cs, RmmPe *pe)
 {
-    const CPUARMState *env = &ARM_CPU(cs)->env;
+    const CPUARMState *env = cpu_env(cs);
 
     memcpy(pe->x, env->xregs, sizeof(pe->x));
     pe->pc = env->pc;
@@ -46,7 +46,7 @@ static void get_registers(CPUState *cs, RmmPe *pe)
 
 static void put_registers(CPUState *cs, const RmmPe *pe)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
 
     memcpy(env->xregs, pe->x, sizeof(pe->x));
     env->pc = pe->pc;
@@ -64,7 +64,7 @@ static void set_traps(CPUARMState *env, const RmmEntry *entry)
 /* The Realm takes @pe->inject at its PC. */
 static void inject(CPUState *cs, RmmPe *pe)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
     uint64_t esr = pe->inject.esr;
 
     if (pe->inject.abort && arm_current_el(env) == 0) {
@@ -89,12 +89,12 @@ static void resume(CPUState *cs, RmmPe *pe)
 /* RMI_REC_ENTER succeeded: the PE is in the Realm world, its registers not. */
 static void enter(CPUState *cs)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
     El2Pe *p = el2_pe(cs);
     bool timers;
 
     p->host = p->pe.context;
-    arm_call_pre_el_change_hook(ARM_CPU(cs));
+    arm_call_pre_el_change_hook(env_archcpu(cpu_env(cs)));
     timers = el2_timer_is_on(cs);
     el2_context_swap(cs, p->host);
     set_traps(env, &p->pe.entry);
@@ -112,7 +112,7 @@ void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
     El2Pe *p = el2_pe(cs);
     BQL_LOCK_GUARD();           /* a long call does not have it */
 
-    arm_call_pre_el_change_hook(ARM_CPU(cs));
+    arm_call_pre_el_change_hook(env_archcpu(cpu_env(cs)));
     el2_gic_report(cs, &pe->entry, state);
     el2_timer_report(cs, state);
     p->timers_were_on = el2_timer_is_on(cs);
@@ -127,7 +127,7 @@ static void leave(CPUState *cs)
 {
     El2Pe *p = el2_pe(cs);
 
-    ARM_CPU(cs)->env.xregs[0] = p->pe.x[0];
+    cpu_env(cs)->xregs[0] = p->pe.x[0];
     el2_timer_leave(cs, p->timers_were_on);
     el2_context_settle(cs, p->host);
     el2_debug_leave(cs);
@@ -173,7 +173,7 @@ static void host_rmi(CPUState *cs)
 
 static bool host_smc(CPUState *cs)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
 
     if (!is_a64(env)) {
         return false;           /* no host at EL2; PSCI is all it can want */
@@ -192,7 +192,7 @@ static void realm_smc(CPUState *cs)
     El2Pe *p = el2_pe(cs);
 
     get_registers(cs, &p->pe);
-    p->cpu_off = smc_fid(&ARM_CPU(cs)->env) == PSCI_FID_CPU_OFF;
+    p->cpu_off = smc_fid(cpu_env(cs)) == PSCI_FID_CPU_OFF;
     el2_realm_call(cs, &p->pe);
     p->cpu_off = false;
     after_realm(cs);
@@ -200,7 +200,7 @@ static void realm_smc(CPUState *cs)
 
 static void realm_exception(CPUState *cs, RmmExceptionKind kind)
 {
-    const CPUARMState *env = &ARM_CPU(cs)->env;
+    const CPUARMState *env = cpu_env(cs);
     El2Pe *p = el2_pe(cs);
     RmmSyndrome syndrome = {
         .kind = kind,
@@ -217,7 +217,7 @@ static void realm_exception(CPUState *cs, RmmExceptionKind kind)
 
 static bool read_idreg(CPUState *cs)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
     uint64_t value;
     unsigned rt;
 
@@ -235,7 +235,7 @@ static bool read_idreg(CPUState *cs)
 /* The Realm executed what it does not have. */
 static void undefined(CPUState *cs)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
 
     cs->exception_index = EXCP_UDEF;
     env->exception.syndrome = syn_uncategorized();
@@ -249,7 +249,7 @@ static void undefined(CPUState *cs)
  */
 static void from_realm(CPUState *cs)
 {
-    const CPUARMState *env = &ARM_CPU(cs)->env;
+    const CPUARMState *env = cpu_env(cs);
 
     if (cs->exception_index == EXCP_SMC) {
         realm_smc(cs);

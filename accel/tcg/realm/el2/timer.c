@@ -51,7 +51,7 @@ static void unmask(CPUARMState *env, int timer)
 
     if (el2_in_realm(cs) && (env->cp15.cnthctl_el2 & mask_bits[timer])) {
         env->cp15.cnthctl_el2 &= ~mask_bits[timer];
-        recalculate(ARM_CPU(cs), timer);
+        recalculate(env_archcpu(cpu_env(cs)), timer);
     }
 }
 
@@ -81,8 +81,8 @@ void el2_timer_realize(CPUState *cs)
     unsigned op2;
 
     for (op2 = 0; op2 < 3; op2++) {
-        wrap(ARM_CPU(cs), GTIMER_PHYS, op2);
-        wrap(ARM_CPU(cs), GTIMER_VIRT, op2);
+        wrap(env_archcpu(cpu_env(cs)), GTIMER_PHYS, op2);
+        wrap(env_archcpu(cpu_env(cs)), GTIMER_VIRT, op2);
     }
 }
 
@@ -90,7 +90,7 @@ void el2_timer_realize(CPUState *cs)
 
 bool el2_timer_is_on(CPUState *cs)
 {
-    const CPUARMState *env = &ARM_CPU(cs)->env;
+    const CPUARMState *env = cpu_env(cs);
 
     return ((env->cp15.c14_timer[GTIMER_PHYS].ctl |
              env->cp15.c14_timer[GTIMER_VIRT].ctl) & CTL_ENABLE) ||
@@ -104,24 +104,24 @@ static void update_pmu(CPUState *cs)
 
     if (!pmovsclr) {
         pmovsclr = get_arm_cp_reginfo(
-            ARM_CPU(cs)->cp_regs,
+            env_archcpu(cpu_env(cs))->cp_regs,
             ENCODE_AA64_CP_REG(CP_REG_ARM64_SYSREG_CP, 9, 12, 3, 3, 3));
     }
     if (pmovsclr) {
-        pmovsclr->writefn(&ARM_CPU(cs)->env, pmovsclr, 0);
+        pmovsclr->writefn(cpu_env(cs), pmovsclr, 0);
     }
 }
 
 static void recalculate_all(CPUState *cs)
 {
-    recalculate(ARM_CPU(cs), GTIMER_PHYS);
-    recalculate(ARM_CPU(cs), GTIMER_VIRT);
+    recalculate(env_archcpu(cpu_env(cs)), GTIMER_PHYS);
+    recalculate(env_archcpu(cpu_env(cs)), GTIMER_VIRT);
     update_pmu(cs);
 }
 
 void el2_timer_enter(CPUState *cs, bool asserted)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
     int timer;
 
     if (!asserted && !el2_timer_is_on(cs)) {
@@ -158,7 +158,7 @@ static uint64_t ctl_now(CPUARMState *env, int timer)
 
 void el2_timer_report(CPUState *cs, RmmExitState *state)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
+    CPUARMState *env = cpu_env(cs);
 
     state->cntp_ctl = ctl_now(env, GTIMER_PHYS);
     state->cntp_cval = env->cp15.c14_timer[GTIMER_PHYS].cval;
