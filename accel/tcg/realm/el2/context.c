@@ -43,16 +43,12 @@ static void init_pstate(El2Context *c)
 /* What EL3 set up for the Non-secure world, without what traps to it. */
 static void init_el3(El2Context *c, const CPUARMState *env)
 {
-    ARMCPU *cpu = env_archcpu((CPUARMState *)env);
     uint64_t *scr = &c->cp15.scr_el3;
 
     *scr = env->cp15.scr_el3;
     *scr |= SCR_NS | SCR_NSE;
     /* HVC is undefined in a Realm, and there the PC is that of the HVC. */
     *scr &= ~(SCR_HCE | SCR_GPF);
-    if (cpu_isar_feature(aa64_scxtnum, cpu)) {
-        *scr |= SCR_ENSCXT;
-    }
     c->cp15.cptr_el[3] = env->cp15.cptr_el[3];
     c->cp15.mdcr_el3 = env->cp15.mdcr_el3;
     c->cp15.sctlr_el[3] = env->cp15.sctlr_el[3];

@@ -26,13 +26,20 @@
 
 /*
  * What Arm's code leaves out of EL3's registers: a CPU that offers FA64 has it
- * below EL3 only if SMCR_EL3 says so.  SCR_EL3.GPF stays 0: EL2 takes granule
+ * below EL3 only if SMCR_EL3 says so, and SCXTNUM_ELx and CNTPOFF_EL2 would
+ * trap to EL3, which has no code.  SCR_EL3.GPF stays 0: EL2 takes granule
  * protection faults.
  */
 static void complete_el3(CPUState *cs, run_on_cpu_data unused)
 {
     ARMCPU *cpu = ARM_CPU(cs);
 
+    if (cpu_isar_feature(aa64_scxtnum, cpu)) {
+        cpu->env.cp15.scr_el3 |= SCR_ENSCXT;
+    }
+    if (cpu_isar_feature(aa64_ecv, cpu)) {
+        cpu->env.cp15.scr_el3 |= SCR_ECVEN;
+    }
     if (cpu_isar_feature(aa64_sme_fa64, cpu)) {
         cpu->env.vfp.smcr_el[3] |= R_SMCR_FA64_MASK;
     }
