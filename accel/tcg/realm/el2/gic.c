@@ -81,6 +81,11 @@ void el2_gic_enter(CPUState *cs, const RmmEntry *entry)
     c->ich_hcr_el2 = entry->gicv3_hcr | ICH_HCR_EL2_EN;
 }
 
+void el2_gic_leave(CPUState *cs)
+{
+    gic_of(cs)->ich_hcr_el2 &= ~(uint64_t)ICH_HCR_EL2_EN;
+}
+
 static const ARMCPRegInfo *reg(CPUState *cs, unsigned crm, unsigned op2)
 {
     return get_arm_cp_reginfo(env_archcpu(cpu_env(cs))->cp_regs,

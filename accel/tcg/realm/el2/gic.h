@@ -33,6 +33,9 @@ void el2_gic_swap(CPUState *cs, El2Gic *gic);
 /* The registers are a REC's: what the host asked for. */
 void el2_gic_enter(CPUState *cs, const RmmEntry *entry);
 
+/* They are the host's again, which finds the interface off (A6.1). */
+void el2_gic_leave(CPUState *cs);
+
 /* What the exit record says of it. */
 void el2_gic_report(CPUState *cs, const RmmEntry *entry, RmmExitState *state);
 

@@ -28,6 +28,7 @@
 #include "context.h"
 #include "debug.h"
 #include "firmware.h"
+#include "gic.h"
 #include "idreg.h"
 #include "pe.h"
 #include "switch.h"
@@ -128,6 +129,7 @@ static void leave(CPUState *cs)
     El2Pe *p = el2_pe(cs);
 
     cpu_env(cs)->xregs[0] = p->pe.x[0];
+    el2_gic_leave(cs);
     el2_timer_leave(cs, p->timers_were_on);
     el2_context_settle(cs, p->host);
     el2_debug_leave(cs);
