@@ -32,10 +32,6 @@
 #define REG_ZFR0         ID_REG(4, 4)
 #define REG_SMFR0        ID_REG(4, 5)
 #define REG_DFR0         ID_REG(5, 0)
-#define REG_MMFR0        ID_REG(7, 0)
-#define REG_MMFR1        ID_REG(7, 1)
-#define REG_MMFR2        ID_REG(7, 2)
-#define REG_MMFR3        ID_REG(7, 3)
 
 static uint64_t machine_value(CPUARMState *env, unsigned id)
 {
@@ -56,13 +52,12 @@ static uint64_t machine_value(CPUARMState *env, unsigned id)
 #define LIMIT(reg, field, max) \
     SET(reg, field, MIN(FIELD_EX64(value, reg, field), (uint64_t)(max)))
 
-/* AArch64 only; no EL above EL1. */
+/* AArch64 only; no EL2.  EL3 stays: without it SMC would be undefined. */
 static uint64_t pfr0(uint64_t value, const RmmRecConfig *config)
 {
     SET(ID_AA64PFR0, EL0, 1);
     SET(ID_AA64PFR0, EL1, 1);
     CLEAR(ID_AA64PFR0, EL2);
-    CLEAR(ID_AA64PFR0, EL3);
     CLEAR(ID_AA64PFR0, SEL2);
     CLEAR(ID_AA64PFR0, MPAM);
     CLEAR(ID_AA64PFR0, AMU);
@@ -107,41 +102,6 @@ static uint64_t dfr0(uint64_t value, const RmmRecConfig *config)
     return value;
 }
 
-/* CNTPOFF_EL2 (ECV 2) and traps are EL2's. */
-static uint64_t mmfr0(uint64_t value)
-{
-    CLEAR(ID_AA64MMFR0, FGT);
-    LIMIT(ID_AA64MMFR0, ECV, 1);
-    return value;
-}
-
-static uint64_t mmfr1(uint64_t value)
-{
-    CLEAR(ID_AA64MMFR1, VMIDBITS);
-    CLEAR(ID_AA64MMFR1, VH);
-    CLEAR(ID_AA64MMFR1, XNX);
-    CLEAR(ID_AA64MMFR1, TWED);
-    CLEAR(ID_AA64MMFR1, HCX);
-    return value;
-}
-
-static uint64_t mmfr2(uint64_t value)
-{
-    CLEAR(ID_AA64MMFR2, NV);
-    CLEAR(ID_AA64MMFR2, FWB);
-    CLEAR(ID_AA64MMFR2, EVT);
-    return value;
-}
-
-static uint64_t mmfr3(uint64_t value)
-{
-    CLEAR(ID_AA64MMFR3, S2PIE);
-    CLEAR(ID_AA64MMFR3, S2POE);
-    CLEAR(ID_AA64MMFR3, MEC);
-    CLEAR(ID_AA64MMFR3, D128_2);
-    return value;
-}
-
 static uint64_t realm_value(uint64_t value, unsigned id,
                             const RmmRecConfig *config)
 {
@@ -156,14 +116,6 @@ static uint64_t realm_value(uint64_t value, unsigned id,
         return 0;
     case REG_DFR0:
         return dfr0(value, config);
-    case REG_MMFR0:
-        return mmfr0(value);
-    case REG_MMFR1:
-        return mmfr1(value);
-    case REG_MMFR2:
-        return mmfr2(value);
-    case REG_MMFR3:
-        return mmfr3(value);
     default:
         /* Those of AArch32 are UNKNOWN where there is none. */
         return id < REG_AA64 ? 0 : value;

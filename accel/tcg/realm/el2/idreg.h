@@ -2,8 +2,9 @@
  * A host at EL2: ID registers as a Realm sees them
  *
  * Purpose: a Realm's reads of the registers that HCR_EL2.TID3 traps are
- * answered here: what the CPU has, without what a Realm does not (RMM 1.0,
- * A2.1.2; where that leaves it open, without what has no meaning below EL2).
+ * answered here: what the CPU has, without what a Realm does not.  As with
+ * TF-RMM, memory model and instructions are those of the CPU, though some of
+ * their fields mean nothing below EL2.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -20,6 +20,8 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
+#include "exec/cpu_ldst.h"
+#include "exec/exec-all.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
 #include "target/arm/syndrome.h"
@@ -200,13 +202,34 @@ static void realm_smc(CPUState *cs)
     after_realm(cs);
 }
 
+/* ISS of WFIT: TI is 0b10; RN and RV, which QEMU leaves out. */
+#define ISS_WFX_TI      3
+#define ISS_WFX_RV      BIT(2)
+#define ISS_WFX_RN      5
+#define INSN_WFIT_RD    MAKE_64BIT_MASK(0, 5)
+
+/* The library wants to know which register has the timeout. */
+static uint32_t add_timeout_register(CPUState *cs, uint32_t esr)
+{
+    CPUARMState *env = cpu_env(cs);
+    const void *insn;
+
+    if (syn_get_ec(esr) != EC_WFX_TRAP || (esr & ISS_WFX_TI) != 2) {
+        return esr;
+    }
+    insn = tlb_vaddr_to_host(env, env->pc, MMU_INST_FETCH,
+                             arm_env_mmu_index(env));
+    return insn ? esr | ISS_WFX_RV |
+                  (ldl_le_p(insn) & INSN_WFIT_RD) << ISS_WFX_RN : esr;
+}
+
 static void realm_exception(CPUState *cs, RmmExceptionKind kind)
 {
     const CPUARMState *env = cpu_env(cs);
     El2Pe *p = el2_pe(cs);
     RmmSyndrome syndrome = {
         .kind = kind,
-        .esr = env->exception.syndrome,
+        .esr = add_timeout_register(cs, env->exception.syndrome),
         .far = env->exception.vaddress,
         .hpfar = env->cp15.hpfar_el2,
         .stage1_level = p->stage1_level,
