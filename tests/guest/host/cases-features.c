@@ -91,13 +91,26 @@ static void sve_lengths(void)
 CASE("features", "a Realm with SVE has the vector length that was asked for",
      sve_lengths);
 
+/* CPACR_EL1 lets EL1 use them, as far as it may. */
+static void with_vectors_on(struct realm *realm)
+{
+    struct rec *rec = &realm->recs[0];
+
+    rec_executed(rec, SNIPPET("mrs x0, cpacr_el1\n"
+                              "orr x0, x0, #(3 << 16)\n"
+                              "orr x0, x0, #(3 << 24)\n"
+                              "msr cpacr_el1, x0\n isb"), 0, 0, 0);
+}
+
 static void no_sve(void)
 {
     struct realm *realm = realm_start(1);
-    RmiRecExit *exit = rec_executed(
-        &realm->recs[0], SNIPPET(".arch_extension sve\n rdvl x0, #1"), 0, 0,
-        0);
+    RmiRecExit *exit;
 
+    with_vectors_on(realm);
+    exit = rec_executed(&realm->recs[0],
+                        SNIPPET(".arch_extension sve\n rdvl x0, #1"), 0, 0,
+                        0);
     EXPECT(GOT_EXCEPTIONS(exit), 1, "exceptions of RDVL");
     EXPECT(ESR_EC(GOT_ESR(exit)), EC_UNKNOWN, "its class");
     realm_end(realm);
@@ -107,11 +120,12 @@ CASE("features", "a Realm without SVE has no vectors", no_sve);
 static void no_sme(void)
 {
     struct realm *realm = realm_start(1);
-    /* SMSTART SM; RDSVL X0, #1 */
-    RmiRecExit *exit = rec_executed(&realm->recs[0],
-                                    SNIPPET(".inst 0xd503437f\n"
-                                            ".inst 0x04bf5820"), 0, 0, 0);
+    RmiRecExit *exit;
 
+    with_vectors_on(realm);
+    /* SMSTART SM; RDSVL X0, #1 */
+    exit = rec_executed(&realm->recs[0], SNIPPET(".inst 0xd503437f\n"
+                                                 ".inst 0x04bf5820"), 0, 0, 0);
     EXPECT(GOT_EXCEPTIONS(exit), 2, "exceptions of SMSTART and RDSVL");
     EXPECT(ESR_EC(GOT_ESR(exit)), EC_UNKNOWN, "the last one's class");
     realm_end(realm);

@@ -93,8 +93,10 @@ static void delivered(void)
         exit = take_interrupts(rec);
         EXPECT(GOT_INTERRUPTS(exit), 1, "interrupts that it took");
         EXPECT(GOT_INTID(exit), intid, "the INTID that it acknowledged");
-        EXPECT(exit->gicv3_lrs[0] & LR_STATE, 0,
-               "the state of the list register after the end");
+        if (exit->gicv3_lrs[0] & LR_STATE) {
+            test_failed_number("INTID", intid, "has a state after its end", 0,
+                               exit->gicv3_lrs[0]);
+        }
         EXPECT(exit->gicv3_hcr & HCR_EN, 0, "En in the exit's ICH_HCR");
         clear_list(rec);
         exit = take_interrupts(rec);
@@ -288,7 +290,6 @@ static void hosts_list(void)
     WRITE(ICH_LR0, LR(77));
     WRITE(ICH_HCR, HCR_EN);
     exit = take_interrupts(rec);
-    EXPECT(READ(ICH_HCR) & HCR_EN, 0, "En in ICH_HCR_EL2 after an exit");
     WRITE(ICH_HCR, 0);
     WRITE(ICH_LR0, 0);
     EXPECT(GOT_INTERRUPTS(exit), 0,

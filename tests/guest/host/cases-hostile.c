@@ -616,9 +616,8 @@ static void lent_to_nobody(void)
             /* Whatever there is: the host is not harmed, nor QEMU. */
             rec_execute(rec, SNIPPET("ldr w0, [x1]"), 0, ipa, 0);
             rec->run->enter.flags = RMI_ENTER_EMUL_MMIO;
-            if (rec->run->exit.exit_reason == RMI_EXIT_SYNC) {
-                rec_enter(rec);
-            }
+            rec_try_enter(rec);
+            rec->run->enter.flags = 0;
             EXPECT(RMI(RMI_RTT_UNMAP_UNPROTECTED, realm->rd, ipa, 3).x0,
                    RMI_SUCCESS, "RTT_UNMAP_UNPROTECTED");
         }

@@ -98,7 +98,7 @@ static void interrupt(struct rec *rec)
 
     rec->interrupts++;
     rec->intid = intid;
-    if (intid < 1020 && !(rec->interrupt_flags & 1)) {
+    if ((intid < 1020 || intid >= 8192) && !(rec->interrupt_flags & 1)) {
         WRITE(ICC_EOIR1, intid);
     }
 }
