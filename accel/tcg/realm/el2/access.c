@@ -9,9 +9,10 @@
  *                                      lent page --delegated?--> board,
  *                                      or an abort to EL2
  *
- * Arm's code translates for a walk by an access of its own, which comes by
- * here as well, and fails without an exception.  What it failed for is in the
- * PE then, and Arm's code, which would report it to EL1, is only asked to try.
+ * A walk makes accesses of its own, which come by here as well.  One that
+ * fails raises nothing: Arm's code does, if the instruction needs the walk, for
+ * a reason that it knows.  The PE remembers the real one, and the exception is
+ * made that of it when it is taken (el2_access_exception).
  *
  * Invariants:
  * - A page of the board is entered after it was seen not to be delegated, and
@@ -35,6 +36,9 @@
 #include "pe.h"
 #include "tlb.h"
 
+#define ISS_WNR BIT(6)
+#define ISS_CM  BIT(8)
+
 El2TlbFill el2_arm_tlb_fill;
 
 /* The page at @pa is the host's, and is about to be entered as such. */
@@ -44,96 +48,124 @@ static bool is_hosts(uint64_t pa)
     return !el2_memory_is_delegated(pa);
 }
 
-/* The instruction's part of the syndrome, which only stage 2 reports. */
-static uint32_t with_instruction(const RealmAccess *a, uint32_t esr)
+/* EL3 has SCR_EL3.GPF clear, so this is an abort like those of stage 1. */
+static int gpf_target_el(CPUARMState *env)
 {
-    CPUARMState *env = &ARM_CPU(a->cs)->env;
+    int el = exception_target_el(env);
 
-    cpu_restore_state(a->cs, a->ra);
-    return a->type != MMU_INST_FETCH && env->exception.syndrome & ARM_EL_ISV
-           ? esr | env->exception.syndrome : esr;
+    return el < 2 && arm_hcr_el2_eff(env) & HCR_GPF ? 2 : el;
 }
 
-/*
- * EL3 has SCR_EL3.GPF clear, so this is an abort to the EL that takes those of
- * stage 1, unless HCR_EL2.GPF is set, or it was in a walk of stage 2.
- */
-static G_NORETURN void take_gpf(const RealmAccess *a, ARMMMUFaultInfo *fi)
+static G_NORETURN void take_gpf(const RealmAccess *a)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
-    int target_el = exception_target_el(env);
-    uint32_t esr;
+    ARMMMUFaultInfo fi = { .type = ARMFault_GPCFOnOutput };
+    int el = gpf_target_el(env);
 
-    if (fi->stage2) {
-        target_el = 2;
-        env->cp15.hpfar_el2 = extract64(fi->s2addr, 12, 47) << 4;
-    } else if (target_el < 2 && arm_hcr_el2_eff(env) & HCR_GPF) {
-        target_el = 2;
-    }
-    esr = realm_abort_esr(a, arm_current_el(env) == target_el, fi->s1ptw, fi);
-    if (fi->stage2 && !fi->s1ptw) {
-        esr = with_instruction(a, esr);
-    }
-    realm_abort_take(a, esr, a->va, target_el);
+    realm_abort_take(a, realm_abort_esr(a, arm_current_el(env) == el, false,
+                                        &fi), a->va, el);
 }
 
 /* The RMM decides whose abort this is (rmm_exception). */
-static G_NORETURN void take_stage2_abort(const RealmAccess *a,
-                                         const RmmSyndrome *s)
+static G_NORETURN void take_stage2_abort(const RealmAccess *a, RmmFault fault,
+                                         int level)
 {
     CPUARMState *env = &ARM_CPU(a->cs)->env;
-    uint32_t esr = a->walk ? s->esr : with_instruction(a, s->esr);
+    RmmSyndrome s = realm_abort_syndrome(a, fault, level);
 
-    env->cp15.hpfar_el2 = s->hpfar;
-    el2_pe(a->cs)->stage1_level = s->stage1_level;
-    realm_abort_take(a, esr, s->far, 2);
+    cpu_restore_state(a->cs, a->ra);
+    if (a->type != MMU_INST_FETCH && env->exception.syndrome & ARM_EL_ISV) {
+        s.esr |= env->exception.syndrome;       /* the instruction's part */
+    }
+    env->cp15.hpfar_el2 = s.hpfar;
+    el2_pe(a->cs)->stage1_level = s.stage1_level;
+    realm_abort_take(a, s.esr, a->va, 2);
 }
 
-/* Stage 1, or the host's stage 2, needed the access at @fi->s2addr. */
-static G_NORETURN void take_walk_abort(const RealmAccess *a,
-                                       ARMMMUFaultInfo *fi)
+/* For AArch32, Arm's code has no status code of granule protection faults. */
+static void fail_walk(const RealmAccess *a, RmmFault fault, int level)
 {
     El2Pe *pe = el2_pe(a->cs);
-    RealmAccess walk = *a;
-    RmmSyndrome s;
 
-    if (pe->walk_fault == RMM_FAULT_GPF) {
-        fi->type = ARMFault_GPCFOnWalk;
-        fi->ea = false;
-        take_gpf(a, fi);
-    }
-    walk.walk = fi;
-    walk.ipa = fi->s2addr & TARGET_PAGE_MASK;
-    s = realm_abort_syndrome(&walk, pe->walk_fault, pe->walk_level);
-    s.stage1_level = fi->level;
-    take_stage2_abort(&walk, &s);
-}
-
-/*
- * The access meets @fault.  One that is only tried fails.  So does one of a
- * walk, with a reason that Arm's code can report whatever the translation
- * regime is; it does so only if the reason is new when it is asked for its own.
- */
-static bool fail(const RealmAccess *a, RmmFault fault, int level)
-{
-    ARMMMUFaultInfo gpf = { .type = ARMFault_GPCFOnOutput };
-    RmmSyndrome s;
-
-    if (a->walk) {
+    pe->walk_fault = fault;
+    pe->walk_level = level;
+    pe->walk_ipa = a->ipa;
+    if (fault == RMM_FAULT_GPF && is_a64(&ARM_CPU(a->cs)->env)) {
+        a->walk->type = ARMFault_GPCFOnOutput;
+    } else {
         a->walk->type = ARMFault_SyncExternalOnWalk;
         a->walk->ea = true;
-        el2_pe(a->cs)->walk_fault = fault;
-        el2_pe(a->cs)->walk_level = level;
-        return false;
     }
-    if (a->probe) {
-        return false;
+}
+
+/* The access meets @fault.  False if it is only tried, or a walk's. */
+static bool fail(const RealmAccess *a, RmmFault fault, int level)
+{
+    if (a->walk) {
+        fail_walk(a, fault, level);
+    } else if (!a->probe && fault == RMM_FAULT_GPF) {
+        take_gpf(a);
+    } else if (!a->probe) {
+        take_stage2_abort(a, fault, level);
+    }
+    return false;
+}
+
+/* ESR_ELx.FSC of an external abort, or a granule protection fault, on a walk */
+static bool is_on_walk(uint32_t fsc)
+{
+    return (fsc >= 0x13 && fsc <= 0x17) || (fsc >= 0x23 && fsc <= 0x27);
+}
+
+static void route_gpf(CPUARMState *env)
+{
+    int el = gpf_target_el(env);
+
+    if (env->exception.target_el < el) {
+        env->exception.target_el = el;
+        env->exception.syndrome &= ~BIT(ARM_EL_EC_SHIFT);  /* from below */
+    }
+}
+
+static void make_stage2_abort(CPUState *cs, RmmFault fault)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    El2Pe *pe = el2_pe(cs);
+    uint32_t was = env->exception.syndrome;
+    int level = (was & 0x3f) == 0x13 ? -1 : was & 3;
+    ARMMMUFaultInfo walk;
+    const RealmAccess a = {
+        .cs = cs, .va = env->exception.vaddress, .ipa = pe->walk_ipa,
+        .type = cs->exception_index == EXCP_PREFETCH_ABORT ? MMU_INST_FETCH :
+                was & ISS_WNR ? MMU_DATA_STORE : MMU_DATA_LOAD,
+        .walk = &walk,
+    };
+    RmmSyndrome s = realm_abort_syndrome(&a, fault, pe->walk_level);
+
+    env->exception.syndrome = s.esr | (was & ISS_CM);
+    env->exception.target_el = 2;
+    env->cp15.hpfar_el2 = s.hpfar;
+    pe->stage1_level = level;
+}
+
+void el2_access_exception(CPUState *cs)
+{
+    CPUARMState *env = &ARM_CPU(cs)->env;
+    El2Pe *pe = el2_pe(cs);
+    RmmFault fault = pe->walk_fault;
+
+    pe->walk_fault = RMM_FAULT_NONE;
+    if (fault == RMM_FAULT_NONE ||
+        (cs->exception_index != EXCP_DATA_ABORT &&
+         cs->exception_index != EXCP_PREFETCH_ABORT) ||
+        !is_on_walk(env->exception.syndrome & 0x3f)) {
+        return;
     }
     if (fault == RMM_FAULT_GPF) {
-        take_gpf(a, &gpf);
+        route_gpf(env);
+    } else {
+        make_stage2_abort(cs, fault);
     }
-    s = realm_abort_syndrome(a, fault, level);
-    take_stage2_abort(a, &s);
 }
 
 /* RMM 1.0, A5.2: the lower half of the IPA space is the Realm's alone. */
@@ -168,28 +200,14 @@ bool el2_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
                   MMUAccessType type, int mmu_idx, MemOp memop, int size,
                   bool probe, uintptr_t ra)
 {
-    CPUARMState *env = &ARM_CPU(cs)->env;
-    ARMMMUFaultInfo own = { }, *walk = env->tlb_fi;
     RealmAccess a = { .cs = cs, .va = addr, .type = type, .mmu_idx = mmu_idx,
-                      .probe = probe, .ra = ra, .walk = walk };
+                      .probe = probe, .ra = ra,
+                      .walk = ARM_CPU(cs)->env.tlb_fi };
 
-    if (!walk) {
-        env->tlb_fi = &own;
-        el2_pe(cs)->walk_fault = RMM_FAULT_NONE;
-    }
-    if (!el2_arm_tlb_fill(cs, out, addr, type, mmu_idx, memop, size, true,
+    el2_pe(cs)->walk_fault = RMM_FAULT_NONE;
+    if (!el2_arm_tlb_fill(cs, out, addr, type, mmu_idx, memop, size, probe,
                           ra)) {
-        if (walk || probe) {
-            return false;
-        }
-        if (el2_pe(cs)->walk_fault != RMM_FAULT_NONE) {
-            take_walk_abort(&a, &own);
-        }
-        /* Arm's own exception, unless another PE changed a table. */
-        if (!el2_arm_tlb_fill(cs, out, addr, type, mmu_idx, memop, size, false,
-                              ra)) {
-            return false;
-        }
+        return false;
     }
     if (el2_in_realm(cs)) {
         return realm_access(&a, out);

@@ -25,4 +25,10 @@ bool el2_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
                   MMUAccessType type, int mmu_idx, MemOp memop, int size,
                   bool probe, uintptr_t ra);
 
+/*
+ * The exception that @cs is about to take may be an abort for what an access of
+ * a walk met: it is made the abort that hardware would take.
+ */
+void el2_access_exception(CPUState *cs);
+
 #endif

@@ -24,8 +24,9 @@ typedef struct El2Pe {
     bool timers_were_on;        /* switch.c: the REC that leaves had such */
     bool cpu_off;               /* switch.c: the REC makes PSCI's CPU_OFF */
     int stage1_level;           /* access.c: of the abort it raised to EL2 */
-    RmmFault walk_fault;        /* access.c: what a walk's access has met... */
-    int walk_level;             /* ...and at which level of stage 2 */
+    RmmFault walk_fault;        /* access.c: what a walk's access has met, */
+    int walk_level;             /* at which level of stage 2, */
+    uint64_t walk_ipa;          /* and at which page */
     const El2Context *tlb_owner; /* tlb.c: of a REC, or NULL: the host */
     bool tlb_stale;             /* tlb.c: it has entries that it must not use */
     uint16_t tlb_vmid;          /* tlb.c: of its Realm */

@@ -26,6 +26,7 @@
 #include "target/arm/internals.h"
 #include "target/arm/syndrome.h"
 #include "target/arm/rmm/rmm-abi.h"
+#include "access.h"
 #include "call.h"
 #include "context.h"
 #include "debug.h"
@@ -295,6 +296,7 @@ static void from_realm(CPUState *cs)
 
 void el2_do_interrupt(CPUState *cs)
 {
+    el2_access_exception(cs);
     if (el2_in_realm(cs)) {
         from_realm(cs);
     } else if (cs->exception_index != EXCP_SMC || !host_smc(cs)) {
