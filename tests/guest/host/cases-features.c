@@ -291,12 +291,13 @@ static void pmu_overflows(void)
                                     "msr pmintenset_el1, x0\n"
                                     "msr pmccfiltr_el0, xzr\n"
                                     "mov x0, #-2\n msr pmccntr_el0, x0\n"
-                                    "mov x0, #0x41\n msr pmcr_el0, x0\n isb\n"
-                                    "mov x1, #10000\n"
-                                    "1: subs x1, x1, #1\n b.ne 1b\n isb\n"
-                                    "mrs x0, pmovsset_el0"), 0, 0, 0);
-    for (unsigned n = 0; n < 10 && exit->exit_reason == RMI_EXIT_IRQ; n++) {
+                                    "mov x0, #0x41\n msr pmcr_el0, x0\n"
+                                    "1: subs x1, x1, #1\n b.eq 2f\n isb\n"
+                                    "mrs x0, pmovsset_el0\n cbz x0, 1b\n"
+                                    "2:"), 0, 10000000, 0);
+    if (exit->exit_reason == RMI_EXIT_IRQ) {
         EXPECT(exit->pmu_ovf_status, 1, "the overflow of the exit");
+        gic_disable(PPI_PMU);       /* it stays until the Realm clears it */
         exit = rec_enter(rec);
     }
     rec_expect_done(exit);
