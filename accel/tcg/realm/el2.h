@@ -17,6 +17,7 @@
  * The files of el2/, from leaf to root:
  *
  *     pe.c        what the machine consists of: RMM, PEs
+ *     translate.c how a Realm waits
  *     memory.c    physical memory: where a granule's bytes are, and whose
  *     tlb.c       who owns entries of a TLB; when they are flushed
  *     gic.c       list registers and the virtual CPU interface of a REC
