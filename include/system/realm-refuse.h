@@ -6,8 +6,9 @@
  * would show something else.  Each is refused with an error that says what to
  * use instead.
  *
- * Invariants: nothing is refused on a machine that is not a Realm.  A command
- * is refused before it has done anything.
+ * Invariants: nothing is refused on a machine that is not a Realm, but
+ * snapshots of one that runs Realms.  A command is refused before it has done
+ * anything.
  *
  * Lock rule: BQL.
  *
@@ -17,6 +18,9 @@
 #define SYSTEM_REALM_REFUSE_H
 
 #include "exec/hwaddr.h"
+
+/* No snapshots from now on, because of @reason, which stays.  Called once. */
+void realm_refuse_snapshots(const char *reason);
 
 /* Each returns whether the command is refused, with @errp set then. */
 bool realm_refuses_dump(Error **errp);

@@ -34,8 +34,20 @@ bool realm_refuses_dump(Error **errp)
                   "from outside; use the guest's own means");
 }
 
+static const char *no_snapshots;
+
+void realm_refuse_snapshots(const char *reason)
+{
+    assert(!no_snapshots);
+    no_snapshots = reason;
+}
+
 bool realm_refuses_snapshot(Error **errp)
 {
+    if (no_snapshots) {
+        error_setg(errp, "%s", no_snapshots);
+        return true;
+    }
     return refuse(errp, "it can neither be saved to a snapshot nor come from "
                   "one; migrate it to another QEMU instead");
 }

@@ -114,20 +114,29 @@ static inline void servant_write_code(uint32_t *to, const uint32_t *from,
     }
 }
 
-/* The payload as a file for -kernel, which loads it at a multiple of 2 KiB. */
-static inline char *servant_file(void)
+/*
+ * The payload as a file for -kernel, which loads it at a multiple of 2 KiB;
+ * @code and @vector are as long as ours.
+ */
+static inline char *servant_file_of(const uint32_t *code,
+                                    const uint32_t *vector)
 {
     uint32_t image[0x400 / 4] = { 0 };
     char *path = NULL;
     int fd = g_file_open_tmp("realm-servant-XXXXXX", &path, NULL);
 
     g_assert_cmpint(fd, >=, 0);
-    servant_write_code(image, servant_code, ARRAY_SIZE(servant_code));
-    servant_write_code(image + SERVANT_VECTOR / 4, servant_vector,
+    servant_write_code(image, code, ARRAY_SIZE(servant_code));
+    servant_write_code(image + SERVANT_VECTOR / 4, vector,
                        ARRAY_SIZE(servant_vector));
     g_assert_cmpint(write(fd, image, sizeof(image)), ==, sizeof(image));
     close(fd);
     return path;
+}
+
+static inline char *servant_file(void)
+{
+    return servant_file_of(servant_code, servant_vector);
 }
 
 /* Wait until the word at @addr, as the host sees it, is @value. */
@@ -160,17 +169,20 @@ static inline void servant_quit(Servant *s)
     qtest_quit(s->qts);
 }
 
-/* A command with arguments X0 to X4; its answer is in @s afterwards. */
-static inline void servant_do(Servant *s, ServantOp op, uint64_t x0,
-                              uint64_t x1, uint64_t x2, uint64_t x3)
+/* Begin a command with arguments X0 to X4. */
+static inline void servant_begin(Servant *s, ServantOp op,
+                                 const uint64_t args[5])
 {
-    const uint64_t args[] = { x0, x1, x2, x3, 0 };
-
-    for (size_t i = 0; i < ARRAY_SIZE(args); i++) {
+    for (size_t i = 0; i < 5; i++) {
         qtest_writeq(s->qts, MAILBOX + MAIL_ARGS + 8 * i, args[i]);
     }
     qtest_writeq(s->qts, MAILBOX + MAIL_OP, op);
     qtest_writeq(s->qts, MAILBOX + MAIL_NUMBER, ++s->number);
+}
+
+/* The answer to it is in @s afterwards. */
+static inline void servant_finish(Servant *s)
+{
     servant_wait(s, MAILBOX + MAIL_DONE, s->number);
 
     s->esr = qtest_readq(s->qts, MAILBOX + MAIL_ESR);
@@ -178,6 +190,15 @@ static inline void servant_do(Servant *s, ServantOp op, uint64_t x0,
     for (size_t i = 0; i < ARRAY_SIZE(s->x); i++) {
         s->x[i] = qtest_readq(s->qts, MAILBOX + MAIL_RESULTS + 8 * i);
     }
+}
+
+static inline void servant_do(Servant *s, ServantOp op, uint64_t x0,
+                              uint64_t x1, uint64_t x2, uint64_t x3)
+{
+    const uint64_t args[] = { x0, x1, x2, x3, 0 };
+
+    servant_begin(s, op, args);
+    servant_finish(s);
 }
 
 static inline uint64_t servant_load(Servant *s, uint64_t ipa)

@@ -13,6 +13,7 @@
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "migration/blocker.h"
+#include "system/realm-refuse.h"
 #include "system/reset.h"
 #include "system/system.h"
 #include "target/arm/cpu.h"
@@ -82,10 +83,13 @@ static void machine_done(Notifier *notifier, void *unused)
 /* Neither is the RMM's state in a stream, nor is a Realm's memory. */
 static bool block_migration(Error **errp)
 {
+    static const char no[] = "rmm=on: a machine with Realms of a host at EL2 "
+        "can neither migrate nor go to a snapshot, or come from one; start it "
+        "anew instead";
     Error *reason = NULL;
 
-    error_setg(&reason, "rmm=on: a machine with Realms of a host at EL2 can "
-               "neither migrate nor be saved; shut the guest down instead");
+    error_setg(&reason, "%s", no);
+    realm_refuse_snapshots(no);
     return migrate_add_blocker(&reason, errp) == 0;
 }
 

@@ -1,0 +1,399 @@
+/*
+ * A machine whose guest is the host of Realms: what is seen of a Realm from
+ * outside, what a reset leaves, and what such a machine cannot do
+ *
+ * How: a servant at EL2 makes a Realm with a secret (rmm-servant.h), and this
+ * test looks for it in all ways that QEMU has: monitor, dump, gdb.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/socket.h>
+#include <sys/un.h>
+#include "rmm-servant.h"
+
+#define RAM_BASE    0x40000000
+#define RAM_SIZE    (64 * 1024 * 1024)
+/* Where private memory is in the CPUs' own address space (el2/memory.h). */
+#define PRIVATE     (BIT_ULL(56) + REALM_MEMORY)
+
+#define HIDDEN      "the registers of a Realm are not available"
+
+static char *hmp(Servant *s, const char *command)
+{
+    return qtest_hmp(s->qts, "%s", command);
+}
+
+static bool hmp_says(Servant *s, const char *command, const char *text)
+{
+    g_autofree char *answer = hmp(s, command);
+
+    return strstr(answer, text);
+}
+
+static bool in_realm(Servant *s)
+{
+    return hmp_says(s, "info registers", HIDDEN);
+}
+
+/* Start a Realm and wait until it loops: it has its secret then. */
+static void start_secret(Servant *s, const char *args)
+{
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+
+    rmm_start(s, args);
+    rmm_make_realm(s);
+    rmm_enter_realm(s);
+    while (!in_realm(s)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+    g_usleep(100 * 1000);       /* nine instructions */
+}
+
+static bool file_has(const char *path, uint64_t value)
+{
+    g_autofree char *contents = NULL;
+    uint64_t bytes = cpu_to_le64(value);
+    gsize size;
+
+    g_assert_true(g_file_get_contents(path, &contents, &size, NULL));
+    return memmem(contents, size, &bytes, sizeof(bytes));
+}
+
+static char *temporary_file(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("rmm-host-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+/* ---- Monitor ---- */
+
+static void test_registers(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    g_assert_true(hmp_says(&s, "info registers", "EL2h"));
+    servant_quit(&s);
+    start_secret(&s, "");
+    g_assert_false(hmp_says(&s, "info registers", "PC="));
+    servant_quit(&s);
+}
+
+static void test_monitor_memory(void)
+{
+    g_autofree char *private = g_strdup_printf("xp /1gx 0x%llx", PRIVATE);
+    Servant s;
+
+    rmm_start(&s, "");
+    g_assert_true(hmp_says(&s, "x /1wx 0x40080000", "0x10000000"));
+    servant_quit(&s);
+    start_secret(&s, "");
+    g_assert_true(hmp_says(&s, "x /1gx 0", "Cannot access memory"));
+    g_assert_true(hmp_says(&s, "gva2gpa 0", "Unmapped"));
+    g_assert_true(hmp_says(&s, private, "Cannot access memory"));
+    g_assert_true(hmp_says(&s, "xp /1gx 0x42006000", "0x0000000000000000"));
+    servant_quit(&s);
+}
+
+static void test_saved_memory(void)
+{
+    g_autofree char *path = temporary_file();
+    Servant s;
+
+    start_secret(&s, "");
+    qtest_qmp_assert_success(s.qts, "{'execute': 'pmemsave', 'arguments': "
+                             "{'val': %d, 'size': %d, 'filename': %s}}",
+                             RAM_BASE, RAM_SIZE, path);
+    g_assert_true(file_has(path, HALF_0));      /* in the parameters */
+    g_assert_false(file_has(path, SECRET));
+    qobject_unref(qtest_qmp_assert_failure_ref(
+        s.qts, "{'execute': 'memsave', 'arguments': "
+        "{'val': 0, 'size': 4096, 'filename': %s}}", path));
+    servant_quit(&s);
+    unlink(path);
+}
+
+static void test_dump(void)
+{
+    g_autofree char *path = temporary_file();
+    g_autofree char *url = g_strdup_printf("file:%s", path);
+    Servant s;
+
+    start_secret(&s, "");
+    qtest_qmp_assert_success(s.qts, "{'execute': 'dump-guest-memory', "
+                             "'arguments': {'paging': false, 'protocol': %s}}",
+                             url);
+    g_assert_true(file_has(path, HALF_0));
+    g_assert_false(file_has(path, SECRET));
+    servant_quit(&s);
+    unlink(path);
+}
+
+/* ---- gdb ---- */
+
+typedef struct Gdb {
+    int fd;
+    char *path;
+} Gdb;
+
+static char read_byte(Gdb *gdb)
+{
+    char c;
+
+    g_assert_cmpint(read(gdb->fd, &c, 1), ==, 1);
+    return c;
+}
+
+static void send_packet(Gdb *gdb, const char *packet)
+{
+    g_autofree char *framed = NULL;
+    uint8_t sum = 0;
+
+    for (const char *p = packet; *p; p++) {
+        sum += *p;
+    }
+    framed = g_strdup_printf("$%s#%02x", packet, sum);
+    g_assert_cmpint(write(gdb->fd, framed, strlen(framed)), ==,
+                    strlen(framed));
+}
+
+static char *receive_packet(Gdb *gdb)
+{
+    GString *answer = g_string_new(NULL);
+    char c;
+
+    while (read_byte(gdb) != '$') {
+    }
+    while ((c = read_byte(gdb)) != '#') {
+        g_string_append_c(answer, c);
+    }
+    read_byte(gdb);
+    read_byte(gdb);
+    g_assert_cmpint(write(gdb->fd, "+", 1), ==, 1);
+    return g_string_free(answer, false);
+}
+
+static char *gdb_ask(Gdb *gdb, const char *packet)
+{
+    send_packet(gdb, packet);
+    return receive_packet(gdb);
+}
+
+static void gdb_expect(Gdb *gdb, const char *packet, const char *answer)
+{
+    g_autofree char *got = gdb_ask(gdb, packet);
+
+    g_assert_cmpstr(got, ==, answer);
+}
+
+/* Starts a Realm with a stub for gdb. */
+static void start_gdb(Servant *s, Gdb *gdb,
+                      void (*start)(Servant *s, const char *args))
+{
+    g_autofree char *args = NULL;
+
+    gdb->path = temporary_file();
+    unlink(gdb->path);
+    args = g_strdup_printf("-gdb unix:%s,server=on,wait=off", gdb->path);
+    start(s, args);
+}
+
+/* This stops the machine. */
+static void attach(Gdb *gdb)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    g_assert_cmpint(strlen(gdb->path), <, sizeof(address.sun_path));
+    strcpy(address.sun_path, gdb->path);
+    gdb->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    g_assert_cmpint(connect(gdb->fd, (struct sockaddr *)&address,
+                            sizeof(address)), ==, 0);
+    g_free(gdb_ask(gdb, "?"));
+}
+
+static void detach(Gdb *gdb)
+{
+    gdb_expect(gdb, "D", "OK");
+    close(gdb->fd);
+    unlink(gdb->path);
+    g_free(gdb->path);
+}
+
+static bool is_zeros(const char *digits)
+{
+    return strspn(digits, "0x") == strlen(digits);
+}
+
+/* The first register behind the core, V0 or Z0; a function of its own reads it. */
+#define GDB_V0 "p22"
+
+static void test_gdb_of_the_host(void)
+{
+    g_autofree char *registers = NULL;
+    g_autofree char *v0 = NULL;
+    Servant s;
+    Gdb gdb;
+
+    start_gdb(&s, &gdb, rmm_start);
+    attach(&gdb);
+    registers = gdb_ask(&gdb, "g");
+    g_assert_false(is_zeros(registers));
+    v0 = gdb_ask(&gdb, GDB_V0);
+    g_assert_cmpint(strlen(v0), >=, 32);
+    gdb_expect(&gdb, "m40080000,4", "00000010");
+    detach(&gdb);
+    servant_quit(&s);
+}
+
+static void test_gdb_of_a_realm(void)
+{
+    g_autofree char *registers = NULL;
+    Servant s;
+    Gdb gdb;
+
+    start_gdb(&s, &gdb, start_secret);
+    attach(&gdb);
+    registers = gdb_ask(&gdb, "g");
+    g_assert_true(is_zeros(registers));
+    gdb_expect(&gdb, GDB_V0, "E14");
+    gdb_expect(&gdb, "m0,4", "E14");
+    gdb_expect(&gdb, "M1000,8:0000000000000000", "E14");
+    gdb_expect(&gdb, "Qqemu.PhyMemMode:1", "OK");
+    gdb_expect(&gdb, "m100000042006000,8", "0000000000000000");
+    gdb_expect(&gdb, "m42006000,8", "0000000000000000");
+    gdb_expect(&gdb, "qIsAddressTagged:0", "E04");
+    detach(&gdb);
+    servant_quit(&s);
+}
+
+/* The loop is at one address, where a breakpoint of a guest would hit. */
+static void test_breakpoints(void)
+{
+    g_autofree char *insert = g_strdup_printf("Z0,%x,4",
+                                              (unsigned)REALM_LOOP);
+    g_autofree char *remove = g_strdup_printf("z0,%x,4",
+                                              (unsigned)REALM_LOOP);
+    Servant s;
+    Gdb gdb;
+
+    start_gdb(&s, &gdb, start_secret);
+    attach(&gdb);
+    gdb_expect(&gdb, insert, "OK");
+    send_packet(&gdb, "c");
+    g_usleep(500 * 1000);
+    g_assert_true(in_realm(&s));
+    g_assert_cmpint(write(gdb.fd, "\x03", 1), ==, 1);
+    g_assert_true(g_str_has_prefix(receive_packet(&gdb), "T02"));
+    gdb_expect(&gdb, remove, "OK");
+    gdb_expect(&gdb, remove, "E22");
+    detach(&gdb);
+    servant_quit(&s);
+}
+
+static void test_breakpoint_of_the_host(void)
+{
+    Servant s;
+    Gdb gdb;
+
+    start_gdb(&s, &gdb, rmm_start);
+    attach(&gdb);
+    gdb_expect(&gdb, "Z0,40080020,4", "OK");    /* where it waits */
+    send_packet(&gdb, "c");
+    g_assert_true(g_str_has_prefix(receive_packet(&gdb), "T05"));
+    gdb_expect(&gdb, "z0,40080020,4", "OK");
+    detach(&gdb);
+    servant_quit(&s);
+}
+
+/* ---- Reset ---- */
+
+static void reset(Servant *s)
+{
+    qtest_writeq(s->qts, MAILBOX + MAIL_READY, 0);
+    qtest_writeq(s->qts, MAILBOX + MAIL_NUMBER, 0);
+    s->number = 0;
+    qtest_system_reset(s->qts);
+    servant_wait(s, MAILBOX + MAIL_READY, SERVANT_READY);
+}
+
+static void test_reset(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    rmm_make_realm(&s);
+    g_assert_cmpuint(rmm_count_delegated(&s), ==, NUM_GRANULES);
+    reset(&s);
+    g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
+    servant_quit(&s);
+}
+
+static void test_reset_in_a_realm(void)
+{
+    Servant s;
+
+    start_secret(&s, "");
+    for (int round = 0; round < 3; round++) {
+        reset(&s);
+        g_assert_false(in_realm(&s));
+        g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
+        rmm_make_realm(&s);
+        rmm_enter_realm(&s);
+        g_usleep(50 * 1000);
+        g_assert_true(in_realm(&s));
+    }
+    servant_quit(&s);
+}
+
+/* ---- What it cannot do ---- */
+
+static void test_migration(void)
+{
+    QDict *error;
+    Servant s;
+
+    rmm_start(&s, "");
+    error = qtest_qmp_assert_failure_ref(s.qts, "{'execute': 'migrate', "
+                                         "'arguments': {'uri': 'exec:cat'}}");
+    g_assert_nonnull(strstr(qdict_get_str(error, "desc"), "rmm=on"));
+    qobject_unref(error);
+    servant_quit(&s);
+}
+
+static void test_snapshots(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    g_assert_true(hmp_says(&s, "savevm a", "rmm=on"));
+    g_assert_true(hmp_says(&s, "loadvm a", "rmm=on"));
+    servant_quit(&s);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/rmm/monitor/registers-of-a-realm-are-hidden",
+                   test_registers);
+    qtest_add_func("/rmm/monitor/memory-of-a-realm-is-not-shown",
+                   test_monitor_memory);
+    qtest_add_func("/rmm/monitor/saved-memory-has-no-secret",
+                   test_saved_memory);
+    qtest_add_func("/rmm/dump/has-no-secret", test_dump);
+    qtest_add_func("/rmm/gdb/sees-the-host", test_gdb_of_the_host);
+    qtest_add_func("/rmm/gdb/sees-nothing-of-a-realm", test_gdb_of_a_realm);
+    qtest_add_func("/rmm/gdb/a-realm-does-not-stop-at-an-address",
+                   test_breakpoints);
+    qtest_add_func("/rmm/gdb/the-host-does", test_breakpoint_of_the_host);
+    qtest_add_func("/rmm/reset/takes-all-granules-back", test_reset);
+    qtest_add_func("/rmm/reset/of-a-cpu-in-a-realm", test_reset_in_a_realm);
+    qtest_add_func("/rmm/refused/migration", test_migration);
+    qtest_add_func("/rmm/refused/snapshots", test_snapshots);
+    return g_test_run();
+}
