@@ -10,7 +10,7 @@ CONFIGURE ?=
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
-.PHONY: check-contract check-double check-host
+.PHONY: check-contract check-double check-host nested-kernel
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -81,10 +81,15 @@ check-cut: build guest
 check-fork: build guest
 	@tests/hostile/fork
 
-# In a nested machine, whose Linux has KVM: our QEMU built for arm64.
-check-nested: build guest arm64
-	@tests/nested/build
+# In a nested machine, whose Linux has KVM: our QEMU built for arm64. KERNEL is
+# what the host of Realms boots; without it that is the newest Debian has.
+check-nested: nested-kernel build guest arm64
+	@tests/nested/build --kernel "$$KERNEL"
 	@/usr/bin/python3 -m unittest discover -v -s tests/nested
+
+# Before anything is built: a wrong KERNEL is refused.
+nested-kernel:
+	@tests/nested/build --check --kernel "$$KERNEL"
 
 # No session key is left in memory, and none of the other secrets.
 check-secrets: deps
@@ -123,7 +128,8 @@ help:
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'
-	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine'
+	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine;'
+	@echo '                  KERNEL=Image: a kernel of yours as host of Realms'
 	@echo 'make check-secrets      look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest,'
 	@echo '                  and what it costs to migrate MTE tags'

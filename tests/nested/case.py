@@ -11,12 +11,13 @@ from realm_vm import end_on_signals, temporary_folder
 
 
 class NestedTest(unittest.TestCase):
+    machine_type = Machine
 
     @classmethod
     def setUpClass(cls):
         end_on_signals()
         folder = cls.enterClassContext(temporary_folder())
-        cls.machine = cls.enterClassContext(Machine(folder))
+        cls.machine = cls.enterClassContext(cls.machine_type(folder))
         cls.figure(f'ready after {cls.machine.boot():.1f} s')
 
     @staticmethod

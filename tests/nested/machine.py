@@ -2,6 +2,7 @@
 guests in it, which our QEMU for arm64 runs with KVM.
 
     Machine     what scripts/realm_vm.py calls a Vm; its console is a shell
+    RealmHost   a Machine that is a host of Realms, with the newest kernel
     Guest       a QEMU in there, with console and qmp as a Vm has them; so
                 realm_qmp.Migration moves one Guest into another
 
@@ -52,18 +53,27 @@ def log_console(console, name):
 
 
 class Machine(Vm):
+    name = 'nested'
+    board = 'virtualization=on'
+    mte = True
+    files = FOLDER          # what tests/nested/build made
 
     def __init__(self, folder):
-        initramfs = os.path.join(FOLDER, 'initramfs.cpio')
+        initramfs = os.path.join(self.files, 'initramfs.cpio')
         if not os.path.exists(initramfs):
             raise VmError(f'{initramfs} does not exist; run `make arm64 guest` '
                           'and tests/nested/build')
         # Of two -initrd the last counts; two -M add up.
-        super().__init__('nested', [
-            *guest_arguments(realm=False, cpus=2, memory='4G', network=True),
-            '-M', 'virtualization=on', '-initrd', initramfs], folder)
+        super().__init__(self.name, [
+            *guest_arguments(realm=False, cpus=2, memory='4G', network=True,
+                             mte=self.mte),
+            '-M', self.board, '-initrd', initramfs, *self.kernel()], folder)
         self.ports = FIRST_PORT
-        log_console(self.console, 'machine')
+        log_console(self.console, self.name)
+
+    def kernel(self):
+        """QEMU's arguments, if it is not that of the test guest."""
+        return []
 
     def boot(self):
         """Waits for the shell; returns how long that took, in seconds."""
@@ -89,6 +99,16 @@ class Machine(Vm):
             raise VmError(f'{self.name}: its network does not forward port '
                           f'{port}; see `info usernet` in its monitor')
         return port, ('127.0.0.1', int(ours[1]))
+
+
+class RealmHost(Machine):
+    name = 'host'
+    board = 'rmm=on'
+    mte = False             # RMM 1.0 knows none
+    files = os.path.join(FOLDER, 'newest')
+
+    def kernel(self):
+        return ['-kernel', os.path.join(self.files, 'Image')]
 
 
 class Guest:
