@@ -77,30 +77,14 @@ static const BadOptions bad_options[] = {
       REALM " -cpu cortex-a15",
       "cortex-a15", "use -cpu max",
       REALM " -cpu max" },
-    { "sve-of-a-cpu",
-      REALM " -cpu max,sve=on",
-      "no sve", "leave sve=on out of -cpu",
-      REALM " -cpu max" },
-    { "a-vector-length-of-a-cpu",
-      REALM " -cpu max,sve128=on",
-      "no sve", "leave sve128=on out of -cpu",
-      REALM " -cpu max" },
-    { "the-longest-vector-of-a-cpu",
-      REALM " -cpu max,sve-max-vq=2",
-      "no sve", "leave sve-max-vq=2 out of -cpu",
-      REALM " -cpu max" },
     { "a-streaming-vector-length-of-a-cpu",
       REALM " -cpu max,sme256=on",
-      "no sme", "leave sme256=on out of -cpu",
+      "no SME", "leave sme256=on out of -cpu",
       REALM " -cpu max" },
     { "sme-of-a-cpu",
       REALM " -cpu max,sme=on",
-      "no sme", "leave sme=on out of -cpu",
+      "no SME", "leave sme=on out of -cpu",
       REALM " -cpu max" },
-    { "a-pmu-of-a-cpu",
-      REALM " -cpu neoverse-n1,pmu=on",
-      "no pmu", "leave pmu=on out of -cpu",
-      REALM " -cpu neoverse-n1" },
     { "dtb-randomness",
       MACHINE ",dtb-randomness=on" OBJECT,
       "device tree", "leave dtb-randomness=on, or dtb-kaslr-seed=on, out",
@@ -488,22 +472,41 @@ static void check_feature(QTestState *qts, const char *feature, bool on)
     qobject_unref(reply);
 }
 
-static void check_features(const char *args, bool on)
+typedef struct Features {
+    bool sve, sme, pmu;
+} Features;
+
+static void check_features(const char *args, Features features)
 {
-    static const char *const features[] = { "sve", "sme", "pmu" };
     QTestState *qts = start(args);
 
-    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
-        check_feature(qts, features[i], on);
-    }
+    check_feature(qts, "sve", features.sve);
+    check_feature(qts, "sme", features.sme);
+    check_feature(qts, "pmu", features.pmu);
     qtest_quit(qts);
 }
 
 static void test_cpu_features(void)
 {
-    check_features("-S -machine virt -cpu max -smp 2", true);
-    check_features("-S " REALM " -cpu max -smp 2", false);
-    check_features("-S " REALM " -smp 2", false);
+    check_features("-S -machine virt -cpu max -smp 2",
+                   (Features) { .sve = true, .sme = true, .pmu = true });
+    check_features("-S " REALM " -cpu max -smp 2", (Features) { });
+    check_features("-S " REALM " -smp 2", (Features) { });
+}
+
+/* An explicit word of -cpu, and nothing else, gives a Realm SVE and a PMU. */
+static void test_cpu_words(void)
+{
+    check_features("-S " REALM " -cpu max,sve=on -smp 2",
+                   (Features) { .sve = true });
+    check_features("-S " REALM " -cpu max,sve128=on",
+                   (Features) { .sve = true });
+    check_features("-S " REALM " -cpu max,sve-max-vq=2",
+                   (Features) { .sve = true });
+    check_features("-S " REALM " -cpu max,pmu=on -smp 2",
+                   (Features) { .pmu = true });
+    check_features("-S " REALM " -cpu max,sve256=off,pmu=off,sve=off,sme=off",
+                   (Features) { });
 }
 
 /* What -cpu says of other features, and what it leaves out, is obeyed. */
@@ -515,9 +518,9 @@ static void test_cpu_choices(void)
     check_feature(qts, "sve", false);
     qtest_quit(qts);
 
-    check_features("-S " REALM " -cpu max,sve=off,sme=off,pmu=off", false);
     qtest_quit(start("-S " REALM " -cpu max,sve256=off"));
     qtest_quit(start("-S " REALM " -cpu cortex-a72,pmu=off"));
+    qtest_quit(start("-S " REALM " -cpu neoverse-n1,pmu=on"));
 }
 
 /* The measurement of a machine, which exists as soon as it has run. */
@@ -552,6 +555,11 @@ static void test_measured(void)
     g_autofree char *tags = rim(MACHINE ",mte=on" OBJECT ",mte=on");
     g_autofree char *sha256 = rim(REALM ",measurement-algorithm=sha256");
     g_autofree char *rpv = rim(REALM ",personalization-value=" BYTES_64);
+    g_autofree char *max = rim(REALM " -cpu max");
+    g_autofree char *sve = rim(REALM " -cpu max,sve=on");
+    g_autofree char *longest = rim(REALM " -cpu max,sve-max-vq=16");
+    g_autofree char *shorter = rim(REALM " -cpu max,sve-max-vq=8");
+    g_autofree char *pmu = rim(REALM " -cpu max,pmu=on");
 
     g_assert_cmpint(strlen(plain), ==, 2 * 64);
     g_assert_cmpint(strlen(sha256), ==, 2 * 32);
@@ -566,6 +574,12 @@ static void test_measured(void)
     g_assert_cmpstr(compact, !=, secured);
     g_assert_cmpstr(migration, !=, implementation);
     g_assert_cmpstr(plain, !=, tags);
+    g_assert_cmpstr(plain, ==, max);
+    g_assert_cmpstr(plain, !=, sve);
+    g_assert_cmpstr(sve, ==, longest);
+    g_assert_cmpstr(sve, !=, shorter);
+    g_assert_cmpstr(plain, !=, pmu);
+    g_assert_cmpstr(sve, !=, pmu);
     /* The value tells Realms of equal measurement apart. */
     g_assert_cmpstr(plain, ==, rpv);
 }
@@ -1132,11 +1146,14 @@ int main(int argc, char **argv)
     add_refusals();
     qtest_add_func("/realm/options/defaults-are-a-realm", test_defaults);
     qtest_add_func("/realm/options/choices-are-obeyed", test_choices);
-    qtest_add_func("/realm/options/cpus-have-no-sve-sme-or-pmu",
+    qtest_add_func("/realm/options/without-a-word-no-sve-sme-or-pmu",
                    test_cpu_features);
+    qtest_add_func("/realm/options/a-word-gives-sve-or-a-pmu",
+                   test_cpu_words);
     qtest_add_func("/realm/options/explicit-cpu-features-are-accepted",
                    test_cpu_choices);
-    qtest_add_func("/realm/options/extensions-are-measured", test_measured);
+    qtest_add_func("/realm/options/extensions-and-features-are-measured",
+                   test_measured);
     qtest_add_func("/realm/options/no-measurement-before-the-first-start",
                    test_no_measurement_before_start);
     qtest_add_func("/realm/options/pages-of-a-built-realm",

@@ -14,6 +14,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/bitops.h"
 #include "qemu/lockable.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/cause.h"
@@ -33,10 +34,33 @@ static int start_level(uint8_t ipa_bits)
     return ipa_bits <= 43 ? 1 : 0;
 }
 
+/*
+ * Ask for all that the RMM offers of the CPUs: those of the Realm are the
+ * machine's, so it offers what the user wants (features.c).
+ */
+static void ask_for_features(RmiRealmParams *params)
+{
+    RmmPe pe = { .x = { RMI_FEATURES, 0 } };
+    uint64_t offered;
+
+    realm_call(&pe);
+    offered = pe.x[1];
+    params->num_bps = extract64(offered, RMI_FEATURE0_NUM_BPS_SHIFT, 6);
+    params->num_wps = extract64(offered, RMI_FEATURE0_NUM_WPS_SHIFT, 6);
+    if (offered & RMI_FEATURE0_SVE_EN) {
+        params->flags |= RMI_REALM_SVE;
+        params->sve_vl = extract64(offered, RMI_FEATURE0_SVE_VL_SHIFT, 4);
+    }
+    if (offered & RMI_FEATURE0_PMU_EN) {
+        params->flags |= RMI_REALM_PMU;
+        params->pmu_num_ctrs = extract64(offered,
+                                         RMI_FEATURE0_PMU_NUM_CTRS_SHIFT, 5);
+    }
+}
+
 static bool create_realm(const RealmConfig *config, Error **errp)
 {
     g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
-    ARMCPU *cpu = ARM_CPU(first_cpu);
     int level = start_level(config->ipa_bits);
     unsigned tables = BIT(MAX(config->ipa_bits - (48 - 9 * level), 0));
     uint64_t rd = realm_mmu_new_granules(1);
@@ -47,8 +71,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
     params->ext_flags = (config->migration ? RMI_REALM_EXT_MIGRATION : 0) |
                         (config->mte ? RMI_REALM_EXT_MTE : 0);
     params->s2sz = config->ipa_bits;
-    params->num_bps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, BRPS);
-    params->num_wps = FIELD_EX64(cpu->isar.id_aa64dfr0, ID_AA64DFR0, WRPS);
+    ask_for_features(params);
     params->hash_algo = config->measurement_algorithm ==
         RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? RMI_HASH_SHA_256
                                                : RMI_HASH_SHA_512;
