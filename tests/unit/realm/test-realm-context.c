@@ -172,6 +172,26 @@ static void test_cannot_be_loaded(void)
     post_load_result = 0;
 }
 
+/* Refused at once, since nothing in the state itself tells. */
+static void test_other_vector_lengths(void)
+{
+    g_autofree uint8_t *buf = g_malloc0(SIZE);
+    size_t size;
+
+    cpu.sve_vq.map = 0xb;               /* 128, 256 and 512 bits */
+    size = save(buf);
+    cpu.sve_vq.map = 0xf;               /* ... and 384 */
+    g_assert_false(realm_context_load(NULL, 0, buf, size));
+    cpu.sve_vq.map = 0;                 /* no SVE */
+    g_assert_false(realm_context_load(NULL, 0, buf, size));
+    cpu.sve_vq.map = 0xb;
+    g_assert_false(realm_context_load(NULL, 0, buf, 3));
+    g_assert_false(realm_context_load(NULL, 0, buf, 4));
+    g_assert_true(realm_context_load(NULL, 0, buf, size));
+    g_assert_true(realm_contexts_apply(&error_abort));
+    cpu.sve_vq.map = 0;
+}
+
 static void test_dropped(void)
 {
     g_autofree uint8_t *buf = g_malloc0(SIZE);
@@ -228,6 +248,8 @@ int main(int argc, char **argv)
                     test_room_is_too_small);
     g_test_add_func("/realm/context/that-does-not-fit-is-refused",
                     test_cannot_be_loaded);
+    g_test_add_func("/realm/context/of-other-vector-lengths-is-refused",
+                    test_other_vector_lengths);
     g_test_add_func("/realm/context/is-dropped-unused", test_dropped);
     g_test_add_func("/realm/context/of-no-vcpu", test_no_such_vcpu);
     g_test_add_func("/realm/context/is-wiped-of-the-vcpu-that-had-it",

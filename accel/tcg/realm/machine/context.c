@@ -5,6 +5,10 @@
  * QEMU's CPU object in vmstate form, which a Realm's migration stream does
  * not carry in the open (cpu-class.c takes the CPU's own section away).
  *
+ * In front of it are the vector lengths that the PE has, as sve_vq.map has
+ * them, big endian: no register says it, and a Realm finds them out but once.
+ * The RMM compares the longest only.
+ *
  * Invariants: the vCPU does not run; a blob that comes in was authenticated
  * by the RMM.
  *
@@ -15,6 +19,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/bswap.h"
 #include "qemu/error-report.h"
 #include "io/channel-buffer.h"
 #include "migration/qemu-file.h"
@@ -23,6 +28,15 @@
 #include "context.h"
 #include "pe.h"
 
+#define LENGTHS_BYTES 4
+
+static bool write_context(QEMUFile *file, CPUState *cs)
+{
+    qemu_put_be32(file, ARM_CPU(cs)->sve_vq.map);
+    return vmstate_save_state(file, &vmstate_arm_cpu, cs, NULL) == 0 &&
+           qemu_fflush(file) == 0;
+}
+
 size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
 {
     CPUState *cs = realm_pe_by_mpidr(mpidr);
@@ -30,8 +44,7 @@ size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
     QEMUFile *file = qemu_file_new_output(QIO_CHANNEL(channel));
     size_t used = 0;
 
-    if (cs && vmstate_save_state(file, &vmstate_arm_cpu, cs, NULL) == 0 &&
-        qemu_fflush(file) == 0 && channel->usage <= size) {
+    if (cs && write_context(file, cs) && channel->usage <= size) {
         used = channel->usage;
         memcpy(buf, channel->data, used);
     }
@@ -46,15 +59,17 @@ bool realm_context_load(void *opaque, uint64_t mpidr, const void *buf,
     CPUState *cs = realm_pe_by_mpidr(mpidr);
     RealmPe *pe;
 
-    if (!cs) {
+    if (!cs || size <= LENGTHS_BYTES ||
+        ldl_be_p(buf) != ARM_CPU(cs)->sve_vq.map) {
         return false;
     }
     pe = &realm_pes[cs->cpu_index];
     if (pe->context) {
         return false;
     }
-    pe->context = g_memdup2(buf, size);
-    pe->context_size = size;
+    pe->context_size = size - LENGTHS_BYTES;
+    pe->context = g_memdup2((const uint8_t *)buf + LENGTHS_BYTES,
+                            pe->context_size);
     return true;
 }
 
