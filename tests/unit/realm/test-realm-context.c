@@ -192,6 +192,36 @@ static void test_other_vector_lengths(void)
     cpu.sve_vq.map = 0;
 }
 
+/* The state above has no vectors; QEMU's has their first 1024 bits. */
+static void test_longest_vectors(void)
+{
+    g_autofree uint8_t *buf = g_malloc0(SIZE);
+    ARMVectorReg *z = cpu.env.vfp.zregs;
+    Error *err = NULL;
+    size_t size;
+
+    cpu.sve_vq.map = 0xffff;
+    for (unsigned i = 0; i < 32 * 16; i++) {
+        z[i / 16].d[16 + i % 16] = SECRET + i;
+    }
+    watch();
+    size = save(buf);
+    assert_nothing_is_left(2);
+    memset(z, 0, 32 * sizeof(*z));
+    g_assert_true(realm_context_load(NULL, 0, buf, size));
+    watch();
+    g_assert_true(realm_contexts_apply(&error_abort));
+    assert_nothing_is_left(3);
+    for (unsigned i = 0; i < 32 * 16; i++) {
+        g_assert_cmphex(z[i / 16].d[16 + i % 16], ==, SECRET + i);
+    }
+    g_assert_true(realm_context_load(NULL, 0, buf, size - 8));
+    g_assert_false(realm_contexts_apply(&err));
+    error_free(err);
+    memset(z, 0, 32 * sizeof(*z));
+    cpu.sve_vq.map = 0;
+}
+
 static void test_dropped(void)
 {
     g_autofree uint8_t *buf = g_malloc0(SIZE);
@@ -250,6 +280,8 @@ int main(int argc, char **argv)
                     test_cannot_be_loaded);
     g_test_add_func("/realm/context/of-other-vector-lengths-is-refused",
                     test_other_vector_lengths);
+    g_test_add_func("/realm/context/has-all-bits-of-the-longest-vectors",
+                    test_longest_vectors);
     g_test_add_func("/realm/context/is-dropped-unused", test_dropped);
     g_test_add_func("/realm/context/of-no-vcpu", test_no_such_vcpu);
     g_test_add_func("/realm/context/is-wiped-of-the-vcpu-that-had-it",

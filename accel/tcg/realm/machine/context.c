@@ -30,11 +30,54 @@
 
 #define LENGTHS_BYTES 4
 
-static bool write_context(QEMUFile *file, CPUState *cs)
+/*
+ * QEMU's state of a CPU has the first 1024 bits of each Z register, which may
+ * be twice as long.  The rest follows it, behind a zero: vmstate looks whether
+ * the next byte begins a subsection.
+ */
+static bool has_rest(ARMCPU *cpu)
 {
-    qemu_put_be32(file, ARM_CPU(cs)->sve_vq.map);
-    return vmstate_save_state(file, &vmstate_arm_cpu, cs, NULL) == 0 &&
-           qemu_fflush(file) == 0;
+    return cpu->sve_vq.map >> (ARM_MAX_VQ / 2);
+}
+
+static void put_rest(QEMUFile *file, ARMCPU *cpu)
+{
+    ARMVectorReg *z = cpu->env.vfp.zregs;
+
+    qemu_put_byte(file, 0);
+    for (unsigned i = 0; i < 32 * ARM_MAX_VQ; i++) {
+        qemu_put_be64(file, z[i / ARM_MAX_VQ].d[ARM_MAX_VQ + i % ARM_MAX_VQ]);
+    }
+}
+
+static bool get_rest(QEMUFile *file, ARMCPU *cpu)
+{
+    ARMVectorReg *z = cpu->env.vfp.zregs;
+
+    qemu_get_byte(file);
+    for (unsigned i = 0; i < 32 * ARM_MAX_VQ; i++) {
+        z[i / ARM_MAX_VQ].d[ARM_MAX_VQ + i % ARM_MAX_VQ] = qemu_get_be64(file);
+    }
+    return qemu_file_get_error(file) == 0;
+}
+
+static bool put_context(QEMUFile *file, ARMCPU *cpu)
+{
+    qemu_put_be32(file, cpu->sve_vq.map);
+    if (vmstate_save_state(file, &vmstate_arm_cpu, cpu, NULL) != 0) {
+        return false;
+    }
+    if (has_rest(cpu)) {
+        put_rest(file, cpu);
+    }
+    return qemu_fflush(file) == 0;
+}
+
+static bool get_context(QEMUFile *file, ARMCPU *cpu)
+{
+    return vmstate_load_state(file, &vmstate_arm_cpu, cpu,
+                              vmstate_arm_cpu.version_id) == 0 &&
+           (!has_rest(cpu) || get_rest(file, cpu));
 }
 
 size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
@@ -44,7 +87,7 @@ size_t realm_context_save(void *opaque, uint64_t mpidr, void *buf, size_t size)
     QEMUFile *file = qemu_file_new_output(QIO_CHANNEL(channel));
     size_t used = 0;
 
-    if (cs && write_context(file, cs) && channel->usage <= size) {
+    if (cs && put_context(file, ARM_CPU(cs)) && channel->usage <= size) {
         used = channel->usage;
         memcpy(buf, channel->data, used);
     }
@@ -102,8 +145,7 @@ static bool apply_context(CPUState *cs, const void *context, size_t size)
     memcpy(channel->data, context, size);
     channel->usage = size;
     file = qemu_file_new_input(QIO_CHANNEL(channel));
-    ok = vmstate_load_state(file, &vmstate_arm_cpu, cs,
-                            vmstate_arm_cpu.version_id) == 0;
+    ok = get_context(file, ARM_CPU(cs));
     explicit_bzero(channel->data, size);
     qemu_fclose(file);
     return ok;
