@@ -65,7 +65,7 @@ def disk_arguments(path):
 
 
 def guest_arguments(realm=True, cpus=4, memory='1G', mte=True, append='',
-                    network=False, migratable=True, properties=''):
+                    network=False, migratable=True, properties='', cpu='max'):
     """QEMU's arguments for the test guest, as a Realm or an ordinary guest.
     network: False, True or the type and options of a -netdev.
     properties: more properties of rme-guest, as in 'a=b,c=d'."""
@@ -78,7 +78,7 @@ def guest_arguments(realm=True, cpus=4, memory='1G', mte=True, append='',
                                  f'migration={on[migratable]},mte={on[mte]}'
                                  + (properties and f',{properties}')]
     return arguments + [
-        '-M', machine, '-cpu', 'max', '-smp', str(cpus), '-m', str(memory),
+        '-M', machine, '-cpu', cpu, '-smp', str(cpus), '-m', str(memory),
         '-kernel', guest_file('Image'),
         '-initrd', guest_file('initramfs.cpio'),
         '-append', f'console=ttyAMA0 {append}'.strip(),
