@@ -7,6 +7,8 @@
  * and looks for them again; it sleeps in between, so that a migration has a CPU,
  * too.
  *
+ *     sve-state [TEXT-REVERSED]       longer registers begin with TEXT
+ *
  * Console, each second, and at the end, with SIGTERM:
  *     sve-state: vl=BYTES,BYTES rounds=N,N wrong=N,N
  *     sve-state: verdict OK|FAIL ...          how often each was wrong
@@ -41,6 +43,7 @@ typedef struct State {
 static atomic_bool stopping;
 static atomic_ulong rounds[THREADS], wrong[THREADS];
 static int lengths[THREADS];
+static const char *reversed = "";
 
 static void die(const char *what)
 {
@@ -94,9 +97,10 @@ static int hold(const State *in, State *out)
 }
 
 /* FFR has values of one form only: ones up to some element, then zeros. */
-static void choose(State *s, int vl, uint64_t *seed)
+static void choose(State *s, size_t vl, uint64_t *seed)
 {
-    int ones;
+    size_t size = strlen(reversed);
+    size_t ones;
 
     for (size_t i = 0; i < sizeof(*s); i++) {
         *seed ^= *seed << 13;
@@ -104,8 +108,11 @@ static void choose(State *s, int vl, uint64_t *seed)
         *seed ^= *seed << 17;
         ((uint8_t *)s)[i] = *seed;
     }
+    for (size_t i = 0; size < vl && i < 32 * size; i++) {
+        s->z[i / size * vl + i % size] = reversed[size - 1 - i % size];
+    }
     ones = *seed % (vl + 1);
-    for (int bit = 0; bit < vl; bit++) {
+    for (size_t bit = 0; bit < vl; bit++) {
         uint8_t *byte = &s->p[16 * vl / 8 + bit / 8];
 
         *byte = (*byte & ~(1u << bit % 8)) | (bit < ones) << bit % 8;
@@ -161,13 +168,14 @@ static void print(const char *what)
            lengths[0], lengths[1], rounds[0], rounds[1], wrong[0], wrong[1]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct timespec second = { .tv_sec = 1 };
     pthread_t threads[THREADS];
     sigset_t set;
     bool ok;
 
+    reversed = argc > 1 ? argv[1] : "";
     setvbuf(stdout, NULL, _IOLBF, 0);
     (void)!nice(10);
     sigemptyset(&set);

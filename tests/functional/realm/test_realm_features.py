@@ -13,6 +13,7 @@ import subprocess
 
 from realm_case import RealmTest, guest_arguments, wait_until
 from realm_vm import REALM
+from test_realm_secret import marker, process_has
 
 SMALL = {'cpus': 2, 'memory': '512M'}
 BOTH = 'max,sve=on,pmu=on'
@@ -131,6 +132,12 @@ class Features(RealmTest):
         for count in interrupts[1:1 + SMALL['cpus']]:
             self.assertGreater(int(count), 0)
 
+    def check_wiped(self, source, text):
+        """Not even vector registers are left, once the receipt has come."""
+        wait_until(lambda: source.qmp.cmd('query-realm-migration')['phase']
+                   == 'gone', 'the receipt comes')
+        self.assertFalse(process_has(source, text))
+
     def test_linux_has_neither_without_a_word(self):
         vm = self.boot(guest_arguments(**SMALL))
         found = self.cpu_features(vm)
@@ -147,11 +154,14 @@ class Features(RealmTest):
         self.assertEqual([f for f in found if 'sme' in f], [])
         self.assertEqual(len(self.pmus(vm)), 1)
         self.check_pmu(vm)
-        vm.console.send('{ sve-state & }')
+        text, reverse = marker()
+        vm.console.send(f'{{ sve-state {reverse} & }}')
         vm.console.wait_for('sve-state: vl=256,16 ')
+        self.assertTrue(process_has(vm, text))
         for _ in range(3):
             source = vm
             vm, _ = self.migrate(source, arguments)
+            self.check_wiped(source, text)
             source.stop()
             vm.console.wait_for('sve-state: vl=', after=vm.console.mark())
         line = self.guest(vm, 'killall sve-state; wait; sleep 1')
