@@ -20,6 +20,7 @@ BOTH = 'max,sve=on,pmu=on'
 PAGE = 4096
 RAM, RAM_SIZE = 0x40000000, 0x40000000
 PERIOD = 10000000               # of pmu-check
+COUNT = '{ while [ ! -e /tmp/stop ]; do pmu-check; done > /tmp/pmu & }'
 
 # RMM 1.0: RmiRealmFlags; RmmMeasurementDescriptor*; what the CPU has
 SVE, PMU = 1 << 1, 1 << 2
@@ -113,21 +114,28 @@ class Features(RealmTest):
                 self.guest(vm, 'ls /sys/bus/event_source/devices').split()
                 if name.startswith('armv8_pmu')]
 
+    def check_cycles(self, lines):
+        """What pmu-check has found adds up; returns how often it looked."""
+        found = re.findall(r'cpu=\d+ ns=(\d+) user=(\d+) kernel=(\d+) '
+                           r'samples=(\d+)', lines)
+        self.log.info('%s', lines)
+        for line in found:
+            ns, user, kernel, samples = map(int, line)
+            # A cycle of QEMU's is a nanosecond.
+            self.assertGreater(user, 0, lines)
+            self.assertGreater(kernel, 0, lines)
+            self.assertLess(user + kernel, ns * 1.01, lines)
+            self.assertLess(samples, ns / PERIOD + 2, lines)
+        return len(found)
+
     def check_pmu(self, vm):
         """Cycles at EL0, and the interrupts of samples on each CPU."""
         lines = self.guest(vm, 'pmu-check')
-        found = re.findall(r'cpu=(\d+) ns=(\d+) user=(\d+) kernel=(\d+) '
-                           r'samples=(\d+)', lines)
-        self.log.info('%s', lines)
-        self.assertEqual(len(found), SMALL['cpus'], lines)
-        for line in found:
-            _, ns, user, kernel, samples = map(int, line)
-            # A cycle of QEMU's is a nanosecond.
-            self.assertGreater(user, ns / 8, lines)
-            self.assertLess(user + kernel, ns * 1.01, lines)
-            self.assertGreater(kernel, 0, lines)
-            self.assertGreater(samples, 2, lines)
-            self.assertLess(samples, ns / PERIOD + 2, lines)
+        self.assertEqual(self.check_cycles(lines), SMALL['cpus'], lines)
+        for ns, user, samples in re.findall(
+                r'ns=(\d+) user=(\d+) .* samples=(\d+)', lines):
+            self.assertGreater(int(user), int(ns) / 8, lines)
+            self.assertGreater(int(samples), 2, lines)
         interrupts = self.guest(vm, 'grep arm-pmu /proc/interrupts').split()
         for count in interrupts[1:1 + SMALL['cpus']]:
             self.assertGreater(int(count), 0)
@@ -157,6 +165,7 @@ class Features(RealmTest):
         text, reverse = marker()
         vm.console.send(f'{{ sve-state {reverse} & }}')
         vm.console.wait_for('sve-state: vl=256,16 ')
+        self.guest(vm, COUNT)
         self.assertTrue(process_has(vm, text))
         for _ in range(3):
             source = vm
@@ -164,8 +173,11 @@ class Features(RealmTest):
             self.check_wiped(source, text)
             source.stop()
             vm.console.wait_for('sve-state: vl=', after=vm.console.mark())
-        line = self.guest(vm, 'killall sve-state; wait; sleep 1')
+        line = self.guest(vm, 'touch /tmp/stop; killall sve-state; wait')
         self.assertRegex(line, r'verdict OK vl=256,16 .* wrong=0,0')
+        # Counters were at work whenever the Realm moved.
+        self.assertGreater(self.check_cycles(self.guest(vm, 'cat /tmp/pmu')),
+                           10)
         self.check_pmu(vm)
 
     def test_a_destination_with_another_cpu_is_refused(self):
