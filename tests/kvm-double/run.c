@@ -322,7 +322,9 @@ static void run_guest(DoubleVcpu *vcpu)
         }
     }
     if (vcpu->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(the_double->rmm, &vcpu->pe);
+        const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
+
+        rmm_exception(the_double->rmm, &vcpu->pe, &irq);
     }
 }
 

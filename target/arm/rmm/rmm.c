@@ -109,11 +109,3 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
     g_assert((pe->world == RMM_WORLD_REALM) == (pe->rec != NULL));
     lock_check_none();
 }
-
-void rmm_interrupt(Rmm *rmm, RmmPe *pe)
-{
-    RmiRecExit exit = { .exit_reason = RMI_EXIT_IRQ };
-
-    rec_exit(pe, &exit);
-    lock_check_none();
-}

@@ -384,12 +384,6 @@ typedef enum RmmCallTraits {
  */
 unsigned rmm_call_traits(const RmmPe *pe);
 
-/*
- * The PE leaves the Realm world because of a physical interrupt (exit reason
- * IRQ), with the Realm's X0-X30 and PC in @pe.
- */
-void rmm_interrupt(Rmm *rmm, RmmPe *pe);
-
 /* What takes a PE from a Realm to the RMM, other than an SMC. */
 typedef enum RmmExceptionKind {
     RMM_EXCEPTION_SYNC, RMM_EXCEPTION_IRQ, RMM_EXCEPTION_FIQ,

@@ -41,13 +41,14 @@ void realm_pe_set_rec(CPUState *cs, uint64_t rec)
 
 void realm_pe_interrupt(CPUState *cs)
 {
+    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
     CPUARMState *env = &ARM_CPU(cs)->env;
     RmmPe *pe = realm_pe(cs);
 
     if (pe->world == RMM_WORLD_REALM) {
         memcpy(pe->x, env->xregs, sizeof(pe->x));
         pe->pc = env->pc;
-        rmm_interrupt(realm_rmm, pe);
+        rmm_exception(realm_rmm, pe, &irq);
     }
 }
 

@@ -272,7 +272,7 @@ static double fault(Bench *b, uint64_t *n)
         fake_enter(b->m, &b->pe, &b->r, 0);
     }
     t = cpu_seconds() - t;
-    rmm_interrupt(b->m->rmm, &b->pe);
+    take_interrupt(b->m->rmm, &b->pe);
     data_destroy_all(b);
     *n = NUM_FREE;
     return t;
@@ -291,7 +291,7 @@ static void set_ripas(Bench *b, uint64_t top, unsigned ripas)
         base = b->m->pe.x[1];
     }
     fake_enter(b->m, &b->pe, &b->r, 0);
-    rmm_interrupt(b->m->rmm, &b->pe);
+    take_interrupt(b->m->rmm, &b->pe);
 }
 
 static double change_ripas(Bench *b, uint64_t *n)

@@ -10,6 +10,7 @@
 #define FAKE_MACHINE_H
 
 #include <glib.h>
+#include "interrupt.h"
 #include "rec.h"
 #include "rmm-internal.h"
 #include "rtt.h"

@@ -428,11 +428,10 @@ static void step_exception(Fuzz *f)
 
 static void step_interrupt(Fuzz *f)
 {
-    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
     RmmPe *pe = &f->pe[f->which];
     uint64_t run = run_of(pe);
 
-    rmm_exception(f->m->rmm, pe, &irq);
+    take_interrupt(f->m->rmm, pe);
     check_pe(f, run, 0);
 }
 

@@ -16,6 +16,7 @@
 
 #include <glib.h>
 #include <pthread.h>
+#include "interrupt.h"
 #include "mig-abi.h"
 #include "rmm-abi.h"
 

@@ -144,7 +144,7 @@ static void attestation_token_continue_base(World *w)
 /* REC 2 has not asked for a token. */
 static void without_init(World *w, uint64_t a, uint64_t b)
 {
-    rmm_interrupt(w->m->rmm, &w->guest);
+    take_interrupt(w->m->rmm, &w->guest);
     world_enter(w, 2);
 }
 

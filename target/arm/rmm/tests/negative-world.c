@@ -154,10 +154,10 @@ World *world_new_large(size_t more)
 void world_free(World *w)
 {
     if (w->guest.world == RMM_WORLD_REALM) {
-        rmm_interrupt(w->m->rmm, &w->guest);
+        take_interrupt(w->m->rmm, &w->guest);
     }
     if (w->host.world == RMM_WORLD_REALM) {
-        rmm_interrupt(w->m->rmm, &w->host);
+        take_interrupt(w->m->rmm, &w->host);
     }
     fake_machine_free(w->m);
     g_free(w);

@@ -129,7 +129,7 @@ Machine *machine_new(const char *profile)
 void machine_free(Machine *m)
 {
     if (m->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(m->rmm, &m->pe);
+        take_interrupt(m->rmm, &m->pe);
     }
     check_tables(m->rmm);
     rmm_free(m->rmm);

@@ -15,6 +15,7 @@
 #ifndef REPLAY_MACHINE_H
 #define REPLAY_MACHINE_H
 
+#include "interrupt.h"
 #include "rmm.h"
 
 #define MACHINE_BASE     0x880000000ull

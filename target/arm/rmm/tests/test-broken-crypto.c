@@ -117,7 +117,7 @@ static void without_a_signature_there_is_no_token(void)
     } while (x0 != RSI_SUCCESS);
     /* Two keys with five calls each, and two signatures of two. */
     g_assert_cmpuint(n, ==, 2 * 5 + 2 * 2 + 1);
-    rmm_interrupt(m->rmm, &pe);
+    take_interrupt(m->rmm, &pe);
     fake_machine_free(m);
 }
 

@@ -46,7 +46,7 @@ static void set_up(Fixture *f, gconstpointer data)
 static void tear_down(Fixture *f, gconstpointer data)
 {
     if (f->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
     fake_machine_free(f->m);
 }
@@ -221,7 +221,7 @@ static void registers_are_zero_after_an_exit_as_well(Fixture *f,
         for (n = rows[i].outputs + 1; n < 31; n++) {
             g_assert_cmphex(f->pe.x[n], ==, n <= 16 ? 0 : BAD + n);
         }
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 

@@ -346,7 +346,7 @@ SIDE(read_entry_0, RMI_RTT_READ_ENTRY, w->r.rd, 0, 3)
 
 static uint64_t interrupt(World *w, RmmPe *pe)
 {
-    rmm_interrupt(w->m->rmm, pe);
+    take_interrupt(w->m->rmm, pe);
     return pe->x[0];
 }
 
@@ -582,7 +582,7 @@ static Outcome outcome_of(World *w)
     o.state = state_of(w);
     for (i = 0; i < 2; i++) {
         if (w->pe[i].world == RMM_WORLD_REALM) {
-            rmm_interrupt(w->m->rmm, &w->pe[i]);
+            take_interrupt(w->m->rmm, &w->pe[i]);
         }
     }
     fake_machine_free(w->m);

@@ -47,7 +47,7 @@ static RmmPe realm_calls(Machine *m, uint64_t fid, uint64_t x1)
     rmm_call(m->rmm, &pe);
     g_assert(pe.world == RMM_WORLD_REALM);
     after = pe;
-    rmm_interrupt(m->rmm, &pe);
+    take_interrupt(m->rmm, &pe);
     return after;
 }
 

@@ -34,9 +34,7 @@ static void set_up(Fixture *f, gconstpointer data)
 
 static void exit_irq(Fixture *f)
 {
-    const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
-
-    rmm_exception(f->m->rmm, &f->pe, &irq);
+    take_interrupt(f->m->rmm, &f->pe);
     g_assert_cmpint(f->pe.world, ==, RMM_WORLD_HOST);
     g_assert_cmphex(f->pe.x[0], ==, RMI_SUCCESS);
 }

@@ -134,7 +134,7 @@ static void rem_extends_from_zero(void)
                     ==, RSI_SUCCESS);
     g_assert_cmpmem(&pe.x[1], 64,
                     fake_realm_object(m, &r)->measurement[1], 64);
-    rmm_interrupt(m->rmm, &pe);
+    take_interrupt(m->rmm, &pe);
     fake_machine_free(m);
 }
 

@@ -585,7 +585,7 @@ static void test_a_realm_that_runs_is_not_paused(void)
     rmm_call(src->rmm, &pe);
     g_assert_cmpint(pe.world, ==, RMM_WORLD_REALM);
     REFUSES(src, MIG(src, MIG_PAUSE), REFUSED(MIG_CAUSE_RECS_RUNNING));
-    rmm_interrupt(src->rmm, &pe);
+    take_interrupt(src->rmm, &pe);
     OK(MIG(src, MIG_PAUSE));
     machine_free(src);
     machine_free(dst);

@@ -689,7 +689,7 @@ static void test_a_load_is_emulated_by_the_host_it_moved_to(void)
     g_assert_cmphex(pe.x[3], ==, 0x123456789abcdefull);
     g_assert_cmphex(pe.pc, ==, 0x1004);
     g_assert_false(pe.inject.pending);
-    rmm_interrupt(dst->rmm, &pe);
+    take_interrupt(dst->rmm, &pe);
     enter_rec(dst, &pe, RMI_ENTER_EMUL_MMIO, 0);    /* once */
     g_assert_cmphex(pe.x[0], ==, RMI_ERROR_REC);
     machine_free(dst);
@@ -707,7 +707,7 @@ static void test_an_abort_is_injected_by_the_host_it_moved_to(void)
     g_assert_true(pe.inject.pending);
     g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
     g_assert_cmphex(pe.inject.far, ==, FAR);
-    rmm_interrupt(dst->rmm, &pe);
+    take_interrupt(dst->rmm, &pe);
     machine_free(dst);
 }
 
@@ -723,7 +723,7 @@ static void test_a_realm_takes_its_external_abort_where_it_moved_to(void)
     g_assert_cmphex(pe.inject.esr, ==, 0x96000210);
     g_assert_cmphex(pe.inject.far, ==, FAR);
     g_assert_cmphex(pe.pc, ==, 0x1000);
-    rmm_interrupt(dst->rmm, &pe);
+    take_interrupt(dst->rmm, &pe);
     machine_free(dst);
 }
 

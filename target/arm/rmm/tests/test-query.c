@@ -26,7 +26,7 @@ static void set_up(Fixture *f, gconstpointer data)
 static void tear_down(Fixture *f, gconstpointer data)
 {
     if (f->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
     fake_machine_free(f->m);
 }

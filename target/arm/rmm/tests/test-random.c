@@ -212,7 +212,7 @@ static void step(Run *r, Entry entry, const RmmSyndrome *s)
         twin_exception(r->t, twin, s);
         break;
     case INTERRUPT:
-        rmm_interrupt(r->m->rmm, pe);
+        take_interrupt(r->m->rmm, pe);
         twin_interrupt(r->t, twin);
         break;
     }
@@ -1455,7 +1455,7 @@ static void run_end(Run *r)
     running = NULL;
     for (i = 0; !r->failure && i < PES; i++) {
         if (r->pe[i].world == RMM_WORLD_REALM) {
-            rmm_interrupt(r->m->rmm, &r->pe[i]);
+            take_interrupt(r->m->rmm, &r->pe[i]);
         }
     }
     if (!r->failure) {

@@ -67,7 +67,7 @@ static void a_realm_is_made_run_and_taken_apart(void)
 
     g_assert_cmpint(fake_realm_object(m, &r)->state, ==, REALM_ACTIVE);
     fake_enter(m, &pe, &r, 0);
-    rmm_interrupt(m->rmm, &pe);
+    take_interrupt(m->rmm, &pe);
     fake_realm_destroy(m, &r);
     g_assert_null(fake_realm_object(m, &r));
     fake_refused(m, fake_call(m, RMI_REALM_DESTROY, r.rd), RMI_ERROR_INPUT);

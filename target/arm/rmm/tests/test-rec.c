@@ -26,7 +26,7 @@ static void set_up(Fixture *f, gconstpointer data)
 static void tear_down(Fixture *f, gconstpointer data)
 {
     if (f->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
     fake_machine_free(f->m);
 }
@@ -73,7 +73,7 @@ static void entry_loads_what_the_last_exit_saved(Fixture *f,
         f->pe.x[i] = 100 + i;
     }
     f->pe.pc = 0x2004;
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     assert_exited(f, RMI_EXIT_IRQ);
     for (i = 1; i < 31; i++) {
         g_assert_cmphex(f->pe.x[i], ==, 0);     /* nothing leaks */
@@ -92,7 +92,7 @@ static void an_exit_record_is_zero_but_for_what_it_says(Fixture *f,
 
     memset(&fake_run(f->m, 0)->exit, 0xff, sizeof(want));
     fake_enter(f->m, &f->pe, &f->r, 0);
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     g_assert_cmpmem(&fake_run(f->m, 0)->exit, sizeof(want),
                     &want, sizeof(want));
 }
@@ -132,7 +132,7 @@ static void an_serror_shows_the_host_what_the_text_lists(Fixture *f,
         g_assert_false(f->pe.inject.pending);   /* the text has no more */
         g_assert_cmphex(f->pe.x[5], ==, i);
         g_assert_cmphex(f->pe.pc, ==, 0x1000);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 
@@ -626,7 +626,7 @@ static void a_destroyed_page_comes_back_only_if_the_realm_says_so(
         g_assert_cmphex(CALL(f, RSI_IPA_STATE_GET, ipa, ipa + 0x1000), ==,
                         RSI_SUCCESS);
         g_assert_cmphex(f->pe.x[2], ==, ripas);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 
@@ -688,8 +688,8 @@ static void cpu_on_starts_the_target_when_the_host_agrees(Fixture *f,
     g_assert_cmphex(other.pc, ==, 0x8000);
     g_assert_cmphex(other.x[0], ==, 0x77);
     g_assert_cmphex(other.x[7], ==, 0);
-    rmm_interrupt(f->m->rmm, &other);
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &other);
+    take_interrupt(f->m->rmm, &f->pe);
 }
 
 static void the_host_may_deny_what_is_off_only(Fixture *f,
@@ -702,7 +702,7 @@ static void the_host_may_deny_what_is_off_only(Fixture *f,
                     RMI_SUCCESS);
     fake_enter(f->m, &f->pe, &f->r, 0);
     g_assert_cmphex(f->pe.x[0], ==, PSCI_DENIED);
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     cpu_on(f, 1);
     CALL(f, RMI_PSCI_COMPLETE, a, b, PSCI_SUCCESS);
     cpu_on(f, 1);
@@ -905,7 +905,7 @@ static void frozen_realms_refuse_the_host(Fixture *f, gconstpointer data)
     realm_set_state(realm, REALM_EXPORT);
     CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1], PSCI_DENIED);
     fake_enter(f->m, &f->pe, &f->r, 0);         /* EXPORT: it still runs */
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     cpu_on(f, 1);
     realm_set_state(realm, REALM_EXPORT_PAUSED);
     fake_refused(f->m, CALL(f, RMI_PSCI_COMPLETE, f->r.rec[0], f->r.rec[1],
@@ -938,7 +938,7 @@ static gpointer run_one(gpointer opaque)
         fake_enter(r->f->m, &r->pe, &r->f->r, r->rec);
         g_assert_cmphex(fake_call_pe(r->f->m, &r->pe, RSI_IPA_STATE_GET,
                                      args, 2), ==, RSI_SUCCESS);
-        rmm_interrupt(r->f->m->rmm, &r->pe);
+        take_interrupt(r->f->m->rmm, &r->pe);
     }
     return NULL;
 }
@@ -1036,7 +1036,7 @@ static void an_injected_abort_wins_over_emulation(Fixture *f,
         g_assert_cmphex(f->pe.inject.esr, ==, 0x96000210);
         g_assert_cmphex(f->pe.x[3], ==, 0x5555);
         g_assert_cmphex(f->pe.pc, ==, 0x1000);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 
@@ -1205,7 +1205,7 @@ static void sgis_and_deactivation_are_the_hosts(Fixture *f,
         fake_enter(f->m, &f->pe, &f->r, 0);
         g_assert_cmphex(f->pe.pc, ==, 0x1004 + 4 * i);
         g_assert_cmphex(f->pe.x[9], ==, 0x5555);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 
@@ -1256,10 +1256,10 @@ static void a_recoverable_external_abort_is_the_realms_as_well(
         g_assert_cmphex(f->pe.inject.esr, ==, aborts[i].want);
         g_assert_cmphex(f->pe.inject.far, ==,
                         aborts[i].want ? 0xffff000000001234 : 0);
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
         fake_enter(f->m, &f->pe, &f->r, 0);
         g_assert_false(f->pe.inject.pending);   /* once */
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
 }
 

@@ -33,7 +33,7 @@ static void set_up(Fixture *f, gconstpointer data)
 
 static void tear_down(Fixture *f, gconstpointer data)
 {
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     fake_machine_free(f->m);
 }
 

@@ -175,7 +175,7 @@ static bool enter_rec(Actor *a)
 static void leave_rec(Actor *a)
 {
     if (a->realm_pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(a->s->m->rmm, &a->realm_pe);
+        take_interrupt(a->s->m->rmm, &a->realm_pe);
     }
 }
 

@@ -256,7 +256,7 @@ static void world_begin(World *w, const Subject *s)
 static void world_end(World *w)
 {
     if (w->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(w->m->rmm, &w->pe);
+        take_interrupt(w->m->rmm, &w->pe);
     }
     fake_machine_free(w->m);
 }

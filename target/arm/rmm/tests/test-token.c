@@ -53,7 +53,7 @@ static void set_up(Fixture *f, gconstpointer data)
 static void tear_down(Fixture *f, gconstpointer data)
 {
     if (f->pe.world == RMM_WORLD_REALM) {
-        rmm_interrupt(f->m->rmm, &f->pe);
+        take_interrupt(f->m->rmm, &f->pe);
     }
     fake_machine_free(f->m);
 }
@@ -304,7 +304,7 @@ static void a_token_outlives_an_exit(Fixture *f, gconstpointer data)
     g_assert_cmphex(init(f, 1), ==, RSI_SUCCESS);
     g_assert_cmphex(next_piece(f, 0x3000, 0, 100), ==, RSI_INCOMPLETE);
     g_byte_array_append(a, realm_page(f, 0x3000), 100);
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     fake_enter(f->m, &f->pe, &f->r, 0);
     b = read_on(f, 4096);
     g_byte_array_append(a, b->data, b->len);
@@ -325,7 +325,7 @@ static void each_rec_reads_its_own(Fixture *f, gconstpointer data)
     g_assert_cmphex(fake_call_pe(f->m, &other, RSI_ATTESTATION_TOKEN_INIT,
                                  (const uint64_t[8]){ 7 }, 8),
                     ==, RSI_SUCCESS);
-    rmm_interrupt(f->m->rmm, &other);
+    take_interrupt(f->m->rmm, &other);
     rest_is_a_token(f, 1);
 }
 
@@ -707,7 +707,7 @@ static void a_token_does_not_migrate_but_a_new_one_is_had(void)
                     ==, RSI_SUCCESS);
     g_assert_cmphex(rsi(src, &pe, RSI_ATTESTATION_TOKEN_CONTINUE, ipa),
                     ==, RSI_INCOMPLETE);
-    rmm_interrupt(src->rmm, &pe);
+    take_interrupt(src->rmm, &pe);
 
     step_connect(src, dst);
     step_round(src, dst, 1, 5);
@@ -720,7 +720,7 @@ static void a_token_does_not_migrate_but_a_new_one_is_had(void)
                     ==, RSI_SUCCESS);
     g_assert_cmphex(rsi(dst, &pe, RSI_ATTESTATION_TOKEN_CONTINUE, ipa),
                     ==, RSI_INCOMPLETE);
-    rmm_interrupt(dst->rmm, &pe);
+    take_interrupt(dst->rmm, &pe);
     machine_free(src);
     machine_free(dst);
 }

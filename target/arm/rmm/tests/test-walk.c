@@ -435,7 +435,7 @@ static void the_rmm_writing_for_the_realm_makes_dirty(Fixture *f,
     fake_enter(f->m, &pe, &f->r, 0);
     g_assert_cmphex(fake_call_pe(f->m, &pe, RSI_REALM_CONFIG, args, 1), ==,
                     RSI_SUCCESS);
-    rmm_interrupt(f->m->rmm, &pe);
+    take_interrupt(f->m->rmm, &pe);
     assert_collected(f, 0, UINT64_MAX, "7000 ");
 }
 

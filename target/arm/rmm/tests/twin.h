@@ -115,7 +115,7 @@ Twin *twin_new(const RmmPlatform *platform, uint64_t pool, unsigned granules,
                uint64_t ns_base, size_t ns_size);
 void twin_free(Twin *t);
 
-/* As rmm_call, rmm_exception and rmm_interrupt. */
+/* As rmm_call and rmm_exception. */
 void twin_call(Twin *t, TwinPe *pe);
 void twin_exception(Twin *t, TwinPe *pe, const RmmSyndrome *syndrome);
 void twin_interrupt(Twin *t, TwinPe *pe);
