@@ -30,6 +30,7 @@ void el2_gic_describe(CPUState *cs, RmmPlatform *platform)
 
     platform->num_lrs = c->num_list_regs - 1;
     platform->gic_prio_bits = c->vpribits;
+    platform->gic_id_bits = 24;         /* ich_vtr_read */
 }
 
 /* The smallest binary points that there are (ICV_BPR0_EL1, ICV_BPR1_EL1). */

@@ -21,7 +21,7 @@ typedef struct El2Gic {
     uint64_t lr[GICV3_LR_MAX];
 } El2Gic;
 
-/* What the interface of @cs has: RmmPlatform.num_lrs and .gic_prio_bits. */
+/* What the interface of @cs has: RmmPlatform.num_lrs and .gic_*. */
 void el2_gic_describe(CPUState *cs, RmmPlatform *platform);
 
 /* The values at reset, for a PE like @cs. */
