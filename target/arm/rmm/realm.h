@@ -163,7 +163,7 @@ static inline bool realm_has_lpa2(const RmmRealm *realm)
     return realm->flags & RMI_REALM_LPA2;
 }
 
-static inline RmmStage2 realm_stage2(const RmmRealm *realm)
+static inline RmmStage2 realm_tables(const RmmRealm *realm)
 {
     return (RmmStage2) {
         .table = realm->rtt_base,

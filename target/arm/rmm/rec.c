@@ -193,7 +193,7 @@ static RmmRecConfig rec_config(const RmmRec *rec)
         .rec = rec->pa,
         .mpidr = rec_mpidr_el1(rec),
         .vmid = realm->vmid,
-        .stage2 = realm_stage2(realm),
+        .stage2 = realm_tables(realm),
         .sve = sve,
         .sve_vl = sve ? realm->sve_vl : 0,
         .pmu = pmu,

@@ -26,7 +26,7 @@ bool rmm_stage2(Rmm *rmm, uint64_t rec_pa, RmmStage2 *s2)
     if (!rec) {
         return false;
     }
-    *s2 = realm_stage2(rec->realm);
+    *s2 = realm_tables(rec->realm);
     rec_unlock(rec);
     return true;
 }
