@@ -35,28 +35,45 @@ static void one_after_the_other(void)
 CASE("tlb", "a Realm has nothing of the one that had its VMID before",
      one_after_the_other);
 
-/* The second REC may have the place of the first in QEMU. */
+/*
+ * The second REC has the granules of the first, so that nothing is delegated in
+ * between, and may have its place in QEMU.
+ */
 static void rec_after_rec(void)
 {
     for (unsigned n = 0; n < 5; n++) {
         struct realm *a = realm_start(1), *b;
+        struct rec *rec = &a->recs[0], *second;
+        RmiRecParams *rec_params = (RmiRecParams *)page_new(1);
         RmiRealmParams params;
         RmiRecExit *exit;
 
-        realm_page(a, REALM_DATA, NULL);
-        rec_executed(&a->recs[0], SNIPPET("str x0, [x1]"), 5, REALM_DATA, 0);
         realm_params(&params);
         b = realm_create(&params);
         realm_load(b);
-        realm_end_rec(a);
-        realm_rec(b, true, REALM_CODE, NULL);
+        second = &b->recs[0];
+        rec_params->flags = RMI_REC_RUNNABLE;
+        rec_params->pc = REALM_CODE;
+        rec_params->num_aux = rec->num_aux;
+        memcpy(rec_params->aux, rec->aux, sizeof(rec->aux));
+        realm_page(a, REALM_DATA, NULL);
+        rec_executed(rec, SNIPPET("str x0, [x1]"), 5, REALM_DATA, 0);
+
+        EXPECT(RMI(RMI_REC_DESTROY, rec->pa).x0, RMI_SUCCESS, "REC_DESTROY");
+        EXPECT(RMI(RMI_REC_CREATE, b->rd, rec->pa, (uint64_t)rec_params).x0,
+               RMI_SUCCESS, "REC_CREATE");
+        *second = *rec;
+        second->realm = b;
+        second->ready = false;
+        a->num_recs = 0;
+        b->num_recs = 1;
         realm_activate(b);
-        exit = rec_execute(&b->recs[0], SNIPPET("ldr x0, [x1]"), 0, REALM_DATA,
-                           0);
+        exit = rec_execute(second, SNIPPET("ldr x0, [x1]"), 0, REALM_DATA, 0);
         EXPECT(exit->exit_reason, RMI_EXIT_SYNC,
                "the exit's reason where another Realm has a page");
         realm_end(b);
         realm_end(a);
+        page_free((uint64_t)rec_params, 1);
     }
 }
 CASE("tlb", "a REC has nothing of one that was destroyed before it was made",
@@ -263,7 +280,7 @@ static void exit_over_code(void)
     value = ((uint64_t (*)(void))code)();
     EXPECT(value, 42, "what the code in the run page returns");
     rec->run = run;
-    rec_expect_done(rec_enter(rec));
+    EXPECT(rec_try_enter(rec), RMI_SUCCESS, "REC_ENTER");
     rec->run = was;
     EXPECT(code[0], REALM_DONE, "what the exit record has there");
     EXPECT(try_fetch((uint64_t)code).esr, 1ul << 25, "ESR of UDF");

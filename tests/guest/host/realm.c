@@ -231,10 +231,8 @@ void realm_activate(struct realm *realm)
     OK(RMI_REALM_ACTIVATE, realm->rd);
 }
 
-void realm_end_rec(struct realm *realm)
+static void end_rec(struct rec *rec)
 {
-    struct rec *rec = &realm->recs[--realm->num_recs];
-
     OK(RMI_REC_DESTROY, rec->pa);
     granule_free(rec->pa, 1);
     for (unsigned n = 0; n < rec->num_aux; n++) {
@@ -270,7 +268,7 @@ static void end_pieces(struct realm *realm, enum piece_kind kind, int level)
 void realm_end(struct realm *realm)
 {
     while (realm->num_recs) {
-        realm_end_rec(realm);
+        end_rec(&realm->recs[--realm->num_recs]);
     }
     end_pieces(realm, PIECE_DATA, 3);
     end_pieces(realm, PIECE_LENT, 3);

@@ -76,8 +76,6 @@ void realm_take_back(struct realm *realm, uint64_t ipa);
 #define LEND_READ_WRITE (3ul << 6)
 struct rec *realm_rec(struct realm *realm, bool runnable, uint64_t pc,
                       const uint64_t gprs[8]);
-/* The last REC is destroyed. */
-void realm_end_rec(struct realm *realm);
 void realm_activate(struct realm *realm);
 /* All of it is destroyed, and all granules are free and zero. */
 void realm_end(struct realm *realm);
