@@ -28,7 +28,6 @@
 #include "hw/boards.h"
 #include "hw/intc/arm_gicv3.h"
 #include "hw/qdev-properties.h"
-#include "semihosting/semihost.h"
 #include "system/runstate.h"
 #include "system/tcg.h"
 
@@ -68,9 +67,6 @@ static bool check_machine(MachineState *machine, Error **errp)
         error_setg(errp, "rmm=on: the guest is the host of Realms, and "
                    "confidential-guest-support makes it one; leave one of "
                    "them out");
-    } else if (semihosting_enabled(false)) {
-        error_setg(errp, "rmm=on: semihosting would serve Realms too, and "
-                   "show them the host of QEMU; leave -semihosting out");
     } else if (replay_mode != REPLAY_MODE_NONE) {
         error_setg(errp, "rmm=on: keys of the RMM are new in every run, so "
                    "none can be replayed; leave rr out of -icount");

@@ -13,14 +13,11 @@
 #include "qemu/bswap.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
-#include "tests/qtest/libqtest.h"
+#include "realm-refusal.h"
 
 #define MACHINE "-machine virt,confidential-guest-support=rme0"
 #define OBJECT " -object rme-guest,id=rme0"
 #define REALM MACHINE OBJECT
-
-/* Seconds after which a program that should have ended is killed. */
-#define LIMIT 60
 
 /*
  * @args, which stand for an error about @option that proposes @remedy; whoever
@@ -262,55 +259,6 @@ static const BadOptions bad_options[] = {
       "measurement-algorithm", "md5",
       REALM ",measurement-algorithm=sha256" },
 };
-
-/* In the child, kept by exec: nothing of it outlives the limit. */
-static void end_in_time(gpointer unused)
-{
-    alarm(LIMIT);
-}
-
-/*
- * Run the program to its end; return what it wrote to standard error.  If
- * the machine had run, a trace line would be there as well.
- */
-static char *run_to_failure(const char *args)
-{
-    g_autofree char *line = g_strdup_printf(
-        "%s -nodefaults -display none -accel tcg -trace vm_state_notify %s",
-        getenv("QTEST_QEMU_BINARY"), args);
-    g_autofree char *out = NULL;
-    g_auto(GStrv) argv = NULL;
-    char *err = NULL;
-    int status;
-
-    g_assert_true(g_shell_parse_argv(line, NULL, &argv, NULL));
-    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH,
-                               end_in_time, NULL, &out, &err, &status, NULL));
-    g_assert_true(WIFEXITED(status));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
-    g_assert_cmpstr(out, ==, "");
-    return err;
-}
-
-/* One line, @text has in it. */
-static void check_text(const char *text, const char *option,
-                       const char *remedy)
-{
-    const char *newline = strchr(text, '\n');
-
-    g_assert_true(!newline || !newline[1]);
-    g_assert_nonnull(strstr(text, option));
-    g_assert_nonnull(strstr(text, remedy));
-}
-
-static void check_refused(const char *args, const char *option,
-                          const char *remedy)
-{
-    g_autofree char *err = run_to_failure(args);
-
-    g_assert_nonnull(strchr(err, '\n'));
-    check_text(err, option, remedy);
-}
 
 static QTestState *start(const char *args)
 {
