@@ -21,9 +21,9 @@
 #define HOST_PROGRAM    0x41001000
 #define HOST_RUN        0x41002000
 
-/* Granules of the Realm, from here on; of its tables, the root has two. */
+/* Granules of the Realm, from here on. */
 #define GRANULES        0x42000000
-#define NUM_GRANULES    8
+#define NUM_GRANULES    24
 #define REALM_RD        GRANULES
 #define REALM_ROOT      (GRANULES + 0x1000)
 #define REALM_TABLE_2   (GRANULES + 0x2000)
@@ -32,6 +32,7 @@
 #define REALM_PROGRAM   (GRANULES + 0x5000)
 #define REALM_MEMORY    (GRANULES + 0x6000)
 #define SPARE_GRANULE   (GRANULES + 0x7000)
+#define REALM_AUX       (GRANULES + 0x8000)     /* as many as a REC can need */
 
 #define REALM_MPIDR     0
 
@@ -96,7 +97,10 @@ static inline uint64_t rmi(Servant *s, uint32_t fid, uint64_t x1, uint64_t x2,
 static inline void rmi_ok(Servant *s, uint32_t fid, uint64_t x1, uint64_t x2,
                           uint64_t x3, uint64_t x4)
 {
-    g_assert_cmphex(rmi(s, fid, x1, x2, x3, x4), ==, RMI_SUCCESS);
+    uint64_t result = rmi(s, fid, x1, x2, x3, x4);
+
+    g_test_message("call 0x%x: 0x%" PRIx64, fid, result);
+    g_assert_cmphex(result, ==, RMI_SUCCESS);
 }
 
 static inline void make_realm(Servant *s)
@@ -127,12 +131,17 @@ static inline void load_realm(Servant *s)
 
 static inline void make_rec(Servant *s)
 {
-    const RmiRecParams params = {
+    RmiRecParams params = {
         .flags = cpu_to_le64(RMI_REC_RUNNABLE),
         .mpidr = cpu_to_le64(REALM_MPIDR),
         .gprs = { cpu_to_le64(HALF_0), cpu_to_le64(HALF_1) },
     };
 
+    rmi_ok(s, RMI_REC_AUX_COUNT, REALM_RD, 0, 0, 0);
+    params.num_aux = cpu_to_le64(s->x[1]);
+    for (unsigned n = 0; n < s->x[1]; n++) {
+        params.aux[n] = cpu_to_le64(REALM_AUX + 0x1000 * n);
+    }
     qtest_memwrite(s->qts, HOST_PARAMS, &params, sizeof(params));
     rmi_ok(s, RMI_REC_CREATE, REALM_RD, REALM_REC, HOST_PARAMS, 0);
 }
