@@ -29,6 +29,7 @@
  *     switch.c    calls, and the way from world to world
  *     firmware.c  what QEMU does as the firmware: EL3 state, PSCI, SMCCC
  *     debug.c     what debuggers, monitor and dumps see
+ *     query.c     what the RMM holds, for query-rmm
  *     cpu-class.c TCG's CPUs as such PEs
  *     init.c      puts the machine together, and resets it
  *

@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include <sys/socket.h>
 #include <sys/un.h>
+#include "qobject/qlist.h"
 #include "rmm-servant.h"
 
 #define RAM_BASE    0x40000000
@@ -351,6 +352,152 @@ static void test_reset_in_a_realm(void)
     servant_quit(&s);
 }
 
+/* ---- What the RMM says ---- */
+
+static QDict *query(Servant *s)
+{
+    return qtest_qmp_assert_success_ref(s->qts, "{'execute': 'query-rmm'}");
+}
+
+static int64_t total(const QDict *info, const char *group, const char *name)
+{
+    return qdict_get_int(qdict_get_qdict(info, group), name);
+}
+
+static QDict *only_entry(const QDict *dict, const char *name)
+{
+    QList *list = qdict_get_qlist(dict, name);
+
+    g_assert_cmpuint(qlist_size(list), ==, 1);
+    return qobject_to(QDict, qlist_entry_obj(qlist_first(list)));
+}
+
+static void test_query_without_rmm(void)
+{
+    QTestState *qts = qtest_init("-machine virt -accel tcg -nodefaults");
+    QDict *error = qtest_qmp_assert_failure_ref(qts,
+                                                "{'execute': 'query-rmm'}");
+    g_autofree char *text = qtest_hmp(qts, "info rmm");
+
+    g_assert_nonnull(strstr(qdict_get_str(error, "desc"),
+                            "-machine virt,rmm=on"));
+    g_assert_nonnull(strstr(text, "-machine virt,rmm=on"));
+    qobject_unref(error);
+    qtest_quit(qts);
+}
+
+static void test_query_without_realms(void)
+{
+    QDict *info;
+    Servant s;
+
+    rmm_start(&s, "");
+    info = query(&s);
+    g_assert_true(qlist_empty(qdict_get_qlist(info, "realms")));
+    g_assert_cmpint(total(info, "calls", "rmi"), ==, 0);
+    qobject_unref(info);
+    rmi_ok(&s, RMI_GRANULE_DELEGATE, SPARE_GRANULE, 0, 0, 0);
+    g_assert_cmphex(rmi(&s, RMI_GRANULE_DELEGATE, SPARE_GRANULE, 0, 0, 0), !=,
+                    RMI_SUCCESS);
+    info = query(&s);
+    g_assert_cmpint(total(info, "calls", "rmi"), ==, 2);
+    g_assert_cmpint(total(info, "failed-calls", "rmi"), ==, 1);
+    g_assert_cmpint(total(info, "granules", "delegated"), ==, 1);
+    qobject_unref(info);
+    g_assert_true(hmp_says(&s, "info rmm", "1 delegated"));
+    servant_quit(&s);
+}
+
+static void check_realm(const QDict *realm, bool runs)
+{
+    const QDict *rec = only_entry(realm, "recs");
+
+    g_assert_cmphex(qdict_get_int(realm, "address"), ==, REALM_RD);
+    g_assert_cmpint(qdict_get_int(realm, "vmid"), ==, 7);
+    g_assert_cmpstr(qdict_get_str(realm, "state"), ==, "active");
+    g_assert_cmpint(qdict_get_int(realm, "ipa-width"), ==, 32);
+    g_assert_cmpstr(qdict_get_str(realm, "measurement-algorithm"), ==,
+                    "sha256");
+    g_assert_cmpuint(strlen(qdict_get_str(realm, "rim")), ==, 64);
+    g_assert_cmpint(qdict_get_int(realm, "private-pages"), ==, 2);
+    g_assert_cmpint(qdict_get_int(realm, "lent-pages"), ==, 0);
+    g_assert_cmphex(qdict_get_int(rec, "address"), ==, REALM_REC);
+    g_assert_cmpstr(qdict_get_str(rec, "state"), ==,
+                    runs ? "running" : "ready");
+    g_assert_cmpint(qdict_get_try_int(rec, "cpu", -1), ==, runs ? 0 : -1);
+}
+
+static void check_query(Servant *s, bool runs)
+{
+    QDict *info = query(s);
+
+    check_realm(only_entry(info, "realms"), runs);
+    g_assert_cmpint(total(info, "granules", "rd"), ==, 1);
+    g_assert_cmpint(total(info, "granules", "rec"), ==, 1);
+    g_assert_cmpint(total(info, "granules", "rtt"), ==, 3);
+    g_assert_cmpint(total(info, "granules", "data"), ==, 2);
+    qobject_unref(info);
+}
+
+static void test_query(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    rmm_make_realm(&s);
+    check_query(&s, false);
+    rmm_enter_realm(&s);
+    g_usleep(100 * 1000);
+    check_query(&s, true);
+    g_assert_true(hmp_says(&s, "info rmm", "Realm at 0x42000000: VMID 7, "
+                           "active, 32 bits of IPA"));
+    g_assert_true(hmp_says(&s, "info rmm", "REC 0 at 0x42004000: MPIDR 0x0, "
+                           "running on CPU 0"));
+    servant_quit(&s);
+}
+
+/* Enter a Realm whose first fetch the host has to serve. */
+static void make_exit(Servant *s)
+{
+    rmm_make_realm_at(s, REALM_NOTHING);
+    rmm_enter_realm(s);
+    servant_finish(s);
+    g_assert_cmphex(s->x[0], ==, RMI_SUCCESS);
+}
+
+static void test_exits_are_counted(void)
+{
+    QDict *info;
+    Servant s;
+
+    rmm_start(&s, "");
+    make_exit(&s);
+    info = query(&s);
+    g_assert_cmpint(total(info, "exits", "sync"), ==, 1);
+    g_assert_cmpint(total(info, "exits", "irq"), ==, 0);
+    qobject_unref(info);
+    servant_quit(&s);
+}
+
+static void test_trace(void)
+{
+    g_autofree char *path = temporary_file();
+    g_autofree char *args = g_strdup_printf("-trace realm_rmm_* -D %s", path);
+    g_autofree char *text = NULL;
+    Servant s;
+
+    rmm_start(&s, args);
+    make_exit(&s);
+    servant_quit(&s);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_nonnull(strstr(text, "realm_rmm_call RMI_REALM_ACTIVATE "));
+    g_assert_nonnull(strstr(text, "realm_rmm_call RMI_REC_ENTER realm "
+                            "0x42000000 rec 0 0x42004000"));
+    g_assert_nonnull(strstr(text, "realm_rmm_exit SYNC realm 0x42000000 "
+                            "rec 0 returned 0x0"));
+    unlink(path);
+}
+
 /* ---- What it cannot do ---- */
 
 static void test_migration(void)
@@ -393,6 +540,11 @@ int main(int argc, char **argv)
     qtest_add_func("/rmm/gdb/the-host-does", test_breakpoint_of_the_host);
     qtest_add_func("/rmm/reset/takes-all-granules-back", test_reset);
     qtest_add_func("/rmm/reset/of-a-cpu-in-a-realm", test_reset_in_a_realm);
+    qtest_add_func("/rmm/query/names-the-remedy", test_query_without_rmm);
+    qtest_add_func("/rmm/query/without-realms", test_query_without_realms);
+    qtest_add_func("/rmm/query/a-realm", test_query);
+    qtest_add_func("/rmm/query/exits-are-counted", test_exits_are_counted);
+    qtest_add_func("/rmm/trace/calls-and-exits", test_trace);
     qtest_add_func("/rmm/refused/migration", test_migration);
     qtest_add_func("/rmm/refused/snapshots", test_snapshots);
     return g_test_run();

@@ -53,8 +53,9 @@ static const uint32_t realm_program[] = {
     0x14000000,                 /* b    . */
 };
 
-/* Where it is then. */
+/* Where it is then; and RAM that the Realm's host does not give it. */
 #define REALM_LOOP      (4 * (ARRAY_SIZE(realm_program) - 1))
+#define REALM_NOTHING   0x2000
 
 /* The servant's mailbox is at its own address, and exceptions come to EL2. */
 static inline char *rmm_servant_file(void)
@@ -116,7 +117,7 @@ static inline void make_realm(Servant *s)
     rmi_ok(s, RMI_REALM_CREATE, REALM_RD, HOST_PARAMS, 0, 0);
     rmi_ok(s, RMI_RTT_CREATE, REALM_RD, REALM_TABLE_2, 0, 2);
     rmi_ok(s, RMI_RTT_CREATE, REALM_RD, REALM_TABLE_3, 0, 3);
-    rmi_ok(s, RMI_RTT_INIT_RIPAS, REALM_RD, 0, 0x2000, 0);
+    rmi_ok(s, RMI_RTT_INIT_RIPAS, REALM_RD, 0, 0x3000, 0);
 }
 
 static inline void load_realm(Servant *s)
@@ -129,11 +130,12 @@ static inline void load_realm(Servant *s)
     rmi_ok(s, RMI_DATA_CREATE_UNKNOWN, REALM_RD, REALM_MEMORY, 0x1000, 0);
 }
 
-static inline void make_rec(Servant *s)
+static inline void make_rec(Servant *s, uint64_t pc)
 {
     RmiRecParams params = {
         .flags = cpu_to_le64(RMI_REC_RUNNABLE),
         .mpidr = cpu_to_le64(REALM_MPIDR),
+        .pc = cpu_to_le64(pc),
         .gprs = { cpu_to_le64(HALF_0), cpu_to_le64(HALF_1) },
     };
 
@@ -146,16 +148,24 @@ static inline void make_rec(Servant *s)
     rmi_ok(s, RMI_REC_CREATE, REALM_RD, REALM_REC, HOST_PARAMS, 0);
 }
 
-/* A Realm that can run: all granules are delegated, one of them for nothing. */
-static inline void rmm_make_realm(Servant *s)
+/*
+ * A Realm that can run, from @pc: all granules are delegated, one of them for
+ * nothing.
+ */
+static inline void rmm_make_realm_at(Servant *s, uint64_t pc)
 {
     for (unsigned n = 0; n < NUM_GRANULES; n++) {
         rmi_ok(s, RMI_GRANULE_DELEGATE, GRANULES + 0x1000 * n, 0, 0, 0);
     }
     make_realm(s);
     load_realm(s);
-    make_rec(s);
+    make_rec(s, pc);
     rmi_ok(s, RMI_REALM_ACTIVATE, REALM_RD, 0, 0, 0);
+}
+
+static inline void rmm_make_realm(Servant *s)
+{
+    rmm_make_realm_at(s, 0);
 }
 
 /* The CPU goes there and stays; the servant does not answer any more. */

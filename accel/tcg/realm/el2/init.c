@@ -15,6 +15,7 @@
 #include "migration/blocker.h"
 #include "system/realm-refuse.h"
 #include "system/reset.h"
+#include "system/rmm-query.h"
 #include "system/system.h"
 #include "target/arm/cpu.h"
 #include "accel/tcg/realm/machine/keys.h"
@@ -26,6 +27,7 @@
 #include "memory.h"
 #include "ops.h"
 #include "pe.h"
+#include "query.h"
 #include "tlb.h"
 
 /*
@@ -106,5 +108,6 @@ bool realm_el2_init(const RealmEl2Config *config, Error **errp)
     el2_cpu_class_init(config->cpu_type);
     qemu_register_reset(reset_pes, NULL);
     qemu_add_machine_init_done_notifier(&done);
+    rmm_query_init(el2_query);
     return true;
 }

@@ -28,4 +28,5 @@ const RmmOps el2_rmm_ops = {
     .certificates = realm_certificates,
     .seconds = realm_seconds,
     .log = realm_log,
+    .log_all = realm_log_all,
 };

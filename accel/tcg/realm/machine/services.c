@@ -28,19 +28,31 @@ uint64_t realm_seconds(void *opaque)
     return qemu_clock_get_ms(QEMU_CLOCK_REALTIME) / 1000;
 }
 
-void realm_log(void *opaque, const RmmLog *entry)
+static void log_call(const RmmLog *entry)
 {
-    g_autoptr(GString) inputs = NULL;
+    g_autoptr(GString) inputs = g_string_new(NULL);
     unsigned i;
 
-    if (!trace_event_get_state_backends(TRACE_REALM_RMM_CALL)) {
-        return;
-    }
-    inputs = g_string_new(NULL);
     for (i = 0; i < entry->num_inputs; i++) {
         g_string_append_printf(inputs, " 0x%" PRIx64, entry->inputs[i]);
     }
-    trace_realm_rmm_call(entry->interface, entry->call, inputs->str,
-                         entry->switched ? "switched" : "returned",
+    trace_realm_rmm_call(entry->interface, entry->call, entry->rd, entry->rec,
+                         inputs->str, entry->switched ? "switched" : "returned",
                          entry->result);
+}
+
+void realm_log(void *opaque, const RmmLog *entry)
+{
+    if (entry->exit) {
+        trace_realm_rmm_exit(entry->exit, entry->rd, entry->rec,
+                             entry->result);
+    } else if (trace_event_get_state_backends(TRACE_REALM_RMM_CALL)) {
+        log_call(entry);
+    }
+}
+
+bool realm_log_all(void *opaque)
+{
+    return trace_event_get_state_backends(TRACE_REALM_RMM_CALL) ||
+           trace_event_get_state_backends(TRACE_REALM_RMM_EXIT);
 }

@@ -8,9 +8,10 @@
 
 #include "target/arm/rmm/rmm.h"
 
-/* RmmOps.random, .seconds and .log */
+/* RmmOps.random, .seconds, .log and .log_all */
 void realm_random(void *opaque, void *buf, size_t len);
 uint64_t realm_seconds(void *opaque);
 void realm_log(void *opaque, const RmmLog *entry);
+bool realm_log_all(void *opaque);
 
 #endif
