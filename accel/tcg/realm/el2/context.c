@@ -240,6 +240,8 @@ static void swap_fp(CPUARMState *env, El2Context *c)
     SWAP(vfp.qc);
     SWAP(vfp.fpsr);
     SWAP(vfp.fpcr);
+    SWAP(vfp.vec_len);          /* FPCR.Len */
+    SWAP(vfp.vec_stride);       /* FPCR.Stride */
     SWAP(vfp.fp_status);
     SWAP(vfp.zcr_el);
     SWAP(vfp.smcr_el);

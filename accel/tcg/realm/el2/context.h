@@ -61,6 +61,8 @@ struct El2Context {
         EL2_MEMBER(vfp.qc) qc;
         EL2_MEMBER(vfp.fpsr) fpsr;
         EL2_MEMBER(vfp.fpcr) fpcr;
+        EL2_MEMBER(vfp.vec_len) vec_len;
+        EL2_MEMBER(vfp.vec_stride) vec_stride;
         EL2_MEMBER(vfp.fp_status) fp_status;
         EL2_MEMBER(vfp.zcr_el) zcr_el;
         EL2_MEMBER(vfp.smcr_el) smcr_el;
