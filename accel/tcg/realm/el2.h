@@ -22,6 +22,7 @@
  *     tlb.c       who owns entries of a TLB; when they are flushed
  *     gic.c       list registers and the virtual CPU interface of a REC
  *     timer.c     timers of a REC, and its PMU's interrupt
+ *     pmu.c       what its PMU counts
  *     context.c   a PE's registers, taken out and put in
  *     idreg.c     ID registers as a Realm sees them
  *     ops.c       what the RMM asks of the machine (RmmOps)

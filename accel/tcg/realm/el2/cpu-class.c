@@ -20,6 +20,7 @@
 #include "cpu-class.h"
 #include "debug.h"
 #include "memory.h"
+#include "pmu.h"
 #include "switch.h"
 #include "timer.h"
 #include "tlb.h"
@@ -102,6 +103,7 @@ static void el2_cpu_realize(DeviceState *dev, Error **errp)
     if (!*errp) {
         el2_tlb_realize(CPU(dev));
         el2_timer_realize(CPU(dev));
+        el2_pmu_realize(CPU(dev));
         el2_debug_realize(CPU(dev));
     }
 }
