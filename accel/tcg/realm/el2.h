@@ -54,6 +54,7 @@ typedef struct RealmEl2Config {
     unsigned num_cpus;          /* cpu_index is below it */
     MemoryRegion *ram;          /* the board's RAM: all that is delegable */
     uint64_t ram_base;          /* PA, page aligned */
+    bool as_tf_rmm;             /* RmmPlatform.as_tf_rmm */
 } RealmEl2Config;
 
 /*

@@ -32,6 +32,7 @@
 #include "system/tcg.h"
 
 static bool rmm_is_on;
+static bool as_tf_rmm;
 static bool virtualization_given;
 
 /* What the machine's class had before. */
@@ -47,6 +48,16 @@ static bool get_rmm(Object *obj, Error **errp)
 static void set_rmm(Object *obj, bool value, Error **errp)
 {
     rmm_is_on = value;
+}
+
+static bool get_as_tf_rmm(Object *obj, Error **errp)
+{
+    return as_tf_rmm;
+}
+
+static void set_as_tf_rmm(Object *obj, bool value, Error **errp)
+{
+    as_tf_rmm = value;
 }
 
 /* That it is off may be a word of the user's or none. */
@@ -145,6 +156,10 @@ void virt_rmm_class_init(ObjectClass *oc)
     object_class_property_add_bool(oc, "rmm", get_rmm, set_rmm);
     object_class_property_set_description(oc, "rmm",
         "Arm CCA: the guest is a host at EL2 that runs Realms");
+    object_class_property_add_bool(oc, "x-rmm-as-tf-rmm", get_as_tf_rmm,
+                                   set_as_tf_rmm);
+    object_class_property_set_description(oc, "x-rmm-as-tf-rmm",
+        "with rmm=on: do as TF-RMM where suites want it, not as the text says");
     virt_set_virtualization = virtualization->set;
     virtualization->set = set_virtualization;
     virt_init = mc->init;
@@ -159,6 +174,7 @@ void virt_rmm_init(VirtMachineState *vms)
         .num_cpus = machine->smp.cpus,
         .ram = machine->ram,
         .ram_base = vms->memmap[VIRT_MEM].base,
+        .as_tf_rmm = as_tf_rmm,
     };
 
     if (!rmm_is_on) {

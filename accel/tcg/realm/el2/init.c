@@ -102,6 +102,7 @@ bool realm_el2_init(const RealmEl2Config *config, Error **errp)
     if (!block_migration(errp) || !el2_memory_init(config, errp)) {
         return false;
     }
+    platform.as_tf_rmm = config->as_tf_rmm;
     el2_tlb_init(config);
     realm_keys_init();
     el2_pes = g_new0(El2Pe, config->num_cpus);
