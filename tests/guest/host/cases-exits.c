@@ -171,9 +171,7 @@ static void sgi_exit(void)
     RmiRecExit *exit;
     unsigned intid = 1023;
 
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     realm = realm_start(1);
     rec = &realm->recs[0];
     gic_enable(3);

@@ -395,9 +395,7 @@ static void run_spin(void *arg)
 /* A REC of @realm that waits for its shared page, on CPU 1 */
 static void start_runner(struct realm *realm, struct runner *runner)
 {
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     *runner = (struct runner) { &realm->recs[0], -1ul };
     rec_executed(runner->rec, SNIPPET("nop"), 0, 0, 0);
     cpu_start(1, run_spin, runner);
@@ -478,9 +476,7 @@ static void changing_run_page(void)
     struct rec *rec = &realm->recs[0];
     unsigned done = 0;
 
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     realm_page(realm, REALM_DATA, NULL);
     rec_expect_done(COMMAND(rec, REALM_FILL, REALM_DATA, PAGE, 4));
     scribbling = true;
@@ -517,9 +513,7 @@ static void random_entries(void)
     struct realm *realm = realm_start(1);
     struct rec *rec = &realm->recs[0];
 
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     rec_executed(rec, SNIPPET("nop"), 0, 0, 0);
     scribbling = true;
     cpu_start(1, random_run_page, rec->run);

@@ -95,6 +95,7 @@ static void other_cpu(void)
     for (unsigned n = 0; n < 100; n++) {
         struct reader r = { page_new(1) };
 
+        test_needs_cpus();
         cpu_start(1, read_on, &r);
         while (!r.reading) {
             asm volatile("yield");

@@ -96,6 +96,7 @@ static void spin(void *arg)
 
 static void start_to_spin(struct spin *s)
 {
+    test_needs_cpus();
     cpu_start(1, spin, s);
     delay_ms(5);
 }
@@ -199,6 +200,7 @@ static void ripas_meanwhile(void)
 
     realm_page(realm, REALM_DATA, NULL);
     rec_executed(other, SNIPPET("nop"), 0, 0, 0);
+    test_needs_cpus();
     cpu_start(1, read_on, &s);
     delay_ms(20);
     exit = rec_smc(other, RSI_IPA_STATE_SET, REALM_DATA, REALM_DATA + PAGE, 0,

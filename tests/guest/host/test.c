@@ -69,6 +69,13 @@ void test_skip(const char *why)
     cpu_leave();
 }
 
+void test_needs_cpus(void)
+{
+    if (cpu_count() < 2) {
+        test_skip("one CPU");
+    }
+}
+
 /* ---- What to run ---- */
 
 static bool contains(const char *text, const char *word, size_t n)

@@ -35,6 +35,8 @@ void test_failed_number(const char *word, uint64_t number, const char *more,
                         uint64_t expected, uint64_t seen)
     __attribute__((noreturn));
 void test_skip(const char *why) __attribute__((noreturn));
+/* The case needs another CPU than this one. */
+void test_needs_cpus(void);
 
 /* What to run: words separated by ';' that a group or a name contains, and one
    group alone; "" is all of them. */
