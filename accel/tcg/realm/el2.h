@@ -17,19 +17,20 @@
  * The files of el2/, from leaf to root:
  *
  *     pe.c        what the machine consists of: RMM, PEs
- *     translate.c how a Realm waits
- *     memory.c    physical memory: where a granule's bytes are, and whose
  *     tlb.c       who owns entries of a TLB; when they are flushed
+ *     memory.c    physical memory: where a granule's bytes are, and whose
  *     gic.c       list registers and the virtual CPU interface of a REC
  *     timer.c     timers of a REC, and its PMU's interrupt
  *     pmu.c       what its PMU counts
- *     context.c   a PE's registers, taken out and put in
+ *     translate.c how a Realm waits
  *     idreg.c     ID registers as a Realm sees them
- *     ops.c       what the RMM asks of the machine (RmmOps)
+ *     context.c   a PE's registers, taken out and put in
  *     access.c    every access: granule protection, stage 2 of a Realm
- *     switch.c    calls, and the way from world to world
+ *     call.c      a call to the RMM: with which lock, and who stands still
  *     firmware.c  what QEMU does as the firmware: EL3 state, PSCI, SMCCC
  *     debug.c     what debuggers, monitor and dumps see
+ *     switch.c    SMCs and exceptions, and the way from world to world
+ *     ops.c       what the RMM asks of the machine (RmmOps)
  *     query.c     what the RMM holds, for query-rmm
  *     cpu-class.c TCG's CPUs as such PEs
  *     init.c      puts the machine together, and resets it

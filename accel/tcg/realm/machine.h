@@ -22,11 +22,13 @@
  *
  *     platform.c  what the RMM offers on the machine's CPUs
  *     features.c  which features the CPUs of our own host's Realm have
+ *     services.c  random numbers, time and the log of calls
  *     physmem.c   physical memory: private RAM and its tags, what CPUs see
  *     keys.c      the keys that sign attestation tokens
  *     pe.c        what the machine consists of: RMM, PEs, host
  *     context.c   a PE's registers as one blob
  *     call.c      calls to the RMM, what it asks for (RmmOps), TLB flushes
+ *     abort.c     an access that the Realm's stage 2 refuses, as an abort
  *     stage2.c    stage 2 of an access, and the exceptions of it
  *     debug.c     what debuggers see of a CPU that runs a Realm
  *     cpu-class.c TCG's CPUs as PEs: SMC, and what they show

@@ -2,8 +2,9 @@
  * The virt board as a Realm: what its files share
  *
  * Files from leaf to root: virt-realm-check.c, virt-realm-devices.c,
- * virt-realm-firmware.c, realm-run.c, virt-realm.c; and virt-realm-kvm.c, which
- * the board calls by itself.
+ * virt-realm-firmware.c, realm-run.c, virt-realm.c, virt-rmm.c (a board whose
+ * guest runs Realms, which shares nothing); and virt-realm-kvm.c, which the
+ * board calls by itself.
  *
  * Lock rule: BQL.
  *

@@ -17,6 +17,7 @@
 #include "accel/tcg/realm/machine/keys.h"
 #include "accel/tcg/realm/machine/pe.h"
 #include "accel/tcg/realm/machine/physmem.h"
+#include "accel/tcg/realm/machine/services.h"
 
 #define VCPUS 2
 
@@ -66,6 +67,9 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
 NEVER(void *, realm_physmem_granule, void *opaque, uint64_t pa)
 NEVER(uint8_t *, realm_physmem_granule_tags, void *opaque, uint64_t pa)
 NEVER(bool, realm_physmem_has, uint64_t pa, size_t len)
+NEVER(void, realm_random, void *opaque, void *buf, size_t len)
+NEVER(uint64_t, realm_seconds, void *opaque)
+NEVER(void, realm_log, void *opaque, const RmmLog *entry)
 NEVER(size_t, realm_key, void *opaque, RmmKey which, void *buf, size_t size)
 NEVER(size_t, realm_certificates, void *opaque, void *buf, size_t size)
 NEVER(size_t, realm_context_save, void *opaque, uint64_t mpidr, void *buf,

@@ -309,6 +309,18 @@ static bool has_debug(const uint64_t *bcr, const uint64_t *wcr)
     return any & 1;
 }
 
+/* HCR_EL2 has its part in each of them. */
+static void update_virtual_interrupts(ARMCPU *cpu)
+{
+    if (cpu_isar_feature(aa64_nmi, cpu)) {
+        arm_cpu_update_vfnmi(cpu);
+        arm_cpu_update_vinmi(cpu);
+    }
+    arm_cpu_update_vserr(cpu);
+    arm_cpu_update_vfiq(cpu);
+    arm_cpu_update_virq(cpu);
+}
+
 void el2_context_settle(CPUState *cs, const El2Context *c)
 {
     CPUARMState *env = cpu_env(cs);
@@ -319,13 +331,7 @@ void el2_context_settle(CPUState *cs, const El2Context *c)
         hw_breakpoint_update_all(cpu);
         hw_watchpoint_update_all(cpu);
     }
-    arm_cpu_update_virq(cpu);
-    arm_cpu_update_vfiq(cpu);
-    arm_cpu_update_vserr(cpu);
-    if (cpu_isar_feature(aa64_nmi, cpu)) {
-        arm_cpu_update_vinmi(cpu);
-        arm_cpu_update_vfnmi(cpu);
-    }
+    update_virtual_interrupts(cpu);
     el2_gic_update(cs);
     arm_call_el_change_hook(cpu);
     arm_rebuild_hflags(env);
