@@ -180,7 +180,8 @@ typedef struct RmmOps {
      * Write the context of the PE that runs the REC with @mpidr (all
      * registers other than X0-X30 and PC, in the machine's own format) to
      * @buf.  Returns its size, at most @size, or 0 on failure.  Called only
-     * while the REC is not running.
+     * while the REC is not running.  An MPIDR says which PE that is as long as
+     * there is one Realm, or one that leaves and one that comes.
      */
     size_t (*context_save)(void *opaque, uint64_t mpidr,
                            void *buf, size_t size);

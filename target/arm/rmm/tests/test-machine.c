@@ -190,6 +190,19 @@ static void a_destroyed_rec_has_no_context(Fixture *f, gconstpointer data)
     g_assert_cmpuint(g_hash_table_size(f->m->contexts), ==, contexts - 1);
 }
 
+/* The Realm has moved: its registers go before the host destroys the REC. */
+static void a_rec_that_runs_elsewhere_has_no_context(Fixture *f,
+                                                     gconstpointer data)
+{
+    guint contexts = g_hash_table_size(f->m->contexts);
+    RmmRec *rec = rec_lock(f->m->rmm, f->r.rec[0]);
+
+    rec_wipe(rec);
+    rec_unlock(rec);
+    g_assert_cmpuint(g_hash_table_size(f->m->contexts), ==, contexts - 1);
+    g_assert_cmphex(CALL(f, RMI_REC_DESTROY, f->r.rec[0]), ==, RMI_SUCCESS);
+}
+
 static void a_refused_rec_makes_no_context(Fixture *f, gconstpointer data)
 {
     gint made = f->m->num_contexts;
@@ -517,6 +530,7 @@ int main(int argc, char **argv)
     ADD(a_rec_that_is_turned_on_has_fresh_registers);
     ADD(nobody_is_turned_on_if_the_host_denies);
     ADD(a_destroyed_rec_has_no_context);
+    ADD(a_rec_that_runs_elsewhere_has_no_context);
     ADD(a_refused_rec_makes_no_context);
     ADD(an_entry_tells_the_machine_what_the_host_asked);
     ADD(an_entry_has_no_other_bit_of_ich_hcr);
