@@ -8,10 +8,13 @@
 
 #define STACK 0x8000
 
+#define PSCI_CPU_OFF    0x84000002u
 #define PSCI_CPU_ON     0xC4000003u
+#define PSCI_AFFINITY_INFO 0xC4000004u
 #define PSCI_SYSTEM_OFF 0x84000008u
 
 #define HCR_RW          (1ul << 31)
+#define HCR_E2H         (1ul << 34)
 #define HCR_APK         (1ul << 40)
 #define HCR_API         (1ul << 41)
 #define SCTLR_M         (1ul << 0)
@@ -34,6 +37,7 @@ uint8_t el1_stacks[MAX_CPUS][PAGE] __attribute__((aligned(16)));
 uint64_t host_table[512] __attribute__((aligned(4096)));
 static struct cpu cpus[MAX_CPUS];
 static unsigned num_cpus = 1;
+static bool e2h;
 static spinlock console;
 
 /*
@@ -79,8 +83,13 @@ asm(".text\n"
     "    mov x4, sp\n"
     "    str x4, [x3]\n"
     "    msr sp_el1, x2\n"
+    "    mrs x5, hcr_el2\n"
     "    adr x4, el1_vectors\n"
+    "    tbnz x5, #34, 2f\n"
     "    msr vbar_el1, x4\n"
+    "    b 3f\n"
+    "2:  msr s3_5_c12_c0_0, x4\n"      /* VBAR_EL12 */
+    "3:\n"
     "    mov x4, #0x3c5\n"
     "    msr spsr_el2, x4\n"
     "    adr x4, 1f\n"
@@ -242,6 +251,9 @@ static struct cpu *this_cpu(void)
     return &cpus[cpu_index()];
 }
 
+/* With E2H, the names of EL1's registers are those of EL2's. */
+#define EL1_READ(reg, el12) (e2h ? READ(el12) : READ(reg))
+
 static void leave_el1(struct cpu *cpu, struct frame *frame)
 {
     uint64_t esr = READ(esr_el2);
@@ -249,7 +261,8 @@ static void leave_el1(struct cpu *cpu, struct frame *frame)
     cpu->el1 = (struct el1_result) { .value = frame->x[0] };
     if (ESR_EC(esr) == EC_HVC && (esr & 0xffff) == 1) {
         cpu->el1.fault = (struct fault) {
-            READ(esr_el1), READ(far_el1), 0, READ(elr_el1)
+            EL1_READ(esr_el1, s3_5_c5_c2_0), EL1_READ(far_el1, s3_5_c6_c0_0),
+            0, EL1_READ(elr_el1, s3_5_c4_c0_1)
         };
     } else if (ESR_EC(esr) != EC_HVC) {
         cpu->el1.fault = (struct fault) {
@@ -373,10 +386,13 @@ void tlb_flush_el2(void)
 
 static void mmu_on(void)
 {
-    WRITE(mair_el2, 0xff | 0x04 << 8);
     /* 39 bits, 4 KiB granules, write-back, inner shareable, 48 bits of PA */
-    WRITE(tcr_el2, 25 | 1 << 8 | 1 << 10 | 3 << 12 | 5 << 16 | 1u << 31 |
-          1 << 23);
+    const uint64_t tcr = 25 | 1 << 8 | 1 << 10 | 3 << 12;
+    const uint64_t e2h_tcr = 1 << 23 | 5ul << 32;       /* EPD1, IPS */
+    const uint64_t el2_tcr = 1ul << 31 | 1 << 23 | 5 << 16;     /* RES1, PS */
+
+    WRITE(mair_el2, 0xff | 0x04 << 8);
+    WRITE(tcr_el2, tcr | (e2h ? e2h_tcr : el2_tcr));
     WRITE(ttbr0_el2, host_table);
     asm volatile("tlbi alle2\n dsb sy\n isb" : : : "memory");
     WRITE(sctlr_el2, READ(sctlr_el2) | SCTLR_M | SCTLR_C | SCTLR_I);
@@ -436,14 +452,25 @@ void spin_unlock(spinlock *lock)
     asm volatile("stlr wzr, [%0]" : : "r"(lock) : "memory");
 }
 
+/* FP and vectors are not trapped: E2H inverts the bits. */
+uint64_t host_cptr(void)
+{
+    return e2h ? 3 << 20 | 3 << 16 | 3 << 24 : 0x22ff;
+}
+
+bool host_has_e2h(void)
+{
+    return e2h;
+}
+
 /* Nothing of EL2 that reset leaves unknown matters to what runs here. */
 static void set_up_el2(void)
 {
     WRITE(vbar_el2, vectors);
-    WRITE(hcr_el2, HCR_RW | HCR_APK | HCR_API);
-    WRITE(cptr_el2, 0x22ff);
+    WRITE(hcr_el2, HCR_RW | HCR_APK | HCR_API | (e2h ? HCR_E2H : 0));
+    WRITE(cptr_el2, host_cptr());
     WRITE(mdcr_el2, READ(pmcr_el0) >> 11 & 31);
-    WRITE(cnthctl_el2, 3);
+    WRITE(cnthctl_el2, e2h ? 3 << 10 | 3 : 3);
     WRITE(cntvoff_el2, 0);
     WRITE(vpidr_el2, READ(midr_el1));
     WRITE(vmpidr_el2, READ(mpidr_el1));
@@ -491,6 +518,9 @@ void host_entry(unsigned index)
         power_off();
     }
     if (index == 0) {
+        char text[2];
+
+        e2h = parameter("e2h", text, sizeof(text));
         make_map();
     }
     set_up_el2();
@@ -508,19 +538,45 @@ void host_entry(unsigned index)
     work(&cpus[index]);
 }
 
+static bool turn_on(unsigned n)
+{
+    if (smc(PSCI_CPU_ON, n, (uint64_t)secondary_start, n) != 0) {
+        return false;
+    }
+    while (!cpus[n].on) {
+        asm volatile("yield" : : : "memory");
+    }
+    return true;
+}
+
 unsigned cpus_on(void)
 {
-    for (unsigned n = 1; n < MAX_CPUS && num_cpus == n; n++) {
-        int64_t result = smc(PSCI_CPU_ON, n, (uint64_t)secondary_start, n);
-
-        if (result == 0) {
-            while (!cpus[n].on) {
-                asm volatile("yield" : : : "memory");
-            }
-            num_cpus++;
-        }
+    while (num_cpus < MAX_CPUS && turn_on(num_cpus)) {
+        num_cpus++;
     }
     return num_cpus;
+}
+
+static void turn_off(void *arg)
+{
+    struct cpu *cpu = arg;
+
+    cpu->on = false;
+    cpu->function = NULL;
+    asm volatile("dsb sy" : : : "memory");
+    smc(PSCI_CPU_OFF, 0, 0, 0);
+    panic("CPU_OFF came back", 0);
+}
+
+void cpu_off_and_on(unsigned n)
+{
+    cpu_start(n, turn_off, &cpus[n]);
+    while (smc(PSCI_AFFINITY_INFO, n, 0, 0) != 1) {
+        asm volatile("yield" : : : "memory");
+    }
+    if (!turn_on(n)) {
+        panic("CPU_ON refuses CPU", n);
+    }
 }
 
 bool cpu_busy(unsigned n)

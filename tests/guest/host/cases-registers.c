@@ -76,7 +76,7 @@ static const char *const el2_names[] = {
 };
 
 static const char *const el1_names[] = {
-#define ROW(name, bits) #name,
+#define ROW(name, bits, el12) #name,
     EL1_REGISTERS(ROW)
 #undef ROW
 };
@@ -123,7 +123,7 @@ static void enter_with(struct rec *rec, uint64_t seed,
 {
     uint64_t el1_was[EL1_REGISTER_COUNT], el2_was[EL2_COUNT];
 
-    el1_registers_read(el1_was);
+    el1_registers_read(el1_was, host_has_e2h());
     el2_read(el2_was);
     regs_pattern(seed, &before->regs);
     before->regs.x[0] = RMI_REC_ENTER;
@@ -134,16 +134,16 @@ static void enter_with(struct rec *rec, uint64_t seed,
     }
     after->regs = before->regs;
     el1_registers_pattern(seed, before->el1);
-    el1_registers_write(before->el1);
-    el1_registers_read(before->el1);
+    el1_registers_write(before->el1, host_has_e2h());
+    el1_registers_read(before->el1, host_has_e2h());
     el2_pattern(seed, el2_was, before->el2);
     el2_write(before->el2);
     el2_read(before->el2);
     smc_regs_v(&after->regs);
     el2_read(after->el2);
     el2_write(el2_was);
-    el1_registers_read(after->el1);
-    el1_registers_write(el1_was);
+    el1_registers_read(after->el1, host_has_e2h());
+    el1_registers_write(el1_was, host_has_e2h());
     __atomic_fetch_add(&figures.calls, 1, __ATOMIC_RELAXED);
     figures.entries += after->regs.x[0] == 0;
 }
@@ -232,6 +232,15 @@ static void preserved_elsewhere(void)
     }
 }
 CASE("registers", "so it is on every CPU", preserved_elsewhere);
+
+static void after_cpu_on(void)
+{
+    for (unsigned n = 1; n < cpu_count(); n++) {
+        cpu_off_and_on(n);
+        cpu_run(n, preserved_on_each_cpu, NULL);
+    }
+}
+CASE("registers", "so it is on a CPU that was turned off and on", after_cpu_on);
 
 struct moved {
     struct rec *rec;
@@ -401,9 +410,9 @@ static void traps_of_the_host(void)
         RmiRecExit *exit;
 
         el2_write(traps);
-        WRITE(cptr_el2, 0x22ff | 1 << 10 | 1 << 8);
+        WRITE(cptr_el2, host_has_e2h() ? 0 : 0x22ff | 1 << 10 | 1 << 8);
         exit = rec_execute(rec, codes[n], 0, REALM_CODE, 0);
-        WRITE(cptr_el2, 0x22ff);
+        WRITE(cptr_el2, host_cptr());
         el2_write(was);
         rec_expect_done(exit);
         EXPECT(GOT_EXCEPTIONS(exit), 0, "exceptions by the host's traps");

@@ -64,6 +64,8 @@ void cpu_wait(unsigned cpu);
 /* As cpu_start and cpu_wait; on this CPU, a plain call. */
 void cpu_run(unsigned cpu, void (*function)(void *), void *arg);
 bool cpu_busy(unsigned cpu);
+/* Another CPU, through PSCI. */
+void cpu_off_and_on(unsigned cpu);
 /*
  * Calls @function, which may end by cpu_leave(), from wherever it is.  What
  * cpu_start() starts may do so too; no other may be under way on this CPU.
@@ -80,6 +82,9 @@ void spin_unlock(spinlock *lock);
 void print(const char *text);
 void print_hex(uint64_t value);
 void print_number(uint64_t value);
+/* What follows from HCR_EL2.E2H, which -fw_cfg name=opt/host/e2h,string=y sets */
+bool host_has_e2h(void);
+uint64_t host_cptr(void);
 /* Only what is at EL2 unexpectedly calls this. */
 void panic(const char *why, uint64_t value) __attribute__((noreturn));
 void power_off(void) __attribute__((noreturn));

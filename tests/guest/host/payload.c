@@ -109,8 +109,8 @@ static bool own_code(const struct rec *rec)
 }
 
 /*
- * Vector 4: synchronous, from EL1; 5: IRQ.  What was called where there is no
- * code ends there.
+ * Vector 4: synchronous, from EL1; 5: IRQ; 8: synchronous, from EL0, which ends
+ * what was executed there.  What was called where there is no code ends there.
  */
 void realm_exception(unsigned vector, struct frame *frame)
 {
@@ -125,7 +125,10 @@ void realm_exception(unsigned vector, struct frame *frame)
     rec->far = READ(far_el1);
     rec->elr = frame->elr;
     rec->spsr = frame->spsr;
-    if (rec->esr >> 26 == 0x21 || (rec->esr >> 26 == 0 && !own_code(rec))) {
+    if (vector >= 8) {
+        frame->elr = frame->x[30];
+        frame->spsr = 0x3c5;
+    } else if (rec->esr >> 26 == 0x21 || (rec->esr >> 26 == 0 && !own_code(rec))) {
         frame->elr = frame->x[30];
     } else {
         frame->elr += 4;
@@ -203,13 +206,13 @@ static void registers(struct rec *rec)
     memset(g, 0, 5 * sizeof(*g));
     regs_pattern(seed, &regs);
     loaded = regs;
-    el1_registers_read(was);
+    el1_registers_read(was, false);
     el1_registers_pattern(seed, before);
-    el1_registers_write(before);
-    el1_registers_read(before);         /* some bits are not there */
+    el1_registers_write(before, false);
+    el1_registers_read(before, false);         /* some bits are not there */
     with_regs(&regs);
-    el1_registers_read(after);
-    el1_registers_write(was);
+    el1_registers_read(after, false);
+    el1_registers_write(was, false);
     for (unsigned n = 0; n < 31; n++) {
         changed(&g[0], n, loaded.x[n], regs.x[n], g);
     }

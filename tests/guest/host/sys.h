@@ -202,64 +202,71 @@ static inline uint64_t pattern(uint64_t seed, uint64_t n)
 
 /*
  * Registers of EL1 and EL0 that hold a value and do nothing else while the MMU
- * is off and no exception comes: name, bits that a test may set.
+ * is off and no exception comes: name, bits that a test may set, and the name at
+ * EL2 when E2H gives the first one to EL2's own.
  */
 #define EL1_REGISTERS(ROW) \
-    ROW(ttbr0_el1, 0x0000fffffffffffe) \
-    ROW(ttbr1_el1, 0x0000fffffffffffe) \
-    ROW(tcr_el1, 0x00000035b5bf3fbf) \
-    ROW(mair_el1, ~0) \
-    ROW(esr_el1, 0xffffffff) \
-    ROW(far_el1, ~0) \
-    ROW(contextidr_el1, 0xffffffff) \
-    ROW(tpidr_el0, ~0) \
-    ROW(tpidrro_el0, ~0) \
-    ROW(tpidr_el1, ~0) \
-    ROW(sp_el0, ~0) \
-    ROW(elr_el1, ~0) \
-    ROW(spsr_el1, 0xf00003c5) \
-    ROW(vbar_el1, 0x0000fffffffff800) \
-    ROW(par_el1, 0x0000fffffffff000) \
-    ROW(csselr_el1, 0x6) \
-    ROW(cntkctl_el1, 0x3) \
-    ROW(mdscr_el1, 0x1000) \
-    ROW(dbgbvr0_el1, 0x0000fffffffffffc) \
-    ROW(dbgbcr0_el1, 0x1e6) \
-    ROW(dbgbvr1_el1, 0x0000fffffffffffc) \
-    ROW(dbgwvr0_el1, 0x0000fffffffffff8) \
-    ROW(dbgwcr0_el1, 0x1ffe) \
-    ROW(apiakeylo_el1, ~0) \
-    ROW(apiakeyhi_el1, ~0) \
-    ROW(apibkeylo_el1, ~0) \
-    ROW(apibkeyhi_el1, ~0) \
-    ROW(apdakeylo_el1, ~0) \
-    ROW(apdakeyhi_el1, ~0) \
-    ROW(apdbkeylo_el1, ~0) \
-    ROW(apdbkeyhi_el1, ~0) \
-    ROW(apgakeylo_el1, ~0) \
-    ROW(apgakeyhi_el1, ~0) \
-    ROW(scxtnum_el0, ~0) \
-    ROW(scxtnum_el1, ~0)
+    ROW(ttbr0_el1, 0x0000fffffffffffe, s3_5_c2_c0_0) \
+    ROW(ttbr1_el1, 0x0000fffffffffffe, s3_5_c2_c0_1) \
+    ROW(tcr_el1, 0x00000035b5bf3fbf, s3_5_c2_c0_2) \
+    ROW(mair_el1, ~0, s3_5_c10_c2_0) \
+    ROW(esr_el1, 0xffffffff, s3_5_c5_c2_0) \
+    ROW(far_el1, ~0, s3_5_c6_c0_0) \
+    ROW(contextidr_el1, 0xffffffff, s3_5_c13_c0_1) \
+    ROW(tpidr_el0, ~0, tpidr_el0) \
+    ROW(tpidrro_el0, ~0, tpidrro_el0) \
+    ROW(tpidr_el1, ~0, tpidr_el1) \
+    ROW(sp_el0, ~0, sp_el0) \
+    ROW(elr_el1, ~0, s3_5_c4_c0_1) \
+    ROW(spsr_el1, 0xf00003c5, s3_5_c4_c0_0) \
+    ROW(vbar_el1, 0x0000fffffffff800, s3_5_c12_c0_0) \
+    ROW(par_el1, 0x0000fffffffff000, par_el1) \
+    ROW(csselr_el1, 0x6, csselr_el1) \
+    ROW(cntkctl_el1, 0x3, s3_5_c14_c1_0) \
+    ROW(mdscr_el1, 0x1000, mdscr_el1) \
+    ROW(dbgbvr0_el1, 0x0000fffffffffffc, dbgbvr0_el1) \
+    ROW(dbgbcr0_el1, 0x1e6, dbgbcr0_el1) \
+    ROW(dbgbvr1_el1, 0x0000fffffffffffc, dbgbvr1_el1) \
+    ROW(dbgwvr0_el1, 0x0000fffffffffff8, dbgwvr0_el1) \
+    ROW(dbgwcr0_el1, 0x1ffe, dbgwcr0_el1) \
+    ROW(apiakeylo_el1, ~0, apiakeylo_el1) \
+    ROW(apiakeyhi_el1, ~0, apiakeyhi_el1) \
+    ROW(apibkeylo_el1, ~0, apibkeylo_el1) \
+    ROW(apibkeyhi_el1, ~0, apibkeyhi_el1) \
+    ROW(apdakeylo_el1, ~0, apdakeylo_el1) \
+    ROW(apdakeyhi_el1, ~0, apdakeyhi_el1) \
+    ROW(apdbkeylo_el1, ~0, apdbkeylo_el1) \
+    ROW(apdbkeyhi_el1, ~0, apdbkeyhi_el1) \
+    ROW(apgakeylo_el1, ~0, apgakeylo_el1) \
+    ROW(apgakeyhi_el1, ~0, apgakeyhi_el1) \
+    ROW(scxtnum_el0, ~0, scxtnum_el0) \
+    ROW(scxtnum_el1, ~0, s3_5_c13_c0_7)
 
 /* As many as the list has */
 enum el1_register {
-#define ROW(name, bits) EL1_##name,
+#define ROW(name, bits, el12) EL1_##name,
     EL1_REGISTERS(ROW)
 #undef ROW
     EL1_REGISTER_COUNT
 };
 
-static inline void el1_registers_read(uint64_t value[EL1_REGISTER_COUNT])
+static inline void el1_registers_read(uint64_t value[EL1_REGISTER_COUNT],
+                                      bool e2h)
 {
-#define ROW(name, bits) value[EL1_##name] = READ(name);
+#define ROW(name, bits, el12) value[EL1_##name] = e2h ? READ(el12) : READ(name);
     EL1_REGISTERS(ROW)
 #undef ROW
 }
 
 static inline void
-el1_registers_write(const uint64_t value[EL1_REGISTER_COUNT])
+el1_registers_write(const uint64_t value[EL1_REGISTER_COUNT], bool e2h)
 {
-#define ROW(name, bits) WRITE(name, value[EL1_##name]);
+#define ROW(name, bits, el12) \
+    if (e2h) { \
+        WRITE(el12, value[EL1_##name]); \
+    } else { \
+        WRITE(name, value[EL1_##name]); \
+    }
     EL1_REGISTERS(ROW)
 #undef ROW
 }
@@ -268,7 +275,7 @@ el1_registers_write(const uint64_t value[EL1_REGISTER_COUNT])
 static inline void el1_registers_pattern(uint64_t seed,
                                          uint64_t value[EL1_REGISTER_COUNT])
 {
-#define ROW(name, bits) \
+#define ROW(name, bits, el12) \
     value[EL1_##name] = pattern(seed, EL1_##name) & (uint64_t)(bits);
     EL1_REGISTERS(ROW)
 #undef ROW
