@@ -158,6 +158,30 @@ static void an_interrupt_shows_the_host_no_syndrome(Fixture *f,
     }
 }
 
+static RmiRecExit record_when_told;
+static uint64_t told_pa, told_len;
+
+static void told_of_a_write(void *opaque, uint64_t pa, size_t len)
+{
+    told_pa = pa;
+    told_len = len;
+    memcpy(&record_when_told, &fake_run(opaque, 0)->exit,
+           sizeof(record_when_told));
+}
+
+static void the_machine_is_told_of_an_exit_record_it_has(Fixture *f,
+                                                         gconstpointer data)
+{
+    f->m->rmm->ops.ns_written = told_of_a_write;
+    told_len = 0;
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmpuint(told_len, ==, 0);
+    rmm_interrupt(f->m->rmm, &f->pe);
+    g_assert_cmphex(told_pa, ==, FAKE_NS_RUN(0) + offsetof(RmiRecRun, exit));
+    g_assert_cmpuint(told_len, ==, sizeof(RmiRecExit));
+    g_assert_cmpuint(record_when_told.exit_reason, ==, RMI_EXIT_IRQ);
+}
+
 static void entry_is_refused(Fixture *f, gconstpointer data)
 {
     uint64_t rec = f->r.rec[0], run = FAKE_NS_RUN(0);
@@ -1412,6 +1436,7 @@ int main(int argc, char **argv)
                     the_setter_stops_with_the_rule);
     TEST(entry_loads_what_the_last_exit_saved);
     TEST(an_exit_record_is_zero_but_for_what_it_says);
+    TEST(the_machine_is_told_of_an_exit_record_it_has);
     TEST(entry_is_refused);
     TEST(a_running_rec_is_not_touched);
     TEST(rec_creation_is_refused);
