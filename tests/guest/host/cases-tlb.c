@@ -81,6 +81,77 @@ CASE("tlb", "a REC has nothing of one that was destroyed before it was made",
 
 /* ---- Several CPUs ---- */
 
+/* ---- A REC and its stage 1, on two CPUs ---- */
+
+#define TABLE       REALM_DATA
+#define OFFSET      (REALM_DATA + PAGE - REALM_CODE)
+#define VA          (2 * GIB + OFFSET)
+#define TCR_39      (25 | 1ul << 8 | 1ul << 10 | 3ul << 12 | 1ul << 23 | \
+                     5ul << 32)
+
+struct step {
+    struct rec *rec;
+    struct snippet code;
+    uint64_t x[5];
+    uint64_t got;
+};
+
+/* The MMU stays on between the steps: the program is where it is. */
+static void step_on(void *arg)
+{
+    struct step *step = arg;
+    uint64_t words[15] = { REALM_EXECUTE, step->code.end - step->code.code };
+    RmiRecExit *exit;
+
+    memcpy(words + 2, step->code.code, words[1] * 4);
+    memcpy(words + 10, step->x, sizeof(step->x));
+    exit = rec_command(step->rec, words, 15);
+    rec_expect_done(exit);
+    EXPECT(GOT_EXCEPTIONS(exit), 0, "exceptions of the Realm");
+    step->got = exit->gprs[0];
+}
+
+static void local_tlbi(void)
+{
+    struct realm *realm = realm_start(1);
+    struct rec *rec = &realm->recs[0];
+    const uint64_t blocks[2] = { REALM_CODE | MAP_BLOCK,
+                                 REALM_SHARED | MAP_BLOCK };
+    struct step on = {
+        rec, SNIPPET("msr mair_el1, x2\n msr tcr_el1, x3\n"
+                     "msr ttbr0_el1, x4\n isb\n mrs x5, sctlr_el1\n"
+                     "orr x5, x5, #1\n msr sctlr_el1, x5\n isb\n"
+                     "ldr x0, [x1]"), { 0, VA, 0xff, TCR_39, TABLE } };
+    struct step change = {
+        rec, SNIPPET("str x3, [x4]\n dsb sy\n lsr x5, x1, #12\n"
+                     "tlbi vaae1, x5\n dsb sy\n isb\n ldr x0, [x1]"),
+        { 0, VA, 0, 0, TABLE + 16 } };
+    struct step read = { rec, SNIPPET("ldr x0, [x1]"), { 0, VA } };
+
+    test_needs_cpus();
+    realm_page(realm, TABLE, NULL);
+    realm_page(realm, REALM_CODE + OFFSET, NULL);
+    *(volatile uint64_t *)realm_lend(realm, REALM_SHARED + OFFSET, 0) = 1001;
+    rec_executed(rec, SNIPPET("str x0, [x1]"), 1000, REALM_CODE + OFFSET, 0);
+    rec_executed(rec, SNIPPET("stp x0, x2, [x1]"), blocks[0], TABLE + 8,
+                 blocks[0]);
+    step_on(&on);
+    EXPECT(on.got, 1000, "what the Realm reads at first");
+    for (unsigned n = 1; n < 10; n++) {
+        change.x[3] = blocks[n % 2];
+        cpu_run(n % 2, step_on, &change);
+        EXPECT(change.got, 1000 + n % 2, "what the Realm reads where it "
+               "changed its table");
+        cpu_run((n + 1) % 2, step_on, &read);
+        EXPECT(read.got, 1000 + n % 2, "what the Realm reads on another CPU");
+    }
+    realm_end(realm);
+}
+CASE("tlb", "a REC's own TLBI holds on the CPU that it ran on before",
+     local_tlbi);
+
+/* ---- What RMI takes away from a REC that runs on another CPU ---- */
+
 struct spin {
     struct rec *rec;
     uint64_t at;
