@@ -70,6 +70,7 @@ check-contract: deps
 check-host: build
 	@tests/host/run
 	@tests/host/replay
+	@tests/host/flushes
 	@tests/host/fuzz
 
 check-hostile: build guest

@@ -362,3 +362,58 @@ static void exit_over_code(void)
 }
 CASE("tlb", "what was executed in a run page is gone with an exit record",
      exit_over_code);
+
+/* ---- Many of them: tests/host/flushes counts what QEMU flushes ---- */
+
+#define MANY 4096
+
+static void delegate_all(uint64_t base, bool delegated)
+{
+    for (unsigned n = 0; n < MANY; n++) {
+        EXPECT(RMI(delegated ? RMI_GRANULE_DELEGATE : RMI_GRANULE_UNDELEGATE,
+                   base + n * PAGE).x0, RMI_SUCCESS,
+               delegated ? "GRANULE_DELEGATE" : "GRANULE_UNDELEGATE");
+        granule_delegated(base + n * PAGE, delegated);
+    }
+}
+
+static void many_used_before(void)
+{
+    uint64_t base = page_new(MANY);
+
+    delegate_all(base, true);
+    delegate_all(base, false);
+    delegate_all(base, true);
+    delegate_all(base, false);
+    page_free(base, MANY);
+}
+CASE("tlb", "16 MiB is used and then delegated page by page", many_used_before);
+
+static void many_used_in_turn(void)
+{
+    uint64_t base = page_new(MANY);
+
+    delegate_all(base, true);
+    delegate_all(base, false);
+    for (unsigned n = 0; n < MANY; n++) {
+        *(volatile uint64_t *)(base + n * PAGE) = 1;
+        EXPECT(RMI(RMI_GRANULE_DELEGATE, base + n * PAGE).x0, RMI_SUCCESS,
+               "GRANULE_DELEGATE");
+        granule_delegated(base + n * PAGE, true);
+    }
+    delegate_all(base, false);
+    page_free(base, MANY);
+}
+CASE("tlb", "16 MiB is used and delegated page after page",
+     many_used_in_turn);
+
+static void many_entries(void)
+{
+    struct realm *realm = realm_start(1);
+
+    for (unsigned n = 0; n < 100; n++) {
+        rec_executed(&realm->recs[0], SNIPPET("nop"), 0, 0, 0);
+    }
+    realm_end(realm);
+}
+CASE("tlb", "a REC is entered again and again", many_entries);

@@ -21,6 +21,7 @@
 #include "exec/cputlb.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
+#include "accel/tcg/realm/trace.h"
 #include "context.h"
 #include "pe.h"
 #include "tlb.h"
@@ -77,6 +78,7 @@ void el2_tlb_delegated(uint64_t pa)
     }
     begun = qatomic_fetch_inc(&tlb.begun);
     qatomic_inc(&tlb.counts.delegated);
+    trace_realm_el2_flush(-1, "a page was delegated");
     tlb_flush_all_cpus_synced(current_cpu);
     async_safe_run_on_cpu(current_cpu, flush_complete,
                           RUN_ON_CPU_TARGET_PTR(begun));
@@ -99,6 +101,7 @@ void el2_tlb_enter(CPUState *cs, const El2Context *context)
     pe->tlb_vmid = context->config.vmid;
     pe->tlb_stale = false;
     tlb.counts.entered++;
+    trace_realm_el2_flush(cs->cpu_index, "a REC was entered");
     flush_owned(cs, RUN_ON_CPU_NULL);
 }
 
@@ -122,6 +125,7 @@ static void keep_from_host(ARMCPU *cpu, void *opaque)
         BIT(arm_to_core_mmu_idx(arm_mmu_idx(&cpu->env))) & E10) {
         pe->tlb_owner = NULL;
         tlb.counts.left++;
+        trace_realm_el2_flush(CPU(cpu)->cpu_index, "EL1 of the host runs");
         flush_owned(CPU(cpu), RUN_ON_CPU_NULL);
     }
 }
@@ -144,6 +148,7 @@ void el2_tlb_invalidate(void *opaque, uint16_t vmid, uint64_t base,
         }
         if (el2_in_realm(cs)) {
             tlb.counts.invalidated++;
+            trace_realm_el2_flush(cs->cpu_index, "stage 2 changed");
             async_run_on_cpu(cs, flush_owned, RUN_ON_CPU_NULL);
         } else {
             pe->tlb_stale = true;
