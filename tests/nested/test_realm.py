@@ -34,7 +34,7 @@ class RealmTest(NestedTest):
     def reach_userspace(self, name, arguments):
         """Boots a guest; returns what its console says it is."""
         with Guest(self.machine, name, arguments) as guest:
-            guest.console.wait_for('guest: userspace', 600)
+            guest.console.wait_for('guest: userspace', 300)
             self.figure(f'after {time.monotonic() - guest.started:.1f} s')
             facts = guest.console.wait_for('guest: realm=.*')[0]
             guest.console.wait_for('guest: ready')
