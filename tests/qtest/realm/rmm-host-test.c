@@ -352,6 +352,54 @@ static void test_reset_in_a_realm(void)
     servant_quit(&s);
 }
 
+/* Where the other CPU begins, with the address of X0 to X2 in X0. */
+#define OTHER_CODE      0x41003000
+#define OTHER_ARGS      0x41004000
+
+static const uint32_t other_cpu[] = {
+    0xaa0003e9,                 /* mov x9, x0 */
+    0xf9400120,                 /* ldr x0, [x9] */
+    0xa9408921,                 /* ldp x1, x2, [x9, #8] */
+    0xd4000003,                 /* smc #0 */
+    0x14000000,                 /* b   . */
+};
+
+#define CPU_ON          0xc4000003
+#define SYSTEM_RESET    0x84000009
+
+static void enter_on_other_cpu(Servant *s)
+{
+    const uint64_t args[] = {
+        cpu_to_le64(RMI_REC_ENTER), cpu_to_le64(REALM_REC),
+        cpu_to_le64(HOST_RUN),
+    };
+    uint32_t code[ARRAY_SIZE(other_cpu)];
+
+    servant_write_code(code, other_cpu, ARRAY_SIZE(other_cpu));
+    qtest_memwrite(s->qts, OTHER_CODE, code, sizeof(code));
+    qtest_memwrite(s->qts, OTHER_ARGS, args, sizeof(args));
+    rmi_ok(s, CPU_ON, 1, OTHER_CODE, OTHER_ARGS, 0);
+    while (!hmp_says(s, "info registers -a", HIDDEN)) {
+        g_usleep(1000);
+    }
+}
+
+static void test_reset_by_psci(void)
+{
+    const uint64_t args[5] = { SYSTEM_RESET };
+    Servant s;
+
+    rmm_start(&s, "-smp 2");
+    rmm_make_realm(&s);
+    enter_on_other_cpu(&s);
+    qtest_writeq(s.qts, MAILBOX + MAIL_READY, 0);
+    servant_begin(&s, SERVANT_SMC, args);
+    servant_wait(&s, MAILBOX + MAIL_READY, SERVANT_READY);
+    g_assert_false(hmp_says(&s, "info registers -a", HIDDEN));
+    g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
+    servant_quit(&s);
+}
+
 /* ---- What the RMM says ---- */
 
 static QDict *query(Servant *s)
@@ -540,6 +588,8 @@ int main(int argc, char **argv)
     qtest_add_func("/rmm/gdb/the-host-does", test_breakpoint_of_the_host);
     qtest_add_func("/rmm/reset/takes-all-granules-back", test_reset);
     qtest_add_func("/rmm/reset/of-a-cpu-in-a-realm", test_reset_in_a_realm);
+    qtest_add_func("/rmm/reset/by-psci-while-another-cpu-is-in-a-realm",
+                   test_reset_by_psci);
     qtest_add_func("/rmm/query/names-the-remedy", test_query_without_rmm);
     qtest_add_func("/rmm/query/without-realms", test_query_without_realms);
     qtest_add_func("/rmm/query/a-realm", test_query);
