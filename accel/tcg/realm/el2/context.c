@@ -276,10 +276,25 @@ static void swap_cp15(CPUARMState *env, El2Context *c)
     }
 }
 
+/* DBGBCR<n>_EL1.E and DBGWCR<n>_EL1.E */
+static bool debug_is_on(const CPUARMState *env)
+{
+    uint64_t any = 0;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(env->cp15.dbgbcr); i++) {
+        any |= env->cp15.dbgbcr[i] | env->cp15.dbgwcr[i];
+    }
+    return any & 1;
+}
+
 void el2_context_swap(CPUState *cs, El2Context *c)
 {
     CPUARMState *env = cpu_env(cs);
+    El2Pe *p = el2_pe(cs);
 
+    p->timers_were_on = el2_timer_is_on(cs);
+    p->debug_was_on = debug_is_on(env);
     aarch64_save_sp(env, arm_current_el(env));
     swap_core(env, c);
     swap_cp15(env, c);
@@ -297,21 +312,16 @@ void el2_context_swap(CPUState *cs, El2Context *c)
 
 /* ---- What follows from registers ---- */
 
-/* DBGBCR<n>_EL1.E and DBGWCR<n>_EL1.E */
-static bool has_debug(const uint64_t *bcr, const uint64_t *wcr)
+void el2_context_settle(CPUState *cs)
 {
-    uint64_t any = 0;
-    int i;
+    CPUARMState *env = cpu_env(cs);
+    ARMCPU *cpu = env_archcpu(env);
 
-    for (i = 0; i < 16; i++) {
-        any |= bcr[i] | wcr[i];
+    if (el2_pe(cs)->debug_was_on || debug_is_on(env)) {
+        hw_breakpoint_update_all(cpu);
+        hw_watchpoint_update_all(cpu);
     }
-    return any & 1;
-}
-
-/* HCR_EL2 has its part in each of them. */
-static void update_virtual_interrupts(ARMCPU *cpu)
-{
+    el2_gic_update(cs);
     if (cpu_isar_feature(aa64_nmi, cpu)) {
         arm_cpu_update_vfnmi(cpu);
         arm_cpu_update_vinmi(cpu);
@@ -319,20 +329,6 @@ static void update_virtual_interrupts(ARMCPU *cpu)
     arm_cpu_update_vserr(cpu);
     arm_cpu_update_vfiq(cpu);
     arm_cpu_update_virq(cpu);
-}
-
-void el2_context_settle(CPUState *cs, const El2Context *c)
-{
-    CPUARMState *env = cpu_env(cs);
-    ARMCPU *cpu = env_archcpu(env);
-
-    if (has_debug(env->cp15.dbgbcr, env->cp15.dbgwcr) ||
-        has_debug(c->cp15.dbgbcr, c->cp15.dbgwcr)) {
-        hw_breakpoint_update_all(cpu);
-        hw_watchpoint_update_all(cpu);
-    }
-    update_virtual_interrupts(cpu);
-    el2_gic_update(cs);
     arm_call_el_change_hook(cpu);
     arm_rebuild_hflags(env);
     cs->interrupt_request |= CPU_INTERRUPT_EXITTB;

@@ -85,9 +85,10 @@ void el2_context_swap(CPUState *cs, El2Context *context);
 void el2_context_off(El2Context *context);
 
 /*
- * All that QEMU derives from registers, and all lines of @cs, are of the world
- * that is in @cs; @context has the other.
+ * All that QEMU derives from registers, and all lines of @cs, become those of
+ * the world that is in @cs.  The context of a REC that has left may be another
+ * PE's by now.
  */
-void el2_context_settle(CPUState *cs, const El2Context *context);
+void el2_context_settle(CPUState *cs);
 
 #endif

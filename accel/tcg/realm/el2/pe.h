@@ -21,7 +21,8 @@ typedef struct El2Pe {
     RmmPe pe;                   /* as the RMM knows it; switch.c */
     El2Context *host;           /* context.c: the host's registers, while a REC
                                    runs */
-    bool timers_were_on;        /* switch.c: the REC that leaves had such */
+    bool timers_were_on;        /* context.c: of the world that went out last */
+    bool debug_was_on;          /* likewise */
     bool cpu_off;               /* switch.c: the REC makes PSCI's CPU_OFF */
     int stage1_level;           /* access.c: of the abort it raised to EL2 */
     RmmFault walk_fault;        /* access.c: what a walk's access has met, */

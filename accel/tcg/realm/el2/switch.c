@@ -95,17 +95,15 @@ static void enter(CPUState *cs)
 {
     CPUARMState *env = cpu_env(cs);
     El2Pe *p = el2_pe(cs);
-    bool timers;
 
     p->host = p->pe.context;
-    arm_call_pre_el_change_hook(env_archcpu(cpu_env(cs)));
-    timers = el2_timer_is_on(cs);
+    arm_call_pre_el_change_hook(ARM_CPU(cs));
     el2_context_swap(cs, p->host);
     set_traps(env, &p->pe.entry);
     el2_gic_enter(cs, &p->pe.entry);
-    el2_timer_enter(cs, timers);
+    el2_timer_enter(cs, p->timers_were_on);
     el2_tlb_enter(cs, p->host);
-    el2_context_settle(cs, p->host);
+    el2_context_settle(cs);
     el2_debug_enter(cs);
     resume(cs, &p->pe);
 }
@@ -116,14 +114,14 @@ void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
     El2Pe *p = el2_pe(cs);
     BQL_LOCK_GUARD();           /* a long call does not have it */
 
-    arm_call_pre_el_change_hook(env_archcpu(cpu_env(cs)));
+    arm_call_pre_el_change_hook(ARM_CPU(cs));
     el2_gic_report(cs, &pe->entry, state);
     el2_timer_report(cs, state);
-    p->timers_were_on = el2_timer_is_on(cs);
     el2_context_swap(cs, p->host);
     if (p->cpu_off) {
         el2_context_off(p->host);
     }
+    p->host = NULL;
 }
 
 /* The REC has exited, and the host's registers are back. */
@@ -134,9 +132,8 @@ static void leave(CPUState *cs)
     cpu_env(cs)->xregs[0] = p->pe.x[0];
     el2_gic_leave(cs);
     el2_timer_leave(cs, p->timers_were_on);
-    el2_context_settle(cs, p->host);
+    el2_context_settle(cs);
     el2_debug_leave(cs);
-    p->host = NULL;
 }
 
 static void after_realm(CPUState *cs)
