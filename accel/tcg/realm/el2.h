@@ -25,12 +25,13 @@
  *     translate.c how a Realm waits
  *     idreg.c     ID registers as a Realm sees them
  *     context.c   a PE's registers, taken out and put in
+ *     debug.c     what debuggers, monitor and dumps see
+ *     world.c     a PE goes from world to world
+ *     ops.c       what the RMM asks of the machine (RmmOps)
  *     access.c    every access: granule protection, stage 2 of a Realm
  *     call.c      a call to the RMM: with which lock, and who stands still
  *     firmware.c  what QEMU does as the firmware: EL3 state, PSCI, SMCCC
- *     debug.c     what debuggers, monitor and dumps see
- *     switch.c    SMCs and exceptions, and the way from world to world
- *     ops.c       what the RMM asks of the machine (RmmOps)
+ *     switch.c    who gets a call or an exception
  *     query.c     what the RMM holds, for query-rmm
  *     cpu-class.c TCG's CPUs as such PEs
  *     init.c      puts the machine together, and resets it

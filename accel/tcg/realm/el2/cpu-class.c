@@ -24,6 +24,7 @@
 #include "switch.h"
 #include "timer.h"
 #include "tlb.h"
+#include "world.h"
 
 static DeviceRealize arm_realize;
 

@@ -22,7 +22,7 @@
 #include "target/arm/rmm/rmm-abi.h"
 #include "accel/tcg/realm/el2.h"
 #include "firmware.h"
-#include "switch.h"
+#include "world.h"
 
 /*
  * What Arm's code leaves out of EL3's registers: a CPU that offers FA64 has it

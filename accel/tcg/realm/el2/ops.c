@@ -10,8 +10,8 @@
 #include "context.h"
 #include "memory.h"
 #include "ops.h"
-#include "switch.h"
 #include "tlb.h"
+#include "world.h"
 
 const RmmOps el2_rmm_ops = {
     .granule = el2_memory_granule,
@@ -22,7 +22,7 @@ const RmmOps el2_rmm_ops = {
     .tlb_sync = el2_tlb_sync,
     .context_new = el2_context_new,
     .context_free = el2_context_free,
-    .exit_state = el2_exit_state,
+    .exit_state = el2_world_exit_state,
     .random = realm_random,
     .key = realm_key,
     .certificates = realm_certificates,

@@ -1,17 +1,14 @@
 /*
- * A host at EL2: calls, and the way from world to world
+ * A host at EL2: who gets a call or an exception
  *
  * Purpose: every SMC and every exception of a PE comes by here.  Those of the
  * host at Non-secure EL2 that are RMI calls, and those of a Realm that go to
  * EL2, are the RMM's; all else is Arm's.
  *
- *     host's SMC --> host_rmi --> el2_host_call --(REC_ENTER)--> enter
+ *     host's SMC --> host_rmi --> el2_host_call --(REC_ENTER)--> world.c
  *     Realm's exception --> from_realm --> el2_realm_call, rmm_exception
- *         the REC exits: el2_exit_state, leave; the host goes on behind the SMC
+ *         the REC exits: the host goes on behind the SMC
  *         else: the Realm goes on, or takes what the library injects
- *
- * Invariant: registers change worlds while the REC is still RUNNING for the
- * library: before another PE may enter the REC, its context is complete.
  *
  * Lock rule: BQL.
  *
@@ -19,7 +16,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/main-loop.h"
 #include "exec/cpu_ldst.h"
 #include "exec/exec-all.h"
 #include "target/arm/cpu.h"
@@ -29,123 +25,11 @@
 #include "access.h"
 #include "call.h"
 #include "context.h"
-#include "debug.h"
 #include "firmware.h"
-#include "gic.h"
 #include "idreg.h"
 #include "pe.h"
 #include "switch.h"
-#include "timer.h"
-#include "tlb.h"
-
-void (*el2_arm_do_interrupt)(CPUState *cs);
-
-static void get_registers(CPUState *cs, RmmPe *pe)
-{
-    const CPUARMState *env = cpu_env(cs);
-
-    memcpy(pe->x, env->xregs, sizeof(pe->x));
-    pe->pc = env->pc;
-}
-
-static void put_registers(CPUState *cs, const RmmPe *pe)
-{
-    CPUARMState *env = cpu_env(cs);
-
-    memcpy(env->xregs, pe->x, sizeof(pe->x));
-    env->pc = pe->pc;
-}
-
-/* ---- Into a Realm, and out of it ---- */
-
-static void set_traps(CPUARMState *env, const RmmEntry *entry)
-{
-    env->cp15.hcr_el2 &= ~(HCR_TWI | HCR_TWE);
-    env->cp15.hcr_el2 |= (entry->trap_wfi ? HCR_TWI : 0) |
-                         (entry->trap_wfe ? HCR_TWE : 0);
-}
-
-/* The Realm takes @pe->inject at its PC. */
-static void inject(CPUState *cs, RmmPe *pe)
-{
-    CPUARMState *env = cpu_env(cs);
-    uint64_t esr = pe->inject.esr;
-
-    if (pe->inject.abort && arm_current_el(env) == 0) {
-        esr &= ~((uint64_t)1 << ARM_EL_EC_SHIFT);
-    }
-    cs->exception_index = pe->inject.abort ? EXCP_DATA_ABORT : EXCP_UDEF;
-    env->exception.syndrome = esr;
-    env->exception.vaddress = pe->inject.far;
-    env->exception.target_el = 1;
-    pe->inject.pending = false;
-    el2_arm_do_interrupt(cs);
-}
-
-static void resume(CPUState *cs, RmmPe *pe)
-{
-    put_registers(cs, pe);
-    if (pe->inject.pending) {
-        inject(cs, pe);
-    }
-}
-
-/* RMI_REC_ENTER succeeded: the PE is in the Realm world, its registers not. */
-static void enter(CPUState *cs)
-{
-    CPUARMState *env = cpu_env(cs);
-    El2Pe *p = el2_pe(cs);
-
-    p->host = p->pe.context;
-    arm_call_pre_el_change_hook(ARM_CPU(cs));
-    el2_context_swap(cs, p->host);
-    set_traps(env, &p->pe.entry);
-    el2_gic_enter(cs, &p->pe.entry);
-    el2_timer_enter(cs, p->timers_were_on);
-    el2_tlb_enter(cs, p->host);
-    el2_context_settle(cs);
-    el2_debug_enter(cs);
-    resume(cs, &p->pe);
-}
-
-void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state)
-{
-    CPUState *cs = current_cpu;
-    El2Pe *p = el2_pe(cs);
-    BQL_LOCK_GUARD();           /* a long call does not have it */
-
-    arm_call_pre_el_change_hook(ARM_CPU(cs));
-    el2_gic_report(cs, &pe->entry, state);
-    el2_timer_report(cs, state);
-    el2_context_swap(cs, p->host);
-    if (p->cpu_off) {
-        el2_context_off(p->host);
-    }
-    p->host = NULL;
-}
-
-/* The REC has exited, and the host's registers are back. */
-static void leave(CPUState *cs)
-{
-    El2Pe *p = el2_pe(cs);
-
-    cpu_env(cs)->xregs[0] = p->pe.x[0];
-    el2_gic_leave(cs);
-    el2_timer_leave(cs, p->timers_were_on);
-    el2_context_settle(cs);
-    el2_debug_leave(cs);
-}
-
-static void after_realm(CPUState *cs)
-{
-    RmmPe *pe = &el2_pe(cs)->pe;
-
-    if (pe->world == RMM_WORLD_HOST) {
-        leave(cs);
-    } else {
-        resume(cs, pe);
-    }
-}
+#include "world.h"
 
 /* ---- From the host ---- */
 
@@ -162,14 +46,12 @@ static bool is_rmi(uint32_t fid)
 
 static void host_rmi(CPUState *cs)
 {
-    RmmPe *pe = &el2_pe(cs)->pe;
-
-    get_registers(cs, pe);
-    el2_host_call(cs, pe);
-    if (pe->world == RMM_WORLD_REALM) {
-        enter(cs);
+    el2_world_get_registers(cs);
+    el2_host_call(cs, &el2_pe(cs)->pe);
+    if (el2_in_realm(cs)) {
+        el2_world_enter(cs);
     } else {
-        put_registers(cs, pe);
+        el2_world_put_registers(cs);
     }
 }
 
@@ -193,11 +75,11 @@ static void realm_smc(CPUState *cs)
 {
     El2Pe *p = el2_pe(cs);
 
-    get_registers(cs, &p->pe);
+    el2_world_get_registers(cs);
     p->cpu_off = smc_fid(cpu_env(cs)) == PSCI_FID_CPU_OFF;
     el2_realm_call(cs, &p->pe);
     p->cpu_off = false;
-    after_realm(cs);
+    el2_world_go_on(cs);
 }
 
 /* ISS of WFIT: TI is 0b10; RN and RV, which QEMU leaves out. */
@@ -233,9 +115,9 @@ static void realm_exception(CPUState *cs, RmmExceptionKind kind)
         .stage1_level = p->stage1_level,
     };
 
-    get_registers(cs, &p->pe);
+    el2_world_get_registers(cs);
     rmm_exception(el2_rmm, &p->pe, &syndrome);
-    after_realm(cs);
+    el2_world_go_on(cs);
 }
 
 static bool read_idreg(CPUState *cs)

@@ -1,5 +1,5 @@
 /*
- * A host at EL2: calls, and the way from world to world
+ * A host at EL2: who gets a call or an exception
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,13 +7,8 @@
 #define ACCEL_TCG_REALM_EL2_SWITCH_H
 
 #include "hw/core/cpu.h"
-#include "target/arm/rmm/rmm.h"
 
-/* TCGCPUOps.do_interrupt; el2_arm_do_interrupt is that of the CPU class. */
-extern void (*el2_arm_do_interrupt)(CPUState *cs);
+/* TCGCPUOps.do_interrupt */
 void el2_do_interrupt(CPUState *cs);
-
-/* RmmOps.exit_state; the PE gets the host's registers back here. */
-void el2_exit_state(void *opaque, const RmmPe *pe, RmmExitState *state);
 
 #endif
