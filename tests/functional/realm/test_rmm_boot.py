@@ -4,7 +4,12 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import os
+import unittest
+
 from realm_case import RealmTest, guest_arguments
+
+EDK2 = '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'
 
 
 def host_arguments(machine, append=''):
@@ -18,8 +23,8 @@ class Boot(RealmTest):
     def said(self, vm, pattern):
         vm.console.wait_for(pattern, 1)
 
-    def check_host(self, machine, append=''):
-        vm = self.boot(host_arguments(machine, append))
+    def check_host(self, machine, append='', firmware=()):
+        vm = self.boot([*host_arguments(machine, append), *firmware])
         self.said(vm, r'psci: SMC Calling Convention v1\.2')
         self.said(vm, 'CPU: All CPU.s. started at EL2')
         self.assertEqual(self.guest(vm, 'nproc'), '4')
@@ -36,6 +41,14 @@ class Boot(RealmTest):
     def test_with_memory_tags_of_its_own(self):
         vm = self.check_host('virt,rmm=on,mte=on')
         self.said(vm, 'guest: realm=no mte=yes')
+
+    @unittest.skipUnless(os.path.exists(EDK2),
+                         f'no {EDK2}; install qemu-efi-aarch64')
+    def test_with_uefi(self):
+        """Firmware at EL2 starts it, and there is ACPI."""
+        vm = self.check_host('virt,rmm=on', firmware=('-bios', EDK2))
+        self.said(vm, 'ACPI: RSDP')
+        self.said(vm, r'kvm \[1\]: VHE mode initialized successfully')
 
     def test_reset(self):
         vm = self.boot(host_arguments('virt,rmm=on'))
