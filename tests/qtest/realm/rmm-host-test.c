@@ -314,12 +314,15 @@ static void test_breakpoint_of_the_host(void)
 
 /* ---- Reset ---- */
 
+/* The mailbox changes while nobody looks. */
 static void reset(Servant *s)
 {
+    qtest_qmp_assert_success(s->qts, "{'execute': 'stop'}");
     qtest_writeq(s->qts, MAILBOX + MAIL_READY, 0);
     qtest_writeq(s->qts, MAILBOX + MAIL_NUMBER, 0);
     s->number = 0;
     qtest_system_reset(s->qts);
+    qtest_qmp_assert_success(s->qts, "{'execute': 'cont'}");
     servant_wait(s, MAILBOX + MAIL_READY, SERVANT_READY);
 }
 
@@ -365,7 +368,24 @@ static const uint32_t other_cpu[] = {
 };
 
 #define CPU_ON          0xc4000003
-#define SYSTEM_RESET    0x84000009
+
+/* SYSTEM_RESET, after which the servant must not find this command again. */
+#define RESET_CODE      0x41005000
+
+static const uint32_t system_reset[] = {
+    0xf900027f,                 /* str  xzr, [x19] */
+    0xd2800120,                 /* mov  x0, #9 */
+    0xf2b08000,                 /* movk x0, #0x8400, lsl #16 */
+    0xd4000003,                 /* smc  #0 */
+};
+
+static void put_code(Servant *s, uint64_t addr, const uint32_t *code,
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        qtest_writel(s->qts, addr + 4 * i, code[i]);
+    }
+}
 
 static void enter_on_other_cpu(Servant *s)
 {
@@ -373,10 +393,8 @@ static void enter_on_other_cpu(Servant *s)
         cpu_to_le64(RMI_REC_ENTER), cpu_to_le64(REALM_REC),
         cpu_to_le64(HOST_RUN),
     };
-    uint32_t code[ARRAY_SIZE(other_cpu)];
 
-    servant_write_code(code, other_cpu, ARRAY_SIZE(other_cpu));
-    qtest_memwrite(s->qts, OTHER_CODE, code, sizeof(code));
+    put_code(s, OTHER_CODE, other_cpu, ARRAY_SIZE(other_cpu));
     qtest_memwrite(s->qts, OTHER_ARGS, args, sizeof(args));
     rmi_ok(s, CPU_ON, 1, OTHER_CODE, OTHER_ARGS, 0);
     while (!hmp_says(s, "info registers -a", HIDDEN)) {
@@ -386,15 +404,17 @@ static void enter_on_other_cpu(Servant *s)
 
 static void test_reset_by_psci(void)
 {
-    const uint64_t args[5] = { SYSTEM_RESET };
+    const uint64_t args[5] = { RESET_CODE };
     Servant s;
 
     rmm_start(&s, "-smp 2");
     rmm_make_realm(&s);
     enter_on_other_cpu(&s);
     qtest_writeq(s.qts, MAILBOX + MAIL_READY, 0);
-    servant_begin(&s, SERVANT_SMC, args);
+    put_code(&s, RESET_CODE, system_reset, ARRAY_SIZE(system_reset));
+    servant_begin(&s, SERVANT_CALL, args);
     servant_wait(&s, MAILBOX + MAIL_READY, SERVANT_READY);
+    s.number = 0;
     g_assert_false(hmp_says(&s, "info registers -a", HIDDEN));
     g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
     servant_quit(&s);
