@@ -251,9 +251,6 @@ static struct cpu *this_cpu(void)
     return &cpus[cpu_index()];
 }
 
-/* With E2H, the names of EL1's registers are those of EL2's. */
-#define EL1_READ(reg, el12) (e2h ? READ(el12) : READ(reg))
-
 static void leave_el1(struct cpu *cpu, struct frame *frame)
 {
     uint64_t esr = READ(esr_el2);

@@ -514,15 +514,6 @@ static void asserted_at_entry(void)
 CASE("timers", "timers that are asserted at entry do not stop a Realm",
      asserted_at_entry);
 
-/* With E2H, the names of EL1's timers are those of EL2's. */
-#define EL0_READ(reg, el02) (host_has_e2h() ? READ(el02) : READ(reg))
-#define EL0_WRITE(reg, el02, value) do { \
-    if (host_has_e2h()) { \
-        WRITE(el02, value); \
-    } else { \
-        WRITE(reg, value); \
-    } } while (0)
-
 static void host_timers(void)
 {
     struct realm *realm = realm_start(1);
@@ -532,22 +523,22 @@ static void host_timers(void)
     RmiRecExit *exit;
 
     rec_executed(rec, v.set, later, CTL_ENABLE, 0);
-    EL0_WRITE(cntv_cval_el0, s3_5_c14_c3_2, 1234);
-    EL0_WRITE(cntv_ctl_el0, s3_5_c14_c3_1, CTL_ENABLE | CTL_MASK);
-    EL0_WRITE(cntp_cval_el0, s3_5_c14_c2_2, 5678);
-    EL0_WRITE(cntp_ctl_el0, s3_5_c14_c2_1, CTL_MASK);
+    EL1_WRITE(cntv_cval_el0, s3_5_c14_c3_2, 1234);
+    EL1_WRITE(cntv_ctl_el0, s3_5_c14_c3_1, CTL_ENABLE | CTL_MASK);
+    EL1_WRITE(cntp_cval_el0, s3_5_c14_c2_2, 5678);
+    EL1_WRITE(cntp_ctl_el0, s3_5_c14_c2_1, CTL_MASK);
     exit = rec_execute(rec, SNIPPET("mrs x0, cntv_cval_el0\n"
                                     "mrs x1, cntv_ctl_el0\n"
                                     "mrs x2, cntp_cval_el0\n"
                                     "mrs x3, cntp_ctl_el0"), 0, 0, 0);
-    EXPECT(EL0_READ(cntv_cval_el0, s3_5_c14_c3_2), 1234, "the host's CNTV_CVAL_EL0");
-    EXPECT(EL0_READ(cntv_ctl_el0, s3_5_c14_c3_1), 7, "the host's CNTV_CTL_EL0");
-    EXPECT(EL0_READ(cntp_cval_el0, s3_5_c14_c2_2), 5678, "the host's CNTP_CVAL_EL0");
-    EXPECT(EL0_READ(cntp_ctl_el0, s3_5_c14_c2_1) & 3, CTL_MASK, "the host's CNTP_CTL_EL0");
-    EL0_WRITE(cntv_ctl_el0, s3_5_c14_c3_1, 0);
-    EL0_WRITE(cntp_ctl_el0, s3_5_c14_c2_1, 0);
-    EL0_WRITE(cntv_cval_el0, s3_5_c14_c3_2, 0);
-    EL0_WRITE(cntp_cval_el0, s3_5_c14_c2_2, 0);
+    EXPECT(EL1_READ(cntv_cval_el0, s3_5_c14_c3_2), 1234, "the host's CNTV_CVAL_EL0");
+    EXPECT(EL1_READ(cntv_ctl_el0, s3_5_c14_c3_1), 7, "the host's CNTV_CTL_EL0");
+    EXPECT(EL1_READ(cntp_cval_el0, s3_5_c14_c2_2), 5678, "the host's CNTP_CVAL_EL0");
+    EXPECT(EL1_READ(cntp_ctl_el0, s3_5_c14_c2_1) & 3, CTL_MASK, "the host's CNTP_CTL_EL0");
+    EL1_WRITE(cntv_ctl_el0, s3_5_c14_c3_1, 0);
+    EL1_WRITE(cntp_ctl_el0, s3_5_c14_c2_1, 0);
+    EL1_WRITE(cntv_cval_el0, s3_5_c14_c3_2, 0);
+    EL1_WRITE(cntp_cval_el0, s3_5_c14_c2_2, 0);
     rec_expect_done(exit);
     EXPECT(exit->gprs[0], later, "the Realm's CNTV_CVAL_EL0");
     EXPECT(exit->gprs[1], CTL_ENABLE, "the Realm's CNTV_CTL_EL0");

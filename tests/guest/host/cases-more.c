@@ -308,9 +308,7 @@ static void sgi_between_recs(void)
     struct rec *rec = &realm->recs[0];
     RmiRecExit *exit;
 
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     for (unsigned n = 0; n < 2; n++) {
         rec_executed(&realm->recs[n],
                      SNIPPET("mov x0, #7\n msr s3_0_c12_c12_5, x0\n isb\n"
@@ -347,9 +345,7 @@ static void off_while_running(void)
     struct receiver receiver = { &realm->recs[1] };
     RmiRecExit *exit;
 
-    if (cpu_count() < 2) {
-        test_skip("one CPU");
-    }
+    test_needs_cpus();
     rec_executed(&realm->recs[0], SNIPPET("nop"), 0, 0, 0);
     rec_executed(&realm->recs[1], SNIPPET("nop"), 0, 0, 0);
     cpu_start(1, receive, &receiver);

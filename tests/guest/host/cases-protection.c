@@ -182,7 +182,7 @@ static uint64_t read_with_mmu(uint64_t arg)
 
 static void walk_at_el1(void)
 {
-    uint64_t was = READ(hcr_el2), sctlr = READ(sctlr_el1);
+    uint64_t sctlr = EL1_READ(sctlr_el1, SCTLR_EL12), was = READ(hcr_el2);
     uint64_t *table = (uint64_t *)page_new(1);
     uint64_t pa = granule_new(1);
     struct el1_read read = { (uint64_t)table, 100 * GIB };
@@ -192,13 +192,13 @@ static void walk_at_el1(void)
     table[100] = pa | MAP_TABLE;
     r[0] = run_at_el1(read_with_mmu, (uint64_t)&read);
     WRITE(hcr_el2, was | HCR_GPF);
-    WRITE(sctlr_el1, sctlr);
+    EL1_WRITE(sctlr_el1, SCTLR_EL12, sctlr);
     r[1] = run_at_el1(read_with_mmu, (uint64_t)&read);
     read.table = pa;
-    WRITE(sctlr_el1, sctlr);
+    EL1_WRITE(sctlr_el1, SCTLR_EL12, sctlr);
     r[2] = run_at_el1(read_with_mmu, (uint64_t)&read);
     WRITE(hcr_el2, was);
-    WRITE(sctlr_el1, sctlr);
+    EL1_WRITE(sctlr_el1, SCTLR_EL12, sctlr);
     expect_fault(r[0].fault, ABORT(EC_DATA_SAME, GPF_WALK(2)), read.va,
                  "a read at EL1 whose table is delegated");
     expect_fault(r[1].fault, ABORT(EC_DATA, GPF_WALK(2)), read.va,

@@ -85,6 +85,14 @@ void print_number(uint64_t value);
 /* What follows from HCR_EL2.E2H, which -fw_cfg name=opt/host/e2h,string=y sets */
 bool host_has_e2h(void);
 uint64_t host_cptr(void);
+/* With it, the names of registers of EL1 and EL0 are at EL2 those of EL2's. */
+#define EL1_READ(reg, el12) (host_has_e2h() ? READ(el12) : READ(reg))
+#define EL1_WRITE(reg, el12, value) do { \
+    if (host_has_e2h()) { \
+        WRITE(el12, value); \
+    } else { \
+        WRITE(reg, value); \
+    } } while (0)
 /* Only what is at EL2 unexpectedly calls this. */
 void panic(const char *why, uint64_t value) __attribute__((noreturn));
 void power_off(void) __attribute__((noreturn));

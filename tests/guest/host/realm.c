@@ -362,11 +362,6 @@ void realm_abandon(void)
 
 /* ---- Running ---- */
 
-uint64_t rec_try_enter(struct rec *rec)
-{
-    return RMI(RMI_REC_ENTER, rec->pa, (uint64_t)rec->run).x0;
-}
-
 /* Another CPU has ended what it did: that is no news to a case. */
 static bool only_woken(const RmiRecExit *exit)
 {
@@ -378,16 +373,28 @@ static bool only_woken(const RmiRecExit *exit)
     return true;
 }
 
+/* What the host answers is answered by the first of its entries. */
+uint64_t rec_try_enter(struct rec *rec)
+{
+    uint64_t result;
+
+    do {
+        result = RMI(RMI_REC_ENTER, rec->pa, (uint64_t)rec->run).x0;
+        if (result != RMI_SUCCESS) {
+            return result;
+        }
+        rec->run->enter.flags &= RMI_ENTER_TRAP_WFI | RMI_ENTER_TRAP_WFE;
+    } while (only_woken(&rec->run->exit));
+    return result;
+}
+
 RmiRecExit *rec_enter_for(struct rec *rec, unsigned ms)
 {
     RmiRecExit *exit = &rec->run->exit;
 
+    memset(exit, 0xa5, sizeof(*exit));
     alarm_set(ms);
-    do {
-        memset(exit, 0xa5, sizeof(*exit));
-        EXPECT(rec_try_enter(rec), RMI_SUCCESS, "REC_ENTER");
-        rec->run->enter.flags &= RMI_ENTER_TRAP_WFI | RMI_ENTER_TRAP_WFE;
-    } while (only_woken(exit));
+    EXPECT(rec_try_enter(rec), RMI_SUCCESS, "REC_ENTER");
     if (ms == ENTRY_MS && alarm_rang()) {
         EXPECT(ENTRY_MS, 0, "milliseconds without an exit");
     }

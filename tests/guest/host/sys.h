@@ -29,6 +29,7 @@
 #define ZCR_EL1         s3_0_c1_c2_0
 #define ZCR_EL2         s3_4_c1_c2_0
 #define SMCR_EL2        s3_4_c1_c2_6
+#define SCTLR_EL12      s3_5_c1_c0_0
 #define ICC_PMR         s3_0_c4_c6_0
 #define ICC_IAR1        s3_0_c12_c12_0
 #define ICC_EOIR1       s3_0_c12_c12_1
