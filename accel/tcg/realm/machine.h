@@ -23,6 +23,7 @@
  *     platform.c  what the RMM offers on the machine's CPUs
  *     features.c  which features the CPUs of our own host's Realm have
  *     services.c  random numbers, time and the log of calls
+ *     pmu.c       the PMU of a CPU counts each event once
  *     physmem.c   physical memory: private RAM and its tags, what CPUs see
  *     keys.c      the keys that sign attestation tokens
  *     pe.c        what the machine consists of: RMM, PEs, host

@@ -38,6 +38,7 @@
 #include "features.h"
 #include "pe.h"
 #include "physmem.h"
+#include "pmu.h"
 #include "stage2.h"
 
 /* What the CPU class had before. */
@@ -211,6 +212,7 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     }
     arm_realize(dev, errp);
     if (!*errp) {
+        realm_pmu_realize(cpu);
         drop_gdb_coprocessors(CPU(dev));
         /* The monitor's view of this CPU, not what the CPU accesses. */
         CPU(dev)->as = &address_space_memory;
