@@ -3,8 +3,8 @@
  *
  *     pmu-check               count and sample cycles on each CPU, once
  *
- * A CPU spins at EL0 while three counters count: cycles at EL0, cycles at EL1,
- * and cycles that interrupt each PERIOD.
+ * It spins at EL0 while three counters count: cycles at EL0, cycles at EL1, and
+ * cycles that interrupt each PERIOD; until it has had a CPU for long enough.
  *
  * Console:
  *     pmu-check: cpu=N ns=N user=CYCLES kernel=CYCLES samples=N
@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define SPIN_NS     200000000
+#define SPINS       500         /* at least: tens of milliseconds of them */
 #define PERIOD      10000000
 #define PAGE        4096
 
@@ -61,11 +62,11 @@ static uint64_t read_counter(int fd)
     return value;
 }
 
-static uint64_t now(void)
+static uint64_t now(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
@@ -92,7 +93,7 @@ static unsigned samples(const struct perf_event_mmap_page *page)
 static void check(unsigned cpu)
 {
     struct perf_event_mmap_page *page;
-    uint64_t begin, ns;
+    uint64_t begin, end, user_cycles, kernel_cycles;
     int user, kernel, sampled;
     cpu_set_t set;
 
@@ -101,7 +102,7 @@ static void check(unsigned cpu)
     if (sched_setaffinity(0, sizeof(set), &set)) {
         die("sched_setaffinity");
     }
-    begin = now();
+    begin = now(CLOCK_MONOTONIC);
     user = open_counter((struct perf_event_attr) { .exclude_kernel = 1 });
     kernel = open_counter((struct perf_event_attr) { .exclude_user = 1 });
     sampled = open_counter((struct perf_event_attr) {
@@ -110,12 +111,16 @@ static void check(unsigned cpu)
     if (page == MAP_FAILED) {
         die("mmap");
     }
-    while (now() - begin < SPIN_NS) {
+    end = now(CLOCK_THREAD_CPUTIME_ID) + SPIN_NS;
+    for (unsigned n = 0; n < SPINS || now(CLOCK_THREAD_CPUTIME_ID) < end; n++) {
         spin();
     }
-    ns = now() - begin;
+    user_cycles = read_counter(user);
+    kernel_cycles = read_counter(kernel);
+    /* The time last: it goes on in between, as long as the host likes. */
     printf("pmu-check: cpu=%u ns=%lu user=%lu kernel=%lu samples=%u\n", cpu,
-           ns, read_counter(user), read_counter(kernel), samples(page));
+           now(CLOCK_MONOTONIC) - begin, user_cycles, kernel_cycles,
+           samples(page));
     munmap(page, 3 * PAGE);
     close(user);
     close(kernel);
