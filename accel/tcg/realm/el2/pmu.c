@@ -18,6 +18,7 @@
 #include "target/arm/cpu.h"
 #include "target/arm/cpregs.h"
 #include "target/arm/internals.h"
+#include "accel/tcg/realm/machine/pmu.h"
 #include "pe.h"
 #include "pmu.h"
 
@@ -145,8 +146,7 @@ void el2_pmu_realize(CPUState *cs)
     if (!arm_feature(&cpu->env, ARM_FEATURE_PMU)) {
         return;
     }
-    timer_free(cpu->pmu_timer);
-    cpu->pmu_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, overflow_timer, cpu);
+    realm_pmu_realize(cpu, overflow_timer);
     wrap(cpu, 14, 15, 7);
     wrap(cpu, 9, 13, 1);
     for (n = 0; n < pmu_num_counters(&cpu->env); n++) {

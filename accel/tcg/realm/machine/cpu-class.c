@@ -212,7 +212,7 @@ static void realm_cpu_realize(DeviceState *dev, Error **errp)
     }
     arm_realize(dev, errp);
     if (!*errp) {
-        realm_pmu_realize(cpu);
+        realm_pmu_realize(cpu, arm_pmu_timer_cb);
         drop_gdb_coprocessors(CPU(dev));
         /* The monitor's view of this CPU, not what the CPU accesses. */
         CPU(dev)->as = &address_space_memory;

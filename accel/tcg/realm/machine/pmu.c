@@ -18,22 +18,31 @@
 
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
+#include "system/cpu-timers.h"
 #include "target/arm/cpu.h"
 #include "pmu.h"
 
-static void update(CPUState *cs, run_on_cpu_data unused)
+static QEMUTimerCB *update;     /* the same for all CPUs */
+
+static void update_in_thread(CPUState *cs, run_on_cpu_data unused)
 {
-    arm_pmu_timer_cb(ARM_CPU(cs));
+    update(ARM_CPU(cs));
 }
 
+/* With -icount, the vCPUs' thread runs the timers. */
 static void update_soon(void *opaque)
 {
-    async_run_on_cpu(CPU(opaque), update, RUN_ON_CPU_NULL);
+    if (icount_enabled()) {
+        update(opaque);
+    } else {
+        async_run_on_cpu(CPU(opaque), update_in_thread, RUN_ON_CPU_NULL);
+    }
 }
 
-void realm_pmu_realize(ARMCPU *cpu)
+void realm_pmu_realize(ARMCPU *cpu, QEMUTimerCB *callback)
 {
     if (cpu->pmu_timer) {
+        update = callback;
         timer_free(cpu->pmu_timer);
         cpu->pmu_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, update_soon, cpu);
     }

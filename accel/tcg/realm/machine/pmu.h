@@ -6,9 +6,14 @@
 #ifndef ACCEL_TCG_REALM_MACHINE_PMU_H
 #define ACCEL_TCG_REALM_MACHINE_PMU_H
 
+#include "qemu/timer.h"
 #include "target/arm/cpu-qom.h"
 
-/* @cpu has just been realized; it need not have a PMU. */
-void realm_pmu_realize(ARMCPU *cpu);
+/*
+ * @cpu, which need not have a PMU, has just been realized.  @callback is called
+ * with it when a counter may have overflowed: arm_pmu_timer_cb, or what calls
+ * that.
+ */
+void realm_pmu_realize(ARMCPU *cpu, QEMUTimerCB *callback);
 
 #endif
