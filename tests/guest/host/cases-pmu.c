@@ -15,6 +15,7 @@
 #define RLU     (1ul << 21)
 #define RLH     (1ul << 20)
 #define CYCLES  (1ul << 31)     /* in PMCNTENSET_EL0 */
+#define INST_RETIRED 8          /* an event */
 
 static struct realm *with_pmu(void)
 {
@@ -93,3 +94,51 @@ static void filter_events(void)
     realm_end(realm);
 }
 CASE("features", "a Realm's events are filtered likewise", filter_events);
+
+static void hosts_filters(void)
+{
+    uint64_t cycles = READ(pmccfiltr_el0), event = READ(pmevtyper0_el0);
+    struct realm *realm = with_pmu();
+
+    WRITE(pmccfiltr_el0, RLK | RLU | RLH);
+    WRITE(pmevtyper0_el0, RLU);
+    rec_executed(&realm->recs[0], SNIPPET("msr pmccfiltr_el0, x0\n"
+                                          "msr pmevtyper0_el0, x0"),
+                 P | RLK, 0, 0);
+    EXPECT(READ(pmccfiltr_el0), RLK | RLU | RLH, "the host's PMCCFILTR_EL0");
+    EXPECT(READ(pmevtyper0_el0), RLU, "the host's PMEVTYPER0_EL0");
+    WRITE(pmccfiltr_el0, cycles);
+    WRITE(pmevtyper0_el0, event);
+    realm_end(realm);
+}
+CASE("features", "the host's filters have the bits for Realms, and keep them",
+     hosts_filters);
+
+/* The counter is a thousand instructions before its overflow, the loop 10000. */
+static void overflow_in_time(void)
+{
+    struct realm *realm;
+    struct rec *rec;
+    RmiRecExit *exit;
+
+    if (!(READ(pmceid0_el0) & 1 << INST_RETIRED)) {
+        test_skip("the PMU counts no instructions");
+    }
+    realm = with_pmu();
+    rec = &realm->recs[0];
+    gic_enable(PPI_PMU);
+    exit = rec_execute(rec, SNIPPET("msr pmevtyper0_el0, x0\n"
+                                    "mov x0, #-1000\n msr pmevcntr0_el0, x0\n"
+                                    "mov x0, #1\n msr pmcntenset_el0, x0\n"
+                                    "msr pmintenset_el1, x0\n"
+                                    "mov x0, #0x41\n msr pmcr_el0, x0\n isb\n"
+                                    "1: subs x1, x1, #1\n b.ne 1b"),
+                       INST_RETIRED, 5000, 0);
+    EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the exit's reason");
+    EXPECT(exit->pmu_ovf_status, 1, "the overflow of the exit");
+    gic_disable(PPI_PMU);       /* it stays until the Realm clears it */
+    rec_expect_done(rec_enter(rec));
+    realm_end(realm);
+}
+CASE("features", "a Realm's event counter overflows when it is due, not later",
+     overflow_in_time);

@@ -290,7 +290,7 @@ static inline void regs_pattern(uint64_t seed, struct regs *regs)
     for (unsigned n = 0; n < 64; n++) {
         regs->v[n / 2][n % 2] = pattern(seed, 200 + n);
     }
-    regs->fpcr = pattern(seed, 300) & 0x07c00000;   /* AHP, DN, FZ, RMode */
+    regs->fpcr = pattern(seed, 300) & 0x07ff0000;   /* AHP to Len */
     regs->fpsr = pattern(seed, 301) & 0x0800009f;
 }
 
