@@ -78,6 +78,9 @@ class Machine(Vm):
     def boot(self):
         """Waits for the shell; returns how long that took, in seconds."""
         self.console.wait_for('guest: ready', 180)
+        if self.console.wait_for('guest: realm=.* net=(yes|no)')[1] == 'no':
+            raise VmError(f'{self.name}: its kernel finds no network; build '
+                          'VIRTIO_PCI and VIRTIO_NET into it')
         return time.monotonic() - self.started
 
     def run(self, command, timeout=120):
