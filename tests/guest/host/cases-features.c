@@ -204,6 +204,41 @@ static void sve_of_the_host(void)
 CASE("features", "a Realm without SVE leaves the host's vectors alone",
      sve_of_the_host);
 
+/* Streaming vectors may be longer than those of SVE (Arm ARM, SMCR_EL2). */
+static void sve_streaming(void)
+{
+    static struct sve_regs before, after;
+    struct realm *realm;
+    struct rec *rec;
+    uint64_t host[3];
+
+    if (!field(READ(id_aa64pfr1_el1), 24)) {
+        test_skip("a CPU without SME");
+    }
+    realm = with_sve(largest_vl());
+    rec = &realm->recs[0];
+    rec->run->enter.flags = RMI_ENTER_TRAP_WFI;
+    rec_execute(rec, SNIPPET("wfi\n msr s3_0_c1_c2_0, xzr\n isb"), 0, 0, 0);
+    EXPECT(ESR_EC(rec->run->exit.esr), EC_WFX, "the exit's class");
+    WRITE(SMCR_EL2, 1ul << 31 | 15);            /* FA64, LEN */
+    asm volatile(".inst 0xd503437f" : : : "memory");    /* SMSTART SM */
+    sve_pattern(13, &before);
+    after = before;
+    host_sve_call[0] = RMI_REC_ENTER;
+    host_sve_call[1] = rec->pa;
+    host_sve_call[2] = (uint64_t)rec->run;
+    host_sve(&after);
+    sve_changed(&before, &after, host);
+    asm volatile(".inst 0xd503427f" : : : "memory");    /* SMSTOP SM */
+    EXPECT(host_sve_call[0], RMI_SUCCESS, "REC_ENTER");
+    rec_expect_done(&rec->run->exit);
+    EXPECT(host[0], 0, "Z registers of the host that changed");
+    EXPECT(host[1], 0, "P registers of the host that changed");
+    realm_end(realm);
+}
+CASE("features", "a host in streaming mode keeps its vectors, though a Realm "
+     "shortens its own", sve_streaming);
+
 static void sve_secret(void)
 {
     static struct sve_regs secret;
