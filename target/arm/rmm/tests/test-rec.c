@@ -176,7 +176,7 @@ static void the_machine_is_told_of_an_exit_record_it_has(Fixture *f,
     told_len = 0;
     fake_enter(f->m, &f->pe, &f->r, 0);
     g_assert_cmpuint(told_len, ==, 0);
-    rmm_interrupt(f->m->rmm, &f->pe);
+    take_interrupt(f->m->rmm, &f->pe);
     g_assert_cmphex(told_pa, ==, FAKE_NS_RUN(0) + offsetof(RmiRecRun, exit));
     g_assert_cmpuint(told_len, ==, sizeof(RmiRecExit));
     g_assert_cmpuint(record_when_told.exit_reason, ==, RMI_EXIT_IRQ);
