@@ -373,19 +373,24 @@ static bool only_woken(const RmiRecExit *exit)
     return true;
 }
 
-/* What the host answers is answered by the first of its entries. */
+/*
+ * What the host answers is answered by the first of its entries, and the
+ * interrupts that it gives are in the list as the last one left it.
+ */
 uint64_t rec_try_enter(struct rec *rec)
 {
+    RmiRecRun *run = rec->run;
     uint64_t result;
 
-    do {
-        result = RMI(RMI_REC_ENTER, rec->pa, (uint64_t)rec->run).x0;
-        if (result != RMI_SUCCESS) {
+    for (;;) {
+        result = RMI(RMI_REC_ENTER, rec->pa, (uint64_t)run).x0;
+        if (result != RMI_SUCCESS || !only_woken(&run->exit)) {
             return result;
         }
-        rec->run->enter.flags &= RMI_ENTER_TRAP_WFI | RMI_ENTER_TRAP_WFE;
-    } while (only_woken(&rec->run->exit));
-    return result;
+        run->enter.flags &= RMI_ENTER_TRAP_WFI | RMI_ENTER_TRAP_WFE;
+        memcpy(run->enter.gicv3_lrs, run->exit.gicv3_lrs,
+               sizeof(run->enter.gicv3_lrs));
+    }
 }
 
 RmiRecExit *rec_enter_for(struct rec *rec, unsigned ms)
