@@ -285,18 +285,31 @@ static void hosts_list(void)
 {
     struct realm *realm = with_gic();
     struct rec *rec = &realm->recs[0];
+    const uint64_t vmcr = 0x30ul << 24 | READ(ICH_VMCR);
     RmiRecExit *exit;
 
     WRITE(ICH_LR0, LR(77));
+    WRITE(ICH_LR1, LR(78));
+    WRITE(ICH_VMCR, vmcr);
+    WRITE(ICH_AP1R0, 1 << 3);
     WRITE(ICH_HCR, HCR_EN);
+    rec->run->enter.gicv3_lrs[1] = LR(27);
     exit = take_interrupts(rec);
+    EXPECT(READ(ICH_LR0), LR(77), "the host's ICH_LR0_EL2");
+    EXPECT(READ(ICH_LR1), LR(78), "the host's ICH_LR1_EL2");
+    EXPECT(READ(ICH_VMCR), vmcr, "the host's ICH_VMCR_EL2");
+    EXPECT(READ(ICH_AP1R0), 1 << 3, "the host's ICH_AP1R0_EL2");
     WRITE(ICH_HCR, 0);
     WRITE(ICH_LR0, 0);
-    EXPECT(GOT_INTERRUPTS(exit), 0,
-           "interrupts of the host's own list registers");
+    WRITE(ICH_LR1, 0);
+    WRITE(ICH_AP1R0, 0);
+    EXPECT(GOT_INTERRUPTS(exit), 1, "interrupts of the Realm's list alone");
+    EXPECT(GOT_INTID(exit), 27, "its INTID");
+    EXPECT(exit->gicv3_lrs[0], 0, "the exit's first list register");
+    EXPECT(exit->gicv3_vmcr >> 24 & 0xff, 0xf0, "the Realm's VPMR");
     realm_end(realm);
 }
-CASE("gic", "the host's own list registers do not reach a Realm", hosts_list);
+CASE("gic", "host and Realm have virtual CPU interfaces of their own", hosts_list);
 
 static void while_running(void)
 {
