@@ -59,7 +59,8 @@ static const DoubleRow rows[] = {
     ROW(KVM_ARM_MTE_COPY_TAGS,       VM, ANY, vm_copy_tags),
 
     ROW(KVM_ARM_VCPU_INIT,           VCPU, NONE, vcpu_init),
-    ROW(KVM_ARM_VCPU_FINALIZE,       VCPU, NEW, vcpu_finalize, .where = RME),
+    ROW(KVM_ARM_VCPU_FINALIZE,       VCPU, NONE | NEW, vcpu_finalize,
+        .where = RME),
     ROW(KVM_SET_ONE_REG,             VCPU, NONE | NEW, vcpu_set_reg),
     ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
 

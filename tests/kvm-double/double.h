@@ -41,6 +41,7 @@ typedef struct DoubleFlavour {
     bool rme;                   /* the first generation */
     uint32_t cap;               /* KVM_CAP_ARM_RME or KVM_CAP_ARM_RMI */
     uint32_t rec_feature;       /* first generation: KVM_ARM_VCPU_REC */
+    uint32_t vcpu_features;     /* that all vCPUs of a Realm have */
     uint64_t vm_type;
     unsigned long populate;     /* second generation: the ioctl */
     bool vm_attributes;         /* KVM_SET_MEMORY_ATTRIBUTES is there */

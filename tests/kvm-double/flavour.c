@@ -7,16 +7,18 @@
 #include "qemu/osdep.h"
 #include "internal.h"
 
-#define RME(version, number, feature) \
+/* @init: KVM_ARM_VCPU_INIT has the feature, not KVM_ARM_VCPU_FINALIZE alone. */
+#define RME(version, number, feature, init) \
     { .name = version, .rme = true, .cap = number, .rec_feature = feature, \
+      .vcpu_features = (init) ? BIT(feature) : 0, \
       .vm_type = KVM_ARM_RME_VM_TYPE_REALM, .vm_attributes = true, \
       .hash_algo = RMI_HASH_SHA_256 }
 
 static const DoubleFlavour flavours[] = {
-    RME("v5", 300, 8),
-    RME("v8", 240, 9),
-    RME("v9", 243, 9),
-    RME("v10", 244, 9),
+    RME("v5", 300, 8, false),
+    RME("v8", 240, 9, true),
+    RME("v9", 243, 9, true),
+    RME("v10", 244, 9, true),
     { .name = "v12", .cap = 247, .vm_type = KVM_ARM_RME_VM_TYPE_REALM,
       .populate = KVM_ARM_RMI_POPULATE_V12, .vm_attributes = true,
       .hash_algo = RMI_HASH_SHA_512 },

@@ -189,6 +189,9 @@ int vcpu_finalize(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "KVM_ARM_VCPU_FINALIZE comes once, after "
                              "KVM_ARM_VCPU_INIT");
     }
+    if (vcpu->vm->state == VM_NONE) {
+        return double_forbid(ENOENT, "there is no Realm yet");
+    }
     ret = host_create_rec(vcpu);
     vcpu->finalized = !ret;
     return ret;

@@ -184,7 +184,7 @@ static bool init_vcpu(CPUState *cs, Error **errp)
         init.features[0] |= BIT(KVM_ARM_VCPU_POWER_OFF);
     }
     if (realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME) {
-        init.features[0] |= BIT(realm_kvm.abi.rec_feature);
+        init.features[0] |= realm_kvm.abi.vcpu_features;
     }
     return CALL(cs->kvm_fd, KVM_ARM_VCPU_INIT, &init, errp) >= 0;
 }

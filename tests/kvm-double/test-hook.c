@@ -81,17 +81,24 @@ static void test_slot_flags(void)
     g_assert_cmphex(realm_kvm_slot_flags(0), ==, 0);
 }
 
-static void test_rme(void)
+static void check_rme(const char *kernel, uint32_t expected)
 {
     uint32_t features = BIT(KVM_ARM_VCPU_PSCI_0_2);
 
-    start("v5");
+    start(kernel);
     g_assert_true(realm_kvm_active());
     g_assert_false(realm_kvm_private_by_guest_memfd());
     realm_kvm_add_features(&features);
-    g_assert_cmphex(features, ==, BIT(KVM_ARM_VCPU_PSCI_0_2) | BIT(8));
+    g_assert_cmphex(features, ==, BIT(KVM_ARM_VCPU_PSCI_0_2) | expected);
     g_assert_cmphex(realm_kvm_scratch_type(40), ==, 0x100 | 40);
     end();
+}
+
+/* Version 5 has REC for KVM_ARM_VCPU_FINALIZE only. */
+static void test_rme(void)
+{
+    check_rme("v5", 0);
+    check_rme("v10", BIT(9));
 }
 
 static void test_rmi(void)

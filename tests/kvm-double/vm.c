@@ -220,7 +220,7 @@ static uint32_t known_features(DoubleVm *vm)
     const DoubleFlavour *f = the_double->flavour;
 
     return BIT(KVM_ARM_VCPU_POWER_OFF) | BIT(KVM_ARM_VCPU_PSCI_0_2) |
-           (vm->realm && f->rme ? BIT(f->rec_feature) : 0);
+           (vm->realm ? f->vcpu_features : 0);
 }
 
 int vcpu_init(DoubleFile *file, void *arg)
@@ -237,7 +237,7 @@ int vcpu_init(DoubleFile *file, void *arg)
         return the_double->probing ? -ENOENT
             : double_forbid(EINVAL, "features 0x%x", features);
     }
-    if (vcpu->vm->realm && f->rme && !(features & BIT(f->rec_feature))) {
+    if (vcpu->vm->realm && f->vcpu_features & ~features) {
         return double_forbid(EINVAL, "all vCPUs of a Realm have the feature "
                              "KVM_ARM_VCPU_REC");
     }

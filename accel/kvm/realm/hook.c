@@ -105,6 +105,6 @@ int realm_kvm_scratch_type(int type)
 void realm_kvm_add_features(uint32_t *features)
 {
     if (realm_kvm_is_rme()) {
-        features[0] |= BIT(realm_kvm.abi.rec_feature);
+        features[0] |= realm_kvm.abi.vcpu_features;
     }
 }

@@ -131,8 +131,7 @@ static bool takes_config(Trial *trial, uint32_t cap)
                                                       &enable));
 }
 
-/* A Realm's vCPU is accepted only with the feature REC, and with no other. */
-static bool takes_feature(Trial *trial, int cpu, unsigned feature)
+static bool takes_features(Trial *trial, int cpu, uint32_t features)
 {
     struct kvm_vcpu_init init;
 
@@ -140,23 +139,48 @@ static bool takes_feature(Trial *trial, int cpu, unsigned feature)
                                                   &init)) < 0) {
         return false;
     }
-    init.features[0] |= BIT(KVM_ARM_VCPU_PSCI_0_2) | BIT(feature);
+    init.features[0] |= BIT(KVM_ARM_VCPU_PSCI_0_2) | features;
     return !try_call(trial, cpu, REALM_KVM_CALL(KVM_ARM_VCPU_INIT, &init));
+}
+
+/* Of a Realm that was not created yet, no REC can be made. */
+static bool finalizes_rec(Trial *trial, int cpu, int feature)
+{
+    return try_call(trial, cpu, REALM_KVM_CALL(KVM_ARM_VCPU_FINALIZE,
+                                               &feature)) == -ENOENT;
+}
+
+/*
+ * A Realm's vCPU is accepted only with the feature REC, and with no other; but
+ * version 5 has REC for KVM_ARM_VCPU_FINALIZE alone.
+ */
+static bool takes_rec(Trial *trial, int cpu, RealmKvmAbi *abi)
+{
+    static const uint8_t features[] = { 9, 8, 7 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        abi->rec_feature = features[i];
+        abi->vcpu_features = BIT(features[i]);
+        if (takes_features(trial, cpu, abi->vcpu_features)) {
+            return true;
+        }
+    }
+    abi->rec_feature = 8;
+    abi->vcpu_features = 0;
+    return takes_features(trial, cpu, 0) &&
+           finalizes_rec(trial, cpu, abi->rec_feature);
 }
 
 static bool find_rec_feature(Trial *trial, RealmKvmAbi *abi)
 {
-    static const uint8_t features[] = { 9, 8, 7 };
     int cpu = try_call(trial, trial->vm, REALM_KVM_CALL(KVM_CREATE_VCPU, 0));
-    bool found = false;
+    bool found;
 
-    for (size_t i = 0; cpu >= 0 && !found && i < ARRAY_SIZE(features); i++) {
-        found = takes_feature(trial, cpu, features[i]);
-        abi->rec_feature = features[i];
+    if (cpu < 0) {
+        return false;
     }
-    if (cpu >= 0) {
-        close(cpu);
-    }
+    found = takes_rec(trial, cpu, abi);
+    close(cpu);
     return found;
 }
 

@@ -52,7 +52,8 @@ typedef struct RealmKvmAbi {
     uint32_t vm_type;           /* for KVM_CREATE_VM, beside the IPA width */
     unsigned max_ipa_bits;      /* of a Realm, the shared bit counted */
     uint32_t rme_cap;           /* RME: the number of KVM_CAP_ARM_RME */
-    uint32_t rec_feature;       /* RME: that of KVM_ARM_VCPU_REC */
+    uint32_t rec_feature;       /* RME: KVM_ARM_VCPU_REC, to be finalized */
+    uint32_t vcpu_features;     /* RME: to be set with KVM_ARM_VCPU_INIT */
     unsigned long populate;     /* RMI: the number of KVM_ARM_RMI_POPULATE */
     bool guest_memfd;           /* private memory can come from one */
     bool vm_attributes;         /* private is an attribute of the VM */
