@@ -62,6 +62,7 @@ static const DoubleRow rows[] = {
     ROW(KVM_ARM_VCPU_FINALIZE,       VCPU, NONE | NEW, vcpu_finalize,
         .where = RME),
     ROW(KVM_SET_ONE_REG,             VCPU, NONE | NEW, vcpu_set_reg),
+    ROW(KVM_SET_MP_STATE,            VCPU, ANY, vcpu_set_mp_state),
     ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
 
     ROW(KVM_ARM_RMI_POPULATE,        VM, NONE | NEW, vm_populate,

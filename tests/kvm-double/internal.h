@@ -275,8 +275,9 @@ typedef int DoubleHandler(DoubleFile *file, void *arg);
 DoubleHandler system_create_vm, check_extension, vm_enable_cap,
     vm_preferred_target, vm_create_vcpu, vm_create_device, vm_create_gmem,
     vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
-    vcpu_set_reg, vcpu_run, vm_populate, vm_mig_info, vm_migrate, vm_dirty_log,
-    vm_export_pages, vm_import_pages, vm_copy_tags_list, vm_copy_tags;
+    vcpu_set_reg, vcpu_set_mp_state, vcpu_run, vm_populate, vm_mig_info,
+    vm_migrate, vm_dirty_log, vm_export_pages, vm_import_pages,
+    vm_copy_tags_list, vm_copy_tags;
 
 /* life.c, called by vm_enable_cap */
 int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);

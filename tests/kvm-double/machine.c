@@ -180,9 +180,6 @@ static bool init_vcpu(CPUState *cs, Error **errp)
         return false;
     }
     init.features[0] = BIT(KVM_ARM_VCPU_PSCI_0_2);
-    if (cs->start_powered_off) {
-        init.features[0] |= BIT(KVM_ARM_VCPU_POWER_OFF);
-    }
     if (realm_kvm.abi.generation == RME_GUEST_KVM_ABI_RME) {
         init.features[0] |= realm_kvm.abi.vcpu_features;
     }

@@ -75,9 +75,9 @@ int host_create_rec(DoubleVcpu *vcpu)
 {
     g_autofree RmiRecParams *params = g_new0(RmiRecParams, 1);
 
-    params->flags = vcpu->power_off ? 0 : RMI_REC_RUNNABLE;
+    params->flags = vcpu->index ? 0 : RMI_REC_RUNNABLE;
     params->mpidr = vcpu->index;
-    if (!vcpu->power_off) {
+    if (!vcpu->index) {
         params->pc = vcpu->pc;
         memcpy(params->gprs, vcpu->x, sizeof(params->gprs));
     }
@@ -105,8 +105,21 @@ int host_create_recs(DoubleVm *vm)
     return ret;
 }
 
+/* KVM_RUN of another vCPU would fail: its REC is not runnable. */
+static void check_power_states(DoubleVm *vm)
+{
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        const DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
+
+        if (vcpu->power_off != (i > 0)) {
+            double_forbid(ENXIO, "vCPU %u: the first vCPU starts alone", i);
+        }
+    }
+}
+
 int host_activate(DoubleVm *vm)
 {
+    check_power_states(vm);
     if (RMI(RMI_REALM_ACTIVATE, vm->rd)) {
         vm->state = VM_DEAD;
         return -ENXIO;

@@ -279,6 +279,19 @@ int vcpu_set_reg(DoubleFile *file, void *arg)
     return 0;
 }
 
+int vcpu_set_mp_state(DoubleFile *file, void *arg)
+{
+    const struct kvm_mp_state *state = arg;
+    DoubleVcpu *vcpu = file->object;
+
+    if (!vcpu->initialized || (state->mp_state != KVM_MP_STATE_STOPPED &&
+                               state->mp_state != KVM_MP_STATE_RUNNABLE)) {
+        return double_forbid(EINVAL, "state %u of a vCPU", state->mp_state);
+    }
+    vcpu->power_off = state->mp_state == KVM_MP_STATE_STOPPED;
+    return 0;
+}
+
 /* ---- Memory ---- */
 
 int vm_create_gmem(DoubleFile *file, void *arg)

@@ -10,7 +10,8 @@
  *       RAM           INIT_RIPAS, each range       by the first KVM_RUN
  *       images        POPULATE, from the shared    POPULATE, from a pointer
  *                     mapping
- *       vCPUs         SET_ONE_REG, FINALIZE        SET_ONE_REG
+ *       vCPUs         SET_ONE_REG, SET_MP_STATE,   SET_ONE_REG, SET_MP_STATE
+ *                     FINALIZE
  *       start         ACTIVATE                     by the first KVM_RUN
  *     build_empty     CREATE_REALM, FINALIZE       by OFFER
  *
@@ -250,6 +251,24 @@ static bool set_boot_registers(CPUState *cs, Error **errp)
     return set_register(cs, KVM_REG_ARM_CORE_REG(regs.pc), pc, errp);
 }
 
+/*
+ * Only the first vCPU's REC can run before a CPU_ON.  QEMU learns which vCPUs
+ * start powered off after KVM_ARM_VCPU_INIT, so its feature POWER_OFF is too
+ * early.
+ */
+static bool set_power_state(CPUState *cs, Error **errp)
+{
+    struct kvm_mp_state state = {
+        .mp_state = cs->start_powered_off ? KVM_MP_STATE_STOPPED
+                                          : KVM_MP_STATE_RUNNABLE,
+    };
+    g_autofree char *what = g_strdup_printf("set the power state of vCPU %d",
+                                            cs->cpu_index);
+
+    return realm_kvm_vcpu_do(cs, REALM_KVM_CALL(KVM_SET_MP_STATE, &state),
+                             what, errp);
+}
+
 static bool finalize_vcpu(CPUState *cs, Error **errp)
 {
     int feature = realm_kvm.abi.rec_feature;
@@ -292,7 +311,8 @@ static bool build(Error **errp)
 {
     const GArray *ram = realm_kvm.layout.ram;
 
-    return for_vcpus(set_boot_registers, errp) && create_rme(errp) &&
+    return for_vcpus(set_boot_registers, errp) &&
+           for_vcpus(set_power_state, errp) && create_rme(errp) &&
            (!realm_kvm_is_rme() || for_ranges(ram, init_ripas, errp)) &&
            populate_images(errp) && for_ranges(ram, discard_shared, errp) &&
            for_vcpus(finalize_vcpu, errp) && activate_rme(errp);
