@@ -83,6 +83,7 @@ static void show_totals(GString *text, const RmmInfo *info)
 {
     const RmmGranules *g = info->granules;
     const RmmExits *x = info->exits;
+    const RmmTlbFlushes *f = info->tlb_flushes;
 
     g_string_append_printf(text, "granules: %" PRIu64 " delegated, %" PRIu64
                            " RD, %" PRIu64 " REC, %" PRIu64 " REC_AUX, %"
@@ -99,6 +100,10 @@ static void show_totals(GString *text, const RmmInfo *info)
                            " RIPAS change, %" PRIu64 " host call, %" PRIu64
                            " SError\n", x->sync, x->irq, x->fiq, x->psci,
                            x->ripas_change, x->host_call, x->serror);
+    g_string_append_printf(text, "TLB flushes: %" PRIu64 " entered, %" PRIu64
+                           " left, %" PRIu64 " delegated, %" PRIu64
+                           " invalidated\n", f->entered, f->left,
+                           f->delegated, f->invalidated);
 }
 
 static HumanReadableText *info_rmm(Error **errp)

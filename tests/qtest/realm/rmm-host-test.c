@@ -504,6 +504,9 @@ static void check_query(Servant *s, bool runs)
     g_assert_cmpint(total(info, "granules", "rec"), ==, 1);
     g_assert_cmpint(total(info, "granules", "rtt"), ==, 3);
     g_assert_cmpint(total(info, "granules", "data"), ==, 2);
+    /* The REC's first entry, where no Realm ran before */
+    g_assert_cmpint(total(info, "tlb-flushes", "entered"), ==, runs);
+    g_assert_cmpint(total(info, "tlb-flushes", "left"), ==, 0);
     qobject_unref(info);
 }
 
@@ -521,6 +524,7 @@ static void test_query(void)
                            "active, 32 bits of IPA"));
     g_assert_true(hmp_says(&s, "info rmm", "REC 0 at 0x42004000: MPIDR 0x0, "
                            "running on CPU 0"));
+    g_assert_true(hmp_says(&s, "info rmm", "TLB flushes: 1 entered, 0 left"));
     servant_quit(&s);
 }
 

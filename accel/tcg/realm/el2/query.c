@@ -16,6 +16,7 @@
 #include "context.h"
 #include "pe.h"
 #include "query.h"
+#include "tlb.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RmmQuery, rmm_query_free)
 
@@ -144,6 +145,18 @@ static RmmGranules *granules(const RmmQuery *query)
     return granules;
 }
 
+static RmmTlbFlushes *tlb_flushes(void)
+{
+    const El2TlbCounts counts = el2_tlb_counts();
+    RmmTlbFlushes *flushes = g_new0(RmmTlbFlushes, 1);
+
+    flushes->entered = counts.entered;
+    flushes->left = counts.left;
+    flushes->delegated = counts.delegated;
+    flushes->invalidated = counts.invalidated;
+    return flushes;
+}
+
 RmmInfo *el2_query(void)
 {
     g_autoptr(RmmQuery) query = rmm_query(el2_rmm);
@@ -154,5 +167,6 @@ RmmInfo *el2_query(void)
     info->calls = calls(query->calls);
     info->failed_calls = calls(query->failed);
     info->exits = exits(query->exits);
+    info->tlb_flushes = tlb_flushes();
     return info;
 }
