@@ -8,7 +8,8 @@ BUILD ?= build
 CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
-.PHONY: bench bench-rmm patches deps fuzz fuzz-short guest help clean distclean
+.PHONY: bench bench-host bench-rmm patches deps fuzz fuzz-short guest help clean
+.PHONY: distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
 .PHONY: check-contract check-double check-host nested-kernel
 
@@ -102,6 +103,10 @@ bench: build guest
 	@tests/bench/run
 	@tests/bench/tags
 
+# What it costs to be a host of Realms, and what its Realms cost.
+bench-host: build guest
+	@tests/bench/host
+
 bench-rmm: deps
 	@test -f build/lib-bench/build.ninja || \
 	    meson setup --buildtype=release build/lib-bench
@@ -134,6 +139,8 @@ help:
 	@echo 'make check-secrets      look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest,'
 	@echo '                  and what it costs to migrate MTE tags'
+	@echo 'make bench-host   measure a host of Realms at EL2: boot, entry and exit,'
+	@echo '                  faults, delegation, code in a Realm'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
 	@echo 'make deps         install missing Debian packages (root or sudo)'
