@@ -360,6 +360,7 @@ static void plain_fault_after(void)
     for (uint64_t n = 0; n < plain_faults.num; n++) {
         guest_map(plain_faults.first + n * PAGE, 0);
     }
+    guest_flush();
     plain_faults.first += plain_faults.num * PAGE;
     plain_faults.num = 0;
 }

@@ -97,13 +97,13 @@ void guest_map(uint64_t ipa, uint64_t pa)
 
     table = next_table(&table[ipa >> 21 & 511]);
     table[ipa >> 12 & 511] = pa ? pa | LEAF : 0;
-    if (pa) {
-        asm volatile("dsb ishst" : : : "memory");
-    } else {
-        asm volatile("dsb ishst\n tlbi ipas2e1is, %0\n dsb ish\n"
-                     "tlbi vmalle1is\n dsb ish\n isb"
-                     : : "r"(ipa >> 12) : "memory");
-    }
+    asm volatile("dsb ishst" : : : "memory");
+}
+
+void guest_flush(void)
+{
+    asm volatile("dsb ishst\n tlbi vmalls12e1is\n dsb ish\n isb"
+                 : : : "memory");
 }
 
 void guest_init(struct guest *guest)

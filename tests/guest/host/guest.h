@@ -23,8 +23,12 @@ struct guest {
 };
 
 void guest_init(struct guest *guest);
-/* Stage 2: the page at @ipa is the one at @pa, or faults if that is 0. */
+/*
+ * Stage 2: the page at @ipa is the one at @pa, or faults if that is 0, which
+ * the guest sees for sure after guest_flush().
+ */
 void guest_map(uint64_t ipa, uint64_t pa);
+void guest_flush(void);
 /* Until an exception takes it to EL2; ESR_EL2 and so on say which. */
 void guest_enter(struct guest *guest);
 
