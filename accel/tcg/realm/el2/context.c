@@ -160,7 +160,8 @@ void el2_context_off(El2Context *context)
 
 /* ---- Exchange ---- */
 
-static void swap_bytes(void *a, void *b, size_t n)
+/* Inline: with a length that the compiler knows, a field is a few moves. */
+static inline QEMU_ALWAYS_INLINE void swap_bytes(void *a, void *b, size_t n)
 {
     uint8_t *p = a, *q = b;
     uint8_t chunk[64];
@@ -223,14 +224,15 @@ static void swap_core(CPUARMState *env, El2Context *c)
  */
 static void swap_vectors(CPUARMState *env, El2Context *c)
 {
-    size_t bytes = c->config.sve ? sizeof(env->vfp.zregs[0]) : V_BYTES;
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(c->vfp.zregs); i++) {
-        swap_bytes(&env->vfp.zregs[i], &c->vfp.zregs[i], bytes);
-    }
     if (c->config.sve) {
+        SWAP(vfp.zregs);
         SWAP(vfp.pregs);
+        return;
+    }
+    for (i = 0; i < ARRAY_SIZE(c->vfp.zregs); i++) {
+        swap_bytes(&env->vfp.zregs[i], &c->vfp.zregs[i], V_BYTES);
     }
 }
 
