@@ -19,7 +19,7 @@
 #include "guest.h"
 #include "realm.h"
 
-/* Above what pages.c hands out */
+/* Above what rmi.c hands out */
 #define FREE_RAM    0x80000000ul
 #define FREE_SIZE   (256ul << 20)
 
