@@ -551,6 +551,63 @@ static void test_exits_are_counted(void)
     servant_quit(&s);
 }
 
+static int64_t flushes(Servant *s)
+{
+    QDict *info = query(s);
+    int64_t n = total(info, "tlb-flushes", "delegated");
+
+    qobject_unref(info);
+    return n;
+}
+
+static void delegate(Servant *s, unsigned first, unsigned top)
+{
+    for (unsigned n = first; n < top; n++) {
+        rmi_ok(s, RMI_GRANULE_DELEGATE, GRANULES + n * 0x1000, 0, 0, 0);
+    }
+}
+
+static void touch(Servant *s, unsigned first, unsigned top)
+{
+    for (unsigned n = first; n < top; n++) {
+        servant_load(s, GRANULES + n * 0x1000);
+    }
+}
+
+static void test_one_flush_for_all_touched_before(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    touch(&s, 0, NUM_GRANULES);
+    delegate(&s, 0, NUM_GRANULES);
+    g_assert_cmpint(flushes(&s), ==, 1);
+    servant_quit(&s);
+}
+
+static void test_no_flush_for_what_nobody_touched(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    delegate(&s, 0, NUM_GRANULES);
+    g_assert_cmpint(flushes(&s), ==, 0);
+    servant_quit(&s);
+}
+
+static void test_one_flush_for_each_touched_meanwhile(void)
+{
+    Servant s;
+
+    rmm_start(&s, "");
+    for (unsigned n = 0; n < NUM_GRANULES; n++) {
+        touch(&s, n, n + 1);
+        delegate(&s, n, n + 1);
+    }
+    g_assert_cmpint(flushes(&s), ==, NUM_GRANULES);
+    servant_quit(&s);
+}
+
 static void test_trace(void)
 {
     g_autofree char *path = temporary_file();
@@ -618,6 +675,12 @@ int main(int argc, char **argv)
     qtest_add_func("/rmm/query/without-realms", test_query_without_realms);
     qtest_add_func("/rmm/query/a-realm", test_query);
     qtest_add_func("/rmm/query/exits-are-counted", test_exits_are_counted);
+    qtest_add_func("/rmm/flushes/one-for-all-touched-before",
+                   test_one_flush_for_all_touched_before);
+    qtest_add_func("/rmm/flushes/none-for-what-nobody-touched",
+                   test_no_flush_for_what_nobody_touched);
+    qtest_add_func("/rmm/flushes/one-for-each-touched-meanwhile",
+                   test_one_flush_for_each_touched_meanwhile);
     qtest_add_func("/rmm/trace/calls-and-exits", test_trace);
     qtest_add_func("/rmm/refused/migration", test_migration);
     qtest_add_func("/rmm/refused/snapshots", test_snapshots);
