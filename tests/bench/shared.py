@@ -14,6 +14,8 @@ sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
 from realm_vm import VmError  # noqa: E402
 
+TICKS = os.sysconf('SC_CLK_TCK')
+
 
 def count(text):
     if int(text) < 1:
@@ -42,3 +44,13 @@ def verify_fill(vm):
 
 def median(runs, key):
     return statistics.median(run[key] for run in runs)
+
+
+def cpu_seconds(*vms):
+    """What their QEMUs have used so far, on all threads."""
+    ticks = 0
+    for vm in vms:
+        with open(f'/proc/{vm.process.pid}/stat', encoding='utf-8') as file:
+            fields = file.read().rpartition(')')[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
