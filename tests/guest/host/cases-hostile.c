@@ -387,6 +387,7 @@ static void run_spin(void *arg)
     runner->rec->run->enter.gprs[0] = REALM_SPIN;
     runner->rec->run->enter.gprs[1] = REALM_SHARED;
     runner->rec->run->enter.gprs[2] = ticks_of_ms(10000);
+    runner->rec->run->enter.gprs[3] = SPIN_SIGN;
     alarm_set(20000);
     /* As rec_try_enter(), but the run page may be gone. */
     do {
@@ -405,8 +406,7 @@ static void start_runner(struct realm *realm, struct runner *runner)
     *runner = (struct runner) { &realm->recs[0], -1ul };
     rec_executed(runner->rec, SNIPPET("nop"), 0, 0, 0);
     cpu_start(1, run_spin, runner);
-    delay_ms(50);
-    EXPECT_TRUE(cpu_busy(1), "that the REC runs");
+    realm_wait_for_spin(realm);
 }
 
 static void stop_runner(struct realm *realm)

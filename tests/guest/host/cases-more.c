@@ -351,6 +351,7 @@ static void run_until_exit(void *arg)
     gprs[0] = REALM_SPIN;
     gprs[1] = REALM_SHARED;
     gprs[2] = ticks_of_ms(15000);
+    gprs[3] = SPIN_SIGN;
     alarm_set(20000);
     r->result = rec_try_enter(r->rec);
     alarm_off();
@@ -366,7 +367,7 @@ static void off_while_running(void)
     rec_executed(&realm->recs[0], SNIPPET("nop"), 0, 0, 0);
     rec_executed(&realm->recs[1], SNIPPET("nop"), 0, 0, 0);
     cpu_start(1, run_until_exit, &receiver);
-    delay_ms(20);
+    realm_wait_for_spin(realm);
     exit = rec_smc(&realm->recs[0], PSCI_FID_SYSTEM_OFF, 0, 0, 0, 0);
     EXPECT(exit->exit_reason, RMI_EXIT_PSCI, "the exit's reason");
     EXPECT(rec_try_enter(&realm->recs[0]), RMI_RESULT(RMI_ERROR_REALM, 1),

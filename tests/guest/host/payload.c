@@ -266,6 +266,9 @@ static void spin(uint64_t *g)
     volatile uint64_t *word = (uint64_t *)g[1];
     uint64_t end = READ(cntvct_el0) + g[2], times = 0;
 
+    if (g[3]) {
+        *(volatile uint64_t *)g[3] = 1;
+    }
     do {
         g[0] = *word;
         times++;

@@ -45,7 +45,8 @@ enum realm_command {
     /* Result: [0] how many words of [1], [2] bytes, are not of seed [3]. */
     REALM_CHECK,
     /*
-     * Read the word at [1] until it is not zero, for [2] ticks at most.
+     * Write 1 to [3], if that is not zero.  Then read the word at [1] until it
+     * is not zero, for [2] ticks at most.
      * Result: [0] the word, [1] how often.
      */
     REALM_SPIN,

@@ -456,6 +456,16 @@ void rec_expect_done(const RmiRecExit *exit)
     EXPECT(exit->imm, REALM_DONE, "the host call's number");
 }
 
+void realm_wait_for_spin(const struct realm *realm)
+{
+    const volatile uint64_t *sign = (uint64_t *)realm->shared + 1;
+    uint64_t end = ticks() + ticks_of_ms(10000);
+
+    while (!*sign) {
+        EXPECT_TRUE(ticks() < end, "that the REC runs");
+    }
+}
+
 static RmiRecExit *execute(struct rec *rec, struct snippet snippet,
                            const uint64_t x[5], unsigned ms)
 {

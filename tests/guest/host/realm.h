@@ -119,6 +119,9 @@ RmiRecExit *rec_command_for(struct rec *rec, const uint64_t *words, unsigned n,
     rec_command(rec, (const uint64_t[]) { __VA_ARGS__ }, \
                 sizeof((const uint64_t[]) { __VA_ARGS__ }) / 8)
 void rec_expect_done(const RmiRecExit *exit);
+/* REALM_SPIN of REALM_SHARED, [3] for it, and the wait until it has begun */
+#define SPIN_SIGN   (REALM_SHARED + 8)
+void realm_wait_for_spin(const struct realm *realm);
 
 /* Instructions for REALM_EXECUTE: SNIPPET("mov x0, #1\n ...") */
 struct snippet {
