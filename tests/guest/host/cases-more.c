@@ -288,7 +288,8 @@ static void receive(void *arg)
     RmiRecExit *exit;
 
     gic_enable(3);
-    exit = COMMAND(r->rec, REALM_SPIN, REALM_SHARED, ticks_of_ms(15000));
+    exit = COMMAND(r->rec, REALM_SPIN, REALM_SHARED, ticks_of_ms(15000),
+                   SPIN_SIGN);
     while (exit->exit_reason == RMI_EXIT_IRQ) {
         bool taken = !(exit->gicv3_lrs[0] >> 62);
 
@@ -321,16 +322,18 @@ static void sgi_between_recs(void)
                              "msr daifclr, #2"), 0, 0, 0);
     }
     cpu_start(1, receive, &receiver);
+    realm_wait_for_spin(realm);
     for (uint64_t n = 1; n < 6; n++) {
         exit = rec_execute(rec, SNIPPET("msr s3_0_c12_c11_5, x0"),
                            n << 24 | 1 << 1, 0, 0);
         EXPECT(ESR_EC(exit->esr), EC_SYSREG, "the exit's class");
         EXPECT(exit->gprs[0], n << 24 | 1 << 1, "the SGI");
         receiver.sgi = n;
-        gic_send_sgi(3, 1);
+        /* Again if the REC had no room for it, as it has not run meanwhile. */
         while (receiver.sgi && cpu_busy(1)) {
+            gic_send_sgi(3, 1);
+            delay_ms(2);
         }
-        delay_ms(2);
         rec_expect_done(rec_enter(rec));
     }
     *(volatile uint64_t *)realm->shared = 1;
