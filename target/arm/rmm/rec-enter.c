@@ -128,18 +128,14 @@ static void finish_ripas(RmmRec *rec, const RmiRecEnter *enter)
  * there is no such exit (A5.2.9).  As TF-RMM means to, the Realm then goes on
  * without the host's answer, and takes an external abort when it reads it.
  */
-static bool finish_host_call(RmmRec *rec, const RmiRecEnter *enter,
-                             RmiRecExit *exit)
+static bool finish_host_call(RmmRec *rec, RmiRecEnter *enter, RmiRecExit *exit)
 {
-    RsiHostCall *call;
-    void *p;
+    uint64_t gprs = rec->host_call_ipa + offsetof(RsiHostCall, gprs);
     int level;
 
-    switch (rtt_access(rec->realm, rec->host_call_ipa, true, &p, &level)) {
+    switch (rtt_copy(rec->realm, gprs, true, enter->gprs,
+                     sizeof(enter->gprs), &level)) {
     case RTT_ACCESS_OK:
-        call = p;
-        memcpy(call->gprs, enter->gprs, sizeof(call->gprs));
-        break;
     case RTT_ACCESS_EMPTY:
         break;
     case RTT_ACCESS_FAULT:
@@ -204,7 +200,7 @@ static uint64_t exit_at_once(RmmRec *rec, uint64_t run_pa,
 
 /* *@exited, with the exit in @exit: the REC did not come to run. */
 static uint64_t enter_locked(RmmPe *pe, RmmRec *rec, uint64_t run_pa,
-                             const RmiRecEnter *enter, RmiRecExit *exit,
+                             RmiRecEnter *enter, RmiRecExit *exit,
                              bool *exited)
 {
     uint64_t result = enter_check(rec, enter);

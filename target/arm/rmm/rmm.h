@@ -124,6 +124,13 @@ typedef struct RmmOps {
     void *(*granule)(void *opaque, uint64_t pa);
 
     /*
+     * May be NULL.  The library wrote @len bytes at @pa, in a page that a Realm
+     * has, may have executed and may execute next (RSI_HOST_CALL and so on).
+     * The Realm's lock is held.
+     */
+    void (*granule_written)(void *opaque, uint64_t pa, size_t len);
+
+    /*
      * Host pointer to the RMM_TAG_BYTES bytes of tags of the granule at
      * @pa, or NULL if the machine has no MTE.
      */

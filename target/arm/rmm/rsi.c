@@ -230,14 +230,10 @@ static uint64_t copy_realm(RmmPe *pe, RmmRec *rec, uint64_t ipa, bool write,
 {
     RmmRealm *realm = rec->realm;
     RttAccess access;
-    void *p;
     int level;
 
     rmm_mutex_lock(&realm->lock);
-    access = rtt_access(realm, ipa, write, &p, &level);
-    if (access == RTT_ACCESS_OK) {
-        memcpy(write ? p : buf, write ? buf : p, len);
-    }
+    access = rtt_copy(realm, ipa, write, buf, len, &level);
     rmm_mutex_unlock(&realm->lock);
     if (access == RTT_ACCESS_FAULT) {
         rec_exit_abort(pe, ipa, level);

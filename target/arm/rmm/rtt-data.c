@@ -300,7 +300,7 @@ RttRipas rtt_ripas_run(RmmRealm *realm, uint64_t base, uint64_t top,
 }
 
 RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
-                     void **p, int *level)
+                     uint64_t *pa, int *level)
 {
     RttWalk walk;
 
@@ -315,9 +315,26 @@ RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
     if (write) {
         desc_relax(walk.entry, &walk.desc, walk.level, DESC_S2AP_W);
     }
-    *p = (char *)granule_map(realm->rmm,
-                             walk.pa + (ipa % rtt_entry_bytes(walk.level) &
-                                        ~(RMM_GRANULE_SIZE - 1ull))) +
-         ipa % RMM_GRANULE_SIZE;
+    *pa = walk.pa + ipa % rtt_entry_bytes(walk.level);
+    return RTT_ACCESS_OK;
+}
+
+RttAccess rtt_copy(RmmRealm *realm, uint64_t ipa, bool write, void *buf,
+                   size_t len, int *level)
+{
+    Rmm *rmm = realm->rmm;
+    uint64_t pa;
+    RttAccess access = rtt_access(realm, ipa, write, &pa, level);
+    char *p;
+
+    if (access != RTT_ACCESS_OK) {
+        return access;
+    }
+    p = (char *)granule_map(rmm, pa & ~(RMM_GRANULE_SIZE - 1ull)) +
+        pa % RMM_GRANULE_SIZE;
+    memcpy(write ? p : buf, write ? buf : p, len);
+    if (write && rmm->ops.granule_written) {
+        rmm->ops.granule_written(rmm->opaque, pa, len);
+    }
     return RTT_ACCESS_OK;
 }

@@ -159,11 +159,14 @@ typedef enum RttAccess {
 } RttAccess;
 
 /*
- * Host pointer to the byte at @ipa, up to the end of its granule; the page
- * becomes dirty if @write.  *@level is where the walk ended.
+ * PA of the byte at @ipa; the page becomes dirty if @write.  *@level is where
+ * the walk ended.
  */
 RttAccess rtt_access(RmmRealm *realm, uint64_t ipa, bool write,
-                     void **p, int *level);
+                     uint64_t *pa, int *level);
+/* Copy @len bytes within one granule, to the Realm if @write. */
+RttAccess rtt_copy(RmmRealm *realm, uint64_t ipa, bool write, void *buf,
+                   size_t len, int *level);
 
 /*
  * Add to @pages, by ownership, the 4 KiB that some leaves name, from @ipa on in

@@ -331,6 +331,38 @@ static void code_goes(void)
 }
 CASE("tlb", "what was executed in a granule is gone with its bytes", code_goes);
 
+/* What the RMM writes for the Realm, where that has executed code before. */
+static void answer_over_code(void)
+{
+    /* X0 = 42 or 43; RET */
+    static const uint32_t before[] = { 0xd2800540, 0xd65f03c0 };
+    static const uint32_t after[] = { 0xd2800560, 0xd65f03c0 };
+    uint64_t code = REALM_DATA + 8;     /* RsiHostCall.gprs[0] */
+    struct realm *realm = realm_start(1);
+    struct rec *rec = &realm->recs[0];
+    RmiRecExit *exit;
+    uint64_t word;
+
+    memcpy(&word, before, sizeof(word));
+    realm_page(realm, REALM_DATA, NULL);
+    rec_executed(rec, SNIPPET("str x0, [x1]\n dsb sy\n ic iallu\n dsb sy\n isb"),
+                 word, code, 0);
+    exit = call(rec, code);
+    EXPECT(exit->gprs[0], 42, "what the code in the page returns");
+    exit = rec_smc(rec, RSI_HOST_CALL, REALM_DATA, 0, 0, 0);
+    EXPECT(exit->exit_reason, RMI_EXIT_HOST_CALL, "reason of the exit");
+    memcpy(&rec->run->enter.gprs[0], after, sizeof(word));
+    rec_expect_done(rec_enter(rec));
+    exit = rec_executed(rec, SNIPPET("ldr x0, [x1]"), 0, code, 0);
+    memcpy(&word, after, sizeof(word));
+    EXPECT(exit->gprs[0], word, "what the page has");
+    exit = call(rec, code);
+    EXPECT(exit->gprs[0], 43, "what the code in the page returns then");
+    realm_end(realm);
+}
+CASE("tlb", "what was executed in a page is gone with the answer to a host call",
+     answer_over_code);
+
 static void exit_over_code(void)
 {
     uint64_t page = page_new(2);

@@ -101,9 +101,14 @@ void el2_memory_ns_written(void *opaque, uint64_t pa, size_t len)
     written(part->mr, pa - mem.base - part->offset, len);
 }
 
+void el2_memory_granule_written(void *opaque, uint64_t pa, size_t len)
+{
+    written(&mem.private, pa - mem.base, len);
+}
+
 void el2_memory_forget_code(uint64_t pa)
 {
-    written(&mem.private, pa - mem.base, RMM_GRANULE_SIZE);
+    el2_memory_granule_written(NULL, pa, RMM_GRANULE_SIZE);
 }
 
 bool el2_memory_is_delegated(uint64_t pa)

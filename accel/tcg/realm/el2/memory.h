@@ -39,8 +39,9 @@ bool el2_memory_is_delegated(uint64_t pa);
  */
 void el2_memory_forget_code(uint64_t pa);
 
-/* RmmOps.granule, .ns, .ns_written, .granule_pas */
+/* RmmOps.granule, .granule_written, .ns, .ns_written, .granule_pas */
 void *el2_memory_granule(void *opaque, uint64_t pa);
+void el2_memory_granule_written(void *opaque, uint64_t pa, size_t len);
 void *el2_memory_ns(void *opaque, uint64_t pa, size_t len);
 void el2_memory_ns_written(void *opaque, uint64_t pa, size_t len);
 void el2_memory_set_pas(void *opaque, uint64_t pa, bool realm);

@@ -15,6 +15,7 @@
 
 const RmmOps el2_rmm_ops = {
     .granule = el2_memory_granule,
+    .granule_written = el2_memory_granule_written,
     .ns = el2_memory_ns,
     .ns_written = el2_memory_ns_written,
     .granule_pas = el2_memory_set_pas,

@@ -96,6 +96,7 @@ static void *ns(void *opaque, uint64_t pa, size_t len)
  */
 const RmmOps realm_rmm_ops = {
     .granule = realm_physmem_granule,
+    .granule_written = realm_physmem_granule_written,
     .granule_tags = realm_physmem_granule_tags,
     .ns = ns,
     .tlb_invalidate = tlb_invalidate,

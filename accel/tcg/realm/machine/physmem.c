@@ -86,6 +86,17 @@ uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa)
     return mem.tags_host + ((pa - config->ram_base) >> TAG_SHIFT);
 }
 
+void realm_physmem_granule_written(void *opaque, uint64_t pa, size_t len)
+{
+    uint64_t offset = pa - mem.config.ram_base;
+    ram_addr_t start;
+
+    if (offset < mem.config.ram_size) {
+        start = memory_region_get_ram_addr(&mem.ram) + offset;
+        tb_invalidate_phys_range(start, start + len - 1);
+    }
+}
+
 static void discard_ram(uint64_t offset, uint64_t size)
 {
     RAMBlock *block = mem.ram.ram_block;

@@ -22,8 +22,9 @@ bool realm_physmem_is_protected(void);
 /* Any of the @len bytes at @pa is RAM or in an extra granule. */
 bool realm_physmem_has(uint64_t pa, size_t len);
 
-/* RmmOps.granule and granule_tags */
+/* RmmOps.granule, .granule_written and .granule_tags */
 void *realm_physmem_granule(void *opaque, uint64_t pa);
+void realm_physmem_granule_written(void *opaque, uint64_t pa, size_t len);
 uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa);
 
 #endif

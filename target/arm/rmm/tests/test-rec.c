@@ -428,6 +428,31 @@ static void a_host_call_goes_out_and_comes_back(Fixture *f,
     fake_refused(f->m, CALL(f, RSI_HOST_CALL, IPA_NO_RAM), RSI_ERROR_INPUT);
 }
 
+static uint64_t buffer_pa, told_gprs[31];
+
+static void told_of_a_page(void *opaque, uint64_t pa, size_t len)
+{
+    buffer_pa = pa;
+    g_assert_cmpuint(len, ==, sizeof(told_gprs));
+    memcpy(told_gprs, fake_host(opaque, pa), len);
+}
+
+static void the_machine_is_told_what_a_realm_gets_in_its_page(
+    Fixture *f, gconstpointer data)
+{
+    RmiRecRun *run = fake_run(f->m, 0);
+
+    f->m->rmm->ops.granule_written = told_of_a_page;
+    buffer_pa = 0;
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    CALL(f, RSI_HOST_CALL, IPA_BUFFER + 0x100);
+    g_assert_cmphex(buffer_pa, ==, 0);          /* it was read */
+    run->enter.gprs[30] = 0x42;
+    fake_enter(f->m, &f->pe, &f->r, 0);
+    g_assert_cmphex(buffer_pa % 0x1000, ==, 0x108);
+    g_assert_cmphex(told_gprs[30], ==, 0x42);
+}
+
 static void a_host_call_buffer_taken_away_exits_again(Fixture *f,
                                                       gconstpointer data)
 {
@@ -1448,6 +1473,7 @@ int main(int argc, char **argv)
     TEST(realm_config_tells_width_hash_and_rpv);
     TEST(a_buffer_without_a_page_exits_and_retries);
     TEST(a_host_call_goes_out_and_comes_back);
+    TEST(the_machine_is_told_what_a_realm_gets_in_its_page);
     TEST(a_host_call_buffer_taken_away_exits_again);
     TEST(a_host_call_buffer_made_empty_does_not_stop_the_realm);
     TEST(a_ripas_change_goes_as_far_as_the_host_does);

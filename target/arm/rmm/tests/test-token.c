@@ -10,6 +10,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include "fake-machine.h"
+#include "granule.h"
 #include "mig-machine.h"
 #include "mig-steps.h"
 #include "snapshot.h"
@@ -78,14 +79,14 @@ static uint64_t next_piece(Fixture *f, uint64_t ipa, uint64_t offset,
 static uint8_t *realm_page(Fixture *f, uint64_t ipa)
 {
     RmmRealm *realm = fake_realm_object(f->m, &f->r);
-    void *p;
+    uint64_t pa;
     int level;
 
     rmm_mutex_lock(&realm->lock);
-    g_assert_cmpint(rtt_access(realm, ipa, false, &p, &level), ==,
+    g_assert_cmpint(rtt_access(realm, ipa, false, &pa, &level), ==,
                     RTT_ACCESS_OK);
     rmm_mutex_unlock(&realm->lock);
-    return p;
+    return granule_map(f->m->rmm, pa);
 }
 
 /* Read on until the end, as Linux does, but in pieces of up to @size. */
