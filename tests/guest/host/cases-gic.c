@@ -299,6 +299,7 @@ static void hosts_list(void)
     EXPECT(READ(ICH_LR1), LR(78), "the host's ICH_LR1_EL2");
     EXPECT(READ(ICH_VMCR), vmcr, "the host's ICH_VMCR_EL2");
     EXPECT(READ(ICH_AP1R0), 1 << 3, "the host's ICH_AP1R0_EL2");
+    EXPECT(READ(ICH_HCR) & HCR_EN, 0, "En of the host's ICH_HCR_EL2");
     WRITE(ICH_HCR, 0);
     WRITE(ICH_LR0, 0);
     WRITE(ICH_LR1, 0);

@@ -142,3 +142,71 @@ static void overflow_in_time(void)
 }
 CASE("features", "a Realm's event counter overflows when it is due, not later",
      overflow_in_time);
+
+/* ---- What each world counts ---- */
+
+#define NSH     (1ul << 27)
+
+static uint64_t ns_of_ticks(uint64_t n)
+{
+    return n * 1000000 / ticks_of_ms(1);
+}
+
+/* PMCR_EL0: LC, C and E; the counter is not looked at before the end. */
+#define COUNT_CYCLES    "msr pmccfiltr_el0, xzr\n" \
+                        "mov x0, #0x80000000\n msr pmcntenset_el0, x0\n" \
+                        "mov x0, #0x45\n msr pmcr_el0, x0\n isb\n"
+/* For X1 ticks; X2 and X3: from when to when. */
+#define SPIN_X1         "mrs x2, cntvct_el0\n add x1, x1, x2\n" \
+                        "1: mrs x3, cntvct_el0\n cmp x3, x1\n b.lo 1b\n"
+
+static void hosts_cycles(void)
+{
+    struct realm *realm = with_pmu();
+    struct rec *rec = &realm->recs[0];
+    uint64_t start, end, inside, count;
+    RmiRecExit *exit;
+
+    rec_executed(rec, SNIPPET("nop"), 0, 0, 0);
+    start = ticks();
+    WRITE(pmccfiltr_el0, NSH);
+    WRITE(pmcntenset_el0, CYCLES);
+    WRITE(pmcr_el0, 0x45);
+    delay_ms(20);
+    exit = rec_executed(rec, SNIPPET(SPIN_X1), 0, ticks_of_ms(20), 0);
+    count = READ(pmccntr_el0);
+    end = ticks();
+    inside = exit->gprs[3] - exit->gprs[2];
+    WRITE(pmcr_el0, 0x40);
+    WRITE(pmcntenclr_el0, CYCLES);
+    WRITE(pmccfiltr_el0, 0);
+    EXPECT_TRUE(count >= 20000000, "that the time before an entry counts");
+    EXPECT_TRUE(count <= ns_of_ticks(end - start - inside) + 1000,
+                "that the Realm's time does not");
+    realm_end(realm);
+}
+CASE("features", "the host's cycles are those of the host, none lost by an "
+     "entry", hosts_cycles);
+
+static void realms_cycles(void)
+{
+    struct realm *realm = with_pmu();
+    struct rec *rec = &realm->recs[0];
+    uint64_t start, end, outside, count;
+
+    rec_executed(rec, SNIPPET("nop"), 0, 0, 0);
+    start = ticks();
+    rec_executed(rec, SNIPPET(COUNT_CYCLES SPIN_X1), 0, ticks_of_ms(20), 0);
+    outside = ticks();
+    delay_ms(20);
+    outside = ticks() - outside;
+    count = rec_executed(rec, SNIPPET("mrs x0, pmccntr_el0"), 0, 0,
+                         0)->gprs[0];
+    end = ticks();
+    EXPECT_TRUE(count >= 20000000, "that the time before an exit counts");
+    EXPECT_TRUE(count <= ns_of_ticks(end - start - outside) + 1000,
+                "that the host's time does not");
+    realm_end(realm);
+}
+CASE("features", "a Realm's cycles are those of the Realm, none lost by an "
+     "exit", realms_cycles);
