@@ -52,6 +52,14 @@ static void start_secret(Servant *s, const char *args)
     g_usleep(100 * 1000);       /* nine instructions */
 }
 
+/* What the host finds in the run page. */
+#define RUN_EXIT(field) (HOST_RUN + offsetof(RmiRecRun, exit.field))
+
+static unsigned exit_reason(Servant *s)
+{
+    return qtest_readq(s->qts, RUN_EXIT(exit_reason));
+}
+
 static bool file_has(const char *path, uint64_t value)
 {
     g_autofree char *contents = NULL;
@@ -355,6 +363,21 @@ static void test_reset_in_a_realm(void)
     servant_quit(&s);
 }
 
+/* The granule that had the secret is one of a Realm's after the reset. */
+static void test_reset_wipes(void)
+{
+    Servant s;
+
+    start_secret(&s, "");
+    reset(&s);
+    rmm_make_realm_at(&s, REALM_TELL);
+    rmm_enter_realm(&s);
+    servant_finish(&s);
+    g_assert_cmpuint(exit_reason(&s), ==, RMI_EXIT_HOST_CALL);
+    g_assert_cmphex(qtest_readq(s.qts, RUN_EXIT(gprs)), ==, 0);
+    servant_quit(&s);
+}
+
 /* Where the other CPU begins, with the address of X0 to X2 in X0. */
 #define OTHER_CODE      0x41003000
 #define OTHER_ARGS      0x41004000
@@ -627,6 +650,55 @@ static void test_trace(void)
     unlink(path);
 }
 
+/* ---- Inputs of a CPU ---- */
+
+/* They have no name, and this number (ARM_CPU_FIQ). */
+#define INPUT_FIQ       1
+
+static char *first_cpu_path(Servant *s)
+{
+    QDict *answer = qtest_qmp(s->qts, "{'execute': 'query-cpus-fast'}");
+    QList *cpus = qdict_get_qlist(answer, "return");
+    QDict *cpu = qobject_to(QDict, qlist_entry_obj(qlist_first(cpus)));
+    char *path = g_strdup(qdict_get_str(cpu, "qom-path"));
+
+    qobject_unref(answer);
+    return path;
+}
+
+/*
+ * The GIC has no FIQ for the Non-secure world, so the test takes its place; it
+ * lowers the line by itself when the PE changes worlds.  The Realm masks FIQs
+ * (PSTATE.F), which is no matter of its own here.
+ */
+static void interrupt_by_fiq(Servant *s, const char *cpu)
+{
+    qtest_set_irq_in(s->qts, cpu, NULL, INPUT_FIQ, 1);
+    servant_finish(s);
+    g_assert_cmphex(s->x[0], ==, RMI_SUCCESS);
+    g_assert_cmpuint(exit_reason(s), ==, RMI_EXIT_FIQ);
+}
+
+static void test_fiq(void)
+{
+    g_autofree char *cpu = NULL;
+    QDict *info;
+    Servant s;
+
+    start_secret(&s, "");
+    cpu = first_cpu_path(&s);
+    interrupt_by_fiq(&s, cpu);
+    rmm_enter_realm(&s);
+    g_usleep(100 * 1000);
+    g_assert_true(in_realm(&s));
+    interrupt_by_fiq(&s, cpu);
+    info = query(&s);
+    g_assert_cmpint(total(info, "exits", "fiq"), ==, 2);
+    g_assert_cmpint(total(info, "exits", "irq"), ==, 0);
+    qobject_unref(info);
+    servant_quit(&s);
+}
+
 /* ---- What it cannot do ---- */
 
 static void test_migration(void)
@@ -669,6 +741,7 @@ int main(int argc, char **argv)
     qtest_add_func("/rmm/gdb/the-host-does", test_breakpoint_of_the_host);
     qtest_add_func("/rmm/reset/takes-all-granules-back", test_reset);
     qtest_add_func("/rmm/reset/of-a-cpu-in-a-realm", test_reset_in_a_realm);
+    qtest_add_func("/rmm/reset/wipes-what-realms-had", test_reset_wipes);
     qtest_add_func("/rmm/reset/by-psci-while-another-cpu-is-in-a-realm",
                    test_reset_by_psci);
     qtest_add_func("/rmm/query/names-the-remedy", test_query_without_rmm);
@@ -681,6 +754,7 @@ int main(int argc, char **argv)
                    test_no_flush_for_what_nobody_touched);
     qtest_add_func("/rmm/flushes/one-for-each-touched-meanwhile",
                    test_one_flush_for_each_touched_meanwhile);
+    qtest_add_func("/rmm/exits/fiq-though-the-realm-masks-it", test_fiq);
     qtest_add_func("/rmm/trace/calls-and-exits", test_trace);
     qtest_add_func("/rmm/refused/migration", test_migration);
     qtest_add_func("/rmm/refused/snapshots", test_snapshots);

@@ -51,10 +51,23 @@ static const uint32_t realm_program[] = {
     0xd282000a,                 /* mov  x10, #0x1000 */
     0xf9000142,                 /* str  x2, [x10] */
     0x14000000,                 /* b    . */
+    /* REALM_TELL: a host call whose X0 is what is in that memory */
+    0xd282000a,                 /* mov  x10, #0x1000 */
+    0xf9400142,                 /* ldr  x2, [x10] */
+    0xd2822001,                 /* mov  x1, #0x1100 */
+    0xf9000422,                 /* str  x2, [x1, #8] */
+    0xd2803320,                 /* mov  x0, #0x199 */
+    0xf2b88000,                 /* movk x0, #0xc400, lsl #16 */
+    0xd4000003,                 /* smc  #0 */
+    0x14000000,                 /* b    . */
 };
 
-/* Where it is then; and RAM that the Realm's host does not give it. */
-#define REALM_LOOP      (4 * (ARRAY_SIZE(realm_program) - 1))
+/*
+ * Where it is then; where it may begin instead; and RAM that the Realm's host
+ * does not give it.
+ */
+#define REALM_LOOP      0x20
+#define REALM_TELL      0x24
 #define REALM_NOTHING   0x2000
 
 /* The servant's mailbox is at its own address, and exceptions come to EL2. */
