@@ -11,8 +11,9 @@
 
 /*
  * CPUs of class @cc have no translations and no registers for whoever asks
- * while @hides says so of one, but for what gdb finds in CPUState.gdb_regs; @ops
- * is the class's copy of its table.  Nobody gets at memory tags at all.  Once, before the first CPU.
+ * while @hides says so of one, but for what gdb finds in CPUState.gdb_regs;
+ * @ops is the class's copy of its table.  Nobody gets at memory tags at all.
+ * Once, before the first CPU.
  */
 void realm_debug_class_init(CPUClass *cc, struct SysemuCPUOps *ops,
                             bool (*hides)(CPUState *cs));
