@@ -9,9 +9,9 @@
 #include "target/arm/tcg/translate.h"
 
 /*
- * True if the instruction that is translated, WFE, WFIT or WFET, is a Realm's:
- * then it goes to the RMM.  @ti is its number in ESR_EL2, @rd the register of
- * its timeout, or negative.
+ * True if the instruction that is translated, WFE or WFET, is a Realm's: then
+ * it goes to the RMM.  @ti is its number in ESR_EL2, @rd the register of its
+ * timeout, or negative.
  */
 #ifdef CONFIG_USER_ONLY
 static inline bool realm_el2_waits(DisasContext *s, int ti, int rd)

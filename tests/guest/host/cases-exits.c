@@ -82,19 +82,27 @@ CASE("exits", "WFE and WFET exit where the host traps them", wfe);
 
 static void not_trapped(void)
 {
-    const struct snippet waits[] = {
-        SNIPPET("sevl\n wfe\n mov x0, #3"), SNIPPET("wfi\n mov x0, #3"),
+    const struct {
+        struct snippet code;
+        uint64_t others_trap;
+    } waits[] = {
+        { SNIPPET("sevl\n wfe\n mov x0, #3"), RMI_ENTER_TRAP_WFI },
+        { SNIPPET("wfi\n mov x0, #3"), RMI_ENTER_TRAP_WFE },
+        /* WFET and WFIT with X1, a moment from now */
+        { SNIPPET("mrs x1, cntvct_el0\n add x1, x1, #0x1000\n"
+                  ".inst 0xd5031001\n mov x0, #3"), RMI_ENTER_TRAP_WFI },
+        { SNIPPET("mrs x1, cntvct_el0\n add x1, x1, #0x1000\n"
+                  ".inst 0xd5031021\n mov x0, #3"), RMI_ENTER_TRAP_WFE },
     };
     struct realm *realm = realm_start(1);
     struct rec *rec = &realm->recs[0];
 
     rec_executed(rec, SNIPPET("nop"), 0, 0, 0);
-    for (unsigned n = 0; n < 2; n++) {
+    for (unsigned n = 0; n < sizeof(waits) / sizeof(waits[0]); n++) {
         RmiRecExit *exit;
 
-        /* The other one's trap. */
-        rec->run->enter.flags = n ? RMI_ENTER_TRAP_WFE : RMI_ENTER_TRAP_WFI;
-        exit = rec_execute_for(rec, waits[n], 20);
+        rec->run->enter.flags = waits[n].others_trap;
+        exit = rec_execute_for(rec, waits[n].code, 20);
         for (unsigned tries = 0; exit->exit_reason == RMI_EXIT_IRQ; tries++) {
             EXPECT_TRUE(tries < 10, "progress after an interrupt");
             exit = rec_enter(rec);
@@ -104,8 +112,8 @@ static void not_trapped(void)
     }
     realm_end(realm);
 }
-CASE("exits", "WFI and WFE do not exit by themselves where they are not "
-     "trapped", not_trapped);
+CASE("exits", "WFI, WFE, WFIT and WFET do not exit by themselves where they "
+     "are not trapped", not_trapped);
 
 static void host_call(void)
 {

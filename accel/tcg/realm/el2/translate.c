@@ -1,10 +1,9 @@
 /*
  * A host at EL2: how a Realm waits
  *
- * Purpose: for QEMU, WFE is a NOP that no trap reaches, and the syndrome of
- * WFIT does not name the register of the timeout.  So a Realm's always go to
- * EL2, and the RMM lets the Realm go on if its host asked for no exit: to wait
- * for no time is a way to wait for an event or a timeout.
+ * Purpose: for QEMU, WFE and WFET are NOPs that no trap reaches.  So a Realm's
+ * always go to EL2, and the RMM lets the Realm go on if its host asked for no
+ * exit: to wait for no time is a way to wait for an event or a timeout.
  *
  * Invariant: a Realm's code is translated while a Realm runs it, and what was
  * translated is found by the address of its bytes, which are no other world's.
@@ -20,7 +19,7 @@
 #include "accel/tcg/realm/el2-translate.h"
 #include "pe.h"
 
-/* ISS of a trapped WFIT or WFET (Arm ARM, ESR_EL2) */
+/* ISS of a trapped WFET (Arm ARM, ESR_EL2) */
 #define ISS_WFX_RN(rd)  ((uint32_t)(rd) << 5)
 #define ISS_WFX_RV      (1u << 2)
 
