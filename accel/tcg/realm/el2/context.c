@@ -151,13 +151,6 @@ void el2_context_free(void *opaque, void *context)
     g_free(context);
 }
 
-/* As TF-RMM: the rest stays what it was (PSCI 1.1, 6.4: UNKNOWN). */
-void el2_context_off(El2Context *context)
-{
-    context->cp15.sctlr_el[1] = env_archcpu(cpu_env(current_cpu))->reset_sctlr;
-    init_pstate(context);
-}
-
 /* ---- Exchange ---- */
 
 /* Inline: with a length that the compiler knows, a field is a few moves. */

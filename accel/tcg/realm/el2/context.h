@@ -81,9 +81,6 @@ void el2_context_free(void *opaque, void *context);
  */
 void el2_context_swap(CPUState *cs, El2Context *context);
 
-/* As above; the REC that leaves is off: it starts anew (PSCI, CPU_ON). */
-void el2_context_off(El2Context *context);
-
 /*
  * All that QEMU derives from registers, and all lines of @cs, become those of
  * the world that is in @cs.  The context of a REC that has left may be another

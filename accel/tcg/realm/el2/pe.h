@@ -23,7 +23,6 @@ typedef struct El2Pe {
                                    runs */
     bool timers_were_on;        /* context.c: of the world that went out last */
     bool debug_was_on;          /* likewise */
-    bool cpu_off;               /* switch.c: the REC makes PSCI's CPU_OFF */
     int stage1_level;           /* access.c: of the abort it raised to EL2 */
     RmmFault walk_fault;        /* access.c: what a walk's access has met, */
     int walk_level;             /* at which level of stage 2, */

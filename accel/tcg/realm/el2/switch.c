@@ -73,12 +73,8 @@ static bool host_smc(CPUState *cs)
 
 static void realm_smc(CPUState *cs)
 {
-    El2Pe *p = el2_pe(cs);
-
     el2_world_get_registers(cs);
-    p->cpu_off = smc_fid(cpu_env(cs)) == PSCI_FID_CPU_OFF;
-    el2_realm_call(cs, &p->pe);
-    p->cpu_off = false;
+    el2_realm_call(cs, &el2_pe(cs)->pe);
     el2_world_go_on(cs);
 }
 

@@ -103,9 +103,6 @@ void el2_world_exit_state(void *opaque, const RmmPe *pe,
     el2_gic_report(cs, &pe->entry, state);
     el2_timer_report(cs, state);
     el2_context_swap(cs, p->host);
-    if (p->cpu_off) {
-        el2_context_off(p->host);
-    }
     p->host = NULL;
 }
 
