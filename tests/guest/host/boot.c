@@ -67,9 +67,10 @@ _Static_assert(STACK == 1 << 15, "shift in the code above");
 VECTORS("el2", "host_exception");
 
 /*
- * EL1 of the host.  el1_enter(function, arg, stack, &cpu->el2_sp); its HVC
+ * EL1 of the host.  el1_enter(function, arg, stack, &cpu->el2_sp, a32); its HVC
  * comes back as el1_leave, with SP_EL2 as it was.  An exception at EL1 ends
- * the function: the vector tells EL2, by another number.
+ * the function: the vector tells EL2, by another number.  @a32: vectors of
+ * AArch32, with code that is run in place of @function behind them.
  */
 asm(".text\n"
     ".global el1_enter\n"
@@ -80,9 +81,10 @@ asm(".text\n"
     "    stp x23, x24, [sp, #48]\n"
     "    stp x21, x22, [sp, #64]\n"
     "    stp x19, x20, [sp, #80]\n"
-    "    mov x4, sp\n"
-    "    str x4, [x3]\n"
+    "    mov x5, sp\n"
+    "    str x5, [x3]\n"
     "    msr sp_el1, x2\n"
+    "    mov x6, x4\n"
     "    mrs x5, hcr_el2\n"
     "    adr x4, el1_vectors\n"
     "    tbnz x5, #34, 2f\n"
@@ -93,7 +95,12 @@ asm(".text\n"
     "    mov x4, #0x3c5\n"
     "    msr spsr_el2, x4\n"
     "    adr x4, 1f\n"
-    "    msr elr_el2, x4\n"
+    "    cbz x6, 4f\n"
+    "    msr vbar_el1, x6\n"
+    "    mov x4, #0x1d3\n"         /* SVC, all masked */
+    "    msr spsr_el2, x4\n"
+    "    add x4, x6, #0x20\n"
+    "4:  msr elr_el2, x4\n"
     "    mov x19, x0\n"
     "    mov x0, x1\n"
     "    isb\n"
@@ -123,7 +130,7 @@ WITH_REGS(smc_regs_v, "smc #0", LOAD_V, STORE_V);
 extern char vectors[], secondary_start[], el1_leave[];
 extern const char code_start[], code_end[];
 uint64_t el1_enter(uint64_t (*function)(uint64_t), uint64_t arg,
-                   void *stack, uint64_t *el2_sp);
+                   void *stack, uint64_t *el2_sp, const uint32_t *a32);
 void host_entry(unsigned index);
 void host_exception(unsigned vector, struct frame *frame);
 
@@ -254,14 +261,15 @@ static struct cpu *this_cpu(void)
 static void leave_el1(struct cpu *cpu, struct frame *frame)
 {
     uint64_t esr = READ(esr_el2);
+    bool hvc = ESR_EC(esr) == EC_HVC || ESR_EC(esr) == EC_HVC_A32;
 
     cpu->el1 = (struct el1_result) { .value = frame->x[0] };
-    if (ESR_EC(esr) == EC_HVC && (esr & 0xffff) == 1) {
+    if (hvc && (esr & 0xffff) == 1) {
         cpu->el1.fault = (struct fault) {
             EL1_READ(esr_el1, s3_5_c5_c2_0), EL1_READ(far_el1, s3_5_c6_c0_0),
             0, EL1_READ(elr_el1, s3_5_c4_c0_1)
         };
-    } else if (ESR_EC(esr) != EC_HVC) {
+    } else if (!hvc) {
         cpu->el1.fault = (struct fault) {
             esr, READ(far_el2), READ(hpfar_el2), frame->elr
         };
@@ -365,13 +373,32 @@ struct fault try_call(void (*function)(void *), void *arg)
     return end(cpu);
 }
 
-struct el1_result run_at_el1(uint64_t (*function)(uint64_t), uint64_t arg)
+static struct el1_result run(uint64_t (*function)(uint64_t), uint64_t arg,
+                             const uint32_t *a32)
 {
     struct cpu *cpu = this_cpu();
 
-    el1_enter(function, arg, el1_stacks[cpu_index()] + PAGE, &cpu->el2_sp);
+    el1_enter(function, arg, el1_stacks[cpu_index()] + PAGE, &cpu->el2_sp, a32);
     cpu->el2_sp = 0;
     return cpu->el1;
+}
+
+struct el1_result run_at_el1(uint64_t (*function)(uint64_t), uint64_t arg)
+{
+    return run(function, arg, NULL);
+}
+
+#define HCR_RW  (1ul << 31)
+
+struct el1_result run_at_a32_el1(const uint32_t *code, uint64_t arg)
+{
+    uint64_t hcr = READ(hcr_el2);
+    struct el1_result result;
+
+    WRITE(hcr_el2, hcr & ~HCR_RW);
+    result = run(NULL, arg, code);
+    WRITE(hcr_el2, hcr);
+    return result;
 }
 
 /* ---- Translation ---- */

@@ -155,6 +155,34 @@ static void at_el1(void)
 CASE("protection", "EL1 of the host takes the fault, or with HCR_EL2.GPF EL2 "
      "does", at_el1);
 
+/* AArch32 has no status of granule protection faults; DFSR, short format. */
+#define DFSR_EXTERNAL   0x008ul
+#define DFSR_EXT        0x1000ul
+
+static void at_a32_el1(void)
+{
+    static const uint32_t code[] __attribute__((aligned(32))) = {
+        0, 0, 0, 0xe1400071, 0xe1400071, 0, 0, 0,       /* HVC #1 for aborts */
+        0xe5900000,                                     /* LDR R0, [R0] */
+        0xe1400070,                                     /* HVC #0 */
+    };
+    uint64_t pa = page_new(1);
+    struct el1_result r;
+
+    if (host_has_e2h()) {
+        granule_free(pa, 1);
+        test_skip("EL1 of AArch32 is run without HCR_EL2.E2H");
+    }
+    EXPECT(run_at_a32_el1(code, pa).fault.esr, 0, "a read before that");
+    delegate(pa);
+    r = run_at_a32_el1(code, pa + 8);
+    EXPECT(r.fault.esr & ~DFSR_EXT, DFSR_EXTERNAL, "DFSR of a read");
+    EXPECT((uint32_t)r.fault.far, pa + 8, "DFAR of a read");
+    granule_free(pa, 1);
+}
+CASE("protection", "AArch32 EL1 of the host takes an external abort",
+     at_a32_el1);
+
 /* 39-bit addresses, 4 KiB granules, write-back, inner shareable, 48-bit PAs */
 #define TCR_39  (25 | 1ul << 8 | 1ul << 10 | 3ul << 12 | 1ul << 23 | 5ul << 32)
 #define VTCR_39 (25 | 1ul << 6 | 1ul << 8 | 1ul << 10 | 3ul << 12 | \

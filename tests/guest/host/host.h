@@ -43,6 +43,7 @@ struct fault {
 #define ESR_ISV         (1ul << 24)
 #define EC_UNKNOWN      0x00
 #define EC_WFX          0x01
+#define EC_HVC_A32      0x12
 #define EC_HVC          0x16
 #define EC_SYSREG       0x18
 #define EC_FETCH        0x20
@@ -139,6 +140,12 @@ struct el1_result {
     struct fault fault;
 };
 struct el1_result run_at_el1(uint64_t (*function)(uint64_t), uint64_t arg);
+/*
+ * Likewise AArch32, MMU off, without HCR_EL2.E2H: eight words of vectors, which
+ * @code begins with, then what is run with @arg in R0, up to its HVC #0.  A
+ * vector that makes HVC #1 tells DFSR as ESR.
+ */
+struct el1_result run_at_a32_el1(const uint32_t *code, uint64_t arg);
 
 /* ---- GIC and timers (gic.c) ---- */
 

@@ -62,6 +62,12 @@ static G_NORETURN void take_gpf(const RealmAccess *a)
     ARMMMUFaultInfo fi = { .type = ARMFault_GPCFOnOutput };
     int el = gpf_target_el(env);
 
+    if (!arm_el_is_aa64(env, el)) {
+        /* As for a walk (fail_walk): an external abort, which is taken here. */
+        arm_cpu_do_transaction_failed(a->cs, 0, a->va, 0, a->type, a->mmu_idx,
+                                      MEMTXATTRS_UNSPECIFIED, MEMTX_ERROR,
+                                      a->ra);
+    }
     realm_abort_take(a, realm_abort_esr(a, arm_current_el(env) == el, false,
                                         &fi), a->va, el);
 }
