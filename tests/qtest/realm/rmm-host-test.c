@@ -322,15 +322,28 @@ static void test_breakpoint_of_the_host(void)
 
 /* ---- Reset ---- */
 
-/* The mailbox changes while nobody looks. */
-static void reset(Servant *s)
+/* Nobody looks at the mailbox meanwhile. */
+static void forget_commands(Servant *s)
 {
-    qtest_qmp_assert_success(s->qts, "{'execute': 'stop'}");
     qtest_writeq(s->qts, MAILBOX + MAIL_READY, 0);
     qtest_writeq(s->qts, MAILBOX + MAIL_NUMBER, 0);
     s->number = 0;
+}
+
+static void reset(Servant *s)
+{
+    qtest_qmp_assert_success(s->qts, "{'execute': 'stop'}");
+    forget_commands(s);
     qtest_system_reset(s->qts);
     qtest_qmp_assert_success(s->qts, "{'execute': 'cont'}");
+    servant_wait(s, MAILBOX + MAIL_READY, SERVANT_READY);
+}
+
+/* The only CPU is in a Realm, and goes on until it is reset. */
+static void reset_while_it_runs(Servant *s)
+{
+    forget_commands(s);
+    qtest_system_reset(s->qts);
     servant_wait(s, MAILBOX + MAIL_READY, SERVANT_READY);
 }
 
@@ -346,13 +359,15 @@ static void test_reset(void)
     servant_quit(&s);
 }
 
-static void test_reset_in_a_realm(void)
+/* A watchdog's reset is one of a machine that runs, too. */
+static void test_reset_in_a_realm(const void *opaque)
 {
+    void (*do_reset)(Servant *s) = opaque;
     Servant s;
 
     start_secret(&s, "");
     for (int round = 0; round < 3; round++) {
-        reset(&s);
+        do_reset(&s);
         g_assert_false(in_realm(&s));
         g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
         rmm_make_realm(&s);
@@ -740,7 +755,10 @@ int main(int argc, char **argv)
                    test_breakpoints);
     qtest_add_func("/rmm/gdb/the-host-does", test_breakpoint_of_the_host);
     qtest_add_func("/rmm/reset/takes-all-granules-back", test_reset);
-    qtest_add_func("/rmm/reset/of-a-cpu-in-a-realm", test_reset_in_a_realm);
+    qtest_add_data_func("/rmm/reset/of-a-cpu-in-a-realm", reset,
+                        test_reset_in_a_realm);
+    qtest_add_data_func("/rmm/reset/of-a-cpu-that-runs-a-realm",
+                        reset_while_it_runs, test_reset_in_a_realm);
     qtest_add_func("/rmm/reset/wipes-what-realms-had", test_reset_wipes);
     qtest_add_func("/rmm/reset/by-psci-while-another-cpu-is-in-a-realm",
                    test_reset_by_psci);
