@@ -170,7 +170,7 @@ static void at_a32_el1(void)
     struct el1_result r;
 
     if (host_has_e2h()) {
-        granule_free(pa, 1);
+        page_free(pa, 1);
         test_skip("EL1 of AArch32 is run without HCR_EL2.E2H");
     }
     EXPECT(run_at_a32_el1(code, pa).fault.esr, 0, "a read before that");

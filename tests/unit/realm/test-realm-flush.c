@@ -67,6 +67,8 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
 NEVER(void *, realm_physmem_granule, void *opaque, uint64_t pa)
 NEVER(uint8_t *, realm_physmem_granule_tags, void *opaque, uint64_t pa)
 NEVER(bool, realm_physmem_has, uint64_t pa, size_t len)
+NEVER(void, realm_physmem_granule_written, void *opaque, uint64_t pa,
+      size_t len)
 NEVER(void, realm_random, void *opaque, void *buf, size_t len)
 NEVER(uint64_t, realm_seconds, void *opaque)
 NEVER(void, realm_log, void *opaque, const RmmLog *entry)
