@@ -534,6 +534,45 @@ static void psci_cpus(void)
 CASE("exits", "CPU_ON, CPU_OFF and AFFINITY_INFO go through the host",
      psci_cpus);
 
+/* PSCI 1.1, 6.4: EL1h, all masked, MMU off, whatever it was at CPU_OFF. */
+static void psci_state(void)
+{
+    /*
+     * MRS X0, DAIF; MRS X1, SPSel; ORR X0, X0, X1; MRS X1, SCTLR_EL1; AND X1,
+     * X1, #1; ORR X0, X0, X1, LSL #1; MOV X2, #0x180000000; STR X0, [X2]
+     */
+    static const uint32_t start[] = {
+        0xd53b4220, 0xd5384201, 0xaa010000, 0xd5381001, 0x92400021,
+        0xaa010400, 0xd2b00002, 0xf2c00022, 0xf9000040, 0x14000000
+    };
+    struct realm *realm = realm_start(2);
+    struct rec *first = &realm->recs[0], *second = &realm->recs[1];
+    RmiRecExit *exit;
+    uint64_t word;
+
+    realm_page(realm, REALM_DATA, NULL);
+    for (unsigned n = 0; n < sizeof(start) / 8; n++) {
+        memcpy(&word, start + 2 * n, 8);
+        rec_executed(first, SNIPPET("str x0, [x1]"), word, REALM_DATA + 8 * n,
+                     0);
+    }
+    exit = rec_execute(second, SNIPPET("msr daifclr, #15\n msr spsel, #0\n"
+                                       "smc #0\n"), PSCI_FID_CPU_OFF, 0, 0);
+    expect_psci(exit, PSCI_FID_CPU_OFF);
+    exit = rec_smc(first, PSCI_FID_CPU_ON, 1, REALM_DATA, 0, 0);
+    expect_psci(exit, PSCI_FID_CPU_ON);
+    EXPECT(RMI(RMI_PSCI_COMPLETE, first->pa, second->pa, 0).x0, RMI_SUCCESS,
+           "PSCI_COMPLETE");
+    rec_expect_done(rec_enter(first));
+    exit = rec_enter(second);
+    EXPECT(exit->exit_reason, RMI_EXIT_SYNC, "the exit of the store");
+    EXPECT(exit->hpfar, 0x180000000ul >> 12 << 4, "its HPFAR");
+    EXPECT(exit->gprs[0], 0x3c1, "DAIF, SPSel, SCTLR_EL1.M in bit 1");
+    realm_end(realm);
+}
+CASE("exits", "a REC starts with its exceptions masked, however it went off",
+     psci_state);
+
 static void psci_refused(void)
 {
     static const struct {

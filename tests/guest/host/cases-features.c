@@ -218,7 +218,9 @@ static void sve_streaming(void)
     realm = with_sve(largest_vl());
     rec = &realm->recs[0];
     rec->run->enter.flags = RMI_ENTER_TRAP_WFI;
-    rec_execute(rec, SNIPPET("wfi\n msr s3_0_c1_c2_0, xzr\n isb"), 0, 0, 0);
+    /* The last is undefined in streaming mode. */
+    rec_execute(rec, SNIPPET("wfi\n msr s3_0_c1_c2_0, xzr\n isb\n"
+                             "movi v0.16b, #1"), 0, 0, 0);
     EXPECT(ESR_EC(rec->run->exit.esr), EC_WFX, "the exit's class");
     WRITE(SMCR_EL2, 1ul << 31 | 15);            /* FA64, LEN */
     asm volatile(".inst 0xd503437f" : : : "memory");    /* SMSTART SM */
@@ -232,6 +234,7 @@ static void sve_streaming(void)
     asm volatile(".inst 0xd503427f" : : : "memory");    /* SMSTOP SM */
     EXPECT(host_sve_call[0], RMI_SUCCESS, "REC_ENTER");
     rec_expect_done(&rec->run->exit);
+    EXPECT(GOT_EXCEPTIONS(&rec->run->exit), 0, "exceptions of the Realm");
     EXPECT(host[0], 0, "Z registers of the host that changed");
     EXPECT(host[1], 0, "P registers of the host that changed");
     realm_end(realm);

@@ -477,6 +477,67 @@ static void translated_unassigned(void)
 CASE("protection", "AT of a Realm whose table has no page exits, and goes on "
      "with the page", translated_unassigned);
 
+/*
+ * Their tables have one address, and QEMU has what a walk reads in its TLB.  The
+ * MMU stays on, since turning it off empties that.
+ */
+static void tables_apart(void)
+{
+    struct realm *realms[2];
+    RmiRecExit *exit;
+
+    for (unsigned n = 0; n < 2; n++) {
+        realms[n] = realm_start(1);
+        make_stage1(realms[n], (4 + n) * GIB | MAP_BLOCK);
+        by_stage1(&realms[n]->recs[0], STAGE1("mov x5, x6"), 0);
+    }
+    for (unsigned n = 0; n < 6; n++) {
+        exit = rec_executed(&realms[n % 2]->recs[0],
+                            SNIPPET("at s1e1r, x1\n isb\n mrs x0, par_el1"), 0,
+                            REALM_VA, 0);
+        EXPECT(exit->gprs[0] & 0xfffffffff001, (4 + n % 2) * GIB,
+               "PAR_EL1.PA by the Realm's own table");
+    }
+    realm_end(realms[0]);
+    realm_end(realms[1]);
+}
+CASE("protection", "two Realms have different tables at one address",
+     tables_apart);
+
+static void table_of_a_realm(void)
+{
+    struct realm *realm;
+    uint64_t sctlr = READ(sctlr_el1), par;
+    RmiRecExit *exit;
+
+    if (host_has_e2h()) {
+        test_skip("with HCR_EL2.E2H and TGE, AT S1E1R is about EL2");
+    }
+    realm = realm_start(1);
+    make_stage1(realm, 4 * GIB | MAP_BLOCK);
+    by_stage1(&realm->recs[0],
+              STAGE1("at s1e1r, x1\n isb\n mrs x0, par_el1\n mov x5, x6"),
+              REALM_VA);
+    WRITE(tcr_el1, TCR_39);
+    WRITE(ttbr0_el1, REALM_TABLE);
+    WRITE(sctlr_el1, sctlr | 1);
+    /* Those have emptied the TLB: have the Realm fill it. */
+    rec_executed(&realm->recs[0], SNIPPET("at s1e1r, x1"), 0, REALM_VA, 0);
+    asm volatile("at s1e1r, %0\n isb" : : "r"(REALM_VA) : "memory");
+    par = READ(par_el1);
+    exit = rec_executed(&realm->recs[0],
+                        SNIPPET("at s1e1r, x1\n isb\n mrs x0, par_el1"), 0,
+                        REALM_VA, 0);
+    WRITE(sctlr_el1, sctlr);
+    EXPECT(exit->gprs[0] & 0xfffffffff001, 4 * GIB,
+           "PAR_EL1.PA by the Realm's table, not the host's");
+    EXPECT_TRUE((par & 0xfffffffff001) != 4 * GIB,
+                "that AT does not know the Realm's table");
+    realm_end(realm);
+}
+CASE("protection", "AT of the host, at EL2, and of a Realm read their own tables",
+     table_of_a_realm);
+
 static void translated_delegated(void)
 {
     uint64_t pa = granule_new(1), par;

@@ -215,6 +215,9 @@ bool el2_tlb_fill(CPUState *cs, CPUTLBEntryFull *out, vaddr addr,
                           ra)) {
         return false;
     }
+    if (!el2_tlb_keeps(cs, mmu_idx)) {
+        out->lg_page_size = 0;
+    }
     if (el2_in_realm(cs)) {
         return realm_access(&a, out);
     }

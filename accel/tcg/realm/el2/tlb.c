@@ -28,7 +28,7 @@
 
 #define IDX_BIT(name) BIT(ARMMMUIdx_##name & ARM_MMU_IDX_COREIDX_MASK)
 #define E10 (IDX_BIT(E10_0) | IDX_BIT(E10_1) | IDX_BIT(E10_1_PAN))
-#define OWNED (E10 | IDX_BIT(Phys_Realm))
+#define OWNED (E10 | IDX_BIT(Phys_Realm) | IDX_BIT(Stage2))
 
 static struct {
     uint64_t base, size;        /* of RAM */
@@ -60,6 +60,16 @@ void el2_tlb_filled(uint64_t pa)
         qatomic_set(s, qatomic_read(&tlb.begun));
         smp_mb();
     }
+}
+
+bool el2_tlb_keeps(CPUState *cs, int mmu_idx)
+{
+    bool stage2 = BIT(mmu_idx) & IDX_BIT(Stage2);
+
+    if (stage2 && !el2_in_realm(cs)) {
+        el2_pe(cs)->tlb_stale = true;
+    }
+    return !stage2 || !el2_in_realm(cs);
 }
 
 /* All PEs have flushed, or do so before they run. */

@@ -2,8 +2,8 @@
  * A host at EL2: what is in a TLB, and when it goes
  *
  * Purpose: TCG's TLB has no VMID and no ASID, and Realms use the indexes of
- * the host's own EL1&0 regime.  So those entries of a PE (E10_* and
- * Phys_Realm) have an owner: a REC, or the host's EL1 and EL0.
+ * the host's own EL1&0 regime.  So those entries of a PE (E10_*, Phys_Realm and
+ * Stage2) have an owner: a REC, or the host's EL1 and EL0.
  *
  *                        el2_tlb_enter: flush, unless it owns them still
  *        +-----------+ ---------------------------------------> +-------+
@@ -47,6 +47,14 @@ void el2_tlb_enter(CPUState *cs, const El2Context *context);
 
 /* @context is freed: another may be made at its address. */
 void el2_tlb_forget(const El2Context *context);
+
+/*
+ * An entry is about to be made.  False: it must not be found again.  AT uses
+ * Stage2 for the walk of stage 1, whether there is a stage 2 or not, and EL2 can
+ * execute it: no change of the EL tells that.  So a Realm's are not kept, and
+ * the host's are flushed before a REC runs.
+ */
+bool el2_tlb_keeps(CPUState *cs, int mmu_idx);
 
 /*
  * The page at @pa is about to be entered into the TLB of some PE with the
