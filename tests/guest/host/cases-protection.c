@@ -535,8 +535,8 @@ static void table_of_a_realm(void)
                 "that AT does not know the Realm's table");
     realm_end(realm);
 }
-CASE("protection", "AT of the host, at EL2, and of a Realm read their own tables",
-     table_of_a_realm);
+CASE("protection", "AT of the host, at EL2, and of a Realm read their own "
+     "tables", table_of_a_realm);
 
 static void translated_delegated(void)
 {
