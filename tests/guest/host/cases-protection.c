@@ -478,8 +478,8 @@ CASE("protection", "AT of a Realm whose table has no page exits, and goes on "
      "with the page", translated_unassigned);
 
 /*
- * Their tables have one address, and QEMU has what a walk reads in its TLB.  The
- * MMU stays on, since turning it off empties that.
+ * Their tables have one address, and QEMU has what a walk reads in its TLB.
+ * The MMU stays on, since turning it off empties that.
  */
 static void tables_apart(void)
 {

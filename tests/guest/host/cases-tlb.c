@@ -345,8 +345,8 @@ static void answer_over_code(void)
 
     memcpy(&word, before, sizeof(word));
     realm_page(realm, REALM_DATA, NULL);
-    rec_executed(rec, SNIPPET("str x0, [x1]\n dsb sy\n ic iallu\n dsb sy\n isb"),
-                 word, code, 0);
+    rec_executed(rec, SNIPPET("str x0, [x1]\n dsb sy\n ic iallu\n"
+                              "dsb sy\n isb"), word, code, 0);
     exit = call(rec, code);
     EXPECT(exit->gprs[0], 42, "what the code in the page returns");
     exit = rec_smc(rec, RSI_HOST_CALL, REALM_DATA, 0, 0, 0);
@@ -360,8 +360,8 @@ static void answer_over_code(void)
     EXPECT(exit->gprs[0], 43, "what the code in the page returns then");
     realm_end(realm);
 }
-CASE("tlb", "what was executed in a page is gone with the answer to a host call",
-     answer_over_code);
+CASE("tlb", "what was executed in a page is gone with the answer to a host "
+     "call", answer_over_code);
 
 static void exit_over_code(void)
 {

@@ -50,9 +50,9 @@ void el2_tlb_forget(const El2Context *context);
 
 /*
  * An entry is about to be made.  False: it must not be found again.  AT uses
- * Stage2 for the walk of stage 1, whether there is a stage 2 or not, and EL2 can
- * execute it: no change of the EL tells that.  So a Realm's are not kept, and
- * the host's are flushed before a REC runs.
+ * Stage2 for the walk of stage 1, whether there is a stage 2 or not, and EL2
+ * can execute it: no change of the EL tells that.  So a Realm's are not kept,
+ * and the host's are flushed before a REC runs.
  */
 bool el2_tlb_keeps(CPUState *cs, int mmu_idx);
 
