@@ -495,3 +495,42 @@ static void ids_of_the_cpu(void)
 }
 CASE("registers", "a Realm sees the CPU's instructions and memory model",
      ids_of_the_cpu);
+
+/* ---- What QEMU derives from FPCR ---- */
+
+#define FPCR_UP     (1ul << 22)             /* RMode: to plus infinity */
+#define NEAREST     0x3fd5555555555555ul    /* 1/3 as IEEE 754 rounds it */
+#define UP          0x3fd5555555555556ul
+#define THIRD       "fmov d0, #1.0\n fmov d1, #3.0\n fdiv d0, d0, d1\n"
+
+static uint64_t third(void)
+{
+    uint64_t result;
+
+    asm volatile(".arch_extension fp\n" THIRD "fmov %0, d0" : "=r"(result));
+    return result;
+}
+
+static uint64_t third_of(struct rec *rec)
+{
+    return rec_executed(rec, SNIPPET(".arch_extension fp\n" THIRD
+                                     "fmov x0, d0"), 0, 0, 0)->gprs[0];
+}
+
+static void rounding(void)
+{
+    struct realm *realm = realm_start(1);
+    struct rec *rec = &realm->recs[0];
+    uint64_t was = READ(fpcr);
+
+    WRITE(fpcr, FPCR_UP);
+    EXPECT(third_of(rec), NEAREST, "1/3 in a Realm, FPCR is zero");
+    EXPECT(third(), UP, "1/3 at the host, rounded up");
+    rec_executed(rec, SNIPPET("msr fpcr, x0"), FPCR_UP, 0, 0);
+    WRITE(fpcr, 0);
+    EXPECT(third_of(rec), UP, "1/3 in a Realm, rounded up");
+    EXPECT(third(), NEAREST, "1/3 at the host, FPCR is zero");
+    WRITE(fpcr, was);
+    realm_end(realm);
+}
+CASE("registers", "each world rounds as its own FPCR says", rounding);
