@@ -316,6 +316,9 @@ static void pmu_counts(void)
 }
 CASE("features", "a Realm with a PMU counts its cycles", pmu_counts);
 
+/* The cycle counter, in PMINTENSET_EL1 and so on */
+#define C 0x80000000ul
+
 static void pmu_overflows(void)
 {
     unsigned counters;
@@ -342,11 +345,16 @@ static void pmu_overflows(void)
     EXPECT(exit->gprs[0] >> 31 & 1, 1, "PMOVSSET_EL0.C");
     EXPECT(exit->pmu_ovf_status, 1, "the overflow of the last exit");
     EXPECT(READ(pmovsset_el0), 0, "the host's overflows");
-    exit = rec_executed(rec, SNIPPET("mov x0, #0x80000000\n"
-                                     "msr pmovsclr_el0, x0\n"
-                                     "msr pmcr_el0, xzr"), 0, 0, 0);
-    EXPECT(exit->pmu_ovf_status, 0, "the overflow when it is cleared");
     gic_disable(PPI_PMU);
+    exit = rec_executed(rec, SNIPPET("msr pmintenclr_el1, x0"), C, 0, 0);
+    EXPECT(exit->pmu_ovf_status, 0, "the overflow without its interrupt");
+    exit = rec_executed(rec, SNIPPET("msr pmintenset_el1, x0\n"
+                                     "msr pmcr_el0, xzr"), C, 0, 0);
+    EXPECT(exit->pmu_ovf_status, 0, "the overflow when PMCR_EL0.E is clear");
+    exit = rec_executed(rec, SNIPPET("msr pmcr_el0, x0"), 0x41, 0, 0);
+    EXPECT(exit->pmu_ovf_status, 1, "the overflow with both");
+    exit = rec_executed(rec, SNIPPET("msr pmovsclr_el0, x0"), C, 0, 0);
+    EXPECT(exit->pmu_ovf_status, 0, "the overflow when it is cleared");
     realm_end(realm);
 }
 CASE("features", "a Realm's overflow is the exit's", pmu_overflows);
