@@ -368,6 +368,7 @@ CASE("timers", "a Realm's time is physical time, whatever CNTVOFF_EL2 says",
 struct timer {
     const char *name;
     struct snippet set;         /* CVAL from X0, CTL from X1 */
+    struct snippet set_tval;    /* TVAL from X0 */
     bool physical;
 };
 
@@ -377,11 +378,13 @@ static struct timer timer(bool physical)
         ? (struct timer) { "physical",
                            SNIPPET("msr cntp_cval_el0, x0\n"
                                    "msr cntp_ctl_el0, x1\n isb\n"
-                                   "mrs x2, cntp_ctl_el0"), true }
+                                   "mrs x2, cntp_ctl_el0"),
+                           SNIPPET("msr cntp_tval_el0, x0"), true }
         : (struct timer) { "virtual",
                            SNIPPET("msr cntv_cval_el0, x0\n"
                                    "msr cntv_ctl_el0, x1\n isb\n"
-                                   "mrs x2, cntv_ctl_el0"), false };
+                                   "mrs x2, cntv_ctl_el0"),
+                           SNIPPET("msr cntv_tval_el0, x0"), false };
 }
 
 static uint64_t exit_ctl(const struct timer *t, const RmiRecExit *exit)
@@ -429,6 +432,44 @@ static void reported_physical(void)
 }
 CASE("timers", "an exit reports the physical timer", reported_physical);
 
+/* The host masks nothing, and gives no interrupt: the Realm goes on. */
+static RmiRecExit *enter_until_done(struct rec *rec, RmiRecExit *exit)
+{
+    for (unsigned n = 0; n < 100 && exit->exit_reason == RMI_EXIT_IRQ; n++) {
+        exit = rec_enter(rec);
+    }
+    rec_expect_done(exit);
+    return exit;
+}
+
+/* The Realm, whose timer is asserted, arms it again: it fires at @when. */
+static void fires_again(struct rec *rec, const struct timer *t,
+                        struct snippet arm, uint64_t x0, uint64_t when)
+{
+    RmiRecExit *exit = enter_until_done(rec, rec_execute(rec, arm, x0,
+                                                         CTL_ENABLE, 0));
+
+    EXPECT_TRUE(exit_cval(t, exit) >= when, "CVAL of the exit");
+    if (ticks() < when) {
+        EXPECT(exit_ctl(t, exit), CTL_ENABLE, "CTL before it is met");
+    }
+    exit = COMMAND(rec, REALM_SPIN, REALM_SHARED, ticks_of_ms(15000));
+    EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the reason of the exit after it");
+    EXPECT(exit_ctl(t, exit), CTL_ENABLE | CTL_STATUS, "CTL of the exit");
+}
+
+/* The Realm comes to the end of its command, and can be given another. */
+static RmiRecExit *end_spin(struct rec *rec, RmiRecExit *exit)
+{
+    volatile uint64_t *word = (uint64_t *)rec->realm->shared;
+
+    *word = 1;
+    exit = enter_until_done(rec, exit);
+    EXPECT(exit->gprs[0], 1, "what the Realm waited for");
+    *word = 0;
+    return exit;
+}
+
 static void fires(bool physical)
 {
     struct realm *realm = realm_start(1);
@@ -448,33 +489,14 @@ static void fires(bool physical)
     EXPECT(exit_ctl(&t, exit), CTL_ENABLE | CTL_STATUS, "CTL of the exit");
     EXPECT(exit_cval(&t, exit), when, "CVAL of the exit");
     EXPECT_TRUE(now >= when, "that it was not too early");
-    /* The host masks nothing, and gives no interrupt: it goes on. */
-    *(volatile uint64_t *)realm->shared = 1;
-    for (unsigned n = 0; n < 100; n++) {
-        exit = rec_enter(rec);
-        if (exit->exit_reason != RMI_EXIT_IRQ) {
-            break;
-        }
-    }
-    rec_expect_done(exit);
-    EXPECT(exit->gprs[0], 1, "what the Realm waited for");
+    exit = end_spin(rec, exit);
     EXPECT(exit_ctl(&t, exit), CTL_ENABLE | CTL_STATUS,
            "CTL while the Realm leaves it so");
-    /* The Realm arms it again, and it fires again. */
-    *(volatile uint64_t *)realm->shared = 0;
     when = ticks() + ticks_of_ms(50);
-    exit = rec_execute(rec, t.set, when, CTL_ENABLE, 0);
-    for (unsigned n = 0; n < 100 && exit->exit_reason == RMI_EXIT_IRQ; n++) {
-        exit = rec_enter(rec);
-    }
-    rec_expect_done(exit);
-    EXPECT(exit_cval(&t, exit), when, "CVAL of the exit");
-    if (ticks() < when) {
-        EXPECT(exit_ctl(&t, exit), CTL_ENABLE, "CTL before it is met");
-    }
-    exit = COMMAND(rec, REALM_SPIN, REALM_SHARED, ticks_of_ms(15000));
-    EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the second exit's reason");
-    EXPECT(exit_ctl(&t, exit), CTL_ENABLE | CTL_STATUS, "CTL of the exit");
+    fires_again(rec, &t, t.set, when, when);
+    end_spin(rec, exit);
+    when = ticks() + ticks_of_ms(50);
+    fires_again(rec, &t, t.set_tval, ticks_of_ms(50), when);
     gic_disable(PPI_VIRT_TIMER);
     gic_disable(PPI_PHYS_TIMER);
     realm_end(realm);
