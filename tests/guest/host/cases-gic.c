@@ -368,9 +368,11 @@ CASE("timers", "a Realm's time is physical time, whatever CNTVOFF_EL2 says",
 struct timer {
     const char *name;
     struct snippet set;         /* CVAL from X0, CTL from X1 */
-    struct snippet set_tval;    /* TVAL from X0 */
+    struct snippet set_tval;    /* TVAL from X0, and X2 rounds of a loop */
     bool physical;
 };
+
+#define LOOP "3: isb\n subs x2, x2, #1\n b.ne 3b"
 
 static struct timer timer(bool physical)
 {
@@ -379,12 +381,12 @@ static struct timer timer(bool physical)
                            SNIPPET("msr cntp_cval_el0, x0\n"
                                    "msr cntp_ctl_el0, x1\n isb\n"
                                    "mrs x2, cntp_ctl_el0"),
-                           SNIPPET("msr cntp_tval_el0, x0"), true }
+                           SNIPPET("msr cntp_tval_el0, x0\n" LOOP), true }
         : (struct timer) { "virtual",
                            SNIPPET("msr cntv_cval_el0, x0\n"
                                    "msr cntv_ctl_el0, x1\n isb\n"
                                    "mrs x2, cntv_ctl_el0"),
-                           SNIPPET("msr cntv_tval_el0, x0"), false };
+                           SNIPPET("msr cntv_tval_el0, x0\n" LOOP), false };
 }
 
 static uint64_t exit_ctl(const struct timer *t, const RmiRecExit *exit)
@@ -442,20 +444,33 @@ static RmiRecExit *enter_until_done(struct rec *rec, RmiRecExit *exit)
     return exit;
 }
 
-/* The Realm, whose timer is asserted, arms it again: it fires at @when. */
-static void fires_again(struct rec *rec, const struct timer *t,
-                        struct snippet arm, uint64_t x0, uint64_t when)
+/* The Realm, whose timer is asserted, arms it again. */
+static void fires_again(struct rec *rec, const struct timer *t)
 {
-    RmiRecExit *exit = enter_until_done(rec, rec_execute(rec, arm, x0,
+    uint64_t when = ticks() + ticks_of_ms(50);
+    RmiRecExit *exit = enter_until_done(rec, rec_execute(rec, t->set, when,
                                                          CTL_ENABLE, 0));
 
-    EXPECT_TRUE(exit_cval(t, exit) >= when, "CVAL of the exit");
+    EXPECT(exit_cval(t, exit), when, "CVAL of the exit");
     if (ticks() < when) {
         EXPECT(exit_ctl(t, exit), CTL_ENABLE, "CTL before it is met");
     }
     exit = COMMAND(rec, REALM_SPIN, REALM_SHARED, ticks_of_ms(15000));
     EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the reason of the exit after it");
     EXPECT(exit_ctl(t, exit), CTL_ENABLE | CTL_STATUS, "CTL of the exit");
+}
+
+/* Likewise, within one entry, at whose beginning it is asserted still. */
+static void fires_at_once(struct rec *rec, const struct timer *t)
+{
+    uint64_t when = ticks() + ticks_of_ms(50);
+    RmiRecExit *exit = rec_execute(rec, t->set_tval, ticks_of_ms(50), 0,
+                                   1ul << 24);
+
+    EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the exit's reason, after TVAL");
+    EXPECT_TRUE(exit_cval(t, exit) >= when, "CVAL that TVAL makes");
+    EXPECT_TRUE(ticks() >= when, "that it was not too early, after TVAL");
+    enter_until_done(rec, exit);
 }
 
 /* The Realm comes to the end of its command, and can be given another. */
@@ -492,11 +507,9 @@ static void fires(bool physical)
     exit = end_spin(rec, exit);
     EXPECT(exit_ctl(&t, exit), CTL_ENABLE | CTL_STATUS,
            "CTL while the Realm leaves it so");
-    when = ticks() + ticks_of_ms(50);
-    fires_again(rec, &t, t.set, when, when);
+    fires_again(rec, &t);
     end_spin(rec, exit);
-    when = ticks() + ticks_of_ms(50);
-    fires_again(rec, &t, t.set_tval, ticks_of_ms(50), when);
+    fires_at_once(rec, &t);
     gic_disable(PPI_VIRT_TIMER);
     gic_disable(PPI_PHYS_TIMER);
     realm_end(realm);
