@@ -465,7 +465,7 @@ static void fires_at_once(struct rec *rec, const struct timer *t)
 {
     uint64_t when = ticks() + ticks_of_ms(50);
     RmiRecExit *exit = rec_execute(rec, t->set_tval, ticks_of_ms(50), 0,
-                                   1ul << 24);
+                                   1ul << 26);
 
     EXPECT(exit->exit_reason, RMI_EXIT_IRQ, "the exit's reason, after TVAL");
     EXPECT_TRUE(exit_cval(t, exit) >= when, "CVAL that TVAL makes");
