@@ -105,6 +105,22 @@ void smc_regs(struct regs *regs);
 void smc_regs_v(struct regs *regs);
 uint64_t smc(uint64_t fid, uint64_t a1, uint64_t a2, uint64_t a3);
 
+/* In assembly: what a function has to preserve (AAPCS64), to SP and back. */
+#define PUSH_PRESERVED \
+    "    stp x29, x30, [sp, #-96]!\n" \
+    "    stp x27, x28, [sp, #16]\n" \
+    "    stp x25, x26, [sp, #32]\n" \
+    "    stp x23, x24, [sp, #48]\n" \
+    "    stp x21, x22, [sp, #64]\n" \
+    "    stp x19, x20, [sp, #80]\n"
+#define POP_PRESERVED \
+    "    ldp x27, x28, [sp, #16]\n" \
+    "    ldp x25, x26, [sp, #32]\n" \
+    "    ldp x23, x24, [sp, #48]\n" \
+    "    ldp x21, x22, [sp, #64]\n" \
+    "    ldp x19, x20, [sp, #80]\n" \
+    "    ldp x29, x30, [sp], #96\n"
+
 /* ---- Accesses that may fault, by virtual address ---- */
 
 struct fault try_read(uint64_t va, uint64_t *value);
