@@ -102,7 +102,8 @@ typedef struct RealmPages {
 /* Limits of a migration, constant once the Realm exists. */
 typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
-    unsigned max_pages;         /* most pages in one memory bundle */
+    unsigned max_pages;         /* most pages in one memory bundle, >= 1 */
+    unsigned max_streams;       /* of memory bundles side by side, >= 1 */
 } RealmMigrationLimits;
 
 typedef struct RealmBackendOps {
@@ -169,8 +170,10 @@ typedef struct RealmBackendOps {
      * Returns how many, or -1.
      *
      * @export_memory: export up to @n pages, given as page numbers from
-     * ram_base on; pages that need no export are left out, and if none is
-     * left 0 is returned.  Any thread.
+     * ram_base on, in one bundle of @stream (below max_streams); pages that
+     * need no export are left out, and if none is left 0 is returned.  Any
+     * thread, and several at once on different streams.  Bundles of one stream
+     * have to be imported in the order in which they were exported.
      *
      * @export_epoch: end the epoch (step 5).  From here on pages may be
      * collected, and exported again.
@@ -199,8 +202,8 @@ typedef struct RealmBackendOps {
     bool (*accept)(const void *offer, size_t size, Error **errp);
     ssize_t (*export_begin)(void *buf, Error **errp);
     int64_t (*collect_dirty)(unsigned long *bitmap, Error **errp);
-    ssize_t (*export_memory)(const uint64_t *pages, unsigned n,
-                             void *buf, unsigned *exported, Error **errp);
+    ssize_t (*export_memory)(unsigned stream, const uint64_t *pages,
+                             unsigned n, void *buf, unsigned *exported, Error **errp);
     ssize_t (*export_epoch)(void *buf, Error **errp);
     bool (*pause)(Error **errp);
     ssize_t (*export_state)(unsigned part, void *buf, Error **errp);
@@ -217,7 +220,8 @@ typedef struct RealmBackendOps {
      * @offer: make an offer for the nonce of the source's @prepare_migration;
      * returns its size.
      *
-     * @import_memory: any thread.
+     * @import_memory: any thread, and several at once if their bundles are of
+     * different streams.
      *
      * @import_ready: all but the start token is here, and the record that says
      * so goes to @buf (room for REALM_MAX_REPLY bytes).  Returns its size, or

@@ -164,7 +164,7 @@ static bool send_memory(QEMUFile *f, Error **errp)
     if (!n) {
         return true;
     }
-    size = realm_backend()->export_memory(pages, n, source.buf, &exported,
+    size = realm_backend()->export_memory(0, pages, n, source.buf, &exported,
                                           errp);
     trace_realm_source_memory(n, exported, size);
     if (size > 0) {

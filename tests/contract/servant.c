@@ -161,7 +161,8 @@ static void serve_emitting(Serving *s, ContractCall call)
     case CALL_EXPORT_BEGIN:
         return emitted(s, ops->export_begin(s->buf, &s->err));
     case CALL_EXPORT_MEMORY:
-        return emitted(s, ops->export_memory((const uint64_t *)s->blob,
+        return emitted(s, ops->export_memory(s->arg[0],
+                                             (const uint64_t *)s->blob,
                                              s->blob_size / 8, s->buf,
                                              &s->answer.extra, &s->err));
     case CALL_EXPORT_EPOCH:

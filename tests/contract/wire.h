@@ -25,7 +25,7 @@
     CALL(ACCEPT,        "accept")           /* blob */ \
     CALL(EXPORT_BEGIN,  "export_begin") \
     CALL(COLLECT_DIRTY, "collect_dirty") \
-    CALL(EXPORT_MEMORY, "export_memory")    /* blob: page numbers */ \
+    CALL(EXPORT_MEMORY, "export_memory")    /* stream; blob: page numbers */ \
     CALL(EXPORT_EPOCH,  "export_epoch") \
     CALL(PAUSE,         "pause") \
     CALL(EXPORT_STATE,  "export_state")     /* part */ \

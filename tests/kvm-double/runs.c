@@ -320,7 +320,7 @@ static bool export_pages(Round *r, bool *any, Error **errp)
         if (!n) {
             return true;
         }
-        size = ops->export_memory(list, n, r->buf, &exported, errp);
+        size = ops->export_memory(0, list, n, r->buf, &exported, errp);
         if (!keep(r, true, size)) {
             return false;
         }

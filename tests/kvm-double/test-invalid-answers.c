@@ -66,6 +66,7 @@ typedef struct kvm_arm_realm_mig_info Info;
 FALSIFY(version_2, Info, a->version = 2)
 FALSIFY(unknown_flag, Info, a->flags |= 1u << 31)
 FALSIFY(no_pages, Info, a->max_pages = 0)
+FALSIFY(no_streams, Info, a->max_streams = 0)
 FALSIFY(many_pages, Info, a->max_pages = UINT32_MAX)
 FALSIFY(small_blob, Info, a->max_blob = 4096)
 FALSIFY(huge_blob, Info, a->max_blob = UINT64_MAX)

@@ -40,8 +40,9 @@ static int export_pages(struct kvm_arm_realm_pages *args)
     return ret;
 }
 
-ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
-                                unsigned *exported, Error **errp)
+ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
+                                unsigned n, void *buf, unsigned *exported,
+                                Error **errp)
 {
     g_autofree uint64_t *list = g_new(uint64_t, n);
     struct kvm_arm_realm_pages args = {
@@ -49,6 +50,7 @@ ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
         .count = n,
         .blob = (uintptr_t)buf,
         .blob_size = realm_kvm.limits.max_blob,
+        .stream = stream,
     };
     int ret;
 

@@ -204,8 +204,9 @@ void realm_kvm_watch_shared(void);
 
 /* ---- pages.c: see RealmBackendOps ---- */
 
-ssize_t realm_kvm_export_memory(const uint64_t *pages, unsigned n, void *buf,
-                                unsigned *exported, Error **errp);
+ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
+                                unsigned n, void *buf, unsigned *exported,
+                                Error **errp);
 bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
                              Error **errp);
 

@@ -260,13 +260,13 @@ static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
         return false;
     }
     if (info->flags & ~KVM_ARM_REALM_MIG_TAGS || !info->max_pages ||
-        info->max_pages > MAX_PAGES ||
+        info->max_pages > MAX_PAGES || !info->max_streams ||
         info->max_blob < (uint64_t)info->max_pages * KVM_ARM_REALM_GRANULE ||
         info->max_blob > MAX_BLOB) {
         realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, "
-                                 "%u pages and 0x%" PRIx64 " bytes in a blob",
-                                 info->flags, info->max_pages,
-                                 (uint64_t)info->max_blob);
+                                 "%u pages and 0x%" PRIx64 " bytes in a blob, "
+                                 "%u streams", info->flags, info->max_pages,
+                                 (uint64_t)info->max_blob, info->max_streams);
         return false;
     }
     return true;
@@ -289,6 +289,7 @@ static bool get_limits(const RealmConfig *config, Error **errp)
     realm_kvm.limits = (RealmMigrationLimits) {
         .max_blob = info.max_blob,
         .max_pages = info.max_pages,
+        .max_streams = info.max_streams,
     };
     return true;
 }

@@ -171,6 +171,7 @@ static void limits(RealmMigrationLimits *l)
 {
     l->max_blob = FAKE_MAX_BLOB;
     l->max_pages = FAKE_MAX_PAGES;
+    l->max_streams = FAKE_MAX_STREAMS;
 }
 
 /* Of a record, or of an offer, and the nonce that it is for. */
@@ -249,8 +250,9 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
     return count(s->due);
 }
 
-static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
-                             unsigned *exported, Error **errp)
+static ssize_t export_memory(unsigned stream, const uint64_t *pages,
+                             unsigned n, void *buf, unsigned *exported,
+                             Error **errp)
 {
     FakeSource *s = &fake_source;
     uint32_t *words = buf;

@@ -16,6 +16,7 @@
 
 #define FAKE_PAGES 10           /* no multiple of what follows */
 #define FAKE_MAX_PAGES 4
+#define FAKE_MAX_STREAMS 3
 #define FAKE_MAX_BLOB 128
 #define FAKE_STATE_PARTS 3
 

@@ -132,6 +132,7 @@ static void migration_limits(RealmMigrationLimits *limits)
 {
     limits->max_blob = max_blob();
     limits->max_pages = MIG_MAX_PAGES;
+    limits->max_streams = MIG_MAX_STREAMS;
 }
 
 static bool export_abort(Error **errp)
@@ -209,8 +210,9 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
     return pe.x[1];
 }
 
-static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
-                             unsigned *exported, Error **errp)
+static ssize_t export_memory(unsigned stream, const uint64_t *pages,
+                             unsigned n, void *buf, unsigned *exported,
+                             Error **errp)
 {
     uint64_t ipas[MIG_MAX_PAGES];
     RmmPe pe;
@@ -222,7 +224,7 @@ static ssize_t export_memory(const uint64_t *pages, unsigned n, void *buf,
     }
     pe = (RmmPe) { .x = { MIG(MIG_EXPORT_MEMORY), rd(),
                           realm_window(1, ipas, n * sizeof(*ipas)), n,
-                          blob_window(buf), max_blob(), 0 } };
+                          blob_window(buf), max_blob(), stream } };
     if (!mig_call(&pe, REALM_STEP_EXPORT_MEMORY, errp)) {
         return -1;
     }
