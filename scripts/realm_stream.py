@@ -1,8 +1,8 @@
 """Takes a Realm's migration stream apart, without its keys.
 
 Records are what the Realm's own formats define.  Splitter cuts QEMU's stream
-around them into Items, also while the stream still passes; Stream adds up a
-whole one.  RealmSection and skip_command serve QEMU's analyze-migration.py in
+around them into Items, also while the stream still passes, and ChannelSplitter
+a channel of multifd; Stream adds up a whole stream.  RealmSection and skip_command serve QEMU's analyze-migration.py in
 the prepared tree.
 
 Formats: docs/specs/realm-migration-stream.rst for what is ours,
@@ -22,8 +22,10 @@ HEADER = struct.Struct('<IHBBIHHQQIIQ')     # of a bundle
 HELLO = struct.Struct('<IHBBII')            # what offer and session begin with
 FRAME = struct.Struct('>HHI')
 MAX_RECORD = HEADER.size + 512 * (8 + 4096 + 129) + 16
+VERSION = 2                                 # of the section "realm"
 
-FRAME_END, FRAME_STATE, FRAME_MEMORY = range(3)
+FRAME_END, FRAME_STATE, FRAME_MEMORY, FRAME_EPOCH = range(4)
+EPOCH_COUNT = struct.Struct('>Q')           # what an epoch frame begins with
 TYPES = {0: 'immutable', 1: 'mutable', 2: 'rec', 16: 'memory', 32: 'epoch',
          33: 'start', 34: 'abort', 64: 'offer', 65: 'session'}
 UNSEALED = ('offer', 'session', 'abort')
@@ -69,14 +71,17 @@ def read_frame(take, tell):
     """One frame: the offset of its records and their bytes; None for the frame
     that ends a part.  take(n) gives n bytes."""
     offset = tell()
-    kind, reserved, size = FRAME.unpack(take(FRAME.size))
-    if (kind > FRAME_MEMORY or reserved or size > MAX_RECORD
+    kind, stream, size = FRAME.unpack(take(FRAME.size))
+    count = EPOCH_COUNT.size if kind == FRAME_EPOCH else 0
+    if (kind > FRAME_EPOCH or (stream and kind != FRAME_MEMORY)
+            or not count <= size <= count + MAX_RECORD
             or (kind == FRAME_END) != (size == 0)):
         raise StreamError(f'0x{offset:x}: malformed frame: type {kind}, '
-                          f'size {size}')
+                          f'stream {stream}, size {size}')
     if kind == FRAME_END:
         return None
-    return offset + FRAME.size, bytes(take(size))
+    take(count)
+    return offset + FRAME.size + count, bytes(take(size - count))
 
 
 # ---- For analyze-migration.py ----
@@ -85,7 +90,7 @@ class RealmSection:
     """The section "realm" as analyze-migration.py wants a section."""
 
     def __init__(self, file, version_id, _arguments, section_key):
-        if version_id != 1:
+        if version_id != VERSION:
             raise StreamError(f'realm section: unknown version {version_id}')
         self.file, self.section_key = file, section_key
         self.records = []
@@ -152,6 +157,7 @@ class Item:
         self.name, self.data, self.section = name, data, section
         self.records, self.headers = [], []
         self.epoch = self.pages = 0             # of a memory bundle
+        self.place = None                       # of one on a channel
 
 
 class Reader:
@@ -371,6 +377,86 @@ class Splitter:
                 reader.more()
             except EOFError:
                 return
+
+
+# ---- A channel of multifd (migration/multifd.h) ----
+
+CHANNEL_MAGIC, CHANNEL_VERSION = 0x11223344, 1
+CHANNEL_INIT = struct.Struct('>II16sB39x')
+PACKET = struct.Struct('>III')              # magic, version, flags
+PACKET_RAM = struct.Struct('>IIIQI28x256s')  # then the offsets of its pages
+PACKET_STATE = struct.Struct('>256sII')
+PACKET_IS_STATE = 1 << 6
+BUNDLE = struct.Struct('>HHIII')            # type, stream, size, epoch, place
+
+
+class ChannelSplitter:
+    """Iterates over the Items of a channel until its bytes end.
+
+    channel  what it begins with
+    bundle   a packet with a memory bundle; .records and .headers as in a
+             frame; .place is (stream, epoch, place)
+    other    another packet"""
+
+    def __init__(self, receive):
+        self.reader = Reader(receive)
+
+    def __iter__(self):
+        reader = self.reader
+        magic, version, _, _ = CHANNEL_INIT.unpack(
+            reader.take(CHANNEL_INIT.size))
+        if (magic, version) != (CHANNEL_MAGIC, CHANNEL_VERSION):
+            raise StreamError('not a channel of multifd')
+        yield self._item('channel')
+        while self._goes_on():
+            begin = reader.tell()
+            magic, version, flags = PACKET.unpack(reader.take(PACKET.size))
+            if (magic, version) != (CHANNEL_MAGIC, CHANNEL_VERSION):
+                raise StreamError(f'0x{begin:x}: no packet of multifd')
+            yield (self._state(begin) if flags & PACKET_IS_STATE
+                   else self._ram(begin))
+
+    def _goes_on(self):
+        try:
+            self.reader.need(1)
+        except EOFError:
+            return False
+        return True
+
+    def _item(self, name):
+        return Item(name, self.reader.passed(), 'realm')
+
+    def _ram(self, begin):
+        """Each page of shared memory that is not zero has its data there."""
+        reader = self.reader
+        allocated, _, data, _, _, _ = PACKET_RAM.unpack(
+            reader.take(PACKET_RAM.size))
+        if allocated > 1 << 16:
+            raise StreamError(f'0x{begin:x}: a packet of {allocated} pages')
+        reader.take(8 * allocated)
+        reader.take(data)
+        return self._item('other')
+
+    def _state(self, begin):
+        reader = self.reader
+        name, _, size = PACKET_STATE.unpack(reader.take(PACKET_STATE.size))
+        if name.rstrip(b'\0') != b'realm' or size < BUNDLE.size:
+            raise StreamError(f'0x{begin:x}: a packet of {size} bytes for '
+                              f'section {name.rstrip(bytes(1))!r}')
+        kind, stream, length, epoch, place = BUNDLE.unpack(
+            reader.take(BUNDLE.size))
+        if kind != FRAME_MEMORY or length != size - BUNDLE.size:
+            raise StreamError(f'0x{begin:x}: malformed packet: type {kind}, '
+                              f'size {length} of {size}')
+        offset = reader.tell()
+        record = bytes(reader.take(length))
+        item = self._item('bundle')
+        item.place = (stream, epoch, place)
+        item.headers = list(read_records(record, offset))
+        item.records = [(header.kind, record) for header in item.headers]
+        item.epoch = item.headers[0].epoch
+        item.pages = item.headers[0].entries
+        return item
 
 
 class Stream:

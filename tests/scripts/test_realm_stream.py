@@ -49,7 +49,8 @@ PIECES = [
     section(rs.START, 2, 'ram', RAM),
     section(rs.START, 3, 'realm', frames(
         (1, bundle('immutable', 1)), (2, bundle('memory', 2, entries=7)))),
-    section(rs.END, 3, '', frames((1, bundle('epoch', 3) + bundle('rec', 4)))),
+    section(rs.END, 3, '', frames(
+        (3, struct.pack('>Q', 5) + bundle('epoch', 3)), (1, bundle('rec', 4)))),
     section(rs.FULL, 4, 'timer', b'whatever it is'),
     section(rs.FULL, 5, 'realm-ready', b''),
     section(rs.FULL, 6, 'realm-start', struct.pack('>I', len(TOKEN))
@@ -71,7 +72,7 @@ class Split(unittest.TestCase):
         self.assertEqual(
             [item.name for item in found if item.name != 'other'],
             ['config', 'part', 'frame', 'frame', 'end', 'foot', 'part',
-             'frame', 'end', 'foot', 'ready', 'start', 'tail'])
+             'frame', 'frame', 'end', 'foot', 'ready', 'start', 'tail'])
         records = [record for item in found for record in item.records]
         self.assertEqual([kind for kind, _ in records],
                          ['immutable', 'memory', 'epoch', 'rec', 'start'])
@@ -130,8 +131,9 @@ class Whole(unittest.TestCase):
 
     def test_what_is_malformed_is_refused(self):
         for old, new, why in (
-                (rs.FRAME.pack(2, 0, 100), rs.FRAME.pack(3, 0, 100), 'frame'),
-                (rs.FRAME.pack(2, 0, 100), rs.FRAME.pack(2, 1, 100), 'frame'),
+                (rs.FRAME.pack(2, 0, 100), rs.FRAME.pack(4, 0, 100), 'frame'),
+                (rs.FRAME.pack(1, 0, 100), rs.FRAME.pack(1, 1, 100), 'frame'),
+                (rs.FRAME.pack(3, 0, 108), rs.FRAME.pack(3, 0, 7), 'frame'),
                 (struct.pack('>BI', rs.FOOTER, 3),
                  struct.pack('>BI', rs.FOOTER, 9), 'footer'),
                 (b'\x0brealm-start', b'\x0brealm-stark', 'does not follow'),
@@ -139,6 +141,54 @@ class Whole(unittest.TestCase):
                  'unknown kind')):
             with self.assertRaisesRegex(rs.StreamError, why):
                 rs.Stream(WHOLE.replace(old, new, 1)).read()
+
+
+def packet(flags, body):
+    return rs.PACKET.pack(rs.CHANNEL_MAGIC, rs.CHANNEL_VERSION, flags) + body
+
+
+def bundle_packet(stream, epoch, place, record):
+    body = rs.BUNDLE.pack(2, stream, len(record), epoch, place) + record
+    return packet(rs.PACKET_IS_STATE,
+                  rs.PACKET_STATE.pack(b'realm', 0, len(body)) + body)
+
+
+MEMORY = bundle('memory', 2, entries=7)
+CHANNEL = [
+    # Sizes are those of MultiFDInit_t and MultiFDPacket_t.
+    struct.pack('>II', 0x11223344, 1).ljust(64, b'\0'),
+    bundle_packet(4, 1, 9, MEMORY),
+    packet(0, struct.pack('>IIIQI', 2, 1, rs.PAGE, 3, 0).ljust(308, b'\0')
+           + bytes(16) + b'p' * rs.PAGE),
+    bundle_packet(5, 2, 0, MEMORY),
+]
+
+
+class Channel(unittest.TestCase):
+    def test_items_are_the_channel(self):
+        left = [b''.join(CHANNEL)]
+        found = list(rs.ChannelSplitter(lambda: left.pop() if left else b''))
+        self.assertEqual([item.data for item in found], CHANNEL)
+        self.assertEqual([item.name for item in found],
+                         ['channel', 'bundle', 'other', 'bundle'])
+        self.assertEqual([item.place for item in found],
+                         [None, (4, 1, 9), None, (5, 2, 0)])
+        self.assertEqual(found[1].records, [('memory', MEMORY)])
+        self.assertEqual(found[1].pages, 7)
+
+    def test_what_is_malformed_is_refused(self):
+        whole = b''.join(CHANNEL)
+        for old, new, why in (
+                (b'\x11\x22\x33\x44', bytes(4), 'not a channel'),
+                (b'realm', b'other', 'for section'),
+                (rs.BUNDLE.pack(2, 4, 100, 1, 9),
+                 rs.BUNDLE.pack(1, 4, 100, 1, 9), 'malformed packet'),
+                (rs.BUNDLE.pack(2, 4, 100, 1, 9),
+                 rs.BUNDLE.pack(2, 4, 99, 1, 9), 'malformed packet')):
+            left = [whole.replace(old, new, 1)]
+            split = rs.ChannelSplitter(lambda: left.pop() if left else b'')
+            with self.assertRaisesRegex(rs.StreamError, why):
+                list(split)
 
 
 if __name__ == '__main__':
