@@ -1,0 +1,306 @@
+/*
+ * Realm migration, a model of bundles side by side for SPIN
+ *
+ * Purpose: memory bundles travel on multifd's channels, which know no order
+ * among each other.  Do honest hosts get on, whatever thread is slow?  The
+ * rules are those of docs/specs/realm-migration-stream.rst, "In QEMU's
+ * migration stream"; what hostile hosts can do is in realm-migration.pml.
+ * `check` runs this.
+ *
+ * What there is
+ *   The source: its migration thread, and workers.  The thread begins epochs,
+ *   gives each bundle to a worker, on one stream after the other, and lets
+ *   multifd synchronise all channels when it likes.  A worker exports the
+ *   bundle, and gives it to any channel.
+ *   The destination: its main thread, and a receiver for each channel.
+ *   Channels hold CAPACITY packets each, and so does the main channel.
+ *   The two RMMs count: a stream's counter goes up with each bundle, an epoch
+ *   ends with a token that has the total.
+ *   With CUTS, at any moment, the connection is cut.
+ *
+ * What there is not
+ *   Contents, keys, and everything behind the last epoch.
+ *
+ * Properties (ONLY=n checks n alone)
+ *   11. The RMM at the destination refuses nothing.
+ *   12. Nobody waits for ever: all is imported, or the migration has failed
+ *       and every thread has ended.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "rules.h"
+
+#ifndef EPOCHS
+#define EPOCHS          2
+#endif
+#ifndef BUNDLES
+#define BUNDLES         3       /* in the first */
+#endif
+#define LATER           1       /* in the others */
+#define STREAMS         2
+#define WORKERS         2
+#define CHANNELS        2
+#define CAPACITY        1
+#define THREADS         (2 + WORKERS + CHANNELS)
+
+mtype = { BUNDLE, SYNC, FLUSH, EPOCH, END };
+
+/* type, stream, epoch, place, the RMM's counter, the RMM's epoch */
+chan channel[CHANNELS] = [CAPACITY] of { mtype, byte, byte, byte, byte, byte };
+/* type, bundles of the epoch on channels, the token's total */
+chan mainch = [CAPACITY] of { mtype, byte, byte };
+
+byte ended = 0;
+bool failed = false;            /* both sides see it: connections are closed */
+
+/* The source's RMM */
+byte counter[STREAMS], total, rmm_epoch;
+/* Its host: bundles that wait for a worker and that one has, and the epoch */
+byte given[STREAMS], busy[STREAMS], epoch, place[STREAMS], count;
+bool all_given = false;
+
+/* The destination's RMM, and its host */
+byte imported[STREAMS], arrived, at_epoch;
+byte turn_epoch, turn[STREAMS], here;
+byte synced;
+bool released[CHANNELS];
+
+/* Who waits for another thread ends when the migration has failed */
+#define OR_FAILED       :: failed -> goto end
+
+#define UNDER_WAY       (given[0] + given[1] + busy[0] + busy[1])
+
+/* All packets of multifd before this are read before the mark is */
+inline synchronise()
+{
+    for (i : 0 .. CHANNELS - 1) {
+        if
+        :: channel[i]!SYNC, 0, 0, 0, 0, 0
+        OR_FAILED
+        fi
+    }
+    if
+    :: mainch!FLUSH, 0, 0
+    OR_FAILED
+    fi
+}
+
+inline give(s)
+{
+    atomic {
+        given[s]++;
+        count++
+    }
+}
+
+/* The token of an epoch, and the next one begins at the source */
+inline end_epoch(n, t)
+{
+    atomic {
+        n = count;
+        t = total;
+        rmm_epoch++;
+        epoch++;
+        place[0] = 0;
+        place[1] = 0;
+        count = 0
+    }
+}
+
+active proctype source()
+{
+    byte n, t, i;
+
+    do
+    :: epoch < EPOCHS ->
+        n = 0;
+        do
+        :: n < (epoch == 0 -> BUNDLES : LATER) ->
+            t = n % STREAMS;
+            if
+            :: given[t] + busy[t] == 0 || NO(ONE_OF_STREAM) -> give(t)
+            OR_FAILED
+            fi;
+            n++
+        :: else -> break
+        od;
+        if
+        :: synchronise()
+        :: true
+        fi;
+        if
+        :: UNDER_WAY == 0 || NO(DRAIN)
+        OR_FAILED
+        fi;
+        end_epoch(n, t);
+        if
+        :: NO(FRAME_FIRST) -> give(0); synchronise()
+        :: else
+        fi;
+        if
+        :: mainch!EPOCH, n, t
+        OR_FAILED
+        fi;
+        printf("source     ends an epoch of %d bundles\n", n)
+    :: else -> break
+    od;
+    if
+    :: UNDER_WAY == 0
+    OR_FAILED
+    fi;
+    if
+    :: mainch!END, count, total
+    OR_FAILED
+    fi;
+end:
+    all_given = true;
+    ended++
+}
+
+active [WORKERS] proctype worker()
+{
+    byte s, of_epoch, of_rmm, its, number;
+
+    do
+    :: if
+       :: atomic { given[0] > 0 -> given[0]--; busy[0]++; s = 0 }
+       :: atomic { given[1] > 0 -> given[1]--; busy[1]++; s = 1 }
+       :: all_given && given[0] + given[1] == 0 -> break
+       OR_FAILED
+       fi;
+       atomic {                 /* the RMM, with the stream locked */
+           of_epoch = epoch;
+           of_rmm = rmm_epoch;
+           counter[s]++;
+           number = counter[s];
+           total++
+       };
+       atomic {
+           its = place[s];
+           place[s]++
+       };
+       if
+       :: channel[0]!BUNDLE, s, of_epoch, its, number, of_rmm
+       :: channel[1]!BUNDLE, s, of_epoch, its, number, of_rmm
+       OR_FAILED
+       fi;
+       atomic {
+           printf("source     sent bundle %d of stream %d, epoch %d\n", number,
+                  s, of_epoch);
+           busy[s]--;
+           s = 0; of_epoch = 0; of_rmm = 0; its = 0; number = 0
+       }
+    od;
+end:
+    ended++
+}
+
+#define MY_TURN ((NO(EPOCH_TURN) || of_epoch == turn_epoch) && \
+                 (NO(PLACE_TURN) || its == turn[s]))
+
+active [CHANNELS] proctype receiver()
+{
+    byte c = _pid - 1 - WORKERS;
+    byte s, of_epoch, its, number, of_rmm;
+
+    do
+    :: channel[c]?BUNDLE, s, of_epoch, its, number, of_rmm ->
+        if
+        :: MY_TURN
+        :: failed && !NO(WAKE) -> goto end
+        fi;
+        atomic {
+            printf("dest. %d    imports bundle %d of stream %d, epoch %d\n", c,
+                   number, s, of_epoch);
+            PROPERTY(11, number == imported[s] + 1 && of_rmm == at_epoch);
+            imported[s] = number;
+            arrived++;
+            turn[s]++;
+            here++;
+            s = 0; of_epoch = 0; its = 0; number = 0; of_rmm = 0
+        }
+    :: channel[c]?SYNC, _, _, _, _, _ ->
+        synced++;
+        if
+        :: atomic { released[c] -> released[c] = false }
+        OR_FAILED
+        fi
+    OR_FAILED
+    :: ended >= THREADS - CHANNELS && empty(channel[c]) -> break
+    od;
+end:
+    ended++
+}
+
+/* The next epoch's bundles may be imported from now on */
+inline next_turn()
+{
+    atomic {
+        here = 0;
+        turn[0] = 0;
+        turn[1] = 0;
+        turn_epoch++
+    }
+}
+
+active proctype destination()
+{
+    byte n, t;
+
+    do
+    :: mainch?FLUSH, _, _ ->
+        if
+        :: synced == CHANNELS
+        OR_FAILED
+        fi;
+        atomic {
+            synced = 0;
+            released[0] = true;
+            released[1] = true
+        }
+    :: mainch?EPOCH, n, t ->
+        if
+        :: here == n || NO(COUNT)
+        OR_FAILED
+        fi;
+        if
+        :: NO(TOKEN_FIRST) -> next_turn()
+        :: else
+        fi;
+        atomic {
+            printf("dest.      imports the token of %d bundles\n", t);
+            PROPERTY(11, arrived == t);
+            at_epoch++
+        };
+        if
+        :: !NO(TOKEN_FIRST) -> next_turn()
+        :: else
+        fi
+    :: mainch?END, n, t ->
+        if
+        :: here == n
+        OR_FAILED
+        fi;
+        PROPERTY(11, arrived == t);
+        SITUATION(15, arrived == BUNDLES + (EPOCHS - 1) * LATER);
+        break
+    OR_FAILED
+    od;
+end:
+    ended++
+}
+
+/* In the end nothing moves any more */
+active proctype world()
+{
+#if defined(CUTS) || defined(NO_WAKE)
+    if
+    :: failed = true
+    :: true
+    fi;
+#endif
+    timeout;
+    PROPERTY(12, ended == THREADS);
+    failed = true               /* a search for 11 alone ends as well */
+}
