@@ -18,6 +18,7 @@
 #include "qemu/error-report.h"
 #include "hw/boards.h"
 #include "system/realm-backend.h"
+#include "system/realm-shared-ram.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "realm-run.h"
@@ -46,6 +47,8 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     } else if (!realm_backend()->start(&err)) {
         refuse_to_run(err, allowed ? RUN_STATE_INTERNAL_ERROR
                                    : RUN_STATE_PAUSED);
+    } else {
+        realm_shared_ram_begin();
     }
 }
 

@@ -22,6 +22,7 @@
 #include "hw/boards.h"
 #include "hw/loader.h"
 #include "system/blockdev.h"
+#include "system/realm-shared-ram.h"
 #include "virt-realm-internal.h"
 
 static void remove_flash(VirtMachineState *vms)
@@ -58,6 +59,7 @@ static void load_firmware(VirtMachineState *vms, MemoryRegion *sysmem,
      ? memory_region_init_ram_guest_memfd
      : memory_region_init_ram)(ram, NULL, "realm-firmware", flash->size,
                                &error_fatal);
+    realm_shared_ram_attach(ram);
     memory_region_add_subregion(sysmem, flash->base, ram);
     if (rom_add_file_fixed(path, flash->base, -1)) {
         error_report("rme-guest: cannot load -bios %s", path);

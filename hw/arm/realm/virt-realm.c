@@ -21,6 +21,7 @@
 #include "system/kvm.h"
 #include "system/realm-backend.h"
 #include "system/realm-image.h"
+#include "system/realm-shared-ram.h"
 #include "system/tcg.h"
 #include "target/arm/kvm-consts.h"
 #include "realm-run.h"
@@ -73,6 +74,7 @@ static bool assemble(VirtMachineState *vms, const RealmBackendOps *backend,
     realm_run_init();                           /* when it runs */
     realm_image_init(backend->add_image);       /* what it holds at first */
     realm_migration_init();                     /* how it leaves or comes */
+    realm_shared_ram_attach(MACHINE(vms)->ram); /* what it shares */
     return backend->prepare(config, errp) && init_ripas(vms, errp);
 }
 

@@ -20,9 +20,14 @@ bool realm_shared_find(uint64_t base, uint64_t size,
 /* The host's address of it, or NULL. */
 void *realm_shared_ram(uint64_t base, uint64_t size);
 
+/* Lend it to the Realm (system/realm-shared-ram.h). */
+bool realm_shared_lend(uint64_t base, uint64_t size, Error **errp);
+
 /*
- * Give what backs it back to the host, except for huge pages, which were set
- * aside for good.  In host pages.  Returns 0 or a negative errno.
+ * It is not lent any more.  Give what backs it back to the host, except for
+ * huge pages, which were set aside for good, and what a device has pinned that
+ * does not follow what is lent.  In host pages.  Returns 0 or a negative
+ * errno; then it is still lent.
  */
 int realm_shared_discard(uint64_t base, uint64_t size);
 

@@ -130,6 +130,7 @@ NEVER(uint64_t, realm_mmu_call_for_range, uint64_t fid, uint64_t rec,
       uint64_t *base, uint64_t top)
 NEVER(void, realm_mmu_discard_shared, uint64_t base, uint64_t top)
 NEVER(void, realm_mmu_reclaim, uint64_t base, uint64_t top)
+NEVER(bool, realm_mmu_share, uint64_t base, uint64_t top, Error **errp)
 NEVER(void, realm_mmu_unlend, uint64_t base, uint64_t top)
 
 /* ---- Tests ---- */

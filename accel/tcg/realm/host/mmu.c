@@ -36,6 +36,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
@@ -86,6 +87,24 @@ static bool is_ram(uint64_t base, uint64_t size)
     return realm_layout_is_ram(&realm_host.layout, base, size);
 }
 
+/* Call @fn for each piece of the board's RAM in [@base, @top). */
+static bool for_ram(uint64_t base, uint64_t top,
+                    bool (*fn)(uint64_t base, uint64_t size, Error **errp),
+                    Error **errp)
+{
+    const GArray *ram = realm_host.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        uint64_t start = MAX(base, realm_range(ram, i).base);
+        uint64_t end = MIN(top, realm_range(ram, i).top);
+
+        if (start < end && !fn(start, end - start, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool realm_mmu_is_lendable(uint64_t ipa)
 {
     return ipa >= shared_bit() &&
@@ -100,6 +119,24 @@ static uint64_t block_of(uint64_t ipa)
 static uint64_t block_base(uint64_t block)
 {
     return (realm_host.config->ram_base / BLOCK_SIZE + block) * BLOCK_SIZE;
+}
+
+/* ---- The shared view; not locked, since others are told under the BQL ---- */
+
+bool realm_mmu_share(uint64_t base, uint64_t top, Error **errp)
+{
+    return for_ram(base, top, realm_shared_lend, errp);
+}
+
+static bool discard_shared(uint64_t base, uint64_t size, Error **errp)
+{
+    realm_shared_discard(base, size);
+    return true;
+}
+
+void realm_mmu_discard_shared(uint64_t base, uint64_t top)
+{
+    for_ram(base, top, discard_shared, NULL);
 }
 
 /* ---- Granules and tables; locked ---- */
@@ -408,14 +445,29 @@ static bool lend_ram(uint64_t ipa)
     return pe.x[0] == RMI_SUCCESS;
 }
 
+/* All of the block may be mapped. */
+static bool share_block(uint64_t ipa)
+{
+    uint64_t block = ROUND_DOWN(ipa, BLOCK_SIZE) - shared_bit();
+    Error *err = NULL;
+
+    if (!realm_mmu_share(block, block + BLOCK_SIZE, &err)) {
+        error_report_err(err);
+        return false;
+    }
+    return true;
+}
+
 bool realm_mmu_fault(uint64_t ipa)
 {
-    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    bool shared = ipa >= shared_bit();
 
-    if (ipa < shared_bit()) {
-        return is_ram(ipa, REALM_PAGE_SIZE) && donate_page(ipa);
+    if (shared ? !realm_mmu_is_lendable(ipa) || !share_block(ipa)
+               : !is_ram(ipa, REALM_PAGE_SIZE)) {
+        return false;
     }
-    return realm_mmu_is_lendable(ipa) && lend_ram(ipa);
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    return shared ? lend_ram(ipa) : donate_page(ipa);
 }
 
 /* ---- What a change of RIPAS takes away; all vCPUs are excluded ---- */
@@ -501,21 +553,6 @@ void realm_mmu_unlend(uint64_t base, uint64_t top)
         ipa = unlend_entry(ipa, end);
     }
     fold_empty(shared_bit() + base, end);
-}
-
-/* Only the board's RAM is backed, not what lies between its ranges. */
-void realm_mmu_discard_shared(uint64_t base, uint64_t top)
-{
-    const GArray *ram = realm_host.layout.ram;
-
-    for (guint i = 0; i < ram->len; i++) {
-        uint64_t start = MAX(base, realm_range(ram, i).base);
-        uint64_t end = MIN(top, realm_range(ram, i).top);
-
-        if (start < end) {
-            realm_shared_discard(start, end - start);
-        }
-    }
 }
 
 /* For each half: a table for every 2 MiB of RAM, GiB and 512 GiB. */

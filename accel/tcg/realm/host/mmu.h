@@ -62,12 +62,16 @@ void realm_mmu_fold_images(void);
 bool realm_mmu_unfold_all(void);
 void realm_mmu_fold_all(void);
 
-/* These take no lock. */
+/* These do not take it, and need not be called with it. */
 
 /* RealmHostOps.is_lendable: an unprotected IPA with the board's RAM behind. */
 bool realm_mmu_is_lendable(uint64_t ipa);
 
-/* Give what backs the board's RAM in [@base, @top) back to the kernel. */
+/*
+ * The board's RAM in [@base, @top) is shared, or is no longer: lend it, or
+ * give what backs it back to the kernel.
+ */
+bool realm_mmu_share(uint64_t base, uint64_t top, Error **errp);
 void realm_mmu_discard_shared(uint64_t base, uint64_t top);
 
 #endif

@@ -34,6 +34,22 @@ static RealmRec *rec_of(CPUState *cs)
 }
 
 /*
+ * What the Realm gives up it may share from now on: a device writes there
+ * before the Realm has touched it.
+ */
+static bool may_share(const RmiRecExit *exit, uint64_t top)
+{
+    Error *err = NULL;
+    bool ok = exit->ripas_value != RMI_RIPAS_EMPTY ||
+              realm_mmu_share(exit->ripas_base, top, &err);
+
+    if (!ok) {
+        error_report_err(err);
+    }
+    return ok;
+}
+
+/*
  * The Realm gets only what the board has as RAM.  The host rejects what lies
  * beyond, since there would be no bound to the tables for it.
  */
@@ -48,7 +64,7 @@ static void change_ripas(const RealmRec *rec, RmiRecRun *run)
     if (top < exit->ripas_top) {
         run->enter.flags = RMI_ENTER_RIPAS_REJECT;
     }
-    if (base >= top) {
+    if (base >= top || !may_share(exit, top)) {
         run->enter.flags = RMI_ENTER_RIPAS_REJECT;
         return;
     }

@@ -1,0 +1,394 @@
+/*
+ * What the host lends a Realm of the board's RAM
+ *
+ * Purpose: include/system/realm-shared-ram.h.
+ *
+ * Invariants:
+ * - `lent` is what the listeners have populated.
+ * - Nothing that anybody can have written is reported as discarded: neither
+ *   what is lent, nor what the host has memory for.  The second covers a
+ *   device that writes to a page which the Realm has not shared, and what an
+ *   incoming migration left here.  RAM that is neither reads as zero, here
+ *   and at the destination of a migration.
+ * - What becomes lent while a migration runs is dirty: the destination may
+ *   have got other contents when the page was lent before.  All that a device
+ *   or a vCPU writes later is dirty because they write it.
+ *
+ * A migration starts its dirty log, and asks what is discarded, without
+ * letting the BQL go.  So a page is lent before that, and is not reported, or
+ * after it, and is dirty.
+ *
+ * Lock rule: BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qom/object.h"
+#include "system/realm-backend.h"
+#include "system/realm-shared-ram.h"
+#include "backing.h"
+#include "trace.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(RealmSharedRam, REALM_SHARED_RAM)
+
+struct RealmSharedRam {
+    Object parent_obj;
+
+    MemoryRegion *mr;
+    uint64_t page_size;
+    uint64_t num_pages;
+    unsigned long *lent;
+    QLIST_HEAD(, RamDiscardListener) listeners;
+    QLIST_ENTRY(RealmSharedRam) next;
+};
+
+static QLIST_HEAD(, RealmSharedRam) managers =
+    QLIST_HEAD_INITIALIZER(managers);
+
+/* Bytes of the region. */
+typedef struct Span {
+    uint64_t start, end;
+} Span;
+
+typedef int (*SpanFn)(RealmSharedRam *ram, Span span, void *opaque);
+
+/*
+ * Call @fn for each run of pages in @span that is lent, or is not; the first
+ * and the last as far as they are in @span.  Stops at the first error.
+ */
+static int for_each_run(RealmSharedRam *ram, Span span, bool lent, SpanFn fn,
+                        void *opaque)
+{
+    uint64_t at = span.start / ram->page_size;
+    uint64_t top = DIV_ROUND_UP(span.end, ram->page_size), end;
+    int ret = 0;
+
+    while (!ret) {
+        at = lent ? find_next_bit(ram->lent, top, at)
+                  : find_next_zero_bit(ram->lent, top, at);
+        if (at >= top) {
+            break;
+        }
+        end = lent ? find_next_zero_bit(ram->lent, top, at)
+                   : find_next_bit(ram->lent, top, at);
+        ret = fn(ram, (Span) { MAX(at * ram->page_size, span.start),
+                               MIN(end * ram->page_size, span.end) }, opaque);
+        at = end;
+    }
+    return ret;
+}
+
+static Span section_span(const MemoryRegionSection *section)
+{
+    uint64_t start = section->offset_within_region;
+
+    return (Span) { start, start + int128_get64(section->size) };
+}
+
+/* What of @section is in @span; false if nothing is. */
+static bool cut(MemoryRegionSection *section, Span span)
+{
+    Span old = section_span(section);
+
+    span = (Span) { MAX(span.start, old.start), MIN(span.end, old.end) };
+    if (span.start >= span.end) {
+        return false;
+    }
+    section->offset_within_region = span.start;
+    section->offset_within_address_space += span.start - old.start;
+    section->size = int128_make64(span.end - span.start);
+    return true;
+}
+
+/* ---- Listeners ---- */
+
+static int populate(RealmSharedRam *ram, Span span, void *opaque)
+{
+    RamDiscardListener *rdl = opaque;
+    MemoryRegionSection part = *rdl->section;
+
+    return cut(&part, span) ? rdl->notify_populate(rdl, &part) : 0;
+}
+
+static int discard(RealmSharedRam *ram, Span span, void *opaque)
+{
+    RamDiscardListener *rdl = opaque;
+    MemoryRegionSection part = *rdl->section;
+
+    if (cut(&part, span)) {
+        rdl->notify_discard(rdl, &part);
+    }
+    return 0;
+}
+
+static int discard_for_all(RealmSharedRam *ram, Span span, void *unused)
+{
+    RamDiscardListener *rdl;
+
+    QLIST_FOREACH(rdl, &ram->listeners, next) {
+        discard(ram, span, rdl);
+    }
+    return 0;
+}
+
+/* A listener that fails has undone its own part. */
+static int populate_for_all(RealmSharedRam *ram, Span span, void *opaque)
+{
+    RamDiscardListener *rdl, *done;
+    uint64_t *failed_at = opaque;
+    int ret;
+
+    QLIST_FOREACH(rdl, &ram->listeners, next) {
+        ret = populate(ram, span, rdl);
+        if (ret) {
+            break;
+        }
+    }
+    if (!rdl) {
+        return 0;
+    }
+    for (done = QLIST_FIRST(&ram->listeners); done != rdl;
+         done = QLIST_NEXT(done, next)) {
+        discard(ram, span, done);
+    }
+    *failed_at = span.start;
+    return ret;
+}
+
+/* ---- Lending ---- */
+
+static RealmSharedRam *manager_of(MemoryRegion *mr)
+{
+    return (RealmSharedRam *)object_dynamic_cast(
+        (Object *)memory_region_get_ram_discard_manager(mr),
+        TYPE_REALM_SHARED_RAM);
+}
+
+static int lend_run(RealmSharedRam *ram, Span span, void *unused)
+{
+    bitmap_set(ram->lent, span.start / ram->page_size,
+               DIV_ROUND_UP(span.end - span.start, ram->page_size));
+    memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
+    return 0;
+}
+
+bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
+                           Error **errp)
+{
+    BQL_LOCK_GUARD();
+    RealmSharedRam *ram = manager_of(mr);
+    uint64_t failed_at;
+    Span span;
+    int ret;
+
+    if (!ram) {
+        return true;
+    }
+    span = (Span) { ROUND_DOWN(offset, ram->page_size),
+                    MIN(ROUND_UP(offset + size, ram->page_size),
+                        memory_region_size(mr)) };
+    ret = for_each_run(ram, span, false, populate_for_all, &failed_at);
+    trace_realm_shared_ram_lend(memory_region_name(mr), span.start, span.end,
+                                ret);
+    if (ret) {
+        span.end = failed_at;
+        for_each_run(ram, span, false, discard_for_all, NULL);
+        error_setg_errno(errp, -ret, "Realm: cannot lend it 0x%" PRIx64
+                         " bytes at 0x%" PRIx64 " of '%s': a device that maps "
+                         "its memory refused", size, offset,
+                         memory_region_name(mr));
+        return false;
+    }
+    for_each_run(ram, span, false, lend_run, NULL);
+    return true;
+}
+
+static int return_run(RealmSharedRam *ram, Span span, void *unused)
+{
+    discard_for_all(ram, span, NULL);
+    bitmap_clear(ram->lent, span.start / ram->page_size,
+                 DIV_ROUND_UP(span.end - span.start, ram->page_size));
+    return 0;
+}
+
+void realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size)
+{
+    BQL_LOCK_GUARD();
+    RealmSharedRam *ram = manager_of(mr);
+    Span span;
+
+    if (!ram) {
+        return;
+    }
+    span = (Span) { ROUND_UP(offset, ram->page_size), offset + size };
+    if (span.end < memory_region_size(mr)) {
+        span.end = ROUND_DOWN(span.end, ram->page_size);
+    }
+    trace_realm_shared_ram_return(memory_region_name(mr), span.start,
+                                  span.end);
+    if (span.start < span.end) {
+        for_each_run(ram, span, true, return_run, NULL);
+    }
+}
+
+void realm_shared_ram_begin(void)
+{
+    static bool begun;
+    RealmSharedRam *ram;
+
+    if (begun) {
+        return;
+    }
+    begun = true;
+    QLIST_FOREACH(ram, &managers, next) {
+        realm_shared_ram_return(ram->mr, 0, memory_region_size(ram->mr));
+    }
+}
+
+void realm_shared_ram_attach(MemoryRegion *mr)
+{
+    RealmSharedRam *ram =
+        REALM_SHARED_RAM(object_new(TYPE_REALM_SHARED_RAM));
+
+    ram->mr = mr;
+    ram->page_size = MAX(qemu_real_host_page_size(), REALM_PAGE_SIZE);
+    ram->num_pages = DIV_ROUND_UP(memory_region_size(mr), ram->page_size);
+    ram->lent = bitmap_new(ram->num_pages);
+    bitmap_set(ram->lent, 0, ram->num_pages);
+    QLIST_INSERT_HEAD(&managers, ram, next);
+    memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(ram));
+}
+
+/* ---- RamDiscardManager ---- */
+
+static uint64_t get_min_granularity(const RamDiscardManager *rdm,
+                                    const MemoryRegion *mr)
+{
+    return REALM_SHARED_RAM(rdm)->page_size;
+}
+
+static bool is_populated(const RamDiscardManager *rdm,
+                         const MemoryRegionSection *section)
+{
+    const RealmSharedRam *ram = REALM_SHARED_RAM(rdm);
+    Span span = section_span(section);
+    uint64_t top = DIV_ROUND_UP(span.end, ram->page_size);
+
+    return find_next_zero_bit(ram->lent, top,
+                              span.start / ram->page_size) >= top;
+}
+
+typedef struct Replay {
+    const MemoryRegionSection *section;
+    ReplayRamPopulate populated;
+    ReplayRamDiscard discarded;
+    void *opaque;
+} Replay;
+
+static int replay_run(RealmSharedRam *ram, Span span, void *opaque)
+{
+    const Replay *replay = opaque;
+    MemoryRegionSection part = *replay->section;
+
+    cut(&part, span);
+    return replay->populated(&part, replay->opaque);
+}
+
+static int replay_populated(const RamDiscardManager *rdm,
+                            MemoryRegionSection *section,
+                            ReplayRamPopulate fn, void *opaque)
+{
+    Replay replay = { section, .populated = fn, .opaque = opaque };
+
+    return for_each_run(REALM_SHARED_RAM(rdm), section_span(section), true,
+                        replay_run, &replay);
+}
+
+/* What of a run that is not lent the host has no memory for, either. */
+static int replay_unbacked(RealmSharedRam *ram, Span span, void *opaque)
+{
+    const Replay *replay = opaque;
+    uint64_t at = span.start;
+
+    while (at < span.end) {
+        MemoryRegionSection part = *replay->section;
+        Span hole;
+
+        hole.start = realm_backing_find(ram->mr, at, span.end, false);
+        hole.end = realm_backing_find(ram->mr, hole.start, span.end, true);
+        if (cut(&part, hole)) {
+            replay->discarded(&part, replay->opaque);
+        }
+        /* A device may have written to the first page of the hole just now. */
+        at = MAX(hole.end, hole.start + ram->page_size);
+    }
+    return 0;
+}
+
+static void replay_discarded(const RamDiscardManager *rdm,
+                             MemoryRegionSection *section,
+                             ReplayRamDiscard fn, void *opaque)
+{
+    Replay replay = { section, .discarded = fn, .opaque = opaque };
+
+    for_each_run(REALM_SHARED_RAM(rdm), section_span(section), false,
+                 replay_unbacked, &replay);
+}
+
+static void register_listener(RamDiscardManager *rdm, RamDiscardListener *rdl,
+                              MemoryRegionSection *section)
+{
+    RealmSharedRam *ram = REALM_SHARED_RAM(rdm);
+    int ret;
+
+    rdl->section = memory_region_section_new_copy(section);
+    QLIST_INSERT_HEAD(&ram->listeners, rdl, next);
+    ret = for_each_run(ram, section_span(section), true, populate, rdl);
+    if (ret) {
+        error_report("Realm: a device cannot map what is lent of '%s': %s",
+                     memory_region_name(ram->mr), strerror(-ret));
+    }
+}
+
+static void unregister_listener(RamDiscardManager *rdm,
+                                RamDiscardListener *rdl)
+{
+    RealmSharedRam *ram = REALM_SHARED_RAM(rdm);
+
+    for_each_run(ram, section_span(rdl->section), true, discard, rdl);
+    memory_region_section_free_copy(rdl->section);
+    rdl->section = NULL;
+    QLIST_REMOVE(rdl, next);
+}
+
+static void class_init(ObjectClass *klass, void *data)
+{
+    RamDiscardManagerClass *rdmc = RAM_DISCARD_MANAGER_CLASS(klass);
+
+    rdmc->get_min_granularity = get_min_granularity;
+    rdmc->is_populated = is_populated;
+    rdmc->replay_populated = replay_populated;
+    rdmc->replay_discarded = replay_discarded;
+    rdmc->register_listener = register_listener;
+    rdmc->unregister_listener = unregister_listener;
+}
+
+static const TypeInfo types[] = {
+    {
+        .name = TYPE_REALM_SHARED_RAM,
+        .parent = TYPE_OBJECT,
+        .instance_size = sizeof(RealmSharedRam),
+        .class_init = class_init,
+        .interfaces = (InterfaceInfo[]) {
+            { TYPE_RAM_DISCARD_MANAGER },
+            { }
+        },
+    },
+};
+
+DEFINE_TYPES(types)
