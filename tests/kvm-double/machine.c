@@ -140,6 +140,7 @@ static void alloc_ram(void)
                        MAP_SHARED | MAP_FIXED, machine.ram_fd, 0) ==
                   machine.ram);
     machine.written = bitmap_new(size / REALM_PAGE_SIZE);
+    machine.lent = bitmap_new(size / REALM_PAGE_SIZE);
 }
 
 static bool add_slot(Error **errp)
@@ -336,6 +337,7 @@ void double_machine_destroy(void)
     munmap(machine.ram_map, machine.config.ram_size + MAX_PAGE_SIZE);
     close(machine.ram_fd);
     g_free(machine.written);
+    g_free(machine.lent);
     forget_realm();
     kvm_state = NULL;
     machine = (Machine) { 0 };

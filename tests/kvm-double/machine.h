@@ -21,6 +21,8 @@ typedef struct Machine {
     void *ram_map;              /* with room to align @ram */
     uint8_t *ram;
     unsigned long *written;     /* shared pages of 4 KiB */
+    unsigned long *lent;        /* as system/realm/shared-ram.c has it */
+    bool lends_nothing;         /* a device refuses to map what is lent */
     bool watched;
     Error **blockers[2];        /* the backend's, and migration/realm/'s */
 } Machine;

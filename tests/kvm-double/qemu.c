@@ -5,7 +5,8 @@
  * double.  Then what accel/kvm/realm/board.c does on arm64, and a few other
  * functions of QEMU.
  *
- * Lock rule: realm_kvm_shared and realm_kvm_discard from any thread.
+ * Lock rule: realm_kvm_shared, realm_kvm_lend and realm_kvm_discard from any
+ * thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -82,6 +83,23 @@ static int discard_shared(uint64_t base, uint64_t size)
                      base - machine.config.ram_base, size) ? -errno : 0;
 }
 
+static void set_lent(uint64_t base, uint64_t size, bool lent)
+{
+    (lent ? bitmap_set : bitmap_clear)(
+        machine.lent, (base - machine.config.ram_base) / REALM_PAGE_SIZE,
+        size / REALM_PAGE_SIZE);
+}
+
+bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp)
+{
+    if (!machine_contains(base, size) || machine.lends_nothing) {
+        error_setg(errp, "a device refused");
+        return false;
+    }
+    set_lent(base, size, true);
+    return true;
+}
+
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp)
 {
@@ -94,6 +112,8 @@ bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
     }
     if (ret) {
         error_setg_errno(errp, -ret, "cannot give memory back");
+    } else if (!private) {
+        set_lent(base, size, false);
     }
     return !ret;
 }

@@ -5,8 +5,8 @@
  * the registers with which a vCPU starts.  These need all of QEMU; a test on
  * another host has functions of its own for them.
  *
- * Lock rule: any thread may call realm_kvm_shared and realm_kvm_discard; the
- * others need the BQL.
+ * Lock rule: any thread may call realm_kvm_shared, realm_kvm_lend and
+ * realm_kvm_discard; the others need the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,6 +21,11 @@
 void *realm_kvm_shared(uint64_t base, uint64_t size)
 {
     return realm_shared_ram(base, size);
+}
+
+bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp)
+{
+    return realm_shared_lend(base, size, errp);
 }
 
 static int discard_private(uint64_t base, uint64_t size)

@@ -8,7 +8,12 @@
  *
  *                     attribute of the VM          guest_memfd alone (v15)
  *     to private      set PRIVATE; drop shared     drop shared
- *     to shared       drop private; clear PRIVATE  drop private
+ *     to shared       lend; drop private; clear    lend; drop private
+ *                     PRIVATE
+ *
+ * To lend is to tell the rest of QEMU (system/realm-shared-ram.h); shared
+ * memory that is dropped is not lent any more.  A page for which a device
+ * cannot be told is not converted.
  *
  * Private memory is dropped while the attribute still says PRIVATE: a kernel
  * with v15 takes from the attribute which mappings an invalidation is for.
@@ -77,6 +82,7 @@ bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                               errp) &&
                realm_kvm_discard(base, size, false, errp);
     }
-    return realm_kvm_discard(base, size, true, errp) &&
+    return realm_kvm_lend(base, size, errp) &&
+           realm_kvm_discard(base, size, true, errp) &&
            set_attributes(base, size, 0, errp);
 }

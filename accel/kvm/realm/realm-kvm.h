@@ -149,7 +149,13 @@ bool realm_kvm_enable_cap(uint32_t cap, uint64_t arg0, const void *arg1,
 /* The shared mapping of a range, or NULL if it is not RAM. */
 void *realm_kvm_shared(uint64_t base, uint64_t size);
 
-/* Give back what backs the range, in its private or in its shared half. */
+/* Tell the rest of QEMU that the range is shared, before it is. */
+bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp);
+
+/*
+ * Give back what backs the range, in its private or in its shared half, which
+ * is not lent any more.
+ */
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp);
 
