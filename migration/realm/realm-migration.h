@@ -9,6 +9,7 @@
  *     record.c        how blobs are framed in the stream (record.h)
  *     reply.c         what the destination sends back (reply.h)
  *     counters.c      how far a migration is
+ *     convergence.c   whether it comes to an end (convergence.h)
  *     supported.c     which kinds of migration work with a Realm
  *     config.c        "realm-config", the first section of the stream
  *     destination.c   the half of "realm" that loads, and the commit

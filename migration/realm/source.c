@@ -27,6 +27,7 @@
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/options.h"
+#include "convergence.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "reply.h"
@@ -46,7 +47,7 @@ static struct {
 /* About how many bytes of the stream a page takes. */
 static uint64_t page_bytes(void)
 {
-    return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
+    return realm_convergence_page_bytes();
 }
 
 /* Report @err (freed) as the reason why the migration fails. */
@@ -105,6 +106,7 @@ static bool start_round(Error **errp)
         return false;
     }
     source.cursor = 0;
+    realm_convergence_round(n);
     realm_counters_begin_round(n);
     trace_realm_source_round(n);
     return true;

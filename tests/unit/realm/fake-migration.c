@@ -16,6 +16,7 @@
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
 #include "migration/realm.h"
+#include "system/cpu-throttle.h"
 #include "system/realm-backend.h"
 #include "system/system.h"
 #include "fake-migration.h"
@@ -312,4 +313,50 @@ void fake_migration_capability(MigrationCapability capability, bool on)
 void fake_migration_no_capability(void)
 {
     memset(the_migration.capabilities, 0, sizeof(the_migration.capabilities));
+}
+
+MigrationParameters *fake_migration_parameters(void)
+{
+    return &the_migration.parameters;
+}
+
+bool migrate_auto_converge(void)
+{
+    return the_migration.capabilities[MIGRATION_CAPABILITY_AUTO_CONVERGE];
+}
+
+uint8_t migrate_throttle_trigger_threshold(void)
+{
+    return the_migration.parameters.throttle_trigger_threshold;
+}
+
+uint8_t migrate_cpu_throttle_initial(void)
+{
+    return the_migration.parameters.cpu_throttle_initial;
+}
+
+uint8_t migrate_cpu_throttle_increment(void)
+{
+    return the_migration.parameters.cpu_throttle_increment;
+}
+
+bool migrate_cpu_throttle_tailslow(void)
+{
+    return the_migration.parameters.cpu_throttle_tailslow;
+}
+
+uint8_t migrate_max_cpu_throttle(void)
+{
+    return the_migration.parameters.max_cpu_throttle;
+}
+
+int cpu_throttle_get_percentage(void)
+{
+    return fake_migration.throttle;
+}
+
+void cpu_throttle_set(int percentage)
+{
+    assert(percentage >= 1 && percentage <= 99);
+    fake_migration.throttle = percentage;
 }

@@ -37,6 +37,8 @@ typedef struct FakeMigration {
     unsigned downtime_limit;            /* ms */
     char *error;                        /* the first one, or NULL */
 
+    int throttle;                       /* of the vCPUs, in percent */
+
     unsigned failures;                  /* told by event, with a token */
     bool loading;                       /* this is the destination now */
     GByteArray *sent;                   /* on the return path, at the last
@@ -60,6 +62,9 @@ void fake_migration_state(int state, QEMUFile *f);
 /* Switch a capability, or all of them off. */
 void fake_migration_capability(MigrationCapability capability, bool on);
 void fake_migration_no_capability(void);
+
+/* Those of the migration, for a test to set. */
+MigrationParameters *fake_migration_parameters(void);
 
 /*
  * A message came on the return path.  Returns whether it is one of ours, and
