@@ -24,7 +24,8 @@
  * Invariants:
  * - A step is taken as soon as the RMM or the kernel, which decides, has said
  *   yes, even if the rest of its answer makes no sense; and not before.
- * - GONE, FAILED and BROKEN are final.
+ * - GONE, FAILED and BROKEN are final, but for a FAIL that another thread takes
+ *   while the RMM commits: the Realm is HERE then.
  * - Of two machines with one Realm at most one holds it: the source until
  *   SEALED, the destination from its HERE on.
  *

@@ -159,16 +159,26 @@ static void announce(RealmPhase from, RealmPhase to)
     }
 }
 
+/*
+ * FAIL may come from another thread, and too late.  It does not undo a COMMIT
+ * that the RMM has agreed to, whichever of the two is taken first.
+ */
+static bool is_over(RealmPhase phase, RealmStep step)
+{
+    return (phase == P(FAILED) && step != REALM_STEP_COMMIT) ||
+           (phase == P(HERE) && step == REALM_STEP_FAIL);
+}
+
 void realm_phase_take(RealmPhase *phase, RealmStep step)
 {
     const RealmPhase to = steps[step].to;
     RealmPhase from = qatomic_read(phase), seen;
 
     for (; to != SAME; from = seen) {
-        if (from == P(FAILED)) {
-            return;             /* another thread was faster; it is final */
+        if (is_over(from, step)) {
+            return;
         }
-        assert(steps[step].from & BIT(from));
+        assert(steps[step].from & BIT(from) || from == P(FAILED));
         seen = qatomic_cmpxchg(phase, from, to);
         if (seen == from) {
             announce(from, to);

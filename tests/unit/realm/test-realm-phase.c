@@ -167,11 +167,35 @@ static void test_final(void)
     for (int step = 0; step < REALM_STEPS; step++) {
         RealmPhase phase = REALM_PHASE_FAILED;
 
+        if (step == REALM_STEP_COMMIT) {
+            continue;
+        }
         events = 0;
         realm_phase_take(&phase, step);
         g_assert_cmpint(phase, ==, REALM_PHASE_FAILED);
         g_assert_cmpint(events, ==, 0);
     }
+}
+
+/*
+ * A record too much comes in another thread while the RMM commits, and is
+ * refused.  The Realm is here then, and nowhere else.
+ */
+static void test_committed(void)
+{
+    RealmPhase phase = REALM_PHASE_IMPORTING;
+
+    realm_phase_take(&phase, REALM_STEP_COMMIT);
+    events = 0;
+    realm_phase_take(&phase, REALM_STEP_FAIL);
+    g_assert_cmpint(phase, ==, REALM_PHASE_HERE);
+    g_assert_cmpint(events, ==, 0);
+
+    phase = REALM_PHASE_IMPORTING;
+    realm_phase_take(&phase, REALM_STEP_FAIL);
+    realm_phase_take(&phase, REALM_STEP_COMMIT);
+    g_assert_cmpint(phase, ==, REALM_PHASE_HERE);
+    g_assert_true(last_holds);
 }
 
 static void check_set(bool (*has)(RealmPhase phase), const char *names)
@@ -243,6 +267,7 @@ int main(int argc, char **argv)
                     test_edges);
     g_test_add_func("/realm/phase/no-other-step-is-taken", test_no_edge);
     g_test_add_func("/realm/phase/failed-is-final", test_final);
+    g_test_add_func("/realm/phase/what-has-committed-stays", test_committed);
     g_test_add_func("/realm/phase/one-side-holds", test_holders);
     g_test_add_func("/realm/phase/an-offer-needs-an-abort-token",
                     test_offered);
