@@ -271,15 +271,15 @@ static void a_machine_that_waits_for_a_realm_makes_none(void)
 static void limits_are_within_reason(void)
 {
     g_autoptr(Machine) m = new_machine();
-    const Answer *before = yes(m, LIMITS), *after;
+    const RealmMigrationLimits *before = limits_of(m), *after;
 
     yes(m, START);
-    after = yes(m, LIMITS);
-    g_assert_cmpint(after->extra, >, 0);
-    g_assert_cmpint(after->value, >=, after->extra * REALM_PAGE_SIZE);
-    g_assert_cmpint(after->value, <, 4 * MiB);  /* see transcript.c */
-    g_assert_cmpint(after->extra, ==, before->extra);
-    g_assert_cmpint(after->value, ==, before->value);
+    after = limits_of(m);
+    g_assert_cmpint(after->max_pages, >, 0);
+    g_assert_cmpint(after->max_streams, >, 0);
+    g_assert_cmpint(after->max_blob, >=, after->max_pages * REALM_PAGE_SIZE);
+    g_assert_cmpint(after->max_blob, <, 4 * MiB);       /* see transcript.c */
+    g_assert_cmpmem(before, sizeof(*before), after, sizeof(*after));
 }
 
 /* `alike` lists what the kernel's interface does not tell. */

@@ -45,6 +45,7 @@ int contract_main(int argc, char **argv, const ContractHarness *harness,
     add_cases(variant, dirty_cases);
     add_cases(variant, source_cases);
     add_cases(variant, destination_cases);
+    add_cases(variant, streams_cases);
     add_cases(variant, walk_cases);
     status = g_test_run();
     transcript_close();

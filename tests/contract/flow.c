@@ -60,6 +60,14 @@ void touch_chunk(Machine *m, unsigned chunk)
     }
 }
 
+const RealmMigrationLimits *limits_of(Machine *m)
+{
+    const GByteArray *blob = yes(m, LIMITS)->blob;
+
+    g_assert_cmpint(blob->len, ==, sizeof(RealmMigrationLimits));
+    return (const RealmMigrationLimits *)blob->data;
+}
+
 void phase_is(Machine *m, RealmPhase phase)
 {
     g_assert_cmpstr(realm_phase_name(yes(m, PHASE)->value), ==,
@@ -172,16 +180,19 @@ static GByteArray *next_pages(const GByteArray *bitmap, uint64_t *page,
 
 unsigned pair_pages(Pair *p, const GByteArray *bitmap)
 {
-    unsigned max = yes(p->source, LIMITS)->extra, sum = 0;
+    const RealmMigrationLimits *limits = limits_of(p->source);
+    unsigned sum = 0, bundles = 0;
 
     for (uint64_t page = 0; page < bitmap->len * 8; ) {
-        g_autoptr(GByteArray) list = next_pages(bitmap, &page, max);
+        g_autoptr(GByteArray) list = next_pages(bitmap, &page,
+                                                  limits->max_pages);
         const Answer *out;
 
         if (!list->len) {
             break;
         }
-        out = yes(p->source, EXPORT_MEMORY, .blob = list);
+        out = yes(p->source, EXPORT_MEMORY, bundles++ % limits->max_streams,
+                  .blob = list);
         g_assert_cmpint(out->extra, ==, list->len / 8);
         g_assert_cmpint(out->value, >, 0);
         g_assert_cmpint(yes(p->destination, IMPORT_MEMORY,

@@ -27,7 +27,8 @@ typedef struct Case {
 
 /* Each ends with a Case without a name. */
 extern const Case life_cases[], memory_cases[], source_cases[];
-extern const Case dirty_cases[], destination_cases[], walk_cases[];
+extern const Case dirty_cases[], destination_cases[], streams_cases[];
+extern const Case walk_cases[];
 
 /* A machine with the image in place, and one whose Realm runs. */
 Machine *loaded_machine(const char *name, const ContractSetup *setup);
@@ -43,6 +44,8 @@ void access_fails(Machine *m, uint64_t ipa, ContractOutcome outcome);
 
 /* Make the guest read all pages of a chunk for the first time: they are 0. */
 void touch_chunk(Machine *m, unsigned chunk);
+
+const RealmMigrationLimits *limits_of(Machine *m);
 
 /* Check where the Realm is. */
 void phase_is(Machine *m, RealmPhase phase);
@@ -68,7 +71,7 @@ void pair_bind(Pair *p);
 void pair_begin(Pair *p);
 /* Collect, export and import; returns how many pages. */
 unsigned pair_round(Pair *p);
-/* Export and import the pages of @bitmap. */
+/* Export and import the pages of @bitmap, on all streams in turn. */
 unsigned pair_pages(Pair *p, const GByteArray *bitmap);
 void pair_epoch(Pair *p);
 void pair_pause(Pair *p);

@@ -214,12 +214,10 @@ static bool serve_taking(Serving *s, ContractCall call)
 
 static void limits(Serving *s)
 {
-    RealmMigrationLimits limits;
-
-    s->ops->migration_limits(&limits);
+    give_room(s, sizeof(RealmMigrationLimits));
+    s->ops->migration_limits((RealmMigrationLimits *)s->buf);
     s->answer.ok = true;
-    s->answer.value = limits.max_blob;
-    s->answer.extra = limits.max_pages;
+    s->answer.blob_size = s->room;
 }
 
 /* ---- The machine around it ---- */

@@ -108,7 +108,8 @@ static char *arguments(ContractCall call, const Args *args)
     case CALL_EXPORT_STATE:
         return g_strdup_printf("%" PRIu64, args->a);
     case CALL_EXPORT_MEMORY:
-        return g_strdup_printf("%u pages", args->blob->len / 8);
+        return g_strdup_printf("stream %" PRIu64 ", %u pages", args->a,
+                               args->blob->len / 8);
     default:
         return g_strdup(takes_blob(call) ? blob_size(args->blob) : "");
     }
