@@ -27,16 +27,17 @@ def say(text):
     print(text, flush=True)
 
 
-def fill(vm, mib):
-    """Makes the guest fill memory with what cannot be compressed."""
+def fill(vm, mib, options=''):
+    """Makes the guest fill memory with what cannot be compressed; options of
+    tests/guest/bench-load.c."""
     vm.console.wait_for('guest: ready', 180)
-    vm.console.send(f'realm-check --fill {mib} < /dev/null &')
+    vm.console.send(f'bench-load --mib {mib} {options} < /dev/null &')
     vm.console.wait_for('fill: ready', 300)
 
 
 def verify_fill(vm):
     start = vm.console.mark()
-    vm.console.send('killall -TERM realm-check')
+    vm.console.send('killall -TERM bench-load')
     line = vm.console.wait_for('fill: verdict .*', 300, start)[0]
     if 'verdict OK' not in line:
         raise VmError(f'{vm.name}: the migration damaged memory: {line}')

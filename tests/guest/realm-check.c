@@ -7,7 +7,7 @@
  * some pages and verify all of them, in random order, until SIGTERM; then
  * everything is verified once more and a verdict is printed.
  *
- * Other sub-commands write markers, fill memory, print the clocks or echo TCP;
+ * Other sub-commands write markers, print the clocks or echo TCP;
  * usage() lists them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -833,42 +833,6 @@ static int marker_shared(const char *device, const char *text)
     return 0;
 }
 
-/* ---- Incompressible memory ---- */
-
-static uint64_t checksum(const uint64_t *p, size_t words)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < words; i++) {
-        sum = (sum << 1 | sum >> 63) ^ p[i];
-    }
-    return sum;
-}
-
-static int fill(unsigned mib)
-{
-    sigset_t set = block_end_signals();
-    size_t words = mib * MIB / 8;
-    uint64_t *p = (uint64_t *)map_locked(mib * MIB);
-    uint64_t x = mix(mib), sum;
-
-    for (size_t i = 0; i < words; i++) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        p[i] = x;
-    }
-    sum = checksum(p, words);
-    printf("fill: ready %016" PRIx64 "\n", sum);
-    while (!wait_for_end(&set)) {
-        /* idle */
-    }
-    x = checksum(p, words);
-    printf("fill: verdict %s expected=%016" PRIx64 " found=%016" PRIx64 "\n",
-           x == sum ? "OK" : "FAIL", sum, x);
-    return x != sum;
-}
-
 /* ---- Small services ---- */
 
 static int print_clocks(void)
@@ -929,7 +893,6 @@ static void usage(FILE *to)
 "       realm-check --selftest             notice damage made on purpose\n"
 "       realm-check --marker-private TEXT-REVERSED\n"
 "       realm-check --marker-shared DEVICE TEXT-REVERSED\n"
-"       realm-check --fill MIB             random memory, until SIGTERM\n"
 "       realm-check --clock\n"
 "       realm-check --tcp-echo PORT\n");
 }
@@ -1010,8 +973,6 @@ int main(int argc, char **argv)
         return marker_private(argv[2]);
     } else if (argc == 4 && !strcmp(command, "--marker-shared")) {
         return marker_shared(argv[2], argv[3]);
-    } else if (argc == 3 && !strcmp(command, "--fill")) {
-        return fill(number(argv[2], 1, 1 << 20));
     } else if (argc == 3 && !strcmp(command, "--tcp-echo")) {
         return tcp_echo(argv[2]);
     }
