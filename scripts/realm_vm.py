@@ -161,19 +161,21 @@ class Vm:
     """One QEMU process with a QMP socket and a console.
 
     Use it in a with statement: the process never outlives the block, nor
-    this program."""
+    this program.  prefix: a program that becomes QEMU, as in ('ip', 'netns',
+    'exec', 'NAME')."""
 
     running = set()
 
-    def __init__(self, name, arguments, folder, log=None):
+    def __init__(self, name, arguments, folder, log=None, prefix=()):
         self.name = name
         self.qmp_path = os.path.join(folder, f'{name}.qmp')
         # What QEMU has said is here before it answers; a pipe's end is not.
         self._stderr = tempfile.TemporaryFile()
         self._said = None           # once it has ended
-        command = [program(), *arguments, '-name', name, '-display', 'none',
-                   '-monitor', 'none', '-serial', 'stdio', '-no-reboot',
-                   '-qmp', f'unix:{self.qmp_path},server=on,wait=off']
+        command = [*prefix, program(), *arguments, '-name', name,
+                   '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
+                   '-no-reboot', '-qmp',
+                   f'unix:{self.qmp_path},server=on,wait=off']
         if log:
             print(' '.join(command), file=log, flush=True)
         self.started = time.monotonic()
