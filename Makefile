@@ -8,7 +8,8 @@ BUILD ?= build
 CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
-.PHONY: bench bench-host bench-rmm patches deps fuzz fuzz-short guest help clean
+.PHONY: bench bench-host bench-rmm bench-wire bench-instructions patches deps
+.PHONY: fuzz fuzz-short guest help clean
 .PHONY: distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
 .PHONY: check-contract check-double check-host nested-kernel
@@ -99,9 +100,23 @@ check-secrets: deps
 	@ninja -C build/lib target/arm/rmm/tests/test-secrets
 	@build/lib/target/arm/rmm/tests/test-secrets --figures
 
+# Options in BENCH, as in: make bench BENCH=--quick. Only this draws pictures, so
+# only this wants the packages for it.
 bench: build guest
-	@tests/bench/run
-	@tests/bench/tags
+	@buildenv/install-packages buildenv/packages-bench
+	@tests/bench/run $(BENCH)
+
+# Over a link with a rate, a delay and losses; as root.
+bench-wire: build guest
+	@tests/bench/wire $(BENCH)
+
+# Instructions of export and import, a page: no load of the machine changes them.
+bench-instructions: deps
+	@buildenv/install-packages buildenv/packages-bench
+	@test -f build/lib-bench/build.ninja || \
+	    meson setup --buildtype=release build/lib-bench
+	@ninja -C build/lib-bench target/arm/rmm/tests/bench-mig
+	@tests/bench/instructions
 
 # What it costs to be a host of Realms, and what its Realms cost.
 bench-host: build guest
@@ -137,8 +152,10 @@ help:
 	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine;'
 	@echo '                  KERNEL=Image: a kernel of yours as host of Realms'
 	@echo 'make check-secrets      look for keys in memory after migrations'
-	@echo 'make bench        measure boot and migration against an ordinary guest,'
-	@echo '                  and what it costs to migrate MTE tags'
+	@echo 'make bench        measure boot and migration against an ordinary guest, an'
+	@echo '                  hour; BENCH=--quick: three minutes; tests/bench/run --help'
+	@echo 'make bench-wire   measure migration over an emulated link; as root'
+	@echo 'make bench-instructions  count those of export and import'
 	@echo 'make bench-host   measure a host of Realms at EL2: boot, entry and exit,'
 	@echo '                  faults, delegation, code in a Realm'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
