@@ -9,7 +9,7 @@ CONFIGURE ?=
 
 .PHONY: build configure run check check-quick check-lib check-model coverage
 .PHONY: bench bench-host bench-rmm bench-wire bench-instructions patches deps
-.PHONY: fuzz fuzz-short guest help clean
+.PHONY: lib-bench fuzz fuzz-short guest help clean
 .PHONY: distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
 .PHONY: check-contract check-double check-host nested-kernel
@@ -102,7 +102,7 @@ check-secrets: deps
 
 # Options in BENCH, as in: make bench BENCH=--quick. Only this draws pictures, so
 # only this wants the packages for it.
-bench: build guest
+bench: build guest lib-bench
 	@buildenv/install-packages buildenv/packages-bench
 	@tests/bench/run $(BENCH)
 
@@ -111,21 +111,21 @@ bench-wire: build guest
 	@tests/bench/wire $(BENCH)
 
 # Instructions of export and import, a page: no load of the machine changes them.
-bench-instructions: deps
+bench-instructions: lib-bench
 	@buildenv/install-packages buildenv/packages-bench
-	@test -f build/lib-bench/build.ninja || \
-	    meson setup --buildtype=release build/lib-bench
-	@ninja -C build/lib-bench target/arm/rmm/tests/bench-mig
 	@tests/bench/instructions
 
 # What it costs to be a host of Realms, and what its Realms cost.
 bench-host: build guest
 	@tests/bench/host
 
-bench-rmm: deps
+lib-bench: deps
 	@test -f build/lib-bench/build.ninja || \
 	    meson setup --buildtype=release build/lib-bench
-	@ninja -C build/lib-bench target/arm/rmm/tests/bench-rmm
+	@ninja -C build/lib-bench target/arm/rmm/tests/bench-rmm \
+	    target/arm/rmm/tests/bench-mig
+
+bench-rmm: lib-bench
 	@build/lib-bench/target/arm/rmm/tests/bench-rmm
 
 patches: configure
