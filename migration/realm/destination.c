@@ -39,7 +39,8 @@ static bool token_imported;     /* the start token of this stream */
 
 static const char *record_name(RealmRecordType type)
 {
-    return type == REALM_RECORD_MEMORY ? "memory" : "state";
+    return type == REALM_RECORD_MEMORY ? "memory" :
+           type == REALM_RECORD_EPOCH ? "epoch" : "state";
 }
 
 static bool import_blob(RealmRecordType type, const void *blob, size_t size,
@@ -131,26 +132,27 @@ void realm_destination_init(void)
 }
 
 /* The records of one part of the section. */
-static bool load_records(QEMUFile *f, uint8_t *buf, size_t max, Error **errp)
+static bool load_records(QEMUFile *f, uint8_t *buf,
+                         const RealmMigrationLimits *limits, Error **errp)
 {
-    RealmRecordType type;
-    size_t size;
+    RealmRecord record;
 
     for (;;) {
-        if (!realm_record_get(f, &type, &size, max, errp)) {
+        if (!realm_record_get(f, limits, &record, errp)) {
             return false;
         }
-        if (type == REALM_RECORD_END) {
+        if (record.type == REALM_RECORD_END) {
             return true;
         }
-        if (qemu_get_buffer(f, buf, size) != size) {
+        if (qemu_get_buffer(f, buf, record.size) != record.size) {
             error_setg(errp, "realm section: the stream ends within a %s "
-                       "record of %zu bytes", record_name(type), size);
+                       "record of %zu bytes", record_name(record.type),
+                       record.size);
             return false;
         }
-        if (!import_blob(type, buf, size, errp)) {
+        if (!import_blob(record.type, buf, record.size, errp)) {
             error_prepend(errp, "realm section: %s record of %zu bytes: ",
-                          record_name(type), size);
+                          record_name(record.type), record.size);
             return false;
         }
     }
@@ -169,7 +171,7 @@ static bool load_section(QEMUFile *f, int version_id, Error **errp)
     }
     realm_backend()->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
-    return load_records(f, buf, limits.max_blob, errp);
+    return load_records(f, buf, &limits, errp);
 }
 
 bool realm_destination_import_token(const void *token, size_t size,

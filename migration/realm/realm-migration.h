@@ -7,6 +7,8 @@
  * Files from leaf to root; each uses only those above it:
  *
  *     record.c        how blobs are framed in the stream (record.h)
+ *     channel.c       how memory bundles are framed on multifd's channels
+ *                     (channel.h)
  *     reply.c         what the destination sends back (reply.h)
  *     counters.c      how far a migration is
  *     convergence.c   whether it comes to an end (convergence.h)
@@ -36,7 +38,7 @@
 #include "system/realm-backend.h"
 
 #define REALM_SECTION "realm"
-#define REALM_SECTION_VERSION 1
+#define REALM_SECTION_VERSION 2
 
 /* counters.c */
 

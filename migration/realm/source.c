@@ -94,8 +94,14 @@ static void alloc_buffers(void)
 static void send_blob(QEMUFile *f, RealmRecordType type, size_t size,
                       unsigned pages)
 {
-    realm_record_put(f, type, source.buf, size);
+    realm_record_put(f, &(RealmRecord) { .type = type, .size = size },
+                     source.buf);
     realm_counters_add_blob(size, pages);
+}
+
+static void send_end(QEMUFile *f)
+{
+    realm_record_put(f, &(RealmRecord) { .type = REALM_RECORD_END }, NULL);
 }
 
 static bool start_round(Error **errp)
@@ -129,7 +135,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!start_round(errp)) {
         return -EINVAL;
     }
-    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    send_end(f);
     return 0;
 }
 
@@ -179,8 +185,9 @@ static bool send_memory(QEMUFile *f, Error **errp)
 static void send_token(QEMUFile *f)
 {
     if (source.token_size) {
-        realm_record_put(f, REALM_RECORD_STATE, source.token,
-                         source.token_size);
+        realm_record_put(f, &(RealmRecord) { .type = REALM_RECORD_EPOCH,
+                                             .size = source.token_size },
+                         source.token);
         realm_counters_add_blob(source.token_size, 0);
         source.token_size = 0;
     }
@@ -235,7 +242,7 @@ int realm_source_iterate(QEMUFile *f, void *opaque)
             return qemu_file_get_error(f);
         }
     }
-    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    send_end(f);
     return realm_counters_remaining() == 0;
 }
 
@@ -274,7 +281,7 @@ int realm_source_complete(QEMUFile *f, void *opaque)
         !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
         return fail_migration(f, err);
     }
-    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+    send_end(f);
     return 0;
 }
 

@@ -16,22 +16,35 @@
 
 #define MAX_BLOB 100
 
+static const RealmMigrationLimits limits = {
+    .max_blob = MAX_BLOB,
+    .max_pages = 1,
+    .max_streams = 3,
+};
+
 typedef struct Header {
     const char *claim;
-    uint16_t type, reserved;
+    uint16_t type, stream;
     uint32_t size;
 } Header;
 
 static const Header bad_headers[] = {
-    { "an-unknown-type", 3, 0, 10 },
+    { "an-unknown-type", 4, 0, 10 },
     { "an-unknown-type-of-more-than-a-byte", 0x100, 0, 10 },
     { "the-largest-type", 0xffff, 0, 10 },
-    { "reserved-bits", REALM_RECORD_STATE, 1, 10 },
-    { "high-reserved-bits", REALM_RECORD_STATE, 0x8000, 10 },
-    { "reserved-bits-of-an-end", REALM_RECORD_END, 1, 0 },
+    { "a-stream-of-state", REALM_RECORD_STATE, 1, 10 },
+    { "a-high-stream-of-state", REALM_RECORD_STATE, 0x8000, 10 },
+    { "a-stream-of-an-end", REALM_RECORD_END, 1, 0 },
+    { "a-stream-of-an-epoch", REALM_RECORD_EPOCH, 1, 10 },
+    { "a-stream-that-is-not-there", REALM_RECORD_MEMORY, 3, 10 },
+    { "the-largest-stream", REALM_RECORD_MEMORY, 0xffff, 10 },
     { "an-end-with-a-size", REALM_RECORD_END, 0, 1 },
     { "state-without-a-size", REALM_RECORD_STATE, 0, 0 },
     { "memory-without-a-size", REALM_RECORD_MEMORY, 0, 0 },
+    { "an-epoch-without-a-size", REALM_RECORD_EPOCH, 0, 0 },
+    { "an-epoch-with-less-than-its-count", REALM_RECORD_EPOCH, 0, 7 },
+    { "an-epoch-over-the-maximum", REALM_RECORD_EPOCH, 0, 9 + MAX_BLOB },
+    { "the-largest-size-of-an-epoch", REALM_RECORD_EPOCH, 0, UINT32_MAX },
     { "a-size-over-the-maximum", REALM_RECORD_MEMORY, 0, MAX_BLOB + 1 },
     { "a-size-that-is-negative-as-an-int", REALM_RECORD_STATE, 0, INT32_MIN },
     { "the-largest-size", REALM_RECORD_MEMORY, 0, UINT32_MAX },
@@ -69,33 +82,46 @@ static void header(uint8_t bytes[REALM_RECORD_HEADER_SIZE],
                    const Header *from)
 {
     stw_be_p(bytes, from->type);
-    stw_be_p(bytes + 2, from->reserved);
+    stw_be_p(bytes + 2, from->stream);
     stl_be_p(bytes + 4, from->size);
 }
 
-static void put_all(QEMUFile *f)
+static void put(QEMUFile *f, RealmRecord record, char fill)
 {
     uint8_t blob[MAX_BLOB];
 
-    memset(blob, 's', sizeof(blob));
-    realm_record_put(f, REALM_RECORD_STATE, blob, 1);
-    memset(blob, 'm', sizeof(blob));
-    realm_record_put(f, REALM_RECORD_MEMORY, blob, MAX_BLOB);
+    memset(blob, fill, sizeof(blob));
+    realm_record_put(f, &record, blob);
     memset(blob, 'x', sizeof(blob)); /* too late to matter */
-    realm_record_put(f, REALM_RECORD_END, NULL, 0);
+}
+
+static const RealmRecord state = { REALM_RECORD_STATE, 0, 1, 0 };
+static const RealmRecord memory = { REALM_RECORD_MEMORY, 2, MAX_BLOB, 0 };
+static const RealmRecord epoch = { REALM_RECORD_EPOCH, 0, 2,
+                                   0x0102030405060708 };
+static const RealmRecord last_epoch = { REALM_RECORD_EPOCH, 0, 0, 5 };
+static const RealmRecord end = { REALM_RECORD_END, 0, 0, 0 };
+
+static void put_all(QEMUFile *f)
+{
+    put(f, state, 's');
+    put(f, epoch, 'e');
+    put(f, last_epoch, 0);
+    put(f, memory, 'm');
+    put(f, end, 0);
     qemu_put_byte(f, 'z');
 }
 
-static void check_record(QEMUFile *f, RealmRecordType type, size_t size,
-                         char fill)
+static void check_record(QEMUFile *f, const RealmRecord *expected, char fill)
 {
-    RealmRecordType t;
-    size_t s;
+    RealmRecord record;
 
-    g_assert_true(realm_record_get(f, &t, &s, MAX_BLOB, &error_abort));
-    g_assert_cmpint(t, ==, type);
-    g_assert_cmpint(s, ==, size);
-    for (size_t i = 0; i < size; i++) {
+    g_assert_true(realm_record_get(f, &limits, &record, &error_abort));
+    g_assert_cmpint(record.type, ==, expected->type);
+    g_assert_cmpint(record.stream, ==, expected->stream);
+    g_assert_cmpint(record.size, ==, expected->size);
+    g_assert_cmphex(record.on_channels, ==, expected->on_channels);
+    for (size_t i = 0; i < record.size; i++) {
         g_assert_cmpint(qemu_get_byte(f), ==, fill);
     }
 }
@@ -108,44 +134,50 @@ static void test_round_trip(void)
 
     bytes = written(put_all, &size);
     f = stream(bytes, size);
-    check_record(f, REALM_RECORD_STATE, 1, 's');
-    check_record(f, REALM_RECORD_MEMORY, MAX_BLOB, 'm');
-    check_record(f, REALM_RECORD_END, 0, 0);
+    check_record(f, &state, 's');
+    check_record(f, &epoch, 'e');
+    check_record(f, &last_epoch, 0);
+    check_record(f, &memory, 'm');
+    check_record(f, &end, 0);
     g_assert_cmpint(qemu_get_byte(f), ==, 'z');
     g_assert_cmpint(qemu_file_get_error(f), ==, 0);
     qemu_fclose(f);
 }
 
-/* The format is a contract with other versions: type, zero, size, blob. */
+/*
+ * The format is a contract with other versions: type, stream, size, blob; an
+ * epoch has a count before its blob.
+ */
 static void test_layout(void)
 {
-    static const uint8_t expected[] = {
+    static const uint8_t begin[] = {
         0, 1, 0, 0, 0, 0, 0, 1, 's',
-        0, 2, 0, 0, 0, 0, 0, MAX_BLOB, 'm',
+        0, 3, 0, 0, 0, 0, 0, 10, 1, 2, 3, 4, 5, 6, 7, 8, 'e', 'e',
+        0, 3, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 5,
+        0, 2, 0, 2, 0, 0, 0, MAX_BLOB, 'm',
     };
-    static const uint8_t end[] = { 'm', 0, 0, 0, 0, 0, 0, 0, 0, 'z' };
+    static const uint8_t rest[] = { 'm', 0, 0, 0, 0, 0, 0, 0, 0, 'z' };
     g_autofree uint8_t *bytes = NULL;
     size_t size;
 
     bytes = written(put_all, &size);
-    g_assert_cmpint(size, ==, 3 * REALM_RECORD_HEADER_SIZE + 1 + MAX_BLOB + 1);
-    g_assert_cmpmem(bytes, sizeof(expected), expected, sizeof(expected));
-    g_assert_cmpmem(bytes + size - sizeof(end), sizeof(end),
-                    end, sizeof(end));
+    g_assert_cmpint(size, ==, sizeof(begin) - 1 + MAX_BLOB + sizeof(rest) - 1);
+    g_assert_cmpmem(bytes, sizeof(begin), begin, sizeof(begin));
+    g_assert_cmpmem(bytes + size - sizeof(rest), sizeof(rest),
+                    rest, sizeof(rest));
 }
 
 static void check_refused(QEMUFile *f)
 {
-    RealmRecordType type = 77;
-    size_t size = 77;
+    RealmRecord record = { .type = 77, .size = 77 };
     Error *err = NULL;
 
-    g_assert_false(realm_record_get(f, &type, &size, MAX_BLOB, &err));
+    g_assert_false(realm_record_get(f, &limits, &record, &err));
     g_assert_nonnull(err);
     g_assert_nonnull(strstr(error_get_pretty(err), "realm section"));
     /* Neither is there for a caller to believe. */
-    g_assert_cmpint(type, ==, 77);
-    g_assert_cmpint(size, ==, 77);
+    g_assert_cmpint(record.type, ==, 77);
+    g_assert_cmpint(record.size, ==, 77);
     error_free(err);
 }
 
@@ -165,8 +197,8 @@ static void test_refused(const void *opaque)
 
 static void test_truncated(void)
 {
-    const Header good = { .type = REALM_RECORD_STATE, .size = MAX_BLOB };
-    uint8_t bytes[REALM_RECORD_HEADER_SIZE];
+    const Header good = { .type = REALM_RECORD_EPOCH, .size = MAX_BLOB };
+    uint8_t bytes[REALM_RECORD_HEADER_SIZE + 8] = { 0 };
 
     header(bytes, &good);
     for (size_t size = 0; size < sizeof(bytes); size++) {
@@ -180,17 +212,18 @@ static void test_truncated(void)
 /* A header alone is enough: the blob is the caller's to read. */
 static void test_header_alone(void)
 {
-    const Header good = { .type = REALM_RECORD_MEMORY, .size = MAX_BLOB };
+    const Header good = { .type = REALM_RECORD_MEMORY, .stream = 1,
+                          .size = MAX_BLOB };
     uint8_t bytes[REALM_RECORD_HEADER_SIZE];
-    RealmRecordType type;
+    RealmRecord record;
     QEMUFile *f;
-    size_t size;
 
     header(bytes, &good);
     f = stream(bytes, sizeof(bytes));
-    g_assert_true(realm_record_get(f, &type, &size, MAX_BLOB, &error_abort));
-    g_assert_cmpint(type, ==, REALM_RECORD_MEMORY);
-    g_assert_cmpint(size, ==, MAX_BLOB);
+    g_assert_true(realm_record_get(f, &limits, &record, &error_abort));
+    g_assert_cmpint(record.type, ==, REALM_RECORD_MEMORY);
+    g_assert_cmpint(record.stream, ==, 1);
+    g_assert_cmpint(record.size, ==, MAX_BLOB);
     g_assert_cmpint(qemu_file_get_error(f), ==, 0);
     qemu_fclose(f);
 }
