@@ -3,10 +3,9 @@
  *
  * Purpose: the one owner of what query-realm-migration tells beside the phase.
  *
- * Invariants: while a source exports, `remaining` is what is left of its round,
- * and source.c goes by it.
+ * Invariants: while a source exports, `remaining` is what is left of its round.
  *
- * Lock rule: atomic; set by the thread of the migration, read by any.
+ * Lock rule: atomic; a round is begun while nothing is exported.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -46,9 +45,9 @@ void realm_counters_begin_round(uint64_t pages)
     stat64_add(&counters.rounds, 1);
 }
 
-void realm_counters_set_remaining(uint64_t pages)
+void realm_counters_exported(unsigned pages)
 {
-    stat64_set(&counters.remaining, pages);
+    stat64_add(&counters.remaining, -(uint64_t)pages);
 }
 
 uint64_t realm_counters_remaining(void)

@@ -12,6 +12,7 @@
  *     reply.c         what the destination sends back (reply.h)
  *     counters.c      how far a migration is
  *     convergence.c   whether it comes to an end (convergence.h)
+ *     exporter.c      the source's threads, which export memory (exporter.h)
  *     supported.c     which kinds of migration work with a Realm
  *     config.c        "realm-config", the first section of the stream
  *     destination.c   the half of "realm" that loads, and the commit
@@ -26,7 +27,8 @@
  *
  * Lock rule: the state of the source belongs to the migration thread while a
  * migration is active (setup and completion have the BQL as well), that of the
- * destination to the thread that loads.  Counters are atomic.
+ * destination to the thread that loads.  Threads of the exporter never take the
+ * BQL.  Counters are atomic.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -51,8 +53,10 @@ void realm_counters_add_blob(size_t size, unsigned pages);
 /* A round begins, in which @pages pages are to be exported. */
 void realm_counters_begin_round(uint64_t pages);
 
+/* @pages pages of the round were exported, or needed no export. */
+void realm_counters_exported(unsigned pages);
+
 /* Pages of the round that are yet to be exported. */
-void realm_counters_set_remaining(uint64_t pages);
 uint64_t realm_counters_remaining(void);
 
 /* Fill in all of @stats but phase and holds. */

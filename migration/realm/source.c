@@ -5,14 +5,17 @@
  * steps of "One round" in docs/specs/realm-migration-stream.rst:
  *
  *     setup      session header and immutable state; steps 1 and 2
- *     iterate    step 3, up to the rate limit
+ *     iterate    step 3, up to the rate limit: threads export (exporter.h)
  *     pending    step 5; steps 1 and 2 of the next round
  *     complete   pause; the rest of step 3, a last round; map and RECs
  *     (start.c)  start token, after all devices
  *     cleanup    receipt
  *
  * Invariants: from `cursor` on, `pages` has the pages of this round that are
- * yet to be exported.  A page is sent at most once in an epoch.
+ * yet to be exported.  A page is sent at most once in an epoch.  The exporter is
+ * drained before a handler returns, so nothing is exported while a round begins
+ * or an epoch ends, nor when the session is given up.  An epoch's frame leaves
+ * before any bundle of the next epoch is exported.
  *
  * Lock rule: realm-migration.h.
  *
@@ -25,23 +28,25 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "migration/migration.h"
+#include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "convergence.h"
+#include "exporter.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "reply.h"
 #include "trace.h"
 
 static struct {
-    bool epoch_due;             /* pages were sent since the last token */
-    RealmMigrationLimits limits;
+    RealmExporter *exporter;
     unsigned long *pages;       /* bitmap: to be exported */
     uint64_t num_pages;         /* bits in it */
     uint64_t cursor;            /* where in the bitmap the round is */
-    uint8_t *buf;               /* limits.max_blob bytes */
+    uint8_t *buf;               /* max_blob bytes */
     uint8_t *token;             /* epoch token that waits to be sent */
     size_t token_size;
+    uint64_t on_channels;       /* bundles of its epoch */
 } source;
 
 /* About how many bytes of the stream a page takes. */
@@ -81,22 +86,34 @@ int realm_source_prepare(void *opaque, Error **errp)
 
 static void alloc_buffers(void)
 {
-    realm_backend()->migration_limits(&source.limits);
+    RealmMigrationLimits limits;
+
+    realm_backend()->migration_limits(&limits);
+    source.exporter = realm_exporter_new(&limits,
+                                         multifd_device_state_supported());
     source.num_pages = realm_config()->ram_size / REALM_PAGE_SIZE;
     source.pages = bitmap_new(ROUND_UP(source.num_pages, 64));
-    source.buf = g_malloc(source.limits.max_blob);
-    source.token = g_malloc(source.limits.max_blob);
+    source.buf = g_malloc(limits.max_blob);
+    source.token = g_malloc(limits.max_blob);
     source.token_size = 0;
     source.cursor = 0;
-    source.epoch_due = false;
 }
 
-static void send_blob(QEMUFile *f, RealmRecordType type, size_t size,
-                      unsigned pages)
+static void send_state_record(QEMUFile *f, size_t size)
 {
-    realm_record_put(f, &(RealmRecord) { .type = type, .size = size },
-                     source.buf);
-    realm_counters_add_blob(size, pages);
+    realm_record_put(f, &(RealmRecord) { .type = REALM_RECORD_STATE,
+                                         .size = size }, source.buf);
+    realm_counters_add_blob(size, 0);
+}
+
+/* The epoch is over; @size bytes of token, 0 behind the last round. */
+static void send_epoch(QEMUFile *f, size_t size, uint64_t on_channels)
+{
+    realm_record_put(f, &(RealmRecord) { .type = REALM_RECORD_EPOCH,
+                                         .size = size,
+                                         .on_channels = on_channels },
+                     source.token);
+    realm_counters_add_blob(size, 0);
 }
 
 static void send_end(QEMUFile *f)
@@ -106,12 +123,13 @@ static void send_end(QEMUFile *f)
 
 static bool start_round(Error **errp)
 {
-    int64_t n = realm_backend()->collect_dirty(source.pages, errp);
+    uint64_t n;
 
-    if (n < 0) {
+    if (realm_backend()->collect_dirty(source.pages, errp) < 0) {
         return false;
     }
     source.cursor = 0;
+    n = bitmap_count_one(source.pages, source.num_pages);
     realm_convergence_round(n);
     realm_counters_begin_round(n);
     trace_realm_source_round(n);
@@ -131,7 +149,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     if (size < 0) {
         return -EINVAL;
     }
-    send_blob(f, REALM_RECORD_STATE, size, 0);
+    send_state_record(f, size);
     if (!start_round(errp)) {
         return -EINVAL;
     }
@@ -139,17 +157,14 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     return 0;
 }
 
-/*
- * The next pages of the round, at most limits.max_pages.  The bitmap ends the
- * round, whatever the backend's count was.
- */
-static unsigned next_pages(uint64_t *pages)
+/* The next pages of the round, as many as fit into a bundle. */
+static unsigned next_pages(uint64_t pages[REALM_EXPORTER_MAX_PAGES])
 {
-    const uint64_t remaining = realm_counters_remaining();
+    const unsigned max = realm_exporter_max_pages(source.exporter);
     uint64_t page = source.cursor;
     unsigned n = 0;
 
-    while (n < source.limits.max_pages) {
+    while (n < max) {
         page = find_next_bit(source.pages, source.num_pages, page);
         if (page >= source.num_pages) {
             break;
@@ -157,38 +172,42 @@ static unsigned next_pages(uint64_t *pages)
         pages[n++] = page++;
     }
     source.cursor = page;
-    realm_counters_set_remaining(page < source.num_pages && remaining > n
-                                 ? remaining - n : 0);
     return n;
 }
 
-/* One memory bundle; false on failure. */
-static bool send_memory(QEMUFile *f, Error **errp)
+/* How many bytes may be sent before the rate limit is exceeded. */
+static uint64_t allowance(void)
 {
-    g_autofree uint64_t *pages = g_new(uint64_t, source.limits.max_pages);
-    unsigned n = next_pages(pages), exported = 0;
-    ssize_t size;
+    const uint64_t max = migration_rate_get();
+    uint64_t used = migration_transferred_bytes() -
+                    stat64_get(&mig_stats.rate_limit_start);
 
-    if (!n) {
-        return true;
+    return max == RATE_LIMIT_DISABLED ? UINT64_MAX : max - MIN(used, max);
+}
+
+/*
+ * Pages of the round, until more than @max bytes were sent.  What is under way
+ * counts as well, or a low limit would be exceeded by it every time.
+ */
+static bool send_pages(QEMUFile *f, uint64_t max, Error **errp)
+{
+    uint64_t pages[REALM_EXPORTER_MAX_PAGES];
+    uint64_t sent = 0;
+    unsigned n;
+
+    while (sent <= max && (n = next_pages(pages))) {
+        if (!realm_exporter_add(source.exporter, f, pages, n, errp)) {
+            return false;
+        }
+        sent += n * page_bytes();
     }
-    size = realm_backend()->export_memory(0, pages, n, source.buf, &exported,
-                                          errp);
-    trace_realm_source_memory(n, exported, size);
-    if (size > 0) {
-        send_blob(f, REALM_RECORD_MEMORY, size, exported);
-        source.epoch_due = true;
-    }
-    return size >= 0;
+    return realm_exporter_drain(source.exporter, f, errp);
 }
 
 static void send_token(QEMUFile *f)
 {
     if (source.token_size) {
-        realm_record_put(f, &(RealmRecord) { .type = REALM_RECORD_EPOCH,
-                                             .size = source.token_size },
-                         source.token);
-        realm_counters_add_blob(source.token_size, 0);
+        send_epoch(f, source.token_size, source.on_channels);
         source.token_size = 0;
     }
 }
@@ -196,14 +215,14 @@ static void send_token(QEMUFile *f)
 /* Step 5 of this round, if a page left, and steps 1 and 2 of the next. */
 static bool next_round(Error **errp)
 {
-    if (source.epoch_due) {
+    if (realm_exporter_bundles(source.exporter)) {
         ssize_t size = realm_backend()->export_epoch(source.token, errp);
 
         if (size < 0) {
             return false;
         }
         source.token_size = size;
-        source.epoch_due = false;
+        source.on_channels = realm_exporter_end_epoch(source.exporter);
     }
     return start_round(errp);
 }
@@ -229,18 +248,25 @@ void realm_source_pending_exact(void *opaque, uint64_t *must_precopy,
     *must_precopy += realm_counters_remaining() * page_bytes();
 }
 
+/* QEMU has the error of a broken stream already, also if it was cancelled. */
+static int fail_sending(QEMUFile *f, Error *err)
+{
+    int ret = qemu_file_get_error(f);
+
+    if (ret) {
+        error_free(err);
+        return ret;
+    }
+    return fail_migration(f, err);
+}
+
 int realm_source_iterate(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
     send_token(f);
-    while (realm_counters_remaining() && !migration_rate_exceeded(f)) {
-        if (!send_memory(f, &err)) {
-            return fail_migration(f, err);
-        }
-        if (qemu_file_get_error(f)) {
-            return qemu_file_get_error(f);
-        }
+    if (!send_pages(f, allowance(), &err)) {
+        return fail_sending(f, err);
     }
     send_end(f);
     return realm_counters_remaining() == 0;
@@ -249,12 +275,17 @@ int realm_source_iterate(QEMUFile *f, void *opaque)
 static bool send_round(QEMUFile *f, Error **errp)
 {
     send_token(f);
-    while (realm_counters_remaining()) {
-        if (!send_memory(f, errp)) {
-            return false;
-        }
+    return send_pages(f, UINT64_MAX, errp);
+}
+
+/* No token follows that would say how many bundles have to come first. */
+static void send_last_epoch(QEMUFile *f)
+{
+    uint64_t on_channels = realm_exporter_end_epoch(source.exporter);
+
+    if (on_channels) {
+        send_epoch(f, 0, on_channels);
     }
-    return true;
 }
 
 static bool send_state(QEMUFile *f, Error **errp)
@@ -265,7 +296,7 @@ static bool send_state(QEMUFile *f, Error **errp)
         if (size <= 0) {
             return size == 0;
         }
-        send_blob(f, REALM_RECORD_STATE, size, 0);
+        send_state_record(f, size);
     }
 }
 
@@ -278,7 +309,11 @@ int realm_source_complete(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     if (!realm_backend()->pause(&err) || !send_round(f, &err) ||
-        !next_round(&err) || !send_round(f, &err) || !send_state(f, &err)) {
+        !next_round(&err) || !send_round(f, &err)) {
+        return fail_sending(f, err);
+    }
+    send_last_epoch(f);
+    if (!send_state(f, &err)) {
         return fail_migration(f, err);
     }
     send_end(f);
@@ -308,6 +343,9 @@ static void give_up_session(void)
 {
     Error *err = NULL;
 
+    if (source.exporter) {
+        realm_exporter_stop(source.exporter);
+    }
     if (realm_phase_exports(realm_backend()->phase()) &&
         !realm_backend()->export_abort(&err)) {
         error_append_hint(&err, "Use realm-migration-prepare, or %scont, to "
@@ -352,6 +390,7 @@ void realm_source_cleanup(void *opaque)
         report_sealed();
     }
     give_up_session();
+    g_clear_pointer(&source.exporter, realm_exporter_free);
     g_clear_pointer(&source.pages, g_free);
     g_clear_pointer(&source.buf, g_free);
     g_clear_pointer(&source.token, g_free);

@@ -1,8 +1,9 @@
 /*
  * A Realm backend that is strict about its callers
  *
- * A blob is a kind, a count, and for memory a page number and a version for
- * each of the pages, in 32-bit words.
+ * A blob is a kind and a count, and for memory a stream, the number of the
+ * bundle in it, and a page number and a version for each of the pages, in
+ * 32-bit words.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,14 +12,38 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
 #include "fake-backend.h"
 #include "fake-migration.h"
 
 enum { KIND_OFFER = 0x1000, KIND_BEGIN, KIND_MEMORY, KIND_EPOCH, KIND_STATE,
        KIND_START, KIND_ABORT, KIND_READY, KIND_RECEIPT };
 
+/* Words of a memory blob before its pages. */
+#define MEMORY_WORDS 4
+
 FakeSource fake_source;
 FakeDestination fake_destination;
+unsigned fake_export_us;
+
+/* Of what the functions for memory use, which any thread may call. */
+static QemuMutex lock;
+static QemuCond released;
+static bool held;
+
+static void __attribute__((constructor)) init_lock(void)
+{
+    qemu_mutex_init(&lock);
+    qemu_cond_init(&released);
+}
+
+void fake_hold_exports(bool hold)
+{
+    QEMU_LOCK_GUARD(&lock);
+    held = hold;
+    qemu_cond_broadcast(&released);
+}
 
 static struct {
     const char *function;       /* NULL: none */
@@ -46,7 +71,7 @@ static unsigned index_of(const char *function)
     g_assert_not_reached();
 }
 
-unsigned fake_calls(const char *function)
+static unsigned calls_of(const char *function)
 {
     return calls[index_of(function)];
 }
@@ -59,11 +84,17 @@ void fake_fail(const char *function, unsigned at, bool too_late)
     memset(calls, 0, sizeof(calls));
 }
 
+unsigned fake_calls(const char *function)
+{
+    QEMU_LOCK_GUARD(&lock);
+    return calls_of(function);
+}
+
 static bool fails(const char *function, bool too_late, Error **errp)
 {
     if (!failing.function || !g_str_equal(failing.function, function) ||
         failing.too_late != too_late ||
-        (failing.at && failing.at != fake_calls(function))) {
+        (failing.at && failing.at != calls_of(function))) {
         return false;
     }
     error_setg(errp, "told to fail in %s", function);
@@ -109,6 +140,8 @@ static unsigned count(const bool flags[FAKE_PAGES])
 void fake_reset(void)
 {
     fake_fail(NULL, 0, false);
+    fake_export_us = 0;
+    fake_hold_exports(false);
     fake_source = (FakeSource) { .phase = REALM_PHASE_HERE };
     fake_destination_new(true);
     for (unsigned i = 0; i < FAKE_PAGES - 1; i++) {
@@ -152,6 +185,23 @@ static RealmPhase phase(void)
 {
     return fake_migration.loading ? fake_destination.phase
                                   : fake_source.phase;
+}
+
+static unsigned count_busy(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FAKE_MAX_STREAMS; i++) {
+        n += fake_source.busy[i];
+    }
+    return n;
+}
+
+/* Nothing is being exported. */
+static bool is_idle(void)
+{
+    QEMU_LOCK_GUARD(&lock);
+    return !count_busy();
 }
 
 static bool has_session(void)
@@ -225,6 +275,7 @@ static ssize_t export_begin(void *buf, Error **errp)
         s->due[i] = s->sent[i] = false;
     }
     s->in_epoch = s->parts = 0;
+    memset(s->next, 0, sizeof(s->next));
     s->phase = REALM_PHASE_EXPORTING;
     return emitted("export_begin", blob(buf, KIND_BEGIN, 0), errp);
 }
@@ -234,7 +285,7 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(has_session());
+    assert(has_session() && is_idle());
     assert(s->in_epoch == 0);
     if (!may("collect_dirty", errp)) {
         return -1;
@@ -250,19 +301,12 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
     return count(s->due);
 }
 
-static ssize_t export_memory(unsigned stream, const uint64_t *pages,
-                             unsigned n, void *buf, unsigned *exported,
-                             Error **errp)
+/* What the export of the pages adds to the blob. */
+static unsigned put_pages(const uint64_t *pages, unsigned n, uint32_t *words)
 {
     FakeSource *s = &fake_source;
-    uint32_t *words = buf;
     unsigned m = 0;
 
-    assert(has_session());
-    assert(n >= 1 && n <= FAKE_MAX_PAGES);
-    if (!may("export_memory", errp)) {
-        return -1;
-    }
     for (unsigned i = 0; i < n; i++) {
         uint64_t page = pages[i];
 
@@ -271,28 +315,73 @@ static ssize_t export_memory(unsigned stream, const uint64_t *pages,
         s->due[page] = false;
         if (s->version[page]) { /* else the guest gave it up meanwhile */
             s->sent[page] = true;
-            words[2 + 2 * m] = page;
-            words[3 + 2 * m++] = s->version[page];
+            words[2 * m] = page;
+            words[2 * m++ + 1] = s->version[page];
         }
     }
-    s->in_epoch += m;
-    s->bundles += m > 0;
-    *exported = m;
-    return m ? blob(buf, KIND_MEMORY, m) + 8 * m : 0;
+    return m;
+}
+
+/* Unlocked meanwhile, as an export that takes its time. */
+static void take_time(unsigned stream)
+{
+    fake_source.busy[stream] = true;
+    while (held) {
+        qemu_cond_wait(&released, &lock);
+    }
+    qemu_mutex_unlock(&lock);
+    if (fake_export_us) {
+        g_usleep(g_random_int_range(0, 2 * fake_export_us));
+    }
+    qemu_mutex_lock(&lock);
+    fake_source.busy[stream] = false;
+}
+
+static ssize_t export_memory(unsigned stream, const uint64_t *pages,
+                             unsigned n, void *buf, unsigned *exported,
+                             Error **errp)
+{
+    FakeSource *s = &fake_source;
+    uint32_t *words = buf;
+    bool ok;
+
+    QEMU_LOCK_GUARD(&lock);
+    assert(has_session());
+    assert(n >= 1 && n <= FAKE_MAX_PAGES);
+    assert(stream < FAKE_MAX_STREAMS && !s->busy[stream]);
+    ok = may("export_memory", errp);
+    take_time(stream);
+    assert(has_session());
+    if (!ok) {
+        return -1;
+    }
+    *exported = put_pages(pages, n, words + MEMORY_WORDS);
+    if (!*exported) {
+        return 0;
+    }
+    s->in_epoch++;
+    s->bundles++;
+    words[2] = stream;
+    words[3] = s->next[stream]++;
+    blob(buf, KIND_MEMORY, *exported);
+    return MEMORY_WORDS * 4 + *exported * 8;
 }
 
 static ssize_t export_epoch(void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(has_session());
+    unsigned bundles = s->in_epoch;
+
+    assert(has_session() && is_idle());
     assert(s->in_epoch);
     if (!may("export_epoch", errp)) {
         return -1;
     }
     memset(s->sent, 0, sizeof(s->sent));
     s->in_epoch = 0;
-    return blob(buf, KIND_EPOCH, s->epochs++);
+    s->epochs++;
+    return blob(buf, KIND_EPOCH, bundles);
 }
 
 static bool pause_realm(Error **errp)
@@ -309,7 +398,7 @@ static ssize_t export_state(unsigned part, void *buf, Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(s->phase == REALM_PHASE_PAUSED && part == s->parts);
+    assert(s->phase == REALM_PHASE_PAUSED && part == s->parts && is_idle());
     assert(!count(s->dirty) && !count(s->due));
     if (!may("export_state", errp)) {
         return -1;
@@ -343,7 +432,7 @@ static bool export_abort(Error **errp)
 {
     FakeSource *s = &fake_source;
 
-    assert(has_session() || s->phase == REALM_PHASE_ACCEPTED);
+    assert((has_session() && is_idle()) || s->phase == REALM_PHASE_ACCEPTED);
     s->aborts++;
     if (!may("export_abort", errp)) {
         return false;
@@ -419,8 +508,9 @@ static bool import(const void *buf, size_t size, Error **errp)
     }
     if (words[0] == KIND_BEGIN) {
         d->begun = true;
-    } else if (words[0] == KIND_EPOCH) {
+    } else if (words[0] == KIND_EPOCH && words[1] == d->in_epoch) {
         memset(d->got, 0, sizeof(d->got));
+        d->in_epoch = 0;
     } else if (words[0] == KIND_STATE && words[1] == d->parts) {
         d->parts++;
     } else if (words[0] == KIND_START && d->parts == FAKE_STATE_PARTS) {
@@ -437,17 +527,21 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
 {
     ERRP_GUARD();
     FakeDestination *d = &fake_destination;
-    const uint32_t *words = buf;
+    const uint32_t *words = buf, *entries = words + MEMORY_WORDS;
 
+    QEMU_LOCK_GUARD(&lock);
     if (!may("import_memory", errp)) {
         return dead(errp);
     }
-    if (size < 8 || words[0] != KIND_MEMORY || !d->begun || d->parts ||
-        size != 8 + 8 * (size_t)words[1]) {
+    if (size < MEMORY_WORDS * 4 || words[0] != KIND_MEMORY || !d->begun ||
+        d->parts || size != MEMORY_WORDS * 4 + 8 * (size_t)words[1] ||
+        words[2] >= FAKE_MAX_STREAMS || words[3] != d->next[words[2]]) {
         return dead(errp);
     }
+    d->next[words[2]]++;
+    d->in_epoch++;
     for (unsigned i = 0; i < words[1]; i++) {
-        uint32_t page = words[2 + 2 * i], version = words[3 + 2 * i];
+        uint32_t page = entries[2 * i], version = entries[2 * i + 1];
 
         assert(page < FAKE_PAGES && !d->got[page]);
         assert(version >= d->version[page]);

@@ -27,7 +27,9 @@ typedef struct FakeSource {
     bool dirty[FAKE_PAGES];             /* written since the last round */
     bool due[FAKE_PAGES];               /* in this round, not yet exported */
     bool sent[FAKE_PAGES];              /* in this epoch */
-    unsigned in_epoch;
+    unsigned in_epoch;                  /* bundles */
+    uint32_t next[FAKE_MAX_STREAMS];    /* number of the next bundle */
+    bool busy[FAKE_MAX_STREAMS];        /* a bundle is being exported */
     unsigned epochs, bundles, aborts;
     unsigned parts;
 } FakeSource;
@@ -38,6 +40,8 @@ typedef struct FakeDestination {
     bool begun, dead, started, committed, given_up;
     uint32_t version[FAKE_PAGES];
     bool got[FAKE_PAGES];               /* in this epoch */
+    unsigned in_epoch;                  /* bundles */
+    uint32_t next[FAKE_MAX_STREAMS];    /* number of the next bundle */
     unsigned parts;
 } FakeDestination;
 
@@ -51,6 +55,12 @@ extern FakeDestination fake_destination;
  * makes no sense.
  */
 void fake_fail(const char *function, unsigned at, bool too_late);
+
+/* Exports take so long, on average; each other time. */
+extern unsigned fake_export_us;
+
+/* From now on exports wait, until that is over. */
+void fake_hold_exports(bool hold);
 
 /* How often the function was called, and the names of all that can fail. */
 unsigned fake_calls(const char *function);

@@ -7,7 +7,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-realm.h"
+#include "qemu/lockable.h"
 #include "qemu/notify.h"
+#include "qemu/yank.h"
 #include "io/channel-buffer.h"
 #include "migration/blocker.h"
 #include "migration/client-options.h"
@@ -359,4 +361,68 @@ void cpu_throttle_set(int percentage)
 {
     assert(percentage >= 1 && percentage <= 99);
     fake_migration.throttle = percentage;
+}
+
+static QemuMutex channels_lock;
+static QemuCond channels_yanked;
+
+/* As what multifd registers for each of its channels. */
+static void yank(void *opaque)
+{
+    QEMU_LOCK_GUARD(&channels_lock);
+    fake_migration.yanks++;
+    qemu_cond_broadcast(&channels_yanked);
+}
+
+static void init_channels(void)
+{
+    qemu_mutex_init(&channels_lock);
+    qemu_cond_init(&channels_yanked);
+    yank_register_instance(MIGRATION_YANK_INSTANCE, &error_abort);
+    yank_register_function(MIGRATION_YANK_INSTANCE, yank, NULL);
+}
+
+void fake_migration_channels(unsigned channels)
+{
+    if (!fake_migration.packets) {
+        init_channels();
+    }
+    fake_migration.channels = channels;
+    fake_migration.yanks = 0;
+    fake_migration.broken = 0;
+    fake_migration.stuck = false;
+    g_clear_pointer(&fake_migration.packets, g_ptr_array_unref);
+    fake_migration.packets =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+}
+
+bool multifd_device_state_supported(void)
+{
+    return fake_migration.channels;
+}
+
+int migrate_multifd_channels(void)
+{
+    return fake_migration.channels;
+}
+
+bool multifd_queue_device_state(char *idstr, uint32_t instance_id, char *data,
+                                size_t len)
+{
+    GByteArray *packet;
+
+    assert(g_str_equal(idstr, "realm") && instance_id == 0);
+    QEMU_LOCK_GUARD(&channels_lock);
+    while (fake_migration.stuck && !fake_migration.yanks) {
+        qemu_cond_wait(&channels_yanked, &channels_lock);
+    }
+    if (fake_migration.stuck ||
+        (fake_migration.broken &&
+         fake_migration.packets->len + 1 >= fake_migration.broken)) {
+        return false;
+    }
+    packet = g_byte_array_sized_new(len);
+    g_byte_array_append(packet, (uint8_t *)data, len);
+    g_ptr_array_add(fake_migration.packets, packet);
+    return true;
 }

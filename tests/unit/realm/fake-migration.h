@@ -48,6 +48,16 @@ typedef struct FakeMigration {
     void (*meanwhile)(void);
 
     /*
+     * Of multifd, 0: off.  A channel takes packets (GByteArray) into @packets
+     * in the order in which they come; from packet number @broken on (from 1,
+     * 0: none) it fails, and while @stuck it waits for a yank.
+     */
+    unsigned channels, broken;
+    bool stuck;
+    GPtrArray *packets;
+    unsigned yanks;
+
+    /*
      * Between two processes: a byte behind each device, as in QEMU's stream,
      * or loading one would wait for the next.
      */
@@ -65,6 +75,9 @@ void fake_migration_no_capability(void);
 
 /* Those of the migration, for a test to set. */
 MigrationParameters *fake_migration_parameters(void);
+
+/* There are @channels, which have taken no packet so far. */
+void fake_migration_channels(unsigned channels);
 
 /*
  * A message came on the return path.  Returns whether it is one of ours, and

@@ -529,7 +529,7 @@ static void test_prepare(void)
 static bool is_supported(const char *name)
 {
     static const char *const names[] = {
-        "auto-converge", "events", "late-block-activate",
+        "auto-converge", "events", "late-block-activate", "multifd",
         "pause-before-switchover", "return-path", "switchover-ack",
         "validate-uuid", NULL
     };

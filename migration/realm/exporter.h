@@ -1,0 +1,80 @@
+/*
+ * Live migration of Realms: threads that export memory bundles
+ *
+ * Purpose: the source exports bundles side by side, while others are on their
+ * way.  Each goes to a channel of multifd as soon as it is exported, or the
+ * migration thread writes them to the main channel.
+ *
+ * Bundle k uses stream k modulo max_streams.  Few are under way at once, and no
+ * two on one stream; so bundles of one stream leave in the order in which they
+ * were exported.
+ *
+ * A bundle has at most REALM_EXPORTER_MAX_PAGES pages, so that what a thread
+ * works on stays in its core's cache.  There are at most
+ * REALM_EXPORTER_MAX_SLOTS bundles, which take 2.2 MB with tags; multifd has a
+ * copy of one more for each channel.
+ *
+ * Invariants: nothing is exported unless realm_exporter_add() was called after
+ * the last realm_exporter_drain().  So a caller that drains before it begins a
+ * round keeps the promise of the RMM: no page leaves before the flush of its
+ * collection is over.  After a failure nothing is exported any more.
+ *
+ * Lock rule: the functions here belong to the migration thread while it runs,
+ * to the main loop afterwards; realm_exporter_stop() may be called by both.
+ * The exporter's threads take no lock of QEMU's while they hold the exporter's,
+ * and never the BQL, which callers may hold.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_REALM_EXPORTER_H
+#define MIGRATION_REALM_EXPORTER_H
+
+#include "migration/qemu-file.h"
+#include "system/realm-backend.h"
+
+#define REALM_EXPORTER_MAX_PAGES 64
+#define REALM_EXPORTER_MAX_SLOTS 8
+
+typedef struct RealmExporter RealmExporter;
+
+/* Start the threads; @on_channels: multifd carries the bundles. */
+RealmExporter *realm_exporter_new(const RealmMigrationLimits *limits,
+                                  bool on_channels);
+
+/* The most pages in a bundle. */
+unsigned realm_exporter_max_pages(const RealmExporter *e);
+
+/*
+ * Have @n pages exported in a bundle of their own, and wait as long as too many
+ * are under way.  Bundles that are exported meanwhile go to @f, unless there
+ * are channels.
+ *
+ * This and the next return false with @errp set if a bundle could not be
+ * exported or sent, this one or any before, or if @f has an error.  Then nothing
+ * is exported any more.
+ */
+bool realm_exporter_add(RealmExporter *e, QEMUFile *f, const uint64_t *pages,
+                        unsigned n, Error **errp);
+
+/* Wait until all bundles are with the channels, or in @f. */
+bool realm_exporter_drain(RealmExporter *e, QEMUFile *f, Error **errp);
+
+/* How many bundles the epoch has so far; drained. */
+uint64_t realm_exporter_bundles(RealmExporter *e);
+
+/*
+ * The epoch ends; drained.  Returns how many of its bundles went on channels.
+ */
+uint64_t realm_exporter_end_epoch(RealmExporter *e);
+
+/* When this returns, nothing is exported, now or later. */
+void realm_exporter_stop(RealmExporter *e);
+
+/*
+ * Stop and free @e, which may be NULL.  A thread that waits for a channel whose
+ * peer does not read is set free by shutting all channels down: the migration
+ * has failed then.
+ */
+void realm_exporter_free(RealmExporter *e);
+
+#endif
