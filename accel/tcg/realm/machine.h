@@ -24,6 +24,7 @@
  *     features.c  which features the CPUs of our own host's Realm have
  *     services.c  random numbers, time and the log of calls
  *     pmu.c       the PMU of a CPU counts each event once
+ *     backing.c   what backs private RAM
  *     physmem.c   physical memory: private RAM and its tags, what CPUs see
  *     keys.c      the keys that sign attestation tokens
  *     pe.c        what the machine consists of: RMM, PEs, host
@@ -121,6 +122,13 @@ void realm_physmem_protect(void);
  * what backs it back, and forget what was translated from there.
  */
 void realm_physmem_discard(uint64_t base, uint64_t top);
+
+/*
+ * All of [@base, @top) of RAM is about to be written, in PAs: have the kernel
+ * find memory for it.  Returns 0 or a negative errno; kernels before 5.14 do
+ * nothing here.  Any thread.
+ */
+int realm_physmem_populate(uint64_t base, uint64_t top);
 
 /* pe.c */
 

@@ -9,6 +9,9 @@
  *     REALM_EXTRA_BASE ..         granules of tables, RD, RECs
  *     all else                    Non-secure: what the host has there
  *
+ * Private RAM is the machine's memory at its end, made as the user wants that
+ * (backing.c), and before it, if firmware is in RAM, the place for that.
+ *
  * Until RAM is protected no CPU runs, and what the loader writes "for the
  * CPU" goes to the board's RAM.
  *
@@ -28,16 +31,26 @@
 #include "exec/exec-all.h"
 #include "hw/boards.h"
 #include "system/hostmem.h"
+#include "backing.h"
 #include "physmem.h"
 
 /* Two 4-bit tags a byte for every 16 bytes: memory is 32 times its tags. */
 #define TAG_SHIFT       5
 
+/* One piece of private RAM. */
+typedef struct Part {
+    uint64_t base, size;
+    uint8_t *host;
+    RAMBlock *block;
+    bool fixed;                 /* what backs it was set aside for good */
+} Part;
+
 static struct {
     RealmMachineConfig config;
-    MemoryRegion root, ram, board, loader;
+    Part parts[2];              /* RAM first: most accesses go there */
+    unsigned num_parts;
+    MemoryRegion root, firmware, board, loader;
     MemoryRegion tag_root, tags, board_tags;
-    uint8_t *ram_host;
     uint8_t *tags_host;         /* NULL without MTE */
     uint8_t *extra;
 } mem;
@@ -49,12 +62,23 @@ static bool is_in(uint64_t pa, uint64_t base, uint64_t size)
            pa - base <= size - RMM_GRANULE_SIZE;
 }
 
+static const Part *part_of(uint64_t pa)
+{
+    for (const Part *p = mem.parts; p < mem.parts + mem.num_parts; p++) {
+        if (is_in(pa, p->base, p->size)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
 void *realm_physmem_granule(void *opaque, uint64_t pa)
 {
     const RealmMachineConfig *config = &mem.config;
+    const Part *part = part_of(pa);
 
-    if (is_in(pa, config->ram_base, config->ram_size)) {
-        return mem.ram_host + (pa - config->ram_base);
+    if (part) {
+        return part->host + (pa - part->base);
     }
     if (is_in(pa, REALM_EXTRA_BASE, config->extra_size)) {
         return mem.extra + (pa - REALM_EXTRA_BASE);
@@ -86,34 +110,50 @@ uint8_t *realm_physmem_granule_tags(void *opaque, uint64_t pa)
     return mem.tags_host + ((pa - config->ram_base) >> TAG_SHIFT);
 }
 
-void realm_physmem_granule_written(void *opaque, uint64_t pa, size_t len)
+static void forget_code(const Part *part, uint64_t base, uint64_t size)
 {
-    uint64_t offset = pa - mem.config.ram_base;
-    ram_addr_t start;
+    ram_addr_t start = qemu_ram_get_offset(part->block) + (base - part->base);
 
-    if (offset < mem.config.ram_size) {
-        start = memory_region_get_ram_addr(&mem.ram) + offset;
-        tb_invalidate_phys_range(start, start + len - 1);
-    }
+    tb_invalidate_phys_range(start, start + size - 1);
 }
 
-static void discard_ram(uint64_t offset, uint64_t size)
+/* @pa need not be the beginning of a granule, but @len ends with it. */
+void realm_physmem_granule_written(void *opaque, uint64_t pa, size_t len)
 {
-    RAMBlock *block = mem.ram.ram_block;
+    const Part *part = part_of(ROUND_DOWN(pa, RMM_GRANULE_SIZE));
 
-    if (qemu_ram_pagesize(block) == RMM_GRANULE_SIZE &&
-        !ram_block_discard_is_disabled()) {
-        ram_block_discard_range(block, offset, size);
+    if (part) {
+        forget_code(part, pa, len);
     }
 }
 
 void realm_physmem_discard(uint64_t base, uint64_t top)
 {
-    uint64_t offset = base - mem.config.ram_base;
-    ram_addr_t start = memory_region_get_ram_addr(&mem.ram) + offset;
+    for (const Part *p = mem.parts; p < mem.parts + mem.num_parts; p++) {
+        uint64_t start = MAX(base, p->base);
+        uint64_t end = MIN(top, p->base + p->size);
 
-    tb_invalidate_phys_range(start, start + (top - base) - 1);
-    discard_ram(offset, top - base);
+        if (start >= end) {
+            continue;
+        }
+        forget_code(p, start, end - start);
+        if (!p->fixed && !ram_block_discard_is_disabled()) {
+            ram_block_discard_range(p->block, start - p->base, end - start);
+        }
+    }
+}
+
+/* With huge pages too: the kernel extends the range to whole ones. */
+int realm_physmem_populate(uint64_t base, uint64_t top)
+{
+    const Part *part = part_of(base);
+    uint8_t *host = part->host + (base - part->base);
+
+    assert(top <= part->base + part->size);
+    if (!qemu_madvise(host, top - base, QEMU_MADV_POPULATE_WRITE)) {
+        return 0;
+    }
+    return errno == EINVAL ? 0 : -errno;    /* EINVAL: an old kernel */
 }
 
 void realm_physmem_protect(void)
@@ -143,10 +183,7 @@ MemoryRegion *realm_physmem_tag_root(MemoryRegion *board_tags)
     return &mem.tag_root;
 }
 
-/*
- * Memory that only the Realm has.  What the machine's memory backend says of
- * the shared RAM holds for it as well, but it is never shared.
- */
+/* Small memory that only the Realm has: as it is by default, mostly. */
 static uint8_t *alloc_private(MemoryRegion *mr, const char *name,
                               uint64_t size, Error **errp)
 {
@@ -167,18 +204,53 @@ static uint8_t *alloc_private(MemoryRegion *mr, const char *name,
     return host;
 }
 
+static void add_part(MemoryRegion *mr, uint64_t base, bool fixed)
+{
+    mem.parts[mem.num_parts++] = (Part) {
+        .base = base,
+        .size = memory_region_size(mr),
+        .host = memory_region_get_ram_ptr(mr),
+        .block = mr->ram_block,
+        .fixed = fixed,
+    };
+    memory_region_add_subregion(&mem.root, base, mr);
+}
+
+static bool add_ram(uint64_t base, uint64_t size, Error **errp)
+{
+    HostMemoryBackend *backing = realm_backing_new("realm-private", size,
+                                                   errp);
+
+    if (!backing) {
+        return false;
+    }
+    add_part(host_memory_backend_get_memory(backing), base,
+             backing->prealloc || host_memory_backend_pagesize(backing) !=
+                                  qemu_real_host_page_size());
+    return true;
+}
+
+static bool add_firmware(uint64_t base, uint64_t size, Error **errp)
+{
+    if (!alloc_private(&mem.firmware, "realm-private-firmware", size, errp)) {
+        return false;
+    }
+    add_part(&mem.firmware, base, false);
+    return true;
+}
+
 static bool init_ram(const RealmMachineConfig *config, Error **errp)
 {
     Object *owner = OBJECT(current_machine);
     hwaddr upper = BIT_ULL(config->ipa_bits - 1);
+    uint64_t size = current_machine->ram_size;
+    uint64_t before = config->ram_size - size;
 
     memory_region_init(&mem.root, owner, "realm", 2 * upper);
-    mem.ram_host = alloc_private(&mem.ram, "realm-private", config->ram_size,
-                                 errp);
-    if (!mem.ram_host) {
+    if (!add_ram(config->ram_base + before, size, errp) ||
+        (before && !add_firmware(config->ram_base, before, errp))) {
         return false;
     }
-    memory_region_add_subregion(&mem.root, config->ram_base, &mem.ram);
     memory_region_init_alias(&mem.board, owner, "realm-shared",
                              get_system_memory(), 0, upper);
     memory_region_add_subregion(&mem.root, upper, &mem.board);
