@@ -380,47 +380,43 @@ static bool import_blob(const void *blob, size_t size, Error **errp)
            (mig_call(&pe, REALM_STEP_IMPORT, errp) || import_failed());
 }
 
-/*
- * Tables for a page of a bundle, and a granule unless it has one from an
- * earlier import: 0 then.
- */
-static bool prepare_page(uint64_t ipa, uint64_t *granule, Error **errp)
+static bool check_arrivals(const uint64_t *ipas, size_t n, Error **errp)
 {
     const RealmConfig *config = realm_host.config;
 
-    if (ipa < config->ram_base ||
-        ipa - config->ram_base >= config->ram_size) {
-        error_setg(errp, "Realm: a bundle has a page at 0x%" PRIx64
-                   ", where this machine has no memory", ipa);
-        return false;
-    }
-    if (realm_mmu_create_tables(ipa) != RMI_SUCCESS) {
-        error_setg(errp, "Realm: no table for the page at 0x%" PRIx64, ipa);
-        return false;
-    }
-    *granule = cpu_to_le64(realm_mmu_delegate(ipa) ? ipa : 0);
-    return true;
-}
-
-/* What has no pages is refused by the RMM, which wants a list all the same. */
-static bool import_pages(const void *blob, size_t size, unsigned *pages,
-                         Error **errp)
-{
-    uint64_t ipas[MIG_MAX_PAGES], granules[MIG_MAX_PAGES] = { 0 };
-    size_t n = mig_peek_entries(blob, size, ipas);
-    RmmPe pe;
-
-    /* Imports take nothing away, so nobody is waited for meanwhile. */
-    QEMU_LOCK_GUARD(&realm_mmu_lock);
     for (size_t i = 0; i < n; i++) {
-        if (!prepare_page(ipas[i], &granules[i], errp)) {
+        if (ipas[i] < config->ram_base || ipas[i] % REALM_PAGE_SIZE ||
+            ipas[i] - config->ram_base >= config->ram_size) {
+            error_setg(errp, "Realm: a bundle has a page at 0x%" PRIx64
+                       ", where this machine has no memory", ipas[i]);
             return false;
         }
     }
+    return true;
+}
+
+/*
+ * What has no pages is refused by the RMM, which wants a list all the same.
+ * The granule of a page has its address here.  So the list says the same
+ * whether another bundle brought the page before, or brings it meanwhile.
+ */
+static bool import_pages(const void *blob, size_t size, unsigned *pages,
+                         Error **errp)
+{
+    uint64_t ipas[MIG_MAX_PAGES] = { 0 };
+    size_t n = mig_peek_entries(blob, size, ipas);
+    RmmPe pe;
+
+    if (!check_arrivals(ipas, n, errp) ||
+        !realm_mmu_prepare_pages(ipas, n, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ipas[i] = cpu_to_le64(ipas[i]);
+    }
     pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
                           realm_window(0, blob, size), size,
-                          realm_window(1, granules, sizeof(granules)),
-                          MAX(n, 1) } };
+                          realm_window(1, ipas, sizeof(ipas)), MAX(n, 1) } };
     *pages = n;
     return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp);
 }

@@ -67,7 +67,7 @@ QemuMutex realm_mmu_lock;
 static struct {
     uint64_t extra_used;        /* bytes of extra granules, from the first */
     uint64_t num_blocks;        /* of RAM, the last perhaps only in part */
-    uint16_t *delegated;        /* granules of each that are the RMM's */
+    unsigned long *delegated;   /* pages of them that are the RMM's */
     unsigned long *folded;      /* mapped as a block */
     unsigned long *due;         /* to be tried by the next folding */
     bool timer_armed;
@@ -139,17 +139,36 @@ void realm_mmu_discard_shared(uint64_t base, uint64_t top)
     for_ram(base, top, discard_shared, NULL);
 }
 
+/* In mmu.delegated; blocks begin with a whole one there. */
+static uint64_t page_of(uint64_t ipa)
+{
+    return (ipa - block_base(0)) / REALM_PAGE_SIZE;
+}
+
 /* ---- Granules and tables; locked ---- */
 
-bool realm_mmu_delegate(uint64_t pa)
+static uint64_t num_delegated(uint64_t block)
+{
+    return bitmap_count_one_with_offset(mmu.delegated, block * BLOCK_PAGES,
+                                        BLOCK_PAGES);
+}
+
+static bool call_delegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_DELEGATE, pa } };
 
     realm_call(&pe);
-    if (pe.x[0] == RMI_SUCCESS && is_ram(pa, REALM_PAGE_SIZE)) {
-        mmu.delegated[block_of(pa)]++;
-    }
     return pe.x[0] == RMI_SUCCESS;
+}
+
+bool realm_mmu_delegate(uint64_t ipa)
+{
+    uint64_t page = page_of(ipa);
+
+    if (!test_bit(page, mmu.delegated) && call_delegate(ipa)) {
+        set_bit(page, mmu.delegated);
+    }
+    return test_bit(page, mmu.delegated);
 }
 
 static void undelegate(uint64_t pa)
@@ -158,8 +177,7 @@ static void undelegate(uint64_t pa)
 
     realm_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
-    mmu.delegated[block_of(pa)]--;
-    realm_physmem_discard(pa, pa + REALM_PAGE_SIZE);
+    clear_bit(page_of(pa), mmu.delegated);
 }
 
 uint64_t realm_mmu_new_granules(unsigned count)
@@ -173,7 +191,7 @@ uint64_t realm_mmu_new_granules(unsigned count)
            start + size <= realm_mmu_extra_size(realm_host.config));
     mmu.extra_used = start + size;
     for (unsigned i = 0; i < count; i++) {
-        bool ok = realm_mmu_delegate(pa + i * REALM_PAGE_SIZE);
+        bool ok = call_delegate(pa + i * REALM_PAGE_SIZE);
 
         assert(ok);
     }
@@ -309,7 +327,7 @@ static void arm_fold_timer(void)
 /* Locked.  The Realm got a page of @block. */
 static void block_grew(uint64_t block)
 {
-    if (mmu.delegated[block] == BLOCK_PAGES && !mmu.paged) {
+    if (num_delegated(block) == BLOCK_PAGES && !mmu.paged) {
         set_bit(block, mmu.due);
         arm_fold_timer();
     }
@@ -323,7 +341,7 @@ static void fold_due(uint64_t limit)
     while (block < mmu.num_blocks && limit && !mmu.paged) {
         clear_bit(block, mmu.due);
         /* Else pages were taken away since. */
-        if (mmu.delegated[block] == BLOCK_PAGES &&
+        if (num_delegated(block) == BLOCK_PAGES &&
             fold_table(block_base(block))) {
             set_bit(block, mmu.folded);
             limit--;
@@ -352,7 +370,7 @@ static void fold_timer_expired(void *unused)
 static void mark_all_due(void)
 {
     for (uint64_t block = 0; block < mmu.num_blocks; block++) {
-        if (mmu.delegated[block] == BLOCK_PAGES &&
+        if (num_delegated(block) == BLOCK_PAGES &&
             !test_bit(block, mmu.folded)) {
             set_bit(block, mmu.due);
         }
@@ -470,12 +488,88 @@ bool realm_mmu_fault(uint64_t ipa)
     return shared ? lend_ram(ipa) : donate_page(ipa);
 }
 
+/* ---- Pages that arrive ---- */
+
+/* How many of the @n pages from @ipas[0] on lie in a row, in one block. */
+static size_t run_length(const uint64_t *ipas, size_t n)
+{
+    size_t len = 1;
+
+    while (len < n && ipas[len] == ipas[len - 1] + REALM_PAGE_SIZE &&
+           ipas[len] % BLOCK_SIZE) {
+        len++;
+    }
+    return len;
+}
+
+/*
+ * What is about to be written whole is written by the kernel first.  That costs
+ * least for many pages at once, and nothing for those that are there.  A page
+ * alone comes when it is touched.
+ */
+static int populate_runs(const uint64_t *ipas, size_t n)
+{
+    int ret = 0;
+
+    for (size_t i = 0, len; i < n && !ret; i += len) {
+        len = run_length(ipas + i, n - i);
+        if (len > 1) {
+            ret = realm_physmem_populate(ipas[i],
+                                         ipas[i] + len * REALM_PAGE_SIZE);
+        }
+    }
+    return ret;
+}
+
+/*
+ * Locked.  Where all pages of the run at @ipa are delegated, their tables were
+ * made before that.
+ */
+static bool prepare_run(uint64_t ipa, size_t len)
+{
+    uint64_t end = page_of(ipa) + len;
+    uint64_t page = find_next_zero_bit(mmu.delegated, end, page_of(ipa));
+
+    if (page < end && realm_mmu_create_tables(ipa) != RMI_SUCCESS) {
+        return false;
+    }
+    while (page < end) {
+        if (!realm_mmu_delegate(block_base(0) + page * REALM_PAGE_SIZE)) {
+            return false;
+        }
+        page = find_next_zero_bit(mmu.delegated, end, page + 1);
+    }
+    return true;
+}
+
+bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp)
+{
+    int ret = populate_runs(ipas, n);
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: no memory for %zu pages from 0x%"
+                         PRIx64 " on; give this host more, or if the memory "
+                         "backend has huge pages, more of those", n, ipas[0]);
+        return false;
+    }
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    for (size_t i = 0, len; i < n; i += len) {
+        len = run_length(ipas + i, n - i);
+        if (!prepare_run(ipas[i], len)) {
+            error_setg(errp, "Realm: the RMM refused a table or a granule for "
+                       "the page at 0x%" PRIx64, ipas[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- What a change of RIPAS takes away; all vCPUs are excluded ---- */
 
 /* The Realm has no page in the 2 MiB at @ipa, or @ipa is not its own. */
 static bool may_be_empty(uint64_t ipa)
 {
-    return ipa >= shared_bit() || !mmu.delegated[block_of(ipa)];
+    return ipa >= shared_bit() || !num_delegated(block_of(ipa));
 }
 
 /* Give up tables of whole blocks in [@base, @top) that have no page. */
@@ -489,24 +583,35 @@ static void fold_empty(uint64_t base, uint64_t top)
     }
 }
 
+/* Add the page at @pa to @freed, which goes back to the kernel once full. */
+static void free_page(RealmRange *freed, uint64_t pa)
+{
+    if (pa != freed->top) {
+        realm_physmem_discard(freed->base, freed->top);
+        freed->base = pa;
+    }
+    freed->top = pa + REALM_PAGE_SIZE;
+}
+
 /*
  * Take back the granule of the page at @ipa, if it has one.  Returns the IPA
  * at which to go on; @ipa itself if the RMM gives nothing back from here on.
  */
-static uint64_t reclaim_page(uint64_t ipa)
+static uint64_t reclaim_page(uint64_t ipa, RealmRange *freed)
 {
     RmmPe pe = { .x = { RMI_DATA_DESTROY, realm_host.rd, ipa } };
 
     realm_call(&pe);
     if (pe.x[0] == RMI_SUCCESS) {
         undelegate(pe.x[1]);
+        free_page(freed, pe.x[1]);
     } else if (RMI_STATUS(pe.x[0]) != RMI_ERROR_RTT) {
         return ipa;
     } else if (pe.x[2] == ipa) {        /* a live entry, and no page: a block */
         if (realm_mmu_create_table(ipa, RMI_INDEX(pe.x[0]) + 1)) {
             return ipa;
         }
-        return reclaim_page(ipa);
+        return reclaim_page(ipa, freed);
     }
     return pe.x[2];
 }
@@ -514,11 +619,13 @@ static uint64_t reclaim_page(uint64_t ipa)
 void realm_mmu_reclaim(uint64_t base, uint64_t top)
 {
     QEMU_LOCK_GUARD(&realm_mmu_lock);
+    RealmRange freed = { base, base };
     uint64_t ipa = base, next;
 
-    while (ipa < top && (next = reclaim_page(ipa)) != ipa) {
+    while (ipa < top && (next = reclaim_page(ipa, &freed)) != ipa) {
         ipa = next;
     }
+    realm_physmem_discard(freed.base, freed.top);
     fold_empty(base, top);
 }
 
@@ -581,7 +688,7 @@ void realm_mmu_init(const RealmConfig *config)
 
     mmu.num_blocks = DIV_ROUND_UP(top, BLOCK_SIZE) -
                      config->ram_base / BLOCK_SIZE;
-    mmu.delegated = g_new0(uint16_t, mmu.num_blocks);
+    mmu.delegated = bitmap_new(mmu.num_blocks * BLOCK_PAGES);
     mmu.folded = bitmap_new(mmu.num_blocks);
     mmu.due = bitmap_new(mmu.num_blocks);
     mmu.tables = g_array_new(false, false, sizeof(uint64_t));

@@ -19,8 +19,8 @@ void realm_mmu_init(const RealmConfig *config);
 
 /* The caller of these holds realm_mmu_lock, or no REC was entered yet. */
 
-/* Delegate the granule at @pa; true if it is the RMM's afterwards. */
-bool realm_mmu_delegate(uint64_t pa);
+/* Delegate the page of RAM at @ipa; true if it is the RMM's afterwards. */
+bool realm_mmu_delegate(uint64_t ipa);
 
 /*
  * PA of @count contiguous granules aligned to their total size (@count is a
@@ -44,6 +44,13 @@ uint64_t realm_mmu_create_tables(uint64_t ipa);
  */
 uint64_t realm_mmu_call_for_range(uint64_t fid, uint64_t rec, uint64_t *base,
                                   uint64_t top);
+
+/*
+ * Tables, granules and the kernel's memory for @n pages that arrive; their IPAs
+ * are in RAM.  Several threads at once, for the same pages too.  What was
+ * delegated when this fails stays the RMM's, and is known to be.
+ */
+bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp);
 
 /* Assign or lend what @ipa needs; false if the host has nothing for it. */
 bool realm_mmu_fault(uint64_t ipa);
