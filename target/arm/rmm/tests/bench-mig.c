@@ -2,9 +2,12 @@
  * How fast memory leaves and arrives: GiB/s of pages per second of CPU time
  *
  *     bench-mig [SECONDS [STREAMS [MIB]]]
+ *     bench-mig pages [MIB [RUNS]]
  *     bench-mig calls [TIMES]
  *
  * It measures export, then import, without the copy between the two machines.
+ * With "pages" it says what a page costs in bundles of several sizes, without
+ * tags, beside encryption alone and one copy of as much memory.
  * With "calls" it measures what a host waits for in one call of each that
  * takes long: signatures, and pieces of MIG_COMMIT_ENTRIES entries; with eight
  * anchors in the policy, of which the last one is the peer's.
@@ -14,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
+#include "crypto.h"
 #include "mig-machine.h"
 
 typedef struct Bench {
@@ -175,6 +180,148 @@ static int bench_memory(int argc, char **argv)
     return 0;
 }
 
+/* ---- what a page costs ---- */
+
+/* Of all pages, in seconds.  Fresh: nobody has touched the granules before. */
+typedef struct PageCosts {
+    double export, delegate, fresh, warm, seal, copy;
+} PageCosts;
+
+enum { PAGE_COSTS = sizeof(PageCosts) / sizeof(double), PAGE_RUNS = 31 };
+
+/* Bundles of @n pages as they come; every page of @b->ipas goes once */
+static void move_pages(Bench *b, guint n, bool fresh, PageCosts *cost)
+{
+    const uint64_t *ipas = (const uint64_t *)b->ipas->data;
+    uint64_t *granules = machine_ns(b->dst, NS_LIST(0)), out[4];
+    double t;
+
+    for (guint i = 0; i < b->ipas->len; i += n) {
+        memcpy(machine_ns(b->src, NS_LIST(0)), ipas + i, n * 8);
+        t = cpu_seconds();
+        check_result(MIG_OUT(b->src, out, MIG_EXPORT_MEMORY, NS_LIST(0), n,
+                             NS_BLOB(0), MIG_MAX_BUNDLE, 0));
+        cost->export += cpu_seconds() - t;
+        memcpy(machine_ns(b->dst, NS_BLOB(0)), machine_ns(b->src, NS_BLOB(0)),
+               out[0]);
+        for (guint j = 0; fresh && j < n; j++) {
+            machine_table(b->dst, ipas[i + j]);
+        }
+        t = cpu_seconds();
+        for (guint j = 0; j < n; j++) {
+            granules[j] = fresh ? machine_granule(b->dst) : 0;
+        }
+        cost->delegate += fresh ? cpu_seconds() - t : 0;
+        t = cpu_seconds();
+        check_result(MIG(b->dst, MIG_IMPORT_MEMORY, NS_BLOB(0), out[0],
+                         NS_LIST(0), n));
+        *(fresh ? &cost->fresh : &cost->warm) += cpu_seconds() - t;
+    }
+}
+
+/* As much with the cipher alone, and copied from cold memory to the blob */
+static void floor_of_pages(Bench *b, guint n, PageCosts *cost)
+{
+    const uint8_t key[CRYPTO_KEY_SIZE] = { 1 };
+    uint8_t iv[CRYPTO_IV_SIZE] = { 0 }, *blob = machine_ns(b->src, NS_BLOB(1));
+    CryptoAead *aead = crypto_aead_new(key);
+    double t = cpu_seconds();
+
+    for (guint i = 0; i < b->ipas->len; i += n) {
+        memcpy(blob, b->src->granules + (uint64_t)i * RMM_GRANULE_SIZE,
+               (size_t)n * RMM_GRANULE_SIZE);
+    }
+    cost->copy = cpu_seconds() - t;
+    t = cpu_seconds();
+    for (guint i = 0; i < b->ipas->len; i += n) {
+        memcpy(iv, &i, sizeof(i));
+        if (!crypto_seal(aead, iv, NULL, 0, blob,
+                         (size_t)n * RMM_GRANULE_SIZE)) {
+            check_result(RMI_ERROR_INPUT);
+        }
+    }
+    cost->seal = cpu_seconds() - t;
+    crypto_aead_free(aead);
+}
+
+static PageCosts page_costs(const MachineParams *params, uint64_t pages,
+                            guint n)
+{
+    Bench b = { machine_new(params), machine_new(params) };
+    PageCosts cost = { 0 };
+    Record *begin;
+
+    /* As QEMU asks for it */
+    madvise(b.src->granules, params->granules * RMM_GRANULE_SIZE,
+            MADV_HUGEPAGE);
+    madvise(b.dst->granules, params->granules * RMM_GRANULE_SIZE,
+            MADV_HUGEPAGE);
+    for (uint64_t i = 0; i < pages; i++) {
+        machine_add_page(b.src, i * RMM_GRANULE_SIZE);
+        memset(machine_page(b.src, i * RMM_GRANULE_SIZE, true, NULL), i | 1,
+               RMM_GRANULE_SIZE);
+    }
+    machine_activate(b.src);
+    check_result(machine_connect(b.src, b.dst, &begin));
+    check_result(machine_receive(b.dst, begin));
+    g_byte_array_unref(begin);
+    for (int round = 0; round < 2; round++) {
+        b.ipas = machine_collect(b.src);
+        move_pages(&b, n, !round, &cost);
+        g_array_unref(b.ipas);
+        next_epoch(b.src, b.dst);
+        for (uint64_t i = 0; i < pages; i++) {
+            machine_page(b.src, i * RMM_GRANULE_SIZE, true, NULL);
+        }
+    }
+    cost.export /= 2;
+    b.ipas = machine_collect(b.src);
+    floor_of_pages(&b, n, &cost);
+    g_array_unref(b.ipas);
+    machine_free(b.src);
+    machine_free(b.dst);
+    return cost;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int bench_pages(uint64_t mib, unsigned runs)
+{
+    static const guint sizes[] = { 16, 64, MIG_MAX_PAGES };
+    MachineParams params = machine_defaults;
+    uint64_t pages = mib << 8;
+
+    params.ext_flags = RMI_REALM_EXT_MIGRATION;
+    params.granules = pages + pages / 512 + 100;
+    printf("%lu MiB, median of %u, CPU time: ns a page\n%-8s %10s %10s %10s "
+           "%10s %10s %10s\n", (unsigned long)mib, runs, "bundle", "export",
+           "delegate", "import new", "import old", "cipher", "copy");
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        double times[PAGE_COSTS][PAGE_RUNS];
+
+        for (unsigned run = 0; run < runs; run++) {
+            PageCosts cost = page_costs(&params, pages, sizes[i]);
+            const double *one = (const double *)&cost;
+
+            for (int j = 0; j < PAGE_COSTS; j++) {
+                times[j][run] = one[j] * 1e9 / pages;
+            }
+        }
+        printf("%-8u", sizes[i]);
+        for (int j = 0; j < PAGE_COSTS; j++) {
+            qsort(times[j], runs, sizeof(times[j][0]), compare_times);
+            printf(" %10.0f", times[j][runs / 2]);
+        }
+        printf("\n");
+    }
+    return 0;
+}
+
 /* ---- single calls ---- */
 
 typedef struct Timing {
@@ -313,6 +460,14 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "calls")) {
         return bench_calls(argc > 2 ? MAX(atoi(argv[2]), 2) : 20);
+    }
+    if (argc > 1 && !strcmp(argv[1], "pages")) {
+        int mib = argc > 2 ? atoi(argv[2]) : 64;
+        int runs = argc > 3 ? atoi(argv[3]) : 5;
+
+        /* Whole bundles of the largest size, in the Realm's memory */
+        return bench_pages(CLAMP(mib, 2, MACHINE_RAM_TOP >> 20) & ~1,
+                           CLAMP(runs, 1, PAGE_RUNS));
     }
     return bench_memory(argc, argv);
 }
