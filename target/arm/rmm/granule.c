@@ -1,8 +1,8 @@
 /*
  * Granules: states, locks and wiping (see granule.h)
  *
- * A granule is one byte: its state, and the lock bit.  The bytes are found
- * by PA through two levels of pointers, each made when the first granule
+ * A granule is one byte: its state, whether it is foreign, and the lock bit.
+ * The bytes are found by PA through two levels of pointers, each made when the first granule
  * below it is asked for, so metadata costs 1/4096 of what is delegated.
  * Delegable memory ends at 2^48: every Realm's descriptors can name it.
  *
@@ -16,7 +16,9 @@
 #include "rmm-abi.h"
 #include "rmm-internal.h"
 
-#define GRANULE_LOCKED 0x80
+#define GRANULE_LOCKED  0x80
+#define GRANULE_FOREIGN 0x40    /* with DELEGATED only */
+#define GRANULE_STATE   0x3f
 
 #define TO(state) (1u << GRANULE_##state)
 
@@ -86,8 +88,7 @@ static void count_leaf(const uint8_t *byte, uint64_t count[GRANULE_STATES])
     size_t i;
 
     for (i = 0; i < LEAF_SIZE; i++) {
-        count[__atomic_load_n(&byte[i], __ATOMIC_RELAXED) &
-              ~GRANULE_LOCKED]++;
+        count[__atomic_load_n(&byte[i], __ATOMIC_RELAXED) & GRANULE_STATE]++;
     }
 }
 
@@ -128,24 +129,28 @@ static uint8_t *granule_byte(Rmm *rmm, uint64_t pa)
 bool granule_lock(Rmm *rmm, uint64_t pa, GranuleState state)
 {
     uint8_t *byte = granule_byte(rmm, pa);
-    uint8_t seen = state;
+    uint8_t seen;
 
     if (!byte) {
         return false;
     }
     lock_check_take(LOCK_GRANULE, pa);
-    while (!__atomic_compare_exchange_n(byte, &seen, state | GRANULE_LOCKED,
-                                        false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
-        if (!(seen & GRANULE_LOCKED)) {
+    seen = __atomic_load_n(byte, __ATOMIC_RELAXED);
+    for (;;) {
+        if (seen & GRANULE_LOCKED) {
+            /* Whoever holds it is about to decide: wait for the outcome. */
+            g_thread_yield();
+            seen = __atomic_load_n(byte, __ATOMIC_RELAXED);
+        } else if ((seen & GRANULE_STATE) != state) {
             lock_check_drop(LOCK_GRANULE, pa);
             return false;
+        } else if (__atomic_compare_exchange_n(byte, &seen,
+                                               seen | GRANULE_LOCKED, false,
+                                               __ATOMIC_ACQUIRE,
+                                               __ATOMIC_RELAXED)) {
+            return true;
         }
-        /* Whoever holds it is about to decide: wait for the outcome. */
-        g_thread_yield();
-        seen = state;
     }
-    return true;
 }
 
 static uint8_t *granule_byte_locked(Rmm *rmm, uint64_t pa)
@@ -189,11 +194,17 @@ static void granule_transition(Rmm *rmm, uint64_t pa, GranuleState to)
 {
     uint8_t *byte = granule_byte_locked(rmm, pa);
     uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
+    uint8_t next = to | GRANULE_LOCKED;
 
-    rmm_rule(granule_transition_allowed(now & ~GRANULE_LOCKED, to),
+    rmm_rule(granule_transition_allowed(now & GRANULE_STATE, to),
              "granule.h: no granule goes from state %d to %d (RMM 1.0, A2.2)",
-             now & ~GRANULE_LOCKED, to);
-    __atomic_store_n(byte, to | GRANULE_LOCKED, __ATOMIC_SEQ_CST);
+             now & GRANULE_STATE, to);
+    rmm_rule(!(now & GRANULE_FOREIGN),
+             "granule.h: what the host left goes to state %d unclaimed", to);
+    if ((now & GRANULE_STATE) == GRANULE_NS) {
+        next |= GRANULE_FOREIGN;
+    }
+    __atomic_store_n(byte, next, __ATOMIC_SEQ_CST);
 }
 
 void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to)
@@ -206,7 +217,7 @@ GranuleState granule_state(Rmm *rmm, uint64_t pa)
 {
     uint8_t *byte = granule_byte(rmm, pa);
 
-    return byte ? __atomic_load_n(byte, __ATOMIC_RELAXED) & ~GRANULE_LOCKED
+    return byte ? __atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_STATE
                 : GRANULE_NS;
 }
 
@@ -215,6 +226,13 @@ bool granule_is_locked(Rmm *rmm, uint64_t pa)
     uint8_t *byte = granule_byte(rmm, pa);
 
     return byte && __atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_LOCKED;
+}
+
+bool granule_is_foreign(Rmm *rmm, uint64_t pa)
+{
+    uint8_t *byte = granule_byte(rmm, pa);
+
+    return byte && __atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_FOREIGN;
 }
 
 void *granule_map(Rmm *rmm, uint64_t pa)
@@ -233,13 +251,15 @@ uint8_t *granule_map_tags(Rmm *rmm, uint64_t pa)
     return rmm->ops.granule_tags(rmm->opaque, pa);
 }
 
+/* Memory that is in use is found not to be zero at its beginning, mostly. */
 static bool is_zero(const void *p, size_t len)
 {
+    enum { STEP = 16 };         /* words between two looks at the sum */
     const uint64_t *word = p;
     uint64_t any = 0;
     size_t i;
 
-    for (i = 0; i < len / sizeof(*word); i++) {
+    for (i = 0; i < len / sizeof(*word) && (i % STEP || !any); i++) {
         any |= word[i];
     }
     return !any;
@@ -256,14 +276,34 @@ static void zero_memory(void *p, size_t len)
     }
 }
 
-void granule_wipe(Rmm *rmm, uint64_t pa)
+static void wipe_tags(Rmm *rmm, uint64_t pa)
 {
     uint8_t *tags = granule_map_tags(rmm, pa);
 
-    zero_memory(granule_map(rmm, pa), RMM_GRANULE_SIZE);
     if (tags) {
         zero_memory(tags, RMM_TAG_BYTES);
     }
+}
+
+void granule_wipe(Rmm *rmm, uint64_t pa)
+{
+    zero_memory(granule_map(rmm, pa), RMM_GRANULE_SIZE);
+    wipe_tags(rmm, pa);
+}
+
+void granule_claim(Rmm *rmm, uint64_t pa, bool overwritten)
+{
+    uint8_t *byte = granule_byte_locked(rmm, pa);
+
+    if (!(__atomic_load_n(byte, __ATOMIC_RELAXED) & GRANULE_FOREIGN)) {
+        return;
+    }
+    if (overwritten) {
+        wipe_tags(rmm, pa);
+    } else {
+        granule_wipe(rmm, pa);
+    }
+    __atomic_fetch_and(byte, (uint8_t)~GRANULE_FOREIGN, __ATOMIC_RELAXED);
 }
 
 void granule_release(Rmm *rmm, uint64_t pa, GranuleState from)
@@ -286,7 +326,7 @@ static void set_pas(Rmm *rmm, uint64_t pa, bool realm)
 /*
  * A walk that begins once the machine drops what PEs cached of the granule sees
  * that it is not lent any more (rmm_stage2_walk).  The host may write to it
- * until then, so it is wiped last.
+ * until then, and the granule is locked: so what becomes of it comes later.
  */
 uint64_t granule_delegate(Rmm *rmm, uint64_t pa)
 {
@@ -295,7 +335,6 @@ uint64_t granule_delegate(Rmm *rmm, uint64_t pa)
     }
     granule_transition(rmm, pa, GRANULE_DELEGATED);
     set_pas(rmm, pa, true);
-    granule_wipe(rmm, pa);
     granule_unlock(rmm, pa);
     return RMI_SUCCESS;
 }
@@ -305,6 +344,7 @@ uint64_t granule_undelegate(Rmm *rmm, uint64_t pa)
     if (!granule_lock(rmm, pa, GRANULE_DELEGATED)) {
         return RMI_ERROR_INPUT;
     }
+    granule_claim(rmm, pa, false);
     set_pas(rmm, pa, false);
     granule_unlock_transition(rmm, pa, GRANULE_NS);
     return RMI_SUCCESS;

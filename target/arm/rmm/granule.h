@@ -10,9 +10,17 @@
  *                        +--> RTT
  *
  * Invariants:
- * - A granule in state DELEGATED holds zeros, and so do its tags: it is
- *   wiped when it is delegated and whenever an object in it ends.
+ * - What is DELEGATED holds zeros, and so do its tags, unless it is foreign:
+ *   not used since the host delegated it, so that it holds what the host left.
+ *   It is wiped whenever an object in it ends.
+ * - Nothing becomes an object with what the host left in it: who makes one
+ *   calls granule_claim before.  Nor does it go back to the host with that,
+ *   whose memory it may be no longer (RmmOps.granule_pas).
  * - A granule never goes from one use to another without DELEGATED between.
+ *
+ * So a page is written once on its way to a Realm, not wiped before.  RMM 1.0
+ * leaves open what a DELEGATED granule holds, and what DATA_CREATE_UNKNOWN
+ * gives to the Realm; here the latter is zeros.
  *
  * Lock rule: a state changes only with the granule locked (lock.h, kind 3).
  *
@@ -48,6 +56,14 @@ void granule_unlock(Rmm *rmm, uint64_t pa);
 bool granule_lock_range(Rmm *rmm, uint64_t pa, unsigned count,
                         GranuleState state);
 
+/*
+ * A locked, DELEGATED granule is about to change its state: wipe it if it is
+ * foreign.  With @overwritten the caller writes all of its contents before
+ * anybody can read them, so that only the tags are wiped.  What is not certain
+ * to become something is not claimed: a call that fails has changed nothing.
+ */
+void granule_claim(Rmm *rmm, uint64_t pa, bool overwritten);
+
 /* Change the state of a locked granule and unlock it. */
 void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to);
 
@@ -58,6 +74,8 @@ void granule_unlock_transition(Rmm *rmm, uint64_t pa, GranuleState to);
 GranuleState granule_state(Rmm *rmm, uint64_t pa);
 /* Whether a thread holds its lock now; for tests. */
 bool granule_is_locked(Rmm *rmm, uint64_t pa);
+/* Whether it holds what the host left there; for tests. */
+bool granule_is_foreign(Rmm *rmm, uint64_t pa);
 
 /* The bytes of a granule that is not NS. */
 void *granule_map(Rmm *rmm, uint64_t pa);

@@ -179,6 +179,17 @@ static bool lock_granules(Rmm *rmm, uint64_t rd, const RmiRealmParams *params)
     return true;
 }
 
+/* Start tables are written as a whole by rtt_init_start. */
+static void claim_granules(Rmm *rmm, uint64_t rd, const RmiRealmParams *params)
+{
+    uint32_t i;
+
+    for (i = 0; i < params->rtt_num_start; i++) {
+        granule_claim(rmm, params->rtt_base + i * RMM_GRANULE_SIZE, true);
+    }
+    granule_claim(rmm, rd, false);
+}
+
 static void unlock_granules(Rmm *rmm, uint64_t rd,
                             const RmiRealmParams *params, bool created)
 {
@@ -266,6 +277,7 @@ static uint64_t create_checked(Rmm *rmm, uint64_t rd,
         unlock_granules(rmm, rd, params, false);
         return RMI_ERROR_INPUT;
     }
+    claim_granules(rmm, rd, params);
     realm = realm_new(rmm, rd, params);
     rmm_mutex_lock(&rmm->lock);
     g_hash_table_insert(rmm->realms, &realm->rd, realm);

@@ -301,6 +301,7 @@ static void take_granules(RmmRec *rec, const RecGranules *g)
     unsigned i;
 
     for (i = 0; i < g->num; i++) {
+        granule_claim(rec->rmm, g->pa[i], false);
         if (g->pa[i] == rec->pa) {
             granule_unlock_transition(rec->rmm, rec->pa, GRANULE_REC);
         } else {

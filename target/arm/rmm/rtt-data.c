@@ -47,6 +47,7 @@ static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
         granule_unlock(realm->rmm, data);
         return result;
     }
+    granule_claim(realm->rmm, data, by != BY_DATA_CREATE_UNKNOWN);
     if (src) {
         memcpy(granule_map(realm->rmm, data), src, RMM_GRANULE_SIZE);
     }

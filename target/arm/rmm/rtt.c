@@ -186,6 +186,7 @@ uint64_t rtt_create(RmmRealm *realm, uint64_t rtt, uint64_t ipa,
         goto refuse;
     }
 
+    granule_claim(realm->rmm, rtt, true);
     do {        /* again if a walker made the leaf dirty meanwhile */
         table_fill(table_map(realm, rtt), walk.desc, level);
     } while (!leaf_replace(walk.entry, &walk.desc, walk.level,

@@ -240,8 +240,10 @@ void rtt_wipe_pages(RmmRealm *realm, uint64_t base, uint64_t top);
 
 /*
  * Destination: the granule at @pa (state DELEGATED, and the lock of it not
- * held) becomes the page at @ipa, with RIPAS RAM, dirty and zero.  If a page
- * is assigned there already, RMI_ERROR_RTT.
+ * held) becomes the page at @ipa, with RIPAS RAM, and dirty.  What it holds is
+ * the caller's to write: no Realm reads it while a session fills it, and when
+ * that fails, none ever does.  If a page is assigned there already,
+ * RMI_ERROR_RTT.
  */
 uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
 

@@ -52,6 +52,7 @@ static uint64_t digest_granules(FakeMachine *m)
         uint64_t pa = FAKE_POOL_BASE + i * RMM_GRANULE_SIZE;
 
         sum = mix_word(sum, granule_state(m->rmm, pa) |
+                            granule_is_foreign(m->rmm, pa) << 7 |
                             granule_is_locked(m->rmm, pa) << 8);
     }
     return sum;

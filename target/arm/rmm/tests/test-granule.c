@@ -50,22 +50,198 @@ static void the_setter_stops_with_the_rule(void)
                               "5 (RMM 1.0, A2.2)*");
 }
 
-static void delegation_wipes_contents_and_tags(void)
+static void skip_the_claim(void)
+{
+    FakeMachine *m = fake_machine_new(4);
+    uint64_t pa = fake_granule(m);
+
+    granule_lock(m->rmm, pa, GRANULE_DELEGATED);
+    granule_unlock_transition(m->rmm, pa, GRANULE_DATA);
+}
+
+static void the_setter_stops_what_nobody_claimed(void)
+{
+    g_test_trap_subprocess("/rmm/granule/subprocess/skip-the-claim", 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*granule.h: what the host left goes to state "
+                              "5 unclaimed*");
+}
+
+/* The next granule of the pool, DELEGATED, with the host's bytes and tags */
+static uint64_t foreign_granule(FakeMachine *m)
+{
+    uint64_t pa = fake_granule(m);
+
+    g_assert_true(granule_is_foreign(m->rmm, pa));
+    memset(fake_host(m, pa), 0xee, RMM_GRANULE_SIZE);
+    memset(fake_host_tags(m, pa), 0xee, RMM_TAG_BYTES);
+    return pa;
+}
+
+static bool is_filled(const uint8_t *p, size_t len, uint8_t byte)
+{
+    size_t i;
+
+    for (i = 0; i < len && p[i] == byte; i++) {
+    }
+    return i == len;
+}
+
+static void assert_wiped(FakeMachine *m, uint64_t pa)
+{
+    g_assert_false(granule_is_foreign(m->rmm, pa));
+    g_assert_true(is_filled(fake_host(m, pa), RMM_GRANULE_SIZE, 0));
+    g_assert_true(is_filled(fake_host_tags(m, pa), RMM_TAG_BYTES, 0));
+}
+
+static void delegation_writes_nothing(void)
 {
     FakeMachine *m = fake_machine_new(4);
     uint64_t pa = fake_granule_ns(m);
-    uint8_t zero[RMM_GRANULE_SIZE] = { 0 };
 
-    memset(fake_host(m, pa), 0xee, RMM_GRANULE_SIZE);
-    memset(fake_host_tags(m, pa), 0xee, RMM_TAG_BYTES);
+    g_assert_false(granule_is_foreign(m->rmm, pa));
+    memset(fake_host(m, pa), 0xcc, RMM_GRANULE_SIZE);
+    memset(fake_host_tags(m, pa), 0xcc, RMM_TAG_BYTES);
     g_assert_cmphex(fake_call(m, RMI_GRANULE_DELEGATE, pa), ==, RMI_SUCCESS);
     g_assert_cmpint(granule_state(m->rmm, pa), ==, GRANULE_DELEGATED);
-    g_assert_cmpmem(fake_host(m, pa), RMM_GRANULE_SIZE, zero, sizeof(zero));
-    g_assert_cmpmem(fake_host_tags(m, pa), RMM_TAG_BYTES, zero,
-                    RMM_TAG_BYTES);
+    g_assert_true(granule_is_foreign(m->rmm, pa));
+    g_assert_true(is_filled(fake_host(m, pa), RMM_GRANULE_SIZE, 0xcc));
+    g_assert_true(is_filled(fake_host_tags(m, pa), RMM_TAG_BYTES, 0xcc));
+    fake_machine_free(m);
+}
+
+/* Even if nobody used the granule meanwhile: rmm.h, granule_pas. */
+static void the_host_finds_zeros_when_it_is_back(void)
+{
+    FakeMachine *m = fake_machine_new(4);
+    uint64_t pa = foreign_granule(m);
+
     g_assert_cmphex(fake_call(m, RMI_GRANULE_UNDELEGATE, pa), ==,
                     RMI_SUCCESS);
     g_assert_cmpint(granule_state(m->rmm, pa), ==, GRANULE_NS);
+    assert_wiped(m, pa);
+    fake_machine_free(m);
+}
+
+static void rd_and_start_tables_have_nothing_of_the_host(void)
+{
+    FakeMachine *m = fake_machine_new(16);
+    const uint64_t *entry;
+    FakeRealm r;
+    unsigned i;
+
+    fake_realm_params(m, &r, 33, 1);
+    memset(fake_host(m, r.rd), 0xee, RMM_GRANULE_SIZE);
+    memset(fake_host(m, r.tables), 0xee, RMM_GRANULE_SIZE);
+    memset(m->tags, 0xee, m->granules * RMM_TAG_BYTES);
+    g_assert_cmphex(fake_realm_try(m, &r), ==, RMI_SUCCESS);
+    assert_wiped(m, r.rd);
+    g_assert_true(is_filled(fake_host_tags(m, r.tables), RMM_TAG_BYTES, 0));
+    entry = fake_host(m, r.tables);
+    for (i = 0; i < 512; i++) {
+        /* UNASSIGNED, EMPTY, but from the middle of 2^33 on UNASSIGNED_NS */
+        g_assert_cmphex(entry[i], ==, i < 4 ? 0 : 1ull << 55);
+    }
+    fake_machine_free(m);
+}
+
+static void a_table_has_nothing_of_the_host(void)
+{
+    FakeMachine *m = fake_machine_new(16);
+    FakeRealm r = fake_realm_new(m);
+    uint64_t pa = foreign_granule(m);
+
+    g_assert_cmphex(fake_call(m, RMI_RTT_CREATE, r.rd, pa, 0, 2), ==,
+                    RMI_SUCCESS);
+    assert_wiped(m, pa);        /* UNASSIGNED, EMPTY is 0 */
+    fake_machine_free(m);
+}
+
+static void a_rec_has_nothing_of_the_host(void)
+{
+    FakeMachine *m = fake_machine_prepare(32);
+    RmiRecParams *params = fake_ns(m, FAKE_NS_PARAMS);
+    uint64_t pa, aux[2];
+    FakeRealm r;
+
+    m->platform.num_aux = 2;
+    fake_machine_start(m);
+    r = fake_realm_new(m);
+    pa = foreign_granule(m);
+    memset(params, 0, sizeof(*params));
+    for (params->num_aux = 0; params->num_aux < 2; params->num_aux++) {
+        params->aux[params->num_aux] = aux[params->num_aux] =
+            foreign_granule(m);
+    }
+    g_assert_cmphex(fake_call(m, RMI_REC_CREATE, r.rd, pa, FAKE_NS_PARAMS),
+                    ==, RMI_SUCCESS);
+    assert_wiped(m, pa);
+    assert_wiped(m, aux[0]);
+    assert_wiped(m, aux[1]);
+    r.rec[r.num_recs++] = pa;
+    fake_realm_destroy(m, &r);
+    fake_machine_free(m);
+}
+
+static void a_page_has_nothing_of_the_host(void)
+{
+    FakeMachine *m = fake_machine_new(32);
+    FakeRealm r = fake_realm_new(m);
+    uint64_t unknown = foreign_granule(m), known = foreign_granule(m);
+
+    fake_tables(m, &r, 0);
+    g_assert_cmphex(fake_call(m, RMI_DATA_CREATE_UNKNOWN, r.rd, unknown, 0),
+                    ==, RMI_SUCCESS);
+    assert_wiped(m, unknown);
+    memset(fake_ns(m, FAKE_NS_SRC), 0x5a, RMM_GRANULE_SIZE);
+    g_assert_cmphex(fake_call(m, RMI_DATA_CREATE, r.rd, known, 0x1000,
+                              FAKE_NS_SRC, 0), ==, RMI_SUCCESS);
+    g_assert_false(granule_is_foreign(m->rmm, known));
+    g_assert_true(is_filled(fake_host(m, known), RMM_GRANULE_SIZE, 0x5a));
+    g_assert_true(is_filled(fake_host_tags(m, known), RMM_TAG_BYTES, 0));
+    fake_realm_destroy(m, &r);
+    assert_wiped(m, known);
+    fake_machine_free(m);
+}
+
+/* A call that fails has changed nothing; and what is wiped stays so. */
+static void a_granule_that_is_refused_stays_foreign(void)
+{
+    FakeMachine *m = fake_machine_new(32);
+    FakeRealm r = fake_realm_new(m);
+    uint64_t pa = foreign_granule(m);
+
+    fake_refused(m, fake_call(m, RMI_DATA_CREATE_UNKNOWN, r.rd, pa, 0),
+                 RMI_RESULT(RMI_ERROR_RTT, 1));
+    fake_refused(m, fake_call(m, RMI_RTT_CREATE, r.rd, pa, 0, 3),
+                 RMI_RESULT(RMI_ERROR_RTT, 1));
+    g_assert_true(granule_is_foreign(m->rmm, pa));
+    g_assert_true(is_filled(fake_host(m, pa), RMM_GRANULE_SIZE, 0xee));
+    g_assert_cmphex(fake_call(m, RMI_RTT_CREATE, r.rd, pa, 0, 2), ==,
+                    RMI_SUCCESS);
+    g_assert_cmphex(fake_call(m, RMI_RTT_DESTROY, r.rd, 0, 2), ==,
+                    RMI_SUCCESS);
+    g_assert_cmpint(granule_state(m->rmm, pa), ==, GRANULE_DELEGATED);
+    assert_wiped(m, pa);
+    fake_machine_free(m);
+}
+
+/* Where the first word that is not zero stands makes no difference. */
+static void one_bit_is_reason_enough_to_wipe(void)
+{
+    FakeMachine *m = fake_machine_new(4);
+    uint64_t pa = fake_granule(m);
+    uint8_t *p = fake_host(m, pa), *tags = fake_host_tags(m, pa);
+    size_t i;
+
+    granule_wipe(m->rmm, pa);
+    for (i = 0; i < RMM_GRANULE_SIZE; i++) {
+        p[i] = 1u << i % 8;
+        tags[i % RMM_TAG_BYTES] = 1u << i % 8;
+        granule_wipe(m->rmm, pa);
+        g_assert_true(is_filled(p, RMM_GRANULE_SIZE, 0));
+        g_assert_true(is_filled(tags, RMM_TAG_BYTES, 0));
+    }
     fake_machine_free(m);
 }
 
@@ -194,7 +370,16 @@ int main(int argc, char **argv)
     g_test_add_func("/rmm/granule/subprocess/skip-delegation",
                     skip_delegation);
     TEST(the_setter_stops_with_the_rule);
-    TEST(delegation_wipes_contents_and_tags);
+    g_test_add_func("/rmm/granule/subprocess/skip-the-claim", skip_the_claim);
+    TEST(the_setter_stops_what_nobody_claimed);
+    TEST(delegation_writes_nothing);
+    TEST(the_host_finds_zeros_when_it_is_back);
+    TEST(rd_and_start_tables_have_nothing_of_the_host);
+    TEST(a_table_has_nothing_of_the_host);
+    TEST(a_rec_has_nothing_of_the_host);
+    TEST(a_page_has_nothing_of_the_host);
+    TEST(a_granule_that_is_refused_stays_foreign);
+    TEST(one_bit_is_reason_enough_to_wipe);
     TEST(a_machine_without_tags_works);
     TEST(what_is_no_granule_is_refused);
     TEST(a_granule_in_use_can_be_neither_delegated_nor_taken);

@@ -447,12 +447,15 @@ static void an_exit_before_the_rec_runs_loses_no_interrupt(Fixture *f,
 /* ---- memory ---- */
 
 /* The fake machine fills the granule when it changes over. */
-static void a_delegated_granule_holds_nothing_of_before(Fixture *f,
-                                                        gconstpointer data)
+static void a_page_holds_nothing_of_before(Fixture *f, gconstpointer data)
 {
     static const uint8_t zeros[RMM_GRANULE_SIZE];
     uint64_t pa = fake_granule(f->m);
 
+    g_assert_cmphex(CALL(f, RMI_DATA_DESTROY, f->r.rd, 0x1000), ==,
+                    RMI_SUCCESS);
+    g_assert_cmphex(CALL(f, RMI_DATA_CREATE_UNKNOWN, f->r.rd, pa, 0x1000), ==,
+                    RMI_SUCCESS);
     g_assert_cmpmem(fake_host(f->m, pa), RMM_GRANULE_SIZE,
                     zeros, RMM_GRANULE_SIZE);
 }
@@ -541,7 +544,7 @@ int main(int argc, char **argv)
     ADD(each_kind_of_exit_has_gic_timers_and_pmu);
     ADD(an_exit_shows_the_hosts_part_of_ich_hcr);
     ADD(an_exit_before_the_rec_runs_loses_no_interrupt);
-    ADD(a_delegated_granule_holds_nothing_of_before);
+    ADD(a_page_holds_nothing_of_before);
     ADD(a_refused_delegation_changes_no_address_space);
     ADD(delegated_memory_is_not_the_hosts_whatever_the_machine_says);
     ADD(a_machine_is_reset_with_pes_in_the_realm);

@@ -1248,6 +1248,8 @@ static void check_granule(Run *r, RmmPe *pe, uint64_t pa, TwinGranule state)
 
     if (free && !ns) {
         quiet_call(r, pe, RMI_GRANULE_DELEGATE, pa, 0, 0);
+        memset(twin_memory(r->t, pa), 0, RMM_GRANULE_SIZE);
+        twin_foreign(r->t, pa);
     } else if (ns) {
         memset(twin_memory(r->t, pa), 0, RMM_GRANULE_SIZE);
     }

@@ -75,13 +75,23 @@ uint8_t *twin_memory(const Twin *t, uint64_t pa)
     return i < 0 ? NULL : t->memory + (size_t)i * RMM_GRANULE_SIZE;
 }
 
-/* A granule that becomes DELEGATED is wiped. */
+/* What of the host a granule holds once it is delegated (op_granule_pas). */
+void twin_foreign(Twin *t, uint64_t pa)
+{
+    memset(twin_memory(t, pa), 0xcc, 64);
+}
+
+/* A granule is wiped on each way but that from the host. */
 void twin_set_granule(Twin *t, uint64_t pa, TwinGranule state)
 {
-    t->state[twin_granule(t, pa)] = state;
-    if (state == TWIN_DELEGATED) {
+    uint8_t *now = &t->state[twin_granule(t, pa)];
+
+    if (*now == TWIN_NS) {
+        twin_foreign(t, pa);
+    } else {
         memset(twin_memory(t, pa), 0, RMM_GRANULE_SIZE);
     }
+    *now = state;
 }
 
 void *twin_ns(const Twin *t, uint64_t pa, size_t len)

@@ -139,6 +139,7 @@ void *twin_ns(const Twin *t, uint64_t pa, size_t len);
 /* ---- between the twin's own files ---- */
 
 void twin_set_granule(Twin *t, uint64_t pa, TwinGranule state);
+void twin_foreign(Twin *t, uint64_t pa);
 uint64_t twin_protected_top(const TwinRealm *r);
 uint64_t twin_ipa_top(const TwinRealm *r);
 uint64_t twin_bytes(int level);
