@@ -1,0 +1,388 @@
+/*
+ * What the host lends a Realm of the board's RAM
+ *
+ * Purpose: system/realm/shared-ram.c beside a twin that has a byte for each
+ * page, with listeners as VFIO has them: what is populated twice, or discarded
+ * without having been populated, fails the test.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "qom/object.h"
+#include "system/realm-shared-ram.h"
+#include "../../../system/realm/backing.h"
+
+#define PAGES 200
+#define STEPS 4000
+
+static uint64_t page_size;
+
+/* ---- As much of the memory API as is called ---- */
+
+static bool dirty[PAGES], backed[PAGES];
+static int written_while_asked = -1;
+
+uint64_t memory_region_size(MemoryRegion *mr)
+{
+    return int128_get64(mr->size);
+}
+
+const char *memory_region_name(const MemoryRegion *mr)
+{
+    return mr->name;
+}
+
+void memory_region_set_dirty(MemoryRegion *mr, hwaddr addr, hwaddr size)
+{
+    memset(dirty + addr / page_size, true, size / page_size);
+}
+
+RamDiscardManager *memory_region_get_ram_discard_manager(MemoryRegion *mr)
+{
+    return mr->rdm;
+}
+
+void memory_region_set_ram_discard_manager(MemoryRegion *mr,
+                                           RamDiscardManager *rdm)
+{
+    g_assert_false(mr->rdm && rdm);
+    mr->rdm = rdm;
+}
+
+MemoryRegionSection *memory_region_section_new_copy(MemoryRegionSection *s)
+{
+    return g_memdup2(s, sizeof(*s));
+}
+
+void memory_region_section_free_copy(MemoryRegionSection *s)
+{
+    g_free(s);
+}
+
+uint64_t realm_backing_find(const MemoryRegion *mr, uint64_t from, uint64_t to,
+                            bool wanted)
+{
+    uint64_t at = from;
+
+    while (at < to && backed[at / page_size] != wanted) {
+        at += page_size;
+    }
+    if (!wanted && written_while_asked >= 0) {
+        backed[written_while_asked] = true;
+        written_while_asked = -1;
+    }
+    return at;
+}
+
+/* ---- The region, and its twin ---- */
+
+static MemoryRegion mr;
+static bool lent[PAGES];        /* the twin */
+
+static RamDiscardManagerClass *methods(void)
+{
+    return RAM_DISCARD_MANAGER_GET_CLASS(mr.rdm);
+}
+
+static MemoryRegionSection section(unsigned first, unsigned pages)
+{
+    return (MemoryRegionSection) {
+        .mr = &mr,
+        .offset_within_region = first * page_size,
+        .offset_within_address_space = 1 * GiB + first * page_size,
+        .size = int128_make64(pages * page_size),
+    };
+}
+
+/* All is lent, and nothing is dirty or backed. */
+static void begin(void)
+{
+    page_size = qemu_real_host_page_size();
+    mr = (MemoryRegion) {
+        .name = "ram", .size = int128_make64(PAGES * page_size),
+    };
+    realm_shared_ram_attach(&mr);
+    memset(lent, true, sizeof(lent));
+    memset(dirty, false, sizeof(dirty));
+    memset(backed, false, sizeof(backed));
+}
+
+static void set_lent(unsigned first, unsigned pages, bool to)
+{
+    memset(lent + first, to, pages);
+    if (to) {
+        g_assert_true(realm_shared_ram_lend(&mr, first * page_size,
+                                            pages * page_size, &error_abort));
+    } else {
+        realm_shared_ram_return(&mr, first * page_size, pages * page_size);
+    }
+}
+
+/* ---- Listeners ---- */
+
+typedef struct Listener {
+    RamDiscardListener rdl;
+    unsigned first, pages;
+    bool has[PAGES];
+    int refuses;                /* a page, or -1 */
+} Listener;
+
+static unsigned page_of(const MemoryRegionSection *s)
+{
+    g_assert_true(s->mr == &mr);
+    g_assert_cmphex(s->offset_within_address_space, ==,
+                    1 * GiB + s->offset_within_region);
+    g_assert_true(QEMU_IS_ALIGNED(s->offset_within_region, page_size));
+    return s->offset_within_region / page_size;
+}
+
+static unsigned pages_of(const MemoryRegionSection *s)
+{
+    g_assert_true(QEMU_IS_ALIGNED(int128_get64(s->size), page_size));
+    return int128_get64(s->size) / page_size;
+}
+
+static int on_populate(RamDiscardListener *rdl, MemoryRegionSection *s)
+{
+    Listener *l = container_of(rdl, Listener, rdl);
+    int first = page_of(s), top = first + pages_of(s);
+
+    g_assert_true(first >= l->first && top <= l->first + l->pages);
+    if (l->refuses >= first && l->refuses < top) {
+        return -ENOSPC;
+    }
+    for (int i = first; i < top; i++) {
+        g_assert_false(l->has[i]);
+        l->has[i] = true;
+    }
+    return 0;
+}
+
+static void on_discard(RamDiscardListener *rdl, MemoryRegionSection *s)
+{
+    Listener *l = container_of(rdl, Listener, rdl);
+    int first = page_of(s), top = first + pages_of(s);
+
+    for (int i = first; i < top; i++) {
+        g_assert_true(l->has[i]);
+        l->has[i] = false;
+    }
+}
+
+static void register_for(Listener *l, unsigned first, unsigned pages)
+{
+    MemoryRegionSection s = section(first, pages);
+
+    *l = (Listener) { .first = first, .pages = pages, .refuses = -1 };
+    ram_discard_listener_init(&l->rdl, on_populate, on_discard, false);
+    methods()->register_listener(mr.rdm, &l->rdl, &s);
+}
+
+static void check_listener(const Listener *l)
+{
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(l->has[i], ==, lent[i] && i >= l->first &&
+                        i < l->first + l->pages);
+    }
+}
+
+static void end_listener(Listener *l)
+{
+    methods()->unregister_listener(mr.rdm, &l->rdl);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_false(l->has[i]);
+    }
+}
+
+/* ---- What others are told ---- */
+
+static int told_populated(MemoryRegionSection *s, void *opaque)
+{
+    memset((bool *)opaque + page_of(s), true, pages_of(s));
+    return 0;
+}
+
+static void told_discarded(MemoryRegionSection *s, void *opaque)
+{
+    memset((bool *)opaque + page_of(s), true, pages_of(s));
+}
+
+static void check_section(unsigned first, unsigned pages)
+{
+    MemoryRegionSection s = section(first, pages);
+    bool populated[PAGES] = { }, discarded[PAGES] = { }, all = true;
+
+    g_assert_cmpint(methods()->replay_populated(mr.rdm, &s, told_populated,
+                                                populated), ==, 0);
+    methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
+    for (unsigned i = 0; i < PAGES; i++) {
+        bool in = i >= first && i < first + pages;
+
+        g_assert_cmpint(populated[i], ==, in && lent[i]);
+        g_assert_cmpint(discarded[i], ==, in && !lent[i] && !backed[i]);
+        all &= !in || lent[i];
+    }
+    g_assert_cmpint(methods()->is_populated(mr.rdm, &s), ==, all);
+}
+
+/* ---- Tests ---- */
+
+static void test_all_is_lent_until_the_realm_runs(void)
+{
+    begin();
+    check_section(0, PAGES);
+    realm_shared_ram_begin();
+    memset(lent, false, sizeof(lent));
+    check_section(0, PAGES);
+    set_lent(3, 2, true);
+    realm_shared_ram_begin();           /* once in its life */
+    check_section(0, PAGES);
+}
+
+static void random_range(unsigned *first, unsigned *pages)
+{
+    *first = g_test_rand_int_range(0, PAGES);
+    *pages = g_test_rand_int_range(1, MIN(PAGES - *first, 40) + 1);
+}
+
+static void test_random_changes_as_the_twin(void)
+{
+    Listener whole, part;
+    unsigned first, pages;
+
+    begin();
+    register_for(&whole, 0, PAGES);
+    register_for(&part, 31, 77);
+    for (int i = 0; i < STEPS; i++) {
+        random_range(&first, &pages);
+        set_lent(first, pages, g_test_rand_bit());
+        backed[g_test_rand_int_range(0, PAGES)] = g_test_rand_bit();
+        random_range(&first, &pages);
+        check_section(first, pages);
+        check_listener(&whole);
+        check_listener(&part);
+        if (i % 50 == 0) {
+            end_listener(&part);
+            register_for(&part, first, pages);
+        }
+    }
+    end_listener(&part);
+    end_listener(&whole);
+}
+
+static void test_a_refusal_undoes_all_of_it(void)
+{
+    Listener listeners[3];
+    unsigned first, pages;
+
+    begin();
+    set_lent(0, PAGES, false);
+    for (int i = 0; i < ARRAY_SIZE(listeners); i++) {
+        register_for(&listeners[i], i * 20, PAGES - i * 20);
+    }
+    for (int i = 0; i < STEPS; i++) {
+        Listener *l = &listeners[g_test_rand_int_range(0, 3)];
+        Error *err = NULL;
+
+        random_range(&first, &pages);
+        set_lent(first, pages, false);
+        set_lent(first + pages / 2, 1, true);   /* so there are two runs */
+        l->refuses = first + g_test_rand_int_range(0, pages);
+        if (l->refuses == first + pages / 2 || l->refuses < l->first) {
+            set_lent(first, pages, true);       /* it is not asked */
+        } else {
+            g_assert_false(realm_shared_ram_lend(&mr, first * page_size,
+                                                 pages * page_size, &err));
+            error_free_or_abort(&err);
+        }
+        l->refuses = -1;
+        check_section(0, PAGES);
+        for (int j = 0; j < ARRAY_SIZE(listeners); j++) {
+            check_listener(&listeners[j]);
+        }
+    }
+    for (int i = 0; i < ARRAY_SIZE(listeners); i++) {
+        end_listener(&listeners[i]);
+    }
+}
+
+/* The destination may have what was there when it was lent before. */
+static void test_what_becomes_lent_is_dirty_and_no_more(void)
+{
+    begin();
+    set_lent(0, PAGES, false);
+    set_lent(10, 4, true);
+    memset(dirty, false, sizeof(dirty));
+    set_lent(8, 8, true);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(dirty[i], ==, i == 8 || i == 9 || i == 14 || i == 15);
+    }
+}
+
+/* By a device, to a page that the Realm has not shared. */
+static void test_what_was_written_is_not_discarded(void)
+{
+    MemoryRegionSection s = section(0, PAGES);
+    bool discarded[PAGES] = { };
+
+    begin();
+    set_lent(0, PAGES, false);
+    backed[0] = backed[7] = backed[PAGES - 1] = true;
+    check_section(0, PAGES);
+
+    /* Between the two questions of where a hole begins and where it ends */
+    written_while_asked = 1;
+    methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
+    g_assert_false(discarded[0] || discarded[1] || discarded[7]);
+    g_assert_true(discarded[2] && discarded[6] && discarded[8]);
+}
+
+/* Pages of the Realm may be smaller than the host's. */
+static void test_part_of_a_host_page(void)
+{
+    begin();
+    set_lent(0, PAGES, false);
+    g_assert_true(realm_shared_ram_lend(&mr, 5 * page_size + 512, 512,
+                                        &error_abort));
+    lent[5] = true;
+    check_section(0, PAGES);
+    realm_shared_ram_return(&mr, 5 * page_size + 512, page_size);
+    check_section(0, PAGES);
+    realm_shared_ram_return(&mr, 5 * page_size, page_size);
+    lent[5] = false;
+    check_section(0, PAGES);
+}
+
+static void test_other_ram_has_no_manager(void)
+{
+    MemoryRegion other = { .name = "other", .size = int128_make64(4 * KiB) };
+
+    g_assert_true(realm_shared_ram_lend(&other, 0, 4 * KiB, &error_abort));
+    realm_shared_ram_return(&other, 0, 4 * KiB);
+}
+
+int main(int argc, char **argv)
+{
+    static const TypeInfo interface = {
+        .parent = TYPE_INTERFACE,
+        .name = TYPE_RAM_DISCARD_MANAGER,
+        .class_size = sizeof(RamDiscardManagerClass),
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    module_call_init(MODULE_INIT_QOM);
+    type_register_static(&interface);
+
+#define TEST(name) g_test_add_func("/realm/shared-ram/" #name, test_##name)
+    TEST(all_is_lent_until_the_realm_runs);
+    TEST(random_changes_as_the_twin);
+    TEST(a_refusal_undoes_all_of_it);
+    TEST(what_becomes_lent_is_dirty_and_no_more);
+    TEST(what_was_written_is_not_discarded);
+    TEST(part_of_a_host_page);
+    TEST(other_ram_has_no_manager);
+    return g_test_run();
+}
