@@ -199,7 +199,7 @@ static bool send_pages(QEMUFile *f, uint64_t max, Error **errp)
         if (!realm_exporter_add(source.exporter, f, pages, n, errp)) {
             return false;
         }
-        sent += n * realm_convergence_page_bytes();
+        sent += n * page_bytes();
     }
     return realm_exporter_drain(source.exporter, f, errp);
 }
