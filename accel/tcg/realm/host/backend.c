@@ -385,7 +385,7 @@ static bool check_arrivals(const uint64_t *ipas, size_t n, Error **errp)
     const RealmConfig *config = realm_host.config;
 
     for (size_t i = 0; i < n; i++) {
-        if (ipas[i] < config->ram_base || ipas[i] % REALM_PAGE_SIZE ||
+        if (ipas[i] < config->ram_base ||
             ipas[i] - config->ram_base >= config->ram_size) {
             error_setg(errp, "Realm: a bundle has a page at 0x%" PRIx64
                        ", where this machine has no memory", ipas[i]);
