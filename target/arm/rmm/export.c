@@ -266,7 +266,7 @@ static void note_page(void *opaque, uint64_t ipa)
     to->bits[n / 64] |= 1ull << n % 64;
 }
 
-/* One piece; @bitmap is where its bits belong */
+/* One piece; @bitmap is where its bits belong.  Sets @c->collected. */
 static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
                               uint64_t bitmap)
 {
@@ -277,7 +277,8 @@ static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
     if (result != RMI_SUCCESS) {
         return result;
     }
-    c->out[1] += rtt_collect_dirty(c->realm, base, top, note_page, &to);
+    c->out[1] += rtt_collect_dirty(c->realm, base, top, note_page, &to,
+                                   &c->collected);
     mig_unlock_realm(c);
     return rmm_write_ns(c->rmm, bitmap, to.bits, words * 8) ?
            RMI_SUCCESS : RMI_ERROR_INPUT;
@@ -299,10 +300,11 @@ uint64_t mig_collect_dirty(MigCall *c)
         result = collect_piece(c, at, MIN(at + COLLECT_BYTES, top),
                                bitmap + (at - base) / RMM_GRANULE_SIZE / 8);
     }
-    /* Step 2 of a round, and after a failure too: pages may be clean now */
-    c->rmm->ops.tlb_invalidate(c->rmm->opaque, c->realm->vmid, base, top);
-    c->collected = true;
-    g_atomic_int_inc(&c->s->collecting);
+    /* Step 2 of a round, and after a failure too, if a page became clean */
+    if (c->collected) {
+        c->rmm->ops.tlb_invalidate(c->rmm->opaque, c->realm->vmid, base, top);
+        g_atomic_int_inc(&c->s->collecting);
+    }
     return result;
 }
 

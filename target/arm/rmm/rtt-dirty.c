@@ -26,6 +26,7 @@ typedef struct PageVisitor {
     void (*visit)(struct PageVisitor *v, uint64_t *entry, uint64_t desc,
                   uint64_t ipa);
     uint64_t count;
+    bool cleaned;               /* a page was dirty and is not any more */
     int level;                  /* of the leaf that is visited */
     RttPageFn *fn;
     void *opaque;
@@ -102,8 +103,8 @@ static void collect_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
                          uint64_t ipa)
 {
     while (desc & DESC_S2AP_W) {
-        desc_change_dirty(entry, &desc, v->level, DESC_S2AP_W,
-                          DESC_DBM | DESC_PENDING);
+        v->cleaned |= desc_change_dirty(entry, &desc, v->level, DESC_S2AP_W,
+                                        DESC_DBM | DESC_PENDING);
     }
     v->count++;
     if (v->fn) {
@@ -112,14 +113,18 @@ static void collect_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
 }
 
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
-                           RttPageFn *fn, void *opaque)
+                           RttPageFn *fn, void *opaque, bool *cleaned)
 {
     PageVisitor v = {
         .base = base, .top = top, .mask = DESC_S2AP_W | DESC_PENDING,
         .visit = collect_page, .fn = fn, .opaque = opaque
     };
+    uint64_t count = visit_pages(realm, &v);
 
-    return visit_pages(realm, &v);
+    if (cleaned) {
+        *cleaned |= v.cleaned;
+    }
+    return count;
 }
 
 static void count_pages(PageVisitor *v, uint64_t *entry, uint64_t desc,

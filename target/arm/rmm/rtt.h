@@ -193,11 +193,16 @@ typedef void RttPageFn(void *opaque, uint64_t ipa);
 /*
  * Every dirty page in [@base, @top) becomes clean and PENDING; then @fn sees
  * every PENDING page of the range, in order of IPA.  Returns how many @fn
- * saw.  The caller makes PEs drop their translations before it reads a page.
- * @fn must not change tables; it may be NULL.
+ * saw.  @fn must not change tables; it may be NULL.
+ *
+ * *@cleaned becomes true if any was dirty; it may be NULL.  Then the caller
+ * makes PEs drop their translations before anybody reads a page.  Otherwise
+ * there is nothing to drop: a translation that allows writes is made of a
+ * descriptor with S2AP[1] only, and whoever cleared that bit since has dropped
+ * it, or is about to.
  */
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
-                           RttPageFn *fn, void *opaque);
+                           RttPageFn *fn, void *opaque, bool *cleaned);
 
 /*
  * If the page at @ipa is PENDING, it is no longer, and *@pa is its granule.

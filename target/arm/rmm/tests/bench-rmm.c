@@ -192,7 +192,7 @@ static void collect_all(Bench *b, uint64_t *count)
 {
     *count = 0;
     rmm_mutex_lock(&b->realm->lock);
-    rtt_collect_dirty(b->realm, 0, b->top, count_page, count);
+    rtt_collect_dirty(b->realm, 0, b->top, count_page, count, NULL);
     rmm_mutex_unlock(&b->realm->lock);
 }
 

@@ -159,7 +159,8 @@ static void make_clean(World *w)
     uint64_t pa;
 
     activate(w);
-    rtt_collect_dirty(fake_realm_object(w->m, &w->r), 0, PAGE(8), NULL, NULL);
+    rtt_collect_dirty(fake_realm_object(w->m, &w->r), 0, PAGE(8), NULL, NULL,
+                      NULL);
     rtt_take_pending(fake_realm_object(w->m, &w->r), 0, &pa);
 }
 
@@ -374,7 +375,7 @@ static uint64_t count_dirty(World *w, RmmPe *pe)
 {
     RmmRealm *realm = realm_lock(w->m->rmm, w->r.rd);
 
-    pe->x[1] = rtt_collect_dirty(realm, 0, PAGE(8), NULL, NULL);
+    pe->x[1] = rtt_collect_dirty(realm, 0, PAGE(8), NULL, NULL, NULL);
     realm_unlock(realm);
     return 0;
 }

@@ -262,6 +262,61 @@ static void test_collecting_invalidates_once(void)
     machine_free(dst);
 }
 
+/* "One round", step 2: a page that is clean is writable in no TLB. */
+static void test_only_what_became_clean_is_invalidated(void)
+{
+    Machine *src = source_new(&machine_defaults, 40);
+    Machine *dst = machine_new(&machine_defaults);
+    uint64_t out[4], last;
+    GArray *ipas;
+    gint before;
+
+    step_connect(src, dst);
+    ipas = machine_collect(src);
+    last = g_array_index(ipas, uint64_t, ipas->len - 1);
+    g_array_unref(ipas);
+    before = src->invalidations;
+    /* All of them are pending, and none is dirty */
+    OK(MIG_OUT(src, out, MIG_COLLECT_DIRTY, 0, MACHINE_TOP, NS_BITMAP));
+    g_assert_cmpuint(out[0], ==, 40);
+    g_assert_cmpint(src->invalidations, ==, before);
+    g_assert_nonnull(machine_page(src, last, false, NULL));
+    OK(MIG(src, MIG_COLLECT_DIRTY, 0, MACHINE_TOP, NS_BITMAP));
+    g_assert_cmpint(src->invalidations, ==, before);
+
+    g_assert_nonnull(machine_page(src, last, true, NULL));
+    OK(MIG(src, MIG_COLLECT_DIRTY, 0, last, NS_BITMAP));
+    g_assert_cmpint(src->invalidations, ==, before);
+    OK(MIG_OUT(src, out, MIG_COLLECT_DIRTY, 0, MACHINE_TOP, NS_BITMAP));
+    g_assert_cmpuint(out[0], ==, 40);
+    g_assert_cmpint(src->invalidations, ==, before + 1);
+    machine_free(src);
+    machine_free(dst);
+}
+
+static bool always(void *opaque)
+{
+    return true;
+}
+
+static void test_pages_are_clean_though_the_bitmap_was_lost(void)
+{
+    Machine *src = source_new(&machine_defaults, 4);
+    Machine *dst = machine_new(&machine_defaults);
+    gint before;
+
+    step_connect(src, dst);
+    before = src->invalidations;
+    src->ns_gone = always;
+    g_assert_cmphex(MIG(src, MIG_COLLECT_DIRTY, 0, MACHINE_TOP, NS_BITMAP), ==,
+                    RMI_ERROR_INPUT);
+    src->ns_gone = NULL;
+    g_assert_cmpint(src->invalidations, ==, before + 1);
+    g_assert_cmpint(machine_session(src)->collecting, ==, 0);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static void test_no_start_token_while_anything_is_missing(void)
 {
     Machine *src = source_new(&machine_defaults, 4);
@@ -678,6 +733,8 @@ int main(int argc, char **argv)
     TEST(a_part_of_the_map_looks_no_further_than_it_goes);
     TEST(no_page_leaves_before_all_pes_know_that_it_is_clean);
     TEST(collecting_invalidates_once);
+    TEST(only_what_became_clean_is_invalidated);
+    TEST(pages_are_clean_though_the_bitmap_was_lost);
     TEST(no_start_token_while_anything_is_missing);
     TEST(a_paused_realm_gets_nothing_and_does_not_run);
     TEST(bad_arguments_change_nothing);

@@ -197,7 +197,7 @@ static void pages_fold_to_a_dirty_block_and_back(Fixture *f,
     uint64_t l3, pa = table_of_pages(f, &l3);
 
     /* Some pages are clean: that does not make them different. */
-    rtt_collect_dirty(realm, 2 * MIB, 3 * MIB, NULL, NULL);
+    rtt_collect_dirty(realm, 2 * MIB, 3 * MIB, NULL, NULL, NULL);
     g_assert_false(rtt_has_blocks(realm));
     g_assert_cmphex(CALL(f, RMI_RTT_FOLD, 2 * MIB, 3), ==, RMI_SUCCESS);
     g_assert_cmphex(X(f, 1), ==, l3);
@@ -251,7 +251,8 @@ static void dirty_state_is_not_shown_to_the_host(Fixture *f,
 
     fake_ram(f->m, &f->r, 0, 0x1000);
     pa = fake_data_unknown(f->m, &f->r, 0, 1);
-    rtt_collect_dirty(fake_realm_object(f->m, &f->r), 0, 0x1000, NULL, NULL);
+    rtt_collect_dirty(fake_realm_object(f->m, &f->r), 0, 0x1000, NULL, NULL,
+                      NULL);
     assert_entry(f, 0ull, 3, RMI_ASSIGNED, pa, RMI_RIPAS_RAM);
 }
 
@@ -521,7 +522,7 @@ static void permissions_change_no_other_bit(Fixture *f, gconstpointer data)
     fake_data_unknown(f->m, &f->r, 0, 1);
     rtt_walk(realm, 0, 3, &w);
     before = OF_STATE(w.desc);
-    rtt_collect_dirty(realm, 0, 0x1000, NULL, NULL);
+    rtt_collect_dirty(realm, 0, 0x1000, NULL, NULL, NULL);
     g_assert_cmphex(*w.entry, ==, before | 1ull << 58 | 1ull << 51);
     desc = *w.entry;
     g_assert_true(desc_relax(w.entry, &desc, 3, DESC_S2AP_W));

@@ -110,7 +110,7 @@ static void stage_2_says_what_may_be_done(Fixture *f, gconstpointer data)
     g_assert_cmpint(walk(f, 0x5000, RMM_ACCESS_FETCH, &t), ==,
                     RMM_FAULT_NONE);
     g_assert_true(t.readable && t.writable && t.executable);
-    rtt_collect_dirty(f->realm, 0x5000, 0x6000, NULL, NULL);
+    rtt_collect_dirty(f->realm, 0x5000, 0x6000, NULL, NULL, NULL);
     g_assert_cmpint(walk(f, 0x5000, RMM_ACCESS_FETCH, &t), ==,
                     RMM_FAULT_NONE);
     g_assert_true(t.readable && !t.writable && t.executable);
@@ -215,7 +215,7 @@ static void make_clean(Fixture *f)
 {
     uint64_t ipa, pa;
 
-    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
+    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL, NULL);
     for (ipa = 0; ipa < RAM_PAGES * RMM_GRANULE_SIZE;
          ipa += RMM_GRANULE_SIZE) {
         rtt_take_pending(f->realm, ipa, &pa);
@@ -236,7 +236,7 @@ static void unprotected_memory_has_no_dirty_state(Fixture *f,
     g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
                     RMM_FAULT_NONE);
     rtt_mark_all_dirty(f->realm);
-    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL);
+    rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL, NULL);
     rtt_walk(f->realm, UNPROTECTED, 3, &after);
     g_assert_cmphex(before.desc, ==, after.desc);
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
@@ -322,7 +322,7 @@ static void assert_collected(Fixture *f, uint64_t base, uint64_t top,
 {
     GString *s = g_string_new(NULL);
 
-    rtt_collect_dirty(f->realm, base, top, note_page, s);
+    rtt_collect_dirty(f->realm, base, top, note_page, s, NULL);
     g_assert_cmpstr(s->str, ==, want);
     g_string_free(s, TRUE);
 }
@@ -496,7 +496,7 @@ static void copy_page(void *opaque, uint64_t ipa)
 static void copy_round(Copy *c)
 {
     rmm_mutex_lock(&c->f->realm->lock);
-    rtt_collect_dirty(c->f->realm, 0, UINT64_MAX, copy_page, c);
+    rtt_collect_dirty(c->f->realm, 0, UINT64_MAX, copy_page, c, NULL);
     rmm_mutex_unlock(&c->f->realm->lock);
 }
 
@@ -618,7 +618,7 @@ static void a_walker_does_not_bring_a_page_back(Fixture *f,
         rtt_set_ripas_import(f->realm, ipa, ipa + 0x1000, RTT_RAM, &top);
         g_assert_cmphex(fake_call(f->m, RMI_DATA_CREATE_UNKNOWN, f->r.rd, pa,
                                   ipa), ==, RMI_SUCCESS);
-        rtt_collect_dirty(f->realm, ipa, ipa + 0x1000, NULL, NULL);
+        rtt_collect_dirty(f->realm, ipa, ipa + 0x1000, NULL, NULL, NULL);
         rtt_take_pending(f->realm, ipa, &taken);
         g_assert_cmphex(fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, ipa), ==,
                         RMI_SUCCESS);
@@ -657,7 +657,8 @@ static void collections_are_fast(Fixture *f, gconstpointer data)
         gint64 start = g_get_monotonic_time();
         uint64_t ipa, pa;
 
-        g_assert_cmpuint(rtt_collect_dirty(realm, 0, UINT64_MAX, NULL, NULL),
+        g_assert_cmpuint(rtt_collect_dirty(realm, 0, UINT64_MAX, NULL, NULL,
+                                           NULL),
                          ==, i ? 0 : PAGES);
         g_test_message("collecting 1 GiB, %s dirty, takes %d us",
                        i ? "nothing" : "all",
