@@ -10,65 +10,98 @@
 
 #include "mte-tags.h"
 
-static unsigned tag_at(const uint8_t *tags, unsigned i)
+#define TAGS_PER_WORD 16
+
+/* 16 tags, the first in the lowest bits; compilers make one load of it */
+static uint64_t word_at(const uint8_t *tags, unsigned w)
 {
-    return tags[i / 2] >> (i % 2 * 4) & 0xf;
+    uint64_t word = 0;
+
+    for (unsigned i = 0; i < sizeof(word); i++) {
+        word |= (uint64_t)tags[w * sizeof(word) + i] << (i * 8);
+    }
+    return word;
+}
+
+/*
+ * The lowest bit of each tag in @word that differs from the one before it;
+ * @before is the one before the first.
+ */
+static uint64_t run_begins(uint64_t word, uint64_t before)
+{
+    uint64_t differs = word ^ (word << 4 | before);
+
+    differs |= differs >> 1;
+    differs |= differs >> 2;
+    return differs & 0x1111111111111111ull;
+}
+
+static void put_tag(uint8_t *tags, unsigned i, unsigned tag)
+{
+    unsigned shift = i % 2 * 4;
+
+    tags[i / 2] = (tags[i / 2] & ~(0xf << shift)) | tag << shift;
 }
 
 static void put_run(uint8_t *tags, unsigned first, unsigned n, unsigned tag)
 {
-    for (unsigned i = first; i < first + n; i++) {
-        unsigned shift = i % 2 * 4;
-
-        tags[i / 2] = (tags[i / 2] & ~(0xf << shift)) | tag << shift;
+    if (first % 2) {
+        put_tag(tags, first, tag);
+        first++;
+        n--;
     }
-}
-
-/* The first index from @i on whose tag differs from the tag at @i */
-static unsigned run_end(const uint8_t *tags, unsigned i)
-{
-    unsigned tag = tag_at(tags, i);
-
-    while (i < MTE_TAGS_PER_PAGE && tag_at(tags, i) == tag) {
-        i++;
+    memset(tags + first / 2, tag * 0x11, n / 2);
+    if (n % 2) {
+        put_tag(tags, first + n - 1, tag);
     }
-    return i;
 }
 
 /* Number of runs written to @out, or 0 if raw is shorter */
 static unsigned pack_runs(const uint8_t *tags, uint8_t *out)
 {
-    unsigned n = 0;
+    unsigned n = 0, from = 0, tag = tags[0] & 0xf;
+    uint64_t before = tag;
 
-    for (unsigned i = 0, end; i < MTE_TAGS_PER_PAGE; i = end) {
-        if (n == MTE_TAGS_MAX_RUNS) {
-            return 0;
+    for (unsigned w = 0; w < MTE_TAGS_PER_PAGE / TAGS_PER_WORD; w++) {
+        uint64_t word = word_at(tags, w);
+        uint64_t begins = run_begins(word, before);
+
+        for (; begins; begins &= begins - 1) {
+            unsigned bit = __builtin_ctzll(begins);
+            unsigned at = w * TAGS_PER_WORD + bit / 4;
+
+            if (n == MTE_TAGS_MAX_RUNS - 1) {
+                return 0;       /* another one follows this one */
+            }
+            out[n * 2] = at - from - 1;
+            out[n * 2 + 1] = tag;
+            n++;
+            from = at;
+            tag = word >> bit & 0xf;
         }
-        end = run_end(tags, i);
-        out[n * 2] = end - i - 1;
-        out[n * 2 + 1] = tag_at(tags, i);
-        n++;
+        before = word >> 60;
     }
-    return n;
+    out[n * 2] = MTE_TAGS_PER_PAGE - from - 1;
+    out[n * 2 + 1] = tag;
+    return n + 1;
 }
 
 size_t mte_tags_pack(const uint8_t tags[MTE_TAGS_BYTES], uint8_t *out)
 {
-    unsigned n;
+    unsigned n = pack_runs(tags, out + 2), tag = out[3];
 
-    if (run_end(tags, 0) == MTE_TAGS_PER_PAGE) {
-        out[0] = tags[0] ? MTE_TAGS_UNIFORM : MTE_TAGS_NONE;
-        out[1] = tag_at(tags, 0);
-        return tags[0] ? 2 : 1;
-    }
-
-    n = pack_runs(tags, out + 2);
-    if (!n) {
+    switch (n) {
+    case 0:
         return mte_tags_pack_raw(tags, out);
+    case 1:
+        out[0] = tag ? MTE_TAGS_UNIFORM : MTE_TAGS_NONE;
+        out[1] = tag;
+        return tag ? 2 : 1;
+    default:
+        out[0] = MTE_TAGS_RUNS;
+        out[1] = n;
+        return 2 + n * 2;
     }
-    out[0] = MTE_TAGS_RUNS;
-    out[1] = n;
-    return 2 + n * 2;
 }
 
 size_t mte_tags_pack_raw(const uint8_t tags[MTE_TAGS_BYTES], uint8_t *out)
