@@ -89,26 +89,41 @@ class Forger:
         yield 'body', self.again(body=b'\0'), 64
 
     def memory(self):
-        for ipa in (HALF, 1 << 52, 1 << 63, 1, 0x800):
+        flag = self.entries[0] & p.ENTRY_ZERO
+        for ipa in (HALF, 1 << 52, 1 << 63, 2, 0x800):
             yield f'IPA {ipa:#x}', self.again(
-                entries=patch(self.entries, 0, ipa)), 64
+                entries=patch(self.entries, 0, ipa | flag)), 64
+        yield 'no data, but data', self.again(
+            entries=patch(self.entries, 0, bytes([flag ^ p.ENTRY_ZERO]))), 64
         yield 'no entry', self.again(10, 0, entries=b''), 64
         yield '513 entries', self.again(10, 513), 64
         yield 'an entry more', self.again(
             10, self.count + 1,
             entries=self.entries + struct.pack('<Q', 0x123000)), 64
-        page = self.plain[:p.PAGE]
-        if self.count > 1:
-            yield 'a page twice', self.again(
-                entries=self.entries[:8] + self.entries[:-8]), 84
+        page, at = b'\xa5' * p.PAGE, 0x7ffff000     # where no page is
+        good, bad = self.tags()
+        yield 'a page twice', self.again(
+            10, 2, entries=struct.pack('<QQ', at, at),
+            body=2 * (page + good)), 84
+        # "One form for each page": without data if and only if it is zero
+        omits = self.destination.session.features & p.ZERO
+        for what, entry, body in (
+                ('no data', at | p.ENTRY_ZERO, good),
+                ('zero', at, bytes(p.PAGE) + good),
+                ('both', at | p.ENTRY_ZERO, bytes(p.PAGE) + good)):
+            if what != ('no data' if omits else 'zero'):
+                yield what, self.new(p.MEMORY, 9, 1, 1, body=body,
+                                     entries=struct.pack('<Q', entry)), 64
+        if omits:
+            yield 'a page twice, without data', self.again(
+                10, 2, entries=struct.pack('<QQ', at | p.ENTRY_ZERO, at),
+                body=good + page + good), 84
         for ipa in sorted(self.destination.sent):
             # What came on any stream before, as a bundle of another one
             yield 'a page again', self.new(
                 p.MEMORY, 9, 1, 1, entries=struct.pack('<Q', ipa),
-                body=page + self.tags()[0]), 84
+                body=page + good), 84
         if self.destination.realm.flags & p.FLAG_MTE:
-            good, bad = self.tags()
-            at = 0x7ffff000             # where no page is
             for n, tags in enumerate(bad):
                 yield f'tags {n}', self.new(
                     p.MEMORY, 9, 1, 1, entries=struct.pack('<Q', at),

@@ -106,6 +106,8 @@ KINDS = {
     'golden-stream-2.0': (p.FLAG_MIGRATION | p.FLAG_MTE, 0, Policy()),
     'golden-stream-2.0-compact': (p.FLAG_MIGRATION | p.FLAG_MTE, 0,
                                   Policy.make(policies.COMPACT)),
+    'golden-stream-2.0-zero': (p.FLAG_MIGRATION | p.FLAG_MTE, 0,
+                               Policy.make(policies.COMPACT)),
     'golden-stream-2.0-anchors': (
         p.FLAG_MIGRATION, 1, Policy.make(
             policies.IMPLEMENTATION,
@@ -117,6 +119,14 @@ KINDS = {
                   b'firmware'),
              Rule(policies.MEASUREMENT, b'\x31\x32'.ljust(32, b'\0'))],
             MODEL)),
+}
+
+# Those of the session
+FEATURES = {
+    'golden-stream-2.0': 0,
+    'golden-stream-2.0-compact': p.COMPACT,
+    'golden-stream-2.0-zero': p.COMPACT | p.ZERO,
+    'golden-stream-2.0-anchors': 0,
 }
 
 

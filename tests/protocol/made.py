@@ -37,7 +37,9 @@ def realm(flags, algorithm, policy):
                    instance=os.urandom(32))
     made.runs = [(0, 0x3000, p.RAM_PAGE), (0x3000, 0x200000, p.RAM),
                  (0x200000, made.half, p.EMPTY)]
-    made.pages = {ipa: (os.urandom(p.PAGE), bytes([ipa >> 12]) * p.TAGS
+    # The last one is zero, but for its tags
+    made.pages = {ipa: (os.urandom(p.PAGE) if ipa < 0x2000 else bytes(p.PAGE),
+                        bytes([ipa >> 12]) * p.TAGS
                         if flags & p.FLAG_MTE else bytes(p.TAGS))
                   for ipa in range(0, 0x3000, p.PAGE)}
     made.recs = {mpidr: p.Rec(os.urandom(248), 8 * mpidr, True,
@@ -46,7 +48,7 @@ def realm(flags, algorithm, policy):
     return made
 
 
-def migrate(name='made', features=p.COMPACT,
+def migrate(name='made', features=p.COMPACT | p.ZERO,
             kind=(p.FLAG_MIGRATION | p.FLAG_MTE, 1, POLICY)):
     """A recording of a new Realm of this @kind."""
     nonce, secrets, policy = os.urandom(32), fresh(), kind[2]

@@ -17,7 +17,7 @@ VERSION = 2
 COMPACT, SECURED, IMPLEMENTATION, ANY_LIFE_CYCLE = 1, 2, 4, 8
 FLAGS = COMPACT | SECURED | IMPLEMENTATION | ANY_LIFE_CYCLE
 # "Versions and features"
-FEATURE_COMPACT = 1
+FEATURE_COMPACT, FEATURE_ZERO = 1, 4
 
 LAYOUT = struct.Struct('<IIII32sQ8s832s896s')
 ANCHOR = struct.Struct('<B7s96s')
@@ -128,7 +128,8 @@ class Policy:
              SECURED | ANY_LIFE_CYCLE, 20, 'policy: flags')
         need(self.flags & IMPLEMENTATION or not any(self.implementation), 20,
              'policy: implementation id without its flag')
-        allowed_features = FEATURE_COMPACT if self.flags & COMPACT else 0
+        allowed_features = (FEATURE_COMPACT | FEATURE_ZERO
+                            if self.flags & COMPACT else 0)
         need(not self.required & ~allowed_features and not any(zeros), 20,
              'policy: required features, reserved')
         need(num_anchors <= MAX_ANCHORS and num_rules <= MAX_RULES, 20,

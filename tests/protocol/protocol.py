@@ -35,7 +35,9 @@ LIFETIME = 600                          # of a nonce and of an offer, seconds
 
 # "Realm state": bits of the flags
 FLAG_MIGRATION, FLAG_MTE = 1 << 62, 1 << 63
-COMPACT = policies.FEATURE_COMPACT
+COMPACT, ZERO = policies.FEATURE_COMPACT, policies.FEATURE_ZERO
+# "Bundles": in an entry
+ENTRY_ZERO = 1
 
 HELLO = struct.Struct('<IHBBIIQII32s32s32s32s96s')
 HEADER = struct.Struct('<IHBBIHHQQIIQ')
@@ -337,6 +339,7 @@ class Destination:
         self.epoch, self.next_base = 1, 0
         self.sent = set()               # pages of this epoch
         self.forms = set()              # kinds of packed tags that came
+        self.zeros = set()              # IPAs of pages that came without data
         self.started = False
 
     def import_record(self, record):
@@ -472,14 +475,21 @@ class Destination:
                 weakest = other
         r.weakest = weakest.life_cycle, weakest.implementation
 
-    def memory(self, ipas, body):
-        pages, forms, at = {}, set(), 0
-        for ipa in ipas:
+    def memory(self, entries, body):
+        pages, forms, zeros, at = {}, set(), set(), 0
+        repeated = False
+        for entry in entries:
+            omits = self.session.features & ZERO
+            zero = omits and entry & ENTRY_ZERO
+            ipa = entry - ENTRY_ZERO if zero else entry
             need(ipa % PAGE == 0 and ipa < self.realm.half, 64, 'memory: IPA')
-            # "Epochs": a page leaves at most once per epoch
-            need(ipa not in self.sent and ipa not in pages, 84,
-                 'memory: a page twice')
-            page, at = take(body, at, PAGE)
+            repeated |= ipa in self.sent or ipa in pages
+            page = bytes(PAGE)
+            if zero:
+                zeros.add(ipa)
+            else:
+                page, at = take(body, at, PAGE)
+                need(not omits or any(page), 64, 'memory: data of zeros')
             tags = bytes(TAGS)
             if self.realm.flags & FLAG_MTE:
                 forms |= set(body[at:at + 1])
@@ -487,7 +497,10 @@ class Destination:
                                        self.session.features & COMPACT)
             pages[ipa] = page, tags
         need(at == len(body), 64, 'memory: bytes behind it')
+        # "Epochs": a page leaves at most once per epoch
+        need(not repeated, 84, 'memory: a page twice')
         self.sent |= set(pages)
+        self.zeros |= zeros
         self.forms |= forms
         self.realm.pages.update(pages)
 

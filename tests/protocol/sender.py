@@ -69,16 +69,16 @@ class Source:
         self.version = p.MAJOR << 8 | min(p.MINOR, self.offer.minor)
         self.counters, self.epoch = [0] * p.MAX_STREAMS, 1
 
-    def bundle(self, kind, plain, stream=0, ipas=()):
+    def bundle(self, kind, plain, stream=0, entries=()):
         token = kind in (p.EPOCH, p.START)
         self.counters[stream] += 1
         count = self.counters[stream]
         header = p.HEADER.pack(
             p.MAGIC, self.version, kind, 0, 0, stream, 0, count, count,
-            self.epoch, len(ipas), sum(self.counters) if token else 0)
+            self.epoch, len(entries), sum(self.counters) if token else 0)
         self.epoch += kind == p.EPOCH
         return p.seal(self.cipher, p.Derivation(), header,
-                      struct.pack(f'<{len(ipas)}Q', *ipas), plain)
+                      struct.pack(f'<{len(entries)}Q', *entries), plain)
 
     def begin(self):
         secret, nonce = os.urandom(32), os.urandom(32)
@@ -105,14 +105,16 @@ class Source:
             r.weakest[1], bytes(48), r.policy.blob))
 
     def memory(self, ipas, stream):
-        body = b''
+        entries, body = [], b''
         for ipa in ipas:
             page, tags = self.realm.pages[ipa]
-            body += page
+            zero = self.features & p.ZERO and not any(page)
+            entries.append(ipa | p.ENTRY_ZERO if zero else ipa)
+            body += b'' if zero else page
             if self.realm.flags & p.FLAG_MTE:
                 tags = bytes(t for b in tags for t in (b & 15, b >> 4))
                 body += p.pack_tags(tags, self.features & p.COMPACT)
-        return self.bundle(p.MEMORY, body, stream, ipas)
+        return self.bundle(p.MEMORY, body, stream, entries)
 
     def map(self, runs):
         return self.bundle(p.MUTABLE, p.MUTABLE_STATE.pack(

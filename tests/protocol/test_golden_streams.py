@@ -69,8 +69,8 @@ class Arrival(unittest.TestCase):
         offer = offers['golden-stream-2.0-compact']
         self.assertEqual((offer.version, offer.features),
                          (0x207, UNKNOWN | p.COMPACT))
-        session = next(s for s in STREAMS if s.policy.flags ==
-                       policies.COMPACT).arrive().session
+        session = next(s for s in STREAMS if s.name ==
+                       'golden-stream-2.0-compact').arrive().session
         self.assertEqual((session.version, session.features),
                          (0x200, p.COMPACT))
 
@@ -87,10 +87,22 @@ class Arrival(unittest.TestCase):
     def test_tags_come_in_every_form_that_the_session_allows(self):
         forms = {'golden-stream-2.0': {3},
                  'golden-stream-2.0-compact': {0, 1, 2, 3},
+                 'golden-stream-2.0-zero': {0, 1, 2, 3},
                  'golden-stream-2.0-anchors': set()}
         for stream in STREAMS:
             with self.subTest(stream.name):
                 self.assertEqual(stream.arrive().forms, forms[stream.name])
+
+    def test_pages_of_zeros_come_without_data_where_the_session_omits_it(self):
+        for stream in STREAMS:
+            with self.subTest(stream.name):
+                omits = golden.FEATURES[stream.name] & p.ZERO
+                came = stream.arrive()
+                self.assertEqual(came.session.features,
+                                 golden.FEATURES[stream.name])
+                self.assertEqual(len(came.zeros), 2 if omits else 0)
+                for ipa in came.zeros:
+                    self.assertEqual(came.realm.pages[ipa][0], bytes(p.PAGE))
 
 
 class Tokens(unittest.TestCase):

@@ -310,24 +310,35 @@ uint64_t mig_collect_dirty(MigCall *c)
 
 typedef struct Gathering {
     MigCall *c;
-    uint64_t list[MIG_MAX_PAGES];       /* asked for; then: taken */
+    uint64_t list[MIG_MAX_PAGES];       /* asked for; then: entries of taken */
     uint32_t asked, taken;
     uint8_t *body, *end;
 } Gathering;
 
-static void gather_page(Gathering *g, uint64_t pa)
+/*
+ * Copy data and tags of a page to the body, and give its entry.  The Realm may
+ * write both meanwhile (then the page is dirty again), so their form is chosen
+ * by what was copied: a receiver refuses every other one.
+ */
+static uint64_t gather_page(Gathering *g, uint64_t ipa, uint64_t pa)
 {
     Rmm *rmm = g->c->rmm;
+    uint8_t tags[RMM_TAG_BYTES];
+    uint64_t entry = ipa;
 
     memcpy(g->end, granule_map(rmm, pa), RMM_GRANULE_SIZE);
-    g->end += RMM_GRANULE_SIZE;
+    if (session_omits_zeros(g->c->s) && mig_page_is_zero(g->end)) {
+        entry |= MIG_ENTRY_ZERO;
+    } else {
+        g->end += RMM_GRANULE_SIZE;
+    }
     if (realm_has_mte(g->c->realm)) {
-        const uint8_t *tags = granule_map_tags(rmm, pa);
-
+        memcpy(tags, granule_map_tags(rmm, pa), sizeof(tags));
         g->end += session_is_compact(g->c->s)
                   ? mte_tags_pack(tags, g->end)
                   : mte_tags_pack_raw(tags, g->end);
     }
+    return entry;
 }
 
 /* Take and copy what is PENDING of the pages asked for */
@@ -344,8 +355,8 @@ static uint64_t gather_pages(Gathering *g)
         }
         for (; i < stop; i++) {
             if (rtt_take_pending(g->c->realm, g->list[i], &pa)) {
-                gather_page(g, pa);
-                g->list[g->taken++] = g->list[i];
+                g->list[g->taken] = gather_page(g, g->list[i], pa);
+                g->taken++;
             }
         }
         mig_unlock_realm(g->c);
@@ -359,7 +370,7 @@ static void put_pages_back(Gathering *g)
     rmm_mutex_lock(&g->c->realm->lock);
     if (!g->c->realm->destroyed) {
         for (uint32_t i = 0; i < g->taken; i++) {
-            rtt_put_pending(g->c->realm, g->list[i]);
+            rtt_put_pending(g->c->realm, g->list[i] & MIG_ENTRY_IPA);
         }
     }
     rmm_mutex_unlock(&g->c->realm->lock);

@@ -35,7 +35,8 @@ _Static_assert(RMM_TAG_BYTES == MTE_TAGS_BYTES, "tags of a granule");
 typedef struct Arrival {
     uint64_t ipa;
     uint64_t pa;                /* from the host; then: where it is */
-    const uint8_t *data;        /* its tags follow, with MTE */
+    const uint8_t *data;        /* NULL: zero */
+    const uint8_t *tags;        /* with MTE */
     bool mapped;                /* by this call */
     RttRipas ripas;             /* before that */
 } Arrival;
@@ -56,8 +57,9 @@ static size_t check_tags(const Import *im, const uint8_t *in, size_t len)
     if (!session_is_compact(im->c->s)) {
         return used && in[0] == MTE_TAGS_RAW ? used : 0;
     }
-    /* mte_tags_unpack takes raw as well: is there a shorter form? */
-    return used && mte_tags_pack(tags, shortest) == used ? used : 0;
+    /* mte_tags_unpack takes the shortest form, and raw: is there another? */
+    return used && (in[0] != MTE_TAGS_RAW ||
+                    mte_tags_pack(tags, shortest) == used) ? used : 0;
 }
 
 /*
@@ -82,6 +84,30 @@ static bool has_repeats(const Import *im, uint32_t count)
     return false;
 }
 
+/*
+ * Find the data of the page with this @entry, and its IPA; returns how many
+ * bytes of the @len at @at are data, or -1 if they are not well formed.
+ */
+static ssize_t parse_data(const Import *im, uint64_t entry, const uint8_t *at,
+                          size_t len, Arrival *page)
+{
+    const bool omits = session_omits_zeros(im->c->s);
+    const bool zero = omits && entry & MIG_ENTRY_ZERO;
+
+    page->ipa = zero ? entry & ~MIG_ENTRY_ZERO : entry;
+    page->data = zero ? NULL : at;
+    if (!realm_range_is_protected(im->c->realm, page->ipa,
+                                  page->ipa + RMM_GRANULE_SIZE)) {
+        return -1;
+    }
+    if (zero) {
+        return 0;
+    }
+    /* One form for each page: what is zero has no data */
+    return len < RMM_GRANULE_SIZE || (omits && mig_page_is_zero(at))
+           ? -1 : RMM_GRANULE_SIZE;
+}
+
 /* Find every page of the opened bundle; false if it is not well formed */
 static bool parse_pages(Import *im, const MigHeader *h)
 {
@@ -92,23 +118,22 @@ static bool parse_pages(Import *im, const MigHeader *h)
 
     for (uint32_t i = 0; i < h->count; i++) {
         Arrival *page = &im->pages[i];
-        size_t tags = 0;
+        ssize_t used;
+        uint64_t entry;
 
-        memcpy(&page->ipa, entries + i * sizeof(page->ipa),
-               sizeof(page->ipa));
-        page->data = at;
-        if (!realm_range_is_protected(im->c->realm, page->ipa,
-                                      page->ipa + RMM_GRANULE_SIZE) ||
-            end - at < RMM_GRANULE_SIZE) {
+        memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+        used = parse_data(im, entry, at, end - at, page);
+        if (used < 0) {
             return false;
         }
-        at += RMM_GRANULE_SIZE;
+        at += used;
+        page->tags = at;
         if (mte) {
-            tags = check_tags(im, at, end - at);
-            if (!tags) {
+            used = check_tags(im, at, end - at);
+            if (!used) {
                 return false;
             }
-            at += tags;
+            at += used;
         }
     }
     return at == end;
@@ -190,9 +215,13 @@ static void write_page(const Import *im, const Arrival *page)
 {
     Rmm *rmm = im->c->rmm;
 
-    memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
+    if (page->data) {
+        memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
+    } else {
+        memset(granule_map(rmm, page->pa), 0, RMM_GRANULE_SIZE);
+    }
     if (realm_has_mte(im->c->realm)) {
-        mte_tags_unpack(page->data + RMM_GRANULE_SIZE, MTE_TAGS_MAX_PACKED,
+        mte_tags_unpack(page->tags, MTE_TAGS_MAX_PACKED,
                         granule_map_tags(rmm, page->pa));
     }
 }

@@ -75,7 +75,8 @@ enum {
 
 /* Feature bits */
 #define MIG_FEATURE_COMPACT (1ull << 0) /* tags in their shortest form */
-#define MIG_FEATURES_KNOWN  MIG_FEATURE_COMPACT
+#define MIG_FEATURE_ZERO    (1ull << 2) /* no data of a page of zeros */
+#define MIG_FEATURES_KNOWN  (MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO)
 
 #define MIG_MAX_PAGES   512     /* in one memory bundle */
 #define MIG_MAX_STREAMS 16
@@ -304,10 +305,14 @@ typedef struct MigHeader {
 /* Bytes of a bundle without entries and body: a token, ready, a receipt */
 #define MIG_EMPTY_BUNDLE (sizeof(MigHeader) + MIG_SEAL_SIZE)
 
-/* Entry of a memory bundle: IPA in [51:12], the rest is reserved */
-#define MIG_ENTRY_IPA 0x000ffffffffff000ull
+/* Entry of a memory bundle: IPA in [51:12], and bit 0; the rest is reserved */
+#define MIG_ENTRY_IPA  0x000ffffffffff000ull
+#define MIG_ENTRY_ZERO (1ull << 0)      /* with MIG_FEATURE_ZERO: no data */
 
-/* Body of a memory bundle, per entry: the page, then, with MTE, its tags */
+/*
+ * Body of a memory bundle, per entry: the page, unless MIG_ENTRY_ZERO says that
+ * it is zero; then, with MTE, its tags
+ */
 #define MIG_PAGE_BYTES (RMM_GRANULE_SIZE + 1 + RMM_TAG_BYTES)
 #define MIG_MAX_BUNDLE \
     (sizeof(MigHeader) + MIG_MAX_PAGES * (8 + MIG_PAGE_BYTES) + MIG_SEAL_SIZE)

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <string.h>
+
 #include "mig.h"
 
 uint64_t mig_lock_realm(MigCall *c, RealmState state)
@@ -78,4 +80,18 @@ uint64_t mig_seal(MigCall *c, MigHeader *h, uint8_t *body, size_t len)
     bundle_done(c->stream);
     mig_give(c, bundle, h->size);
     return RMI_SUCCESS;
+}
+
+/* Most pages that are not zero say so in the first of these steps. */
+bool mig_page_is_zero(const uint8_t *page)
+{
+    uint64_t words[8], any = 0;
+
+    for (size_t at = 0; at < RMM_GRANULE_SIZE && !any; at += sizeof(words)) {
+        memcpy(words, page + at, sizeof(words));
+        for (size_t i = 0; i < 8; i++) {
+            any |= words[i];
+        }
+    }
+    return !any;
 }

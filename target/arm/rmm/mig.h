@@ -111,6 +111,9 @@ static inline uint64_t mig_features_of(const MigCall *c)
     return c->rmm->mig_features & policy_features(&c->realm->policy);
 }
 
+/* Is the granule at @page, which need not be aligned, zero? */
+bool mig_page_is_zero(const uint8_t *page);
+
 /* Is it longer than MIG_LIFETIME since @at was noted? */
 bool mig_expired(const MigCall *c, uint64_t at);
 

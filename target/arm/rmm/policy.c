@@ -100,7 +100,8 @@ bool policy_valid(const MigPolicy *policy)
 
 uint64_t policy_features(const MigPolicy *policy)
 {
-    return policy->flags & MIG_POLICY_COMPACT ? MIG_FEATURE_COMPACT : 0;
+    return policy->flags & MIG_POLICY_COMPACT
+           ? MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO : 0;
 }
 
 /* ---- the peer ---- */

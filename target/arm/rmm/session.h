@@ -171,6 +171,12 @@ static inline bool session_is_compact(const MigSession *s)
     return s->features & MIG_FEATURE_COMPACT;
 }
 
+/* Do pages of zeros travel without their data? */
+static inline bool session_omits_zeros(const MigSession *s)
+{
+    return s->features & MIG_FEATURE_ZERO;
+}
+
 /* ---- the exchange ---- */
 
 /*

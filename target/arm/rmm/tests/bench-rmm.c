@@ -17,6 +17,8 @@
 #include <time.h>
 #include "fake-machine.h"
 #include "granule.h"
+#include "mig.h"
+#include "mte-tags.h"
 
 #define NUM_FREE 4096           /* granules that are not the Realm's */
 #define COPIES   4096ull        /* pages; more than caches hold */
@@ -305,6 +307,86 @@ static double change_ripas(Bench *b, uint64_t *n)
     return t;
 }
 
+/* ---- the form of a page in a bundle: data in caches, as behind a copy ---- */
+
+#define FORMS 100000ull
+
+/* Is a page zero whose byte @at, if it has that many, is not? */
+static double zero_test(uint64_t *n, size_t at)
+{
+    uint8_t page[RMM_GRANULE_SIZE + 1] = { 0 };
+    uint64_t zero = 0;
+    double t;
+
+    page[at] = 1;
+    t = cpu_seconds();
+    for (*n = 0; *n < FORMS; ++*n) {
+        __asm__ volatile("" : : "r" (page) : "memory");
+        zero += mig_page_is_zero(page);
+    }
+    t = cpu_seconds() - t;
+    check_that(zero == (at < RMM_GRANULE_SIZE ? 0 : FORMS), "zero test");
+    return t;
+}
+
+static double zero_test_zero(Bench *b, uint64_t *n)
+{
+    return zero_test(n, RMM_GRANULE_SIZE);
+}
+
+static double zero_test_first(Bench *b, uint64_t *n)
+{
+    return zero_test(n, 0);
+}
+
+static double zero_test_last(Bench *b, uint64_t *n)
+{
+    return zero_test(n, RMM_GRANULE_SIZE - 1);
+}
+
+/*
+ * The form of tags of which each @step differ, @kind as it must come out; with
+ * @back, what the receiver does: to read it.
+ */
+static double tag_form(uint64_t *n, unsigned step, uint8_t fill, int kind,
+                       bool back)
+{
+    uint8_t tags[MTE_TAGS_BYTES], out[MTE_TAGS_MAX_PACKED];
+    size_t size = 0;
+    double t;
+
+    for (unsigned i = 0; i < sizeof(tags); i++) {
+        tags[i] = step ? (i / step * 0x57 + fill) & 0xff : fill;
+        tags[i] = step > 1 ? (tags[i] & 0xf) * 0x11 : tags[i];
+    }
+    mte_tags_pack(tags, out);
+    t = cpu_seconds();
+    for (*n = 0; *n < FORMS; ++*n) {
+        __asm__ volatile("" : : "r" (tags), "r" (out) : "memory");
+        size += back ? mte_tags_unpack(out, sizeof(out), tags)
+                     : mte_tags_pack(tags, out);
+    }
+    t = cpu_seconds() - t;
+    check_that(out[0] == kind && size, "form of tags");
+    return t;
+}
+
+#define TAG_FORM(name, kind, step, fill)                                \
+    static double pack_##name(Bench *b, uint64_t *n)                    \
+    {                                                                   \
+        return tag_form(n, step, fill, kind, false);                    \
+    }                                                                   \
+    static double unpack_##name(Bench *b, uint64_t *n)                  \
+    {                                                                   \
+        return tag_form(n, step, fill, kind, true);                     \
+    }
+
+TAG_FORM(none, MTE_TAGS_NONE, 0, 0)
+TAG_FORM(uniform, MTE_TAGS_UNIFORM, 0, 0x77)
+TAG_FORM(4_runs, MTE_TAGS_RUNS, 32, 1)
+TAG_FORM(43_runs, MTE_TAGS_RUNS, 3, 1)
+TAG_FORM(raw, MTE_TAGS_RAW, 1, 1)
+
 static const struct {
     const char *name;
     Case *run;
@@ -322,6 +404,19 @@ static const struct {
     { "collection, 0.1 % dirty", collect_1000th },
     { "collection, 10 % dirty", collect_10th },
     { "collection, 100 % dirty", collect_100 },
+    { "zero test: a page of zeros", zero_test_zero },
+    { "zero test: the first byte is not", zero_test_first },
+    { "zero test: the last byte is not", zero_test_last },
+    { "tags to a record: none", pack_none, 200e-9 },
+    { "tags to a record: uniform", pack_uniform, 200e-9 },
+    { "tags to a record: 4 runs", pack_4_runs, 200e-9 },
+    { "tags to a record: 43 runs", pack_43_runs, 200e-9 },
+    { "tags to a record: raw", pack_raw, 200e-9 },
+    { "tags from a record: none", unpack_none },
+    { "tags from a record: uniform", unpack_uniform },
+    { "tags from a record: 4 runs", unpack_4_runs },
+    { "tags from a record: 43 runs", unpack_43_runs },
+    { "tags from a record: raw", unpack_raw },
 };
 
 /* ---- the Realm ---- */

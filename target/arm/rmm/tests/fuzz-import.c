@@ -18,6 +18,8 @@
  * - each result is one that the document has, and a refusal that is not
  *   final has changed nothing that the session counts;
  * - without the keys nothing is accepted but genuine records, each once;
+ * - a page comes without data if it is zero and the session omits that, and
+ *   else with data;
  * - the Realm becomes ACTIVE only by a COMMIT behind an accepted start
  *   token, all RECs and the whole map, and then it has the map and the pages
  *   that were accepted last;
@@ -34,6 +36,7 @@
 #include "cose.h"
 #include "fuzz-input.h"
 #include "granule.h"
+#include "mig.h"
 #include "mig-golden.h"
 #include "mig-steps.h"
 #include "mte-tags.h"
@@ -581,9 +584,17 @@ static void take_pages(Fuzz *f, const Record *plain)
 
     for (uint32_t i = 0; i < h.count; i++) {
         Page *page = g_new0(Page, 1);
+        uint64_t entry;
 
-        memcpy(page->data, at, RMM_GRANULE_SIZE);
-        at += RMM_GRANULE_SIZE;
+        memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+        if (!(entry & MIG_ENTRY_ZERO)) {
+            memcpy(page->data, at, RMM_GRANULE_SIZE);
+            at += RMM_GRANULE_SIZE;
+        }
+        g_assert_cmpint(!!(entry & MIG_ENTRY_ZERO), ==,
+                        session_omits_zeros(machine_session(f->m)) &&
+                        mig_page_is_zero(page->data));
+        entry &= MIG_ENTRY_IPA;
         if (f->m->params.ext_flags & RMI_REALM_EXT_MTE) {
             size_t tags = mte_tags_unpack(at, plain->data + plain->len - at,
                                           page->tags);
@@ -592,8 +603,7 @@ static void take_pages(Fuzz *f, const Record *plain)
             at += tags;
         }
         g_hash_table_replace(f->pages,
-                             g_memdup2(entries + i * 8, sizeof(uint64_t)),
-                             page);
+                             g_memdup2(&entry, sizeof(entry)), page);
     }
 }
 

@@ -67,6 +67,18 @@ const Golden golden_streams[GOLDEN_STREAMS] = {
         },
         .minor = 0, .features = 0, .used = 0, .anchors = true,
     },
+    {
+        /* Without the data of pages of zeros */
+        .name = "golden-stream-2.0-zero",
+        .params = {
+            PARAMS_MTE,
+            .policy = {
+                .version = MIG_POLICY_VERSION, .flags = MIG_POLICY_COMPACT
+            },
+        },
+        .minor = 0, .features = MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO,
+        .used = MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO,
+    },
 };
 
 char *golden_path(const char *folder, const Golden *g, const char *file)
@@ -308,6 +320,18 @@ static void tag_pages(Machine *src, const uint64_t *ipas)
     }
 }
 
+/*
+ * Two of them, one with tags.  Only for those who may say so in few bytes: the
+ * streams that were made before this have none.
+ */
+static void clear_pages(Machine *src, const uint64_t *ipas)
+{
+    if (session_omits_zeros(machine_session(src))) {
+        memset(machine_page(src, ipas[0], true, NULL), 0, RMM_GRANULE_SIZE);
+        memset(machine_page(src, ipas[2], true, NULL), 0, RMM_GRANULE_SIZE);
+    }
+}
+
 static void send(GPtrArray *all, Machine *src, const uint64_t *ipas,
                  size_t count, unsigned stream)
 {
@@ -326,6 +350,7 @@ GPtrArray *golden_make_records(Machine *src)
         ipas[i] = page_ipa(i, GOLDEN_PAGES);
     }
     tag_pages(src, ipas);
+    clear_pages(src, ipas);
     g_array_unref(machine_collect(src));
     send(all, src, ipas, 1, 0);
     send(all, src, ipas + 1, 2, 1);

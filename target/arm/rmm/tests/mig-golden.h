@@ -32,7 +32,7 @@ typedef struct Golden {
     bool anchors;
 } Golden;
 
-enum { GOLDEN_PAGES = 5, GOLDEN_RECS = 2, GOLDEN_STREAMS = 3 };
+enum { GOLDEN_PAGES = 5, GOLDEN_RECS = 2, GOLDEN_STREAMS = 4 };
 
 extern const Golden golden_streams[GOLDEN_STREAMS];
 

@@ -397,7 +397,7 @@ static void test_with_compact_each_page_has_the_shortest_form(void)
     const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        uint8_t page[RMM_GRANULE_SIZE + 129] = { 0 };
+        uint8_t page[RMM_GRANULE_SIZE + 129] = { 1 };
         Pair p = compact_pair();
 
         g_test_message("%s", cases[i].label);
@@ -415,7 +415,7 @@ static void test_the_longest_runs_are_shorter_than_raw(void)
     const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
 
     for (unsigned runs = 63; runs < 65; runs++) {
-        uint8_t page[RMM_GRANULE_SIZE + 129] = { 0 };
+        uint8_t page[RMM_GRANULE_SIZE + 129] = { 1 };
         uint8_t *raw = page + RMM_GRANULE_SIZE + 1;
         Pair p = compact_pair();
 
@@ -458,6 +458,83 @@ static void test_the_tags_of_a_page_stand_right_behind_it(void)
     g_assert_cmphex(at[4095], ==, 0x5a);
     g_assert_cmphex(tags[1], ==, 0x44);
     g_assert_cmphex(tags[2], ==, 0);
+    pair_free(&p);
+}
+
+/* ---- pages of zeros ---- */
+
+/* One page of a compact session that is there already, with other contents */
+static void zero_page_meets(uint64_t features, uint64_t bits,
+                            const void *body, size_t len, MigCause cause)
+{
+    const MigHeader h = { .type = MIG_TYPE_MEMORY, .epoch = 1, .count = 1 };
+    MachineParams params = machine_defaults;
+    uint64_t entry;
+    Pair p;
+
+    params.policy = (MigPolicy) { .version = MIG_POLICY_VERSION,
+                                  .flags = MIG_POLICY_COMPACT };
+    p = pair_new(&params);
+    p.dst->rmm->mig_features = features;
+    step_connect(p.src, p.dst);
+    g_assert_cmphex(machine_session(p.dst)->features, ==, features);
+    entry = p.ipa | bits;
+    meets(p.dst, forge(p.src, 0, h, &entry, body, len), cause);
+    pair_free(&p);
+}
+
+static void test_only_with_the_feature_a_page_of_zeros_has_no_data(void)
+{
+    const uint64_t compact = MIG_FEATURE_COMPACT, zero = MIG_FEATURE_ZERO;
+    static const uint8_t full[RMM_GRANULE_SIZE + 1];    /* tags: none */
+    static const uint8_t last[RMM_GRANULE_SIZE + 1] = {
+        [RMM_GRANULE_SIZE - 1] = 1,
+    };
+
+    zero_page_meets(compact | zero, 1, full, 1, 0);
+    zero_page_meets(compact | zero, 1, full, sizeof(full), MIG_CAUSE_FORMAT);
+    zero_page_meets(compact | zero, 1, full, 0, MIG_CAUSE_FORMAT);
+    zero_page_meets(compact | zero, 0, full, sizeof(full), MIG_CAUSE_FORMAT);
+    zero_page_meets(compact | zero, 0, last, sizeof(last), 0);
+    zero_page_meets(compact | zero, 0, last, sizeof(last) - 1,
+                    MIG_CAUSE_FORMAT);
+    zero_page_meets(compact, 1, full, 1, MIG_CAUSE_FORMAT);
+    zero_page_meets(compact, 1, full, sizeof(full), MIG_CAUSE_FORMAT);
+    zero_page_meets(compact, 0, full, sizeof(full), 0);
+    /* One without the other: raw tags */
+    zero_page_meets(zero, 1, full, 1, MIG_CAUSE_FORMAT);
+    zero_page_meets(zero, 1, (uint8_t[129]) { 3 }, 129, 0);
+}
+
+/* In an entry, bits [11:1] and [63:52] are reserved. */
+static void test_a_page_of_zeros_has_no_reserved_bit(void)
+{
+    for (unsigned bit = 1; bit < 64; bit += bit == 11 ? 41 : 1) {
+        zero_page_meets(MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO,
+                        1 | 1ull << bit, "", 1, MIG_CAUSE_FORMAT);
+    }
+}
+
+static void test_a_page_that_becomes_zero_is_zero_where_it_goes(void)
+{
+    uint8_t *tags, *page;
+    Pair p = compact_pair();
+    Record *record;
+
+    g_array_unref(machine_collect(p.src));
+    step_take(p.dst, machine_send_pages(p.src, &p.ipa, 1, 0));
+    page = machine_page(p.src, p.ipa, true, &tags);
+    memset(page, 0, RMM_GRANULE_SIZE);
+    memset(tags, 0x66, RMM_TAG_BYTES);
+    step_epoch(p.src, p.dst);
+    g_array_unref(machine_collect(p.src));
+    record = machine_send_pages(p.src, &p.ipa, 1, 0);
+    g_assert_cmpuint(record->len, ==, bundle_size(1, 2));
+    step_take(p.dst, record);
+    page = machine_page(p.dst, p.ipa, false, &tags);
+    g_assert_cmphex(page[0] | page[4095], ==, 0);
+    g_assert_cmphex(tags[0] & tags[127], ==, 0x66);
+    same_page(p.src, p.dst, p.ipa);
     pair_free(&p);
 }
 
@@ -809,6 +886,9 @@ int main(int argc, char **argv)
     TEST(with_compact_each_page_has_the_shortest_form);
     TEST(the_longest_runs_are_shorter_than_raw);
     TEST(the_tags_of_a_page_stand_right_behind_it);
+    TEST(only_with_the_feature_a_page_of_zeros_has_no_data);
+    TEST(a_page_of_zeros_has_no_reserved_bit);
+    TEST(a_page_that_becomes_zero_is_zero_where_it_goes);
     TEST(the_rem_is_the_same_in_all_parts);
     TEST(a_rem_is_as_long_as_its_hash);
     TEST(neighbouring_runs_differ);

@@ -792,6 +792,65 @@ static void test_bundle_sizes_do_not_depend_on_contents(void)
     machine_free(dst);
 }
 
+/* A bundle of them: an entry each, and a byte for their tags, which are 0 */
+static void test_with_compact_pages_of_zeros_cost_no_data(void)
+{
+    MachineParams params = machine_defaults;
+    Machine *src, *dst;
+    uint64_t ipas[4];
+    Record *record;
+
+    params.policy.version = MIG_POLICY_VERSION;
+    params.policy.flags = MIG_POLICY_COMPACT;
+    src = source_new(&params, 4);
+    dst = machine_new(&params);
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t *tags, *page;
+
+        ipas[i] = page_ipa(i, 4);
+        page = machine_page(src, ipas[i], true, &tags);
+        memset(page, 0, RMM_GRANULE_SIZE);
+        memset(tags, 0, RMM_TAG_BYTES);
+    }
+    step_connect(src, dst);
+    g_array_unref(machine_collect(src));
+    record = machine_send_pages(src, ipas, 4, 0);
+    g_assert_cmpuint(record->len, ==, bundle_size(4, 4));
+    step_take(dst, record);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(dst);
+}
+
+/*
+ * The same without MTE: a bundle without a body, of which nothing is lost if
+ * its pages have to go once more.
+ */
+static void test_a_bundle_may_have_nothing_but_entries(void)
+{
+    MachineParams params = machine_defaults;
+    Machine *src, *dst;
+    uint64_t ipa = 0;
+    Record *record;
+
+    params.ext_flags &= ~RMI_REALM_EXT_MTE;
+    params.policy.version = MIG_POLICY_VERSION;
+    params.policy.flags = MIG_POLICY_COMPACT;
+    src = source_new(&params, 1);
+    dst = machine_new(&params);
+    memset(machine_page(src, ipa, true, NULL), 0, RMM_GRANULE_SIZE);
+    step_connect(src, dst);
+    g_array_unref(machine_collect(src));
+    record = machine_send_pages(src, &ipa, 1, 0);
+    g_assert_cmpuint(record->len, ==, bundle_size(1, 0));
+    step_take(dst, record);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static void test_without_the_extension_there_are_no_calls(void)
 {
     Machine *m = machine_new(&machine_defaults);
@@ -802,7 +861,7 @@ static void test_without_the_extension_there_are_no_calls(void)
     g_assert_cmphex(pe.x[1], ==, MIG_VERSION);
     g_assert_cmpuint(pe.x[2], ==, MIG_MAX_BUNDLE);
     g_assert_cmpuint(pe.x[3], ==, MIG_MAX_PAGES);
-    g_assert_cmphex(pe.x[4], ==, MIG_FEATURE_COMPACT);
+    g_assert_cmphex(pe.x[4], ==, MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO);
     m->rmm->platform.migration = false;
     for (unsigned n = 0; n < MIG_NUM_CALLS; n++) {
         g_assert_cmphex(MIG(m, n, NS_BLOB(0), 4096), ==, SMCCC_NOT_SUPPORTED);
@@ -842,6 +901,8 @@ int main(int argc, char **argv)
     TEST(a_realm_takes_its_external_abort_where_it_moved_to);
     TEST(no_plaintext_leaves);
     TEST(bundle_sizes_do_not_depend_on_contents);
+    TEST(with_compact_pages_of_zeros_cost_no_data);
+    TEST(a_bundle_may_have_nothing_but_entries);
     TEST(without_the_extension_there_are_no_calls);
     g_test_add_func("/migrate/no_iv_is_used_twice", oracle_check);
     return g_test_run();

@@ -335,6 +335,8 @@ static void test_flags_of_a_policy_go_together(void)
         p = policy_with(flags, 1, NULL);
         p.required = MIG_FEATURE_COMPACT;
         g_assert_true(policy_valid(&p) == (known && (flags & 1)));
+        p.required = MIG_FEATURE_ZERO;
+        g_assert_true(policy_valid(&p) == (known && (flags & 1)));
         p.required = MIG_FEATURE_COMPACT | 2;   /* HYBRID: nobody has it */
         g_assert_false(policy_valid(&p));
         p.required = 1ull << 63;
@@ -818,20 +820,27 @@ static void test_releases_of_one_major_version_migrate_both_ways(void)
     /* One that does not have compact tags yet */
     g_assert_cmphex(migrate_between(0, 1, 0, 0), ==, 0);
     g_assert_cmphex(migrate_between(0, 0, 0, 1), ==, 0);
+    /* One that sends pages of zeros whole */
+    g_assert_cmphex(migrate_between(0, 5, 0, 1), ==, MIG_FEATURE_COMPACT);
+    g_assert_cmphex(migrate_between(0, 1, 0, 5), ==, MIG_FEATURE_COMPACT);
+    g_assert_cmphex(migrate_between(0, 5, 0, 4), ==, MIG_FEATURE_ZERO);
+    g_assert_cmphex(migrate_between(0, 5, 0, 5 | future), ==,
+                    MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO);
 }
 
-static void test_a_policy_forbids_compact_tags_whatever_is_offered(void)
+static void test_a_policy_forbids_lengths_that_tell_whatever_is_offered(void)
 {
+    const uint64_t both = MIG_FEATURE_COMPACT | MIG_FEATURE_ZERO;
     const MigPolicy plain = policy_with(0, 0);
-    Machine *src = release(true, 0, 1, &plain);
-    Machine *dst = release(false, 0, 1, &plain);
+    Machine *src = release(true, 0, both, &plain);
+    Machine *dst = release(false, 0, both, &plain);
     Record *offer;
 
     OK(machine_prepare(src, dst));
     OK(machine_offer(dst, &offer));
     g_assert_cmphex(machine_session(dst)->features, ==, 0);
     /* A destination that offers it all the same */
-    ((MigHello *)offer->data)->features = MIG_FEATURE_COMPACT;
+    ((MigHello *)offer->data)->features = both;
     step_sign_offer(dst, offer);
     OK(machine_accept(src, offer));
     g_assert_cmphex(machine_session(src)->features, ==, 0);
@@ -884,6 +893,7 @@ static void test_a_session_stays_inside_of_what_was_offered(void)
     refuse_answer(&plain, 0x0100, 0, MIG_CAUSE_VERSION);
     refuse_answer(&plain, 0x0000, 0, MIG_CAUSE_VERSION);
     refuse_answer(&plain, 0x0200, MIG_FEATURE_COMPACT, MIG_CAUSE_FEATURES);
+    refuse_answer(&plain, 0x0200, MIG_FEATURE_ZERO, MIG_CAUSE_FEATURES);
     refuse_answer(&plain, 0x0200, 1ull << 63, MIG_CAUSE_FEATURES);
 }
 
@@ -960,7 +970,7 @@ int main(int argc, char **argv)
     TEST(the_models_own_token_is_not_secured);
     TEST(without_a_platform_key_nothing_migrates);
     TEST(releases_of_one_major_version_migrate_both_ways);
-    TEST(a_policy_forbids_compact_tags_whatever_is_offered);
+    TEST(a_policy_forbids_lengths_that_tell_whatever_is_offered);
     TEST(a_session_stays_inside_of_what_was_offered);
     TEST(a_policy_can_require_a_feature);
     TEST(another_major_version_is_refused);
