@@ -831,7 +831,7 @@ static void test_a_bundle_may_have_nothing_but_entries(void)
 {
     MachineParams params = machine_defaults;
     Machine *src, *dst;
-    uint64_t ipa = 0;
+    uint64_t ipa = page_ipa(0, 1);
     Record *record;
 
     params.ext_flags &= ~RMI_REALM_EXT_MTE;
