@@ -130,6 +130,12 @@ uint8_t *double_shared_tags(uint64_t ipa);
 /* Count the pages that realm_kvm_shared_written marked, and unmark them. */
 uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
 
+/* How many pages of shared RAM are lent, as the rest of QEMU was told. */
+uint64_t double_lent(uint64_t ipa, uint64_t size);
+
+/* From now on no page can be lent. */
+void double_refuse_to_lend(void);
+
 /* Why this machine cannot migrate, or NULL. */
 const Error *double_blocker(void);
 

@@ -76,6 +76,19 @@ uint64_t double_take_shared_written(uint64_t ipa, uint64_t size)
     return pages;
 }
 
+uint64_t double_lent(uint64_t ipa, uint64_t size)
+{
+    uint64_t first = (ipa & ~double_shared_bit()) - machine.config.ram_base;
+
+    return bitmap_count_one_with_offset(machine.lent, first / REALM_PAGE_SIZE,
+                                        size / REALM_PAGE_SIZE);
+}
+
+void double_refuse_to_lend(void)
+{
+    machine.lends_nothing = true;
+}
+
 const Error *double_blocker(void)
 {
     return machine.blockers[0] ? *machine.blockers[0] : NULL;

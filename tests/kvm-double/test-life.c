@@ -197,7 +197,10 @@ static void converts(const char *version, size_t page_size)
     create_and_run();
     writes(page, 1);
     before = double_private_bytes();
+    g_assert_cmpuint(double_lent(BASE, 4 * MiB), ==, 0);
     sets_ripas(page, size, false);
+    g_assert_cmpuint(double_lent(BASE, 4 * MiB), ==, size / REALM_PAGE_SIZE);
+    g_assert_cmpuint(double_lent(page, size), ==, size / REALM_PAGE_SIZE);
     g_assert_cmpuint(double_private_bytes(), <, before);
     g_assert_cmpint(double_guest_read(0, page, &before, 8, &error_abort), ==,
                     DOUBLE_ABORT);
@@ -207,6 +210,7 @@ static void converts(const char *version, size_t page_size)
     *(uint64_t *)double_shared(page + 64, 8) = 3;
     g_assert_cmphex(reads(alias(page + 64)), ==, 3);
     sets_ripas(page, size, true);
+    g_assert_cmpuint(double_lent(BASE, 4 * MiB), ==, 0);
     g_assert_cmphex(reads(page), ==, 0);
     g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 0);
     writes(page, 4);
@@ -228,12 +232,37 @@ static void mismatch(const char *version, size_t page_size)
     create_and_run();
     writes(alias(page), 5);
     g_assert_cmphex(*(uint64_t *)double_shared(page, 8), ==, 5);
+    /* A kernel without the attribute maps it, and does not exit. */
+    g_assert_cmpuint(double_lent(page, page_size), ==,
+                     realm_kvm.abi.vm_attributes
+                     ? page_size / REALM_PAGE_SIZE : 0);
     end();
 }
 
 static void test_mismatch(void)
 {
     for_all(mismatch);
+}
+
+/* A device cannot map the page: it stays private, with its contents. */
+static void not_lent(const char *version, size_t page_size)
+{
+    uint64_t page = BASE + 0x100000;
+    Error *err = NULL;
+
+    start(version, page_size);
+    create_and_run();
+    writes(page, 6);
+    double_refuse_to_lend();
+    g_assert_false(realm_kvm_convert_range(page, page_size, false, &err));
+    error_free_or_abort(&err);
+    g_assert_cmphex(reads(page), ==, 6);
+    end();
+}
+
+static void test_not_lent(void)
+{
+    for_all(not_lent);
 }
 
 /* Whole pages, ascending, each once, none twice. */
@@ -513,6 +542,7 @@ int main(int argc, char **argv)
     TEST("what_is_private_is_not_in_qemus_memory", test_secret);
     TEST("memory_is_shared_and_private_again", test_converts);
     TEST("a_page_of_the_other_half_is_converted", test_mismatch);
+    TEST("a_page_that_cannot_be_lent_stays_private", test_not_lent);
     TEST("images_are_populated_in_order_and_once", test_in_order);
     TEST("stop_and_cont_repeat_nothing", test_once);
     TEST("a_kernel_may_populate_page_by_page", test_partly);
