@@ -309,6 +309,20 @@ static int replay_populated(const RamDiscardManager *rdm,
                         replay_run, &replay);
 }
 
+/*
+ * Some kernels let the Realm share a page without a word (v15 of KVM's posted
+ * series).  Had it written to the page since we looked, that would be lost:
+ * where a migration is told that memory is discarded, it clears KVM's log.
+ */
+static void set_dirty_if_written(RealmSharedRam *ram, Span span)
+{
+    uint64_t at = realm_backing_find(ram->mr, span.start, span.end, true);
+
+    if (at < span.end) {
+        memory_region_set_dirty(ram->mr, at, span.end - at);
+    }
+}
+
 /* What of a run that is not lent the host has no memory for, either. */
 static int replay_unbacked(RealmSharedRam *ram, Span span, void *opaque)
 {
@@ -323,6 +337,7 @@ static int replay_unbacked(RealmSharedRam *ram, Span span, void *opaque)
         hole.end = realm_backing_find(ram->mr, hole.start, span.end, true);
         if (cut(&part, hole)) {
             replay->discarded(&part, replay->opaque);
+            set_dirty_if_written(ram, hole);
         }
         /* A device may have written to the first page of the hole just now. */
         at = MAX(hole.end, hole.start + ram->page_size);

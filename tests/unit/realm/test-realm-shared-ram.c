@@ -24,6 +24,7 @@ static uint64_t page_size;
 
 static bool dirty[PAGES], backed[PAGES];
 static int written_while_asked = -1;
+static int half = -1;           /* a page of which only a part is backed */
 
 uint64_t memory_region_size(MemoryRegion *mr)
 {
@@ -67,7 +68,8 @@ uint64_t realm_backing_find(const MemoryRegion *mr, uint64_t from, uint64_t to,
 {
     uint64_t at = from;
 
-    while (at < to && backed[at / page_size] != wanted) {
+    while (at < to && at / page_size != half &&
+           backed[at / page_size] != wanted) {
         at += page_size;
     }
     if (!wanted && written_while_asked >= 0) {
@@ -338,6 +340,29 @@ static void test_what_was_written_is_not_discarded(void)
     methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
     g_assert_false(discarded[0] || discarded[1] || discarded[7]);
     g_assert_true(discarded[2] && discarded[6] && discarded[8]);
+
+    half = 5;
+    memset(discarded, false, sizeof(discarded));
+    methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
+    g_assert_true(discarded[4] && !discarded[5] && discarded[6]);
+    half = -1;
+}
+
+static void written_when_told(MemoryRegionSection *s, void *opaque)
+{
+    backed[page_of(s) + 3] = true;
+}
+
+/* By a vCPU, whose write the log has forgotten. */
+static void test_what_is_written_as_it_is_discarded_is_dirty(void)
+{
+    MemoryRegionSection s = section(20, 10);
+
+    begin();
+    set_lent(0, PAGES, false);
+    methods()->replay_discarded(mr.rdm, &s, written_when_told, NULL);
+    g_assert_true(dirty[23]);
+    g_assert_false(dirty[22] || dirty[30]);
 }
 
 /* Pages of the Realm may be smaller than the host's. */
@@ -382,6 +407,7 @@ int main(int argc, char **argv)
     TEST(a_refusal_undoes_all_of_it);
     TEST(what_becomes_lent_is_dirty_and_no_more);
     TEST(what_was_written_is_not_discarded);
+    TEST(what_is_written_as_it_is_discarded_is_dirty);
     TEST(part_of_a_host_page);
     TEST(other_ram_has_no_manager);
     return g_test_run();
