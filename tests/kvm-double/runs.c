@@ -3,7 +3,8 @@
  *
  * Purpose: see runs.h.  The other side of a migration is a process of its own
  * and has no hooks.  It has a machine, source or destination, and does with it
- * what it is told.
+ * what it is told.  Pages are exported and imported by as many threads as the
+ * run wants, each with streams of its own.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,10 +27,12 @@
 #define SHARED          (BASE + 0x180000)
 #define SHARED_SIZE     (64 * KiB)
 #define NUM_PAGES       8               /* that the guest writes to */
+#define PAGES_A_BUNDLE  4
 
 static int servant;                     /* socket */
 static pid_t servant_pid;
 static const RealmBackendOps *ops;
+static unsigned num_threads;            /* of the run; at least 1 */
 
 /* Without this, the pauses before ioctls are repeated would add up. */
 void __wrap_g_usleep(gulong microseconds);
@@ -132,6 +135,7 @@ static bool create(const Run *run, bool incoming, Error **errp)
     m.config.mte = true;
     m.config.has_measurement_algorithm = double_flavour(run->kernel)->rme;
     m.config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    num_threads = MAX(run->threads, 1);
     double_start(&options);
     double_set_hook(run->hook, run->opaque);
     ops = realm_kvm_backend();
@@ -175,7 +179,7 @@ bool run_life(const Run *run, Error **errp)
 
 /* What the other side does; each is answered with a blob, maybe an empty one */
 typedef enum Order {
-    BE_SOURCE,                  /* gives a nonce */
+    BE_SOURCE,                  /* with so many threads; gives a nonce */
     EXPORT,                     /* of an offer: gives all but the start token */
     HAND_OVER,                  /* of a ready record: gives the start token */
     TAKE_RECEIPT,
@@ -235,6 +239,12 @@ static GBytes *tell_bytes(Order order, GBytes *bytes)
     return tell(order, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
 }
 
+/* The other side is to have as many threads. */
+static GBytes *tell_threads(Order order)
+{
+    return tell(order, &num_threads, sizeof(num_threads));
+}
+
 static void tell_only(Order order)
 {
     g_bytes_unref(tell(order, NULL, 0));
@@ -242,41 +252,164 @@ static void tell_only(Order order)
 
 /* ---- Records ---- */
 
-/* Put a record behind those in @all: whether it is memory, size, record. */
-static void add_record(GByteArray *all, bool memory, const void *record,
+/* What it is: memory, with its stream, or anything else */
+#define STATE UINT32_MAX
+
+typedef struct Record {
+    uint32_t stream;            /* or STATE */
+    uint32_t size;
+    const uint8_t *bytes;
+} Record;
+
+/* Put a record behind those in @all. */
+static void add_record(GByteArray *all, uint32_t stream, const void *record,
                        uint32_t size)
 {
-    uint8_t byte = memory;
-
-    g_byte_array_append(all, &byte, 1);
+    g_byte_array_append(all, (uint8_t *)&stream, sizeof(stream));
     g_byte_array_append(all, (uint8_t *)&size, sizeof(size));
     g_byte_array_append(all, record, size);
 }
 
-static bool import_record(bool memory, const void *record, size_t size,
-                          Error **errp)
+/* Take the next record from those between *@at and @end; false at the end. */
+static bool next_record(const uint8_t **at, const uint8_t *end, Record *r)
+{
+    if (*at == end) {
+        return false;
+    }
+    memcpy(&r->stream, *at, sizeof(r->stream));
+    memcpy(&r->size, *at + sizeof(r->stream), sizeof(r->size));
+    r->bytes = *at + sizeof(r->stream) + sizeof(r->size);
+    *at = r->bytes + r->size;
+    return true;
+}
+
+static bool import_record(const Record *r, Error **errp)
 {
     unsigned pages = 0;
 
-    return memory ? ops->import_memory(record, size, &pages, errp)
-                  : ops->import(record, size, errp);
+    return r->stream == STATE
+        ? ops->import(r->bytes, r->size, errp)
+        : ops->import_memory(r->bytes, r->size, &pages, errp);
+}
+
+/* ---- Threads ---- */
+
+typedef struct Worker {
+    QemuThread thread;
+    unsigned index;             /* streams are its own modulo num_threads */
+    bool (*work)(struct Worker *worker, Error **errp);
+    bool ok;
+    Error *err;
+    /* Import: the records from here up to the next that is no memory */
+    const uint8_t *at, *end;
+    /* Export: its part of the round */
+    const unsigned long *pages;
+    uint8_t *buf;
+    GByteArray *records;
+} Worker;
+
+static bool is_mine(const Worker *worker, uint32_t stream)
+{
+    return stream % num_threads == worker->index;
+}
+
+static void *run_worker(void *opaque)
+{
+    Worker *worker = opaque;
+
+    worker->ok = worker->work(worker, &worker->err);
+    return NULL;
+}
+
+static void start_worker(Worker *worker)
+{
+    if (num_threads == 1) {
+        run_worker(worker);
+    } else {
+        qemu_thread_create(&worker->thread, "worker", run_worker, worker,
+                           QEMU_THREAD_JOINABLE);
+    }
+}
+
+static void end_worker(Worker *worker)
+{
+    if (num_threads > 1) {
+        qemu_thread_join(&worker->thread);
+    }
+}
+
+/*
+ * Let each do its part; those that others fail beside come to their end.  The
+ * error is that of all: the reason, and what it meant for the others.
+ */
+static bool run_workers(Worker *workers, Error **errp)
+{
+    g_autoptr(GString) why = g_string_new(NULL);
+    bool ok = true;
+
+    for (unsigned i = 0; i < num_threads; i++) {
+        workers[i].index = i;
+        start_worker(&workers[i]);
+    }
+    for (unsigned i = 0; i < num_threads; i++) {
+        end_worker(&workers[i]);
+        if (!workers[i].ok) {
+            g_string_append_printf(why, "%s%s", ok ? "" : "; ",
+                                   error_get_pretty(workers[i].err));
+            error_free(workers[i].err);
+            ok = false;
+        }
+    }
+    if (!ok) {
+        error_setg(errp, "%s", why->str);
+    }
+    return ok;
+}
+
+/* The records of a worker's own streams, in their order */
+static bool import_own(Worker *worker, Error **errp)
+{
+    const uint8_t *at = worker->at;
+    Record r;
+
+    while (next_record(&at, worker->end, &r) && r.stream != STATE) {
+        if (is_mine(worker, r.stream) && !import_record(&r, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool import_memory(const uint8_t *at, const uint8_t *end, Error **errp)
+{
+    g_autofree Worker *workers = g_new0(Worker, num_threads);
+
+    for (unsigned i = 0; i < num_threads; i++) {
+        workers[i].work = import_own;
+        workers[i].at = at;
+        workers[i].end = end;
+    }
+    return run_workers(workers, errp);
 }
 
 static bool import_all(GBytes *all, Error **errp)
 {
     gsize size;
     const uint8_t *at = g_bytes_get_data(all, &size), *end = at + size;
+    const uint8_t *here = at;
+    bool in_memory = false;
+    Record r;
 
-    while (at < end) {
-        bool memory = *at++;
-        uint32_t bytes;
+    for (; next_record(&at, end, &r); here = at) {
+        bool memory = r.stream != STATE;
 
-        memcpy(&bytes, at, sizeof(bytes));
-        at += sizeof(bytes);
-        if (!import_record(memory, at, bytes, errp)) {
+        if (memory && !in_memory && !import_memory(here, end, errp)) {
             return false;
         }
-        at += bytes;
+        if (!memory && !import_record(&r, errp)) {
+            return false;
+        }
+        in_memory = memory;
     }
     return true;
 }
@@ -290,10 +423,10 @@ typedef struct Round {
 } Round;
 
 /* Keep the record in the buffer; @size is 0 without one, or -1: an error. */
-static bool keep(Round *r, bool memory, ssize_t size)
+static bool keep(Round *r, ssize_t size)
 {
     if (size > 0) {
-        add_record(r->records, memory, r->buf, size);
+        add_record(r->records, STATE, r->buf, size);
     }
     return size >= 0;
 }
@@ -303,29 +436,78 @@ static bool collect_dirty(Round *r, Error **errp)
     return ops->collect_dirty(r->pages, errp) >= 0;
 }
 
+/* The next few pages of a round; returns how many. */
+static unsigned next_pages(const unsigned long *pages, uint64_t *at,
+                           uint64_t list[PAGES_A_BUNDLE])
+{
+    const uint64_t num = double_default_config.ram_size / REALM_PAGE_SIZE;
+    unsigned n = 0;
+
+    while (n < PAGES_A_BUNDLE &&
+           (*at = find_next_bit(pages, num, *at)) < num) {
+        list[n++] = (*at)++;
+    }
+    return n;
+}
+
+/* Bundles go to the streams in turn.  A single thread uses one. */
+static bool export_own(Worker *worker, Error **errp)
+{
+    RealmMigrationLimits limits;
+    uint64_t list[PAGES_A_BUNDLE], at = 0;
+    unsigned n, k = 0, streams, exported = 0;
+
+    ops->migration_limits(&limits);
+    streams = num_threads > 1 ? limits.max_streams : 1;
+    for (; (n = next_pages(worker->pages, &at, list)); k++) {
+        unsigned stream = k % streams;
+        ssize_t size;
+
+        if (!is_mine(worker, stream)) {
+            continue;
+        }
+        size = ops->export_memory(stream, list, n, worker->buf, &exported,
+                                  errp);
+        if (size < 0) {
+            return false;
+        }
+        if (size > 0) {
+            add_record(worker->records, stream, worker->buf, size);
+        }
+    }
+    return true;
+}
+
+static void start_export(Worker *worker, const Round *r)
+{
+    RealmMigrationLimits limits;
+
+    ops->migration_limits(&limits);
+    worker->work = export_own;
+    worker->pages = r->pages;
+    worker->buf = g_malloc(limits.max_blob);
+    worker->records = g_byte_array_new();
+}
+
 /* Export all pages of the round, a few in each bundle. */
 static bool export_pages(Round *r, bool *any, Error **errp)
 {
-    uint64_t num = double_default_config.ram_size / REALM_PAGE_SIZE;
-    uint64_t list[4], at = 0;
+    g_autofree Worker *workers = g_new0(Worker, num_threads);
+    unsigned before = r->records->len;
+    bool ok;
 
-    for (*any = false;;) {
-        unsigned n = 0, exported = 0;
-        ssize_t size;
-
-        while (n < ARRAY_SIZE(list) &&
-               (at = find_next_bit(r->pages, num, at)) < num) {
-            list[n++] = at++;
-        }
-        if (!n) {
-            return true;
-        }
-        size = ops->export_memory(0, list, n, r->buf, &exported, errp);
-        if (!keep(r, true, size)) {
-            return false;
-        }
-        *any |= size > 0;
+    for (unsigned i = 0; i < num_threads; i++) {
+        start_export(&workers[i], r);
     }
+    ok = run_workers(workers, errp);
+    for (unsigned i = 0; i < num_threads; i++) {
+        g_byte_array_append(r->records, workers[i].records->data,
+                            workers[i].records->len);
+        g_byte_array_unref(workers[i].records);
+        g_free(workers[i].buf);
+    }
+    *any = r->records->len > before;
+    return ok;
 }
 
 static bool round_of(Round *r, Error **errp)
@@ -333,7 +515,7 @@ static bool round_of(Round *r, Error **errp)
     bool any;
 
     return export_pages(r, &any, errp) &&
-           (!any || keep(r, false, ops->export_epoch(r->buf, errp))) &&
+           (!any || keep(r, ops->export_epoch(r->buf, errp))) &&
            collect_dirty(r, errp);
 }
 
@@ -344,7 +526,7 @@ static bool export_states(Round *r, Error **errp)
 
     do {
         size = ops->export_state(part++, r->buf, errp);
-        if (!keep(r, false, size)) {
+        if (!keep(r, size)) {
             return false;
         }
     } while (size > 0);
@@ -377,7 +559,7 @@ static bool export_realm(Round *r, GBytes *offer, Error **errp)
 {
     return ops->accept(g_bytes_get_data(offer, NULL), g_bytes_get_size(offer),
                        errp) &&
-           keep(r, false, ops->export_begin(r->buf, errp)) &&
+           keep(r, ops->export_begin(r->buf, errp)) &&
            collect_dirty(r, errp) && round_of(r, errp) &&
            writes_pages(100, errp) &&
            writes(alias(SHARED), 70, errp) && sync_shared(1, errp) &&
@@ -447,7 +629,7 @@ static bool hand_over(Round *r, Error **errp)
         return false;
     }
     g_byte_array_set_size(r->records, 0);
-    add_record(r->records, false, g_bytes_get_data(token, NULL),
+    add_record(r->records, STATE, g_bytes_get_data(token, NULL),
                g_bytes_get_size(token));
     imported = tell(IMPORT, r->records->data, r->records->len);
     receipt = tell(COMMIT, NULL, 0);
@@ -609,9 +791,17 @@ static GBytes *make_reply(ReplyFn *make, Error **errp)
     return size > 0 ? g_bytes_new(buf, size) : NULL;
 }
 
+static bool import_token(GBytes *token, Error **errp)
+{
+    gsize size;
+    const void *bytes = g_bytes_get_data(token, &size);
+
+    return ops->import(bytes, size, errp);
+}
+
 static bool import_realm(Error **errp)
 {
-    g_autoptr(GBytes) nonce = tell(BE_SOURCE, NULL, 0);
+    g_autoptr(GBytes) nonce = tell_threads(BE_SOURCE);
     g_autoptr(GBytes) offer = make_offer(nonce, errp);
     g_autoptr(GBytes) records = offer ? tell_bytes(EXPORT, offer) : NULL;
     g_autoptr(GBytes) ready = records && import_all(records, errp)
@@ -619,9 +809,7 @@ static bool import_realm(Error **errp)
     g_autoptr(GBytes) token = ready ? tell_bytes(HAND_OVER, ready) : NULL;
     g_autoptr(GBytes) receipt = NULL;
 
-    if (!token || !import_record(false, g_bytes_get_data(token, NULL),
-                                 g_bytes_get_size(token), errp) ||
-        !ops->commit(errp)) {
+    if (!token || !import_token(token, errp) || !ops->commit(errp)) {
         return false;
     }
     receipt = make_reply(ops->import_receipt, errp);
@@ -682,11 +870,12 @@ bool run_destination(const Run *run, Error **errp)
 static const Run servants = { .kernel = "v10", .page_size = 4 * KiB };
 static bool servant_exists;
 
-static GBytes *be_source(void)
+static GBytes *be_source(GBytes *threads)
 {
     uint8_t nonce[REALM_NONCE_SIZE];
 
     g_assert_true(create(&servants, false, &error_abort));
+    memcpy(&num_threads, g_bytes_get_data(threads, NULL), sizeof(num_threads));
     g_assert_true(start_source(&error_abort));
     g_assert_true(ops->prepare_migration(nonce, &error_abort));
     return g_bytes_new(nonce, sizeof(nonce));
@@ -721,7 +910,8 @@ static GBytes *obey(Order order, GBytes *blob)
     case BE_SOURCE:
     case BE_DESTINATION:
         servant_exists = true;
-        return order == BE_SOURCE ? be_source() : be_destination(blob);
+        return order == BE_SOURCE ? be_source(blob)
+                                  : be_destination(blob);
     case EXPORT:
         return export_here(blob);
     case HAND_OVER:

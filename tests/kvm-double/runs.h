@@ -21,6 +21,7 @@ typedef struct Run {
     DoubleHook *hook;           /* off again before a failure is undone */
     void *opaque;
     RealmPhase *phase;          /* out: where it failed; or NULL */
+    unsigned threads;           /* that export or import pages; 0: no others */
 } Run;
 
 bool run_life(const Run *run, Error **errp);

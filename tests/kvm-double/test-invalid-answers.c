@@ -67,6 +67,7 @@ FALSIFY(version_2, Info, a->version = 2)
 FALSIFY(unknown_flag, Info, a->flags |= 1u << 31)
 FALSIFY(no_pages, Info, a->max_pages = 0)
 FALSIFY(no_streams, Info, a->max_streams = 0)
+FALSIFY(many_streams, Info, a->max_streams = 4097)
 FALSIFY(many_pages, Info, a->max_pages = UINT32_MAX)
 FALSIFY(small_blob, Info, a->max_blob = 4096)
 FALSIFY(huge_blob, Info, a->max_blob = UINT64_MAX)
@@ -190,6 +191,9 @@ static const InvalidAnswer answers[] = {
       many_pages },
     { "a-blob-too-small-for-its-pages", &source_v10, KVM_ARM_REALM_MIG_INFO,
       ANY, small_blob },
+    { "no-streams", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, no_streams },
+    { "many-streams", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+      many_streams },
     { "a-huge-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, huge_blob },
     { "the-migration-returns-1", &source_v10, KVM_ENABLE_CAP, 0, returns_1 },
 

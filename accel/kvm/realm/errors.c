@@ -28,6 +28,13 @@ void realm_kvm_invalid_answer(Error **errp, const char *name,
                text);
 }
 
+void realm_kvm_busy(Error **errp, RealmStep step, const char *name,
+                    uint32_t cause)
+{
+    error_setg(errp, "Realm: cannot %s: %s: %s", realm_step_text(step), name,
+               realm_cause(cause));
+}
+
 void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
                        int ret, uint32_t cause)
 {

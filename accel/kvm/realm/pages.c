@@ -6,7 +6,8 @@
  *
  * Invariants: one ioctl exports or imports the whole batch, or nothing.
  *
- * Lock rule: any thread.
+ * Lock rule: any thread, and several at once on different streams: what a call
+ * needs is its own, or was set before the session, and the phase is atomic.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,6 +16,7 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
+#include "target/arm/rmm/mig-abi.h"
 #include "realm-kvm.h"
 
 static bool is_valid_export(const struct kvm_arm_realm_pages *args, int ret,
@@ -25,7 +27,10 @@ static bool is_valid_export(const struct kvm_arm_realm_pages *args, int ret,
            (args->pages == 0) == (args->blob_size == 0);
 }
 
-/* A kernel that could not write the bundle gives it to the same call again. */
+/*
+ * A kernel that could not write the bundle gives it to the same call again, on
+ * this stream, which no other thread uses meanwhile.
+ */
 static int export_pages(struct kvm_arm_realm_pages *args)
 {
     const struct kvm_arm_realm_pages asked = *args;
@@ -38,6 +43,19 @@ static int export_pages(struct kvm_arm_realm_pages *args)
                                                args));
     }
     return ret;
+}
+
+static void export_refused(const struct kvm_arm_realm_pages *args, int ret,
+                           Error **errp)
+{
+    const char *name = "KVM_ARM_REALM_EXPORT_PAGES";
+
+    if (ret == -EBUSY) {
+        realm_kvm_busy(errp, REALM_STEP_EXPORT_MEMORY, name, MIG_CAUSE_OWED);
+    } else {
+        realm_kvm_refused(errp, REALM_STEP_EXPORT_MEMORY, name, ret,
+                          args->cause);
+    }
 }
 
 ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
@@ -63,8 +81,7 @@ ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
     }
     ret = export_pages(&args);
     if (ret < 0) {
-        realm_kvm_refused(errp, REALM_STEP_EXPORT_MEMORY,
-                          "KVM_ARM_REALM_EXPORT_PAGES", ret, args.cause);
+        export_refused(&args, ret, errp);
         return -1;
     }
     if (!is_valid_export(&args, ret, realm_kvm.limits.max_blob)) {

@@ -105,6 +105,13 @@ void realm_kvm_invalid_answer(Error **errp, const char *name,
 void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
                        int ret, uint32_t cause);
 
+/*
+ * The same for EBUSY, which has no cause of the RMM's: @cause (MigCause) is
+ * what it means for this ioctl.
+ */
+void realm_kvm_busy(Error **errp, RealmStep step, const char *name,
+                    uint32_t cause);
+
 /* ---- call.c: ioctls by name ---- */
 
 typedef struct RealmKvmCall {

@@ -21,13 +21,13 @@
 #include "qemu/units.h"
 #include "migration/blocker.h"
 #include "target/arm/rmm/mig-abi.h"
-#include "target/arm/realm/cause.h"
 #include "target/arm/realm/policy.h"
 #include "realm-kvm.h"
 
 /* A kernel that says its limits are higher than these is not believed. */
 #define MAX_BLOB    (64 * MiB)
 #define MAX_PAGES   16384
+#define MAX_STREAMS 4096
 
 /* The state of a Realm has fewer parts than this. */
 #define MAX_PARTS   65536
@@ -87,20 +87,20 @@ static void step_refused(const Args *args, int ret, Error **errp)
         { KVM_ARM_REALM_MIG_STATE, -EPERM, MIG_CAUSE_REALM_PART },
     };
     const char *name = cmds[args->cmd].name;
-    const char *what = realm_step_text(cmds[args->cmd].step);
+    const RealmStep step = cmds[args->cmd].step;
     bool is_pause = args->cmd == KVM_ARM_REALM_MIG_PAUSE;
     uint32_t cause = args->cause;
 
     if (ret == -EINVAL) {
         error_setg(errp, "Realm: cannot %s: %s: this kernel does not know the "
-                   "step in this form; use a newer one", what, name);
+                   "step in this form; use a newer one", realm_step_text(step),
+                   name);
         return;
     }
     if (ret == -EBUSY &&
         (is_pause || cmds[args->cmd].blob == GIVES_BLOB)) {
-        error_setg(errp, "Realm: cannot %s: %s: %s", what, name,
-                   realm_cause(is_pause ? MIG_CAUSE_RECS_RUNNING
-                                        : MIG_CAUSE_OWED));
+        realm_kvm_busy(errp, step, name, is_pause ? MIG_CAUSE_RECS_RUNNING
+                                                  : MIG_CAUSE_OWED);
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -109,7 +109,7 @@ static void step_refused(const Args *args, int ret, Error **errp)
             ret = -EPROTO;
         }
     }
-    realm_kvm_refused(errp, cmds[args->cmd].step, name, ret, cause);
+    realm_kvm_refused(errp, step, name, ret, cause);
 }
 
 /*
@@ -261,6 +261,7 @@ static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
     }
     if (info->flags & ~KVM_ARM_REALM_MIG_TAGS || !info->max_pages ||
         info->max_pages > MAX_PAGES || !info->max_streams ||
+        info->max_streams > MAX_STREAMS ||
         info->max_blob < (uint64_t)info->max_pages * KVM_ARM_REALM_GRANULE ||
         info->max_blob > MAX_BLOB) {
         realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, "
