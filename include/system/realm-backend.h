@@ -99,7 +99,7 @@ typedef struct RealmPages {
 /* What @prepare_migration draws, and an offer is for. */
 #define REALM_NONCE_SIZE 32
 
-/* Limits of a migration, constant once the Realm exists. */
+/* Limits of a migration, constant once the Realm exists; any thread. */
 typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
     unsigned max_pages;         /* most pages in one memory bundle, >= 1 */

@@ -1,8 +1,8 @@
 /*
  * Live migration of Realms: the destination half of the "realm" section
  *
- * Purpose: hand every blob of the stream to the backend, and commit when the
- * stream has ended well.
+ * Purpose: take every record from the main channel and from multifd's, for
+ * importer.c, and commit when the stream has ended well.
  *
  * After the commit the destination cannot give the Realm back, so the commit
  * waits until nothing can fail any more, which is the end of the stream.  QEMU
@@ -15,48 +15,33 @@
  * nothing is committed, and without a commit no vCPU runs.  The first failure
  * ends the migration, and this machine says how the source gets its Realm back.
  *
- * Lock rule: BQL; the thread takes it when the stream has ended.
+ * Lock rule: BQL; the thread takes it when the stream has ended.  Threads of
+ * multifd's channels do not have it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include <poll.h>
 #include "qapi/error.h"
 #include "qapi/qapi-events-realm.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "io/channel-socket.h"
+#include "io/channel-tls.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/options.h"
 #include "migration/postcopy-ram.h"
 #include "system/system.h"
+#include "channel.h"
+#include "importer.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "reply.h"
-#include "trace.h"
 
 static bool given_up;           /* the abort token was made and told */
 static bool token_imported;     /* the start token of this stream */
-
-static const char *record_name(RealmRecordType type)
-{
-    return type == REALM_RECORD_MEMORY ? "memory" :
-           type == REALM_RECORD_EPOCH ? "epoch" : "state";
-}
-
-static bool import_blob(RealmRecordType type, const void *blob, size_t size,
-                        Error **errp)
-{
-    unsigned pages = 0;
-    bool ok = type == REALM_RECORD_MEMORY
-        ? realm_backend()->import_memory(blob, size, &pages, errp)
-        : realm_backend()->import(blob, size, errp);
-
-    trace_realm_destination_record(record_name(type), size, pages, ok);
-    if (ok) {
-        realm_counters_add_blob(size, pages);
-    }
-    return ok;
-}
 
 char *realm_destination_give_up(Error **errp)
 {
@@ -64,6 +49,7 @@ char *realm_destination_give_up(Error **errp)
     RealmMigrationLimits limits;
     ssize_t size;
 
+    realm_importer_stop();
     realm_backend()->migration_limits(&limits);
     buf = g_malloc(limits.max_blob);
     size = realm_backend()->import_abort(buf, errp);
@@ -122,6 +108,52 @@ static int refuse_postcopy(NotifierWithReturn *notifier, void *opaque,
     return -EINVAL;
 }
 
+/*
+ * Whether the source is gone.  It closes nothing before this side says that it
+ * has loaded all.
+ */
+static bool source_gone(QIOChannel *ioc)
+{
+    QIOChannelTLS *tls = (QIOChannelTLS *)
+        object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
+    QIOChannelSocket *socket = (QIOChannelSocket *)
+        object_dynamic_cast(OBJECT(tls ? tls->master : ioc),
+                            TYPE_QIO_CHANNEL_SOCKET);
+    struct pollfd fd = { .events = POLLRDHUP };
+
+    if (!socket) {
+        return false;
+    }
+    fd.fd = socket->fd;
+    return poll(&fd, 1, 0) > 0;
+}
+
+static bool incoming_is_over(MigrationIncomingState *mis)
+{
+    switch (qatomic_read(&mis->state)) {
+    case MIGRATION_STATUS_NONE:
+    case MIGRATION_STATUS_SETUP:
+    case MIGRATION_STATUS_ACTIVE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/*
+ * Any thread.  The main channel is closed after multifd's threads have ended,
+ * and may be opened after they have begun.
+ */
+static bool migration_lost(void)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    QEMUFile *f = qatomic_read(&mis->from_src_file);
+
+    return incoming_is_over(mis) || migrate_has_error(migrate_get_current()) ||
+           (f && (qemu_file_get_error(f) ||
+                  source_gone(qemu_file_get_ioc(f))));
+}
+
 void realm_destination_init(void)
 {
     static Notifier at_exit = { .notify = fail_at_exit };
@@ -129,20 +161,59 @@ void realm_destination_init(void)
 
     qemu_add_exit_notifier(&at_exit);
     postcopy_add_notifier(&postcopy);
+    realm_importer_init(migration_lost);
 }
 
-/* The records of one part of the section. */
-static bool load_records(QEMUFile *f, uint8_t *buf,
-                         const RealmMigrationLimits *limits, Error **errp)
+static bool load_epoch(const RealmRecord *record, Error **errp)
 {
-    RealmRecord record;
+    if (record->on_channels && !migrate_multifd()) {
+        error_setg(errp, "realm section: %" PRIu64 " bundles of an epoch were "
+                   "sent on channels, and this side has none; turn multifd on",
+                   record->on_channels);
+        return false;
+    }
+    return realm_importer_import_epoch(record->on_channels, record->size,
+                                       errp);
+}
 
+/* What was read to the importer's room */
+static bool load_record(const RealmRecord *record, Error **errp)
+{
+    switch (record->type) {
+    case REALM_RECORD_MEMORY:
+        realm_importer_add_memory(record->stream, record->size);
+        return true;
+    case REALM_RECORD_EPOCH:
+        return load_epoch(record, errp);
+    default:
+        return realm_importer_import_state(record->size, errp);
+    }
+}
+
+static const char *record_name(RealmRecordType type)
+{
+    return type == REALM_RECORD_MEMORY ? "memory" :
+           type == REALM_RECORD_EPOCH ? "epoch" : "state";
+}
+
+/* The records of one part of the section; some may still be imported after. */
+static bool load_records(QEMUFile *f, Error **errp)
+{
+    RealmMigrationLimits limits;
+    RealmRecord record;
+    uint8_t *buf;
+
+    realm_backend()->migration_limits(&limits);
     for (;;) {
-        if (!realm_record_get(f, limits, &record, errp)) {
+        if (!realm_record_get(f, &limits, &record, errp)) {
             return false;
         }
         if (record.type == REALM_RECORD_END) {
             return true;
+        }
+        buf = realm_importer_room(errp);
+        if (!buf) {
+            return false;
         }
         if (qemu_get_buffer(f, buf, record.size) != record.size) {
             error_setg(errp, "realm section: the stream ends within a %s "
@@ -150,28 +221,52 @@ static bool load_records(QEMUFile *f, uint8_t *buf,
                        record.size);
             return false;
         }
-        if (!import_blob(record.type, buf, record.size, errp)) {
-            error_prepend(errp, "realm section: %s record of %zu bytes: ",
-                          record_name(record.type), record.size);
+        if (!load_record(&record, errp)) {
             return false;
         }
     }
 }
 
+/* What came first fails first, so that its failure is the one that is told. */
+static bool load_part(QEMUFile *f, Error **errp)
+{
+    Error *err = NULL;
+    bool ok = load_records(f, &err);
+
+    if (!realm_importer_wait(errp)) {
+        error_free(err);
+        return false;
+    }
+    error_propagate(errp, err);
+    return ok;
+}
+
+/* Failures are for the main channel to tell (importer.c). */
+bool realm_destination_load_packet(void *opaque, char *packet, size_t size,
+                                   Error **errp)
+{
+    RealmMigrationLimits limits;
+    RealmPacket header;
+    Error *err = NULL;
+
+    realm_backend()->migration_limits(&limits);
+    if (realm_channel_get(packet, size, &limits, &header, &err)) {
+        realm_importer_take(&header, packet + REALM_CHANNEL_HEADER_SIZE);
+    } else {
+        realm_importer_fail(err);
+    }
+    return true;
+}
+
 /* QEMU itself refuses versions above ours. */
 static bool load_section(QEMUFile *f, int version_id, Error **errp)
 {
-    RealmMigrationLimits limits;
-    g_autofree uint8_t *buf = NULL;
-
     if (version_id != REALM_SECTION_VERSION) {
         error_setg(errp, "realm section: it has version %d, and version %d "
                    "can be loaded", version_id, REALM_SECTION_VERSION);
         return false;
     }
-    realm_backend()->migration_limits(&limits);
-    buf = g_malloc(limits.max_blob);
-    return load_records(f, buf, &limits, errp);
+    return load_part(f, errp);
 }
 
 bool realm_destination_import_token(const void *token, size_t size,
@@ -243,6 +338,7 @@ int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!realm_check_capabilities(errp)) {
         return -EINVAL;
     }
+    realm_importer_begin();
     qemu_loadvm_start_load_thread(commit_at_end, NULL);
     return 0;
 }
@@ -253,6 +349,7 @@ int realm_destination_cleanup(void *opaque)
     if (!given_up) {
         realm_destination_fail();
     }
+    realm_importer_end();
     /* The thread may still wait, if QEMU gave up before its main loop. */
     qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
     return 0;

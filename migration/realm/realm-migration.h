@@ -15,6 +15,7 @@
  *     exporter.c      the source's threads, which export memory (exporter.h)
  *     supported.c     which kinds of migration work with a Realm
  *     config.c        "realm-config", the first section of the stream
+ *     importer.c      imports side by side (importer.h)
  *     destination.c   the half of "realm" that loads, and the commit
  *     start.c         "realm-ready" and "realm-start", the last sections
  *     source.c        the half of "realm" that saves
@@ -27,8 +28,8 @@
  *
  * Lock rule: the state of the source belongs to the migration thread while a
  * migration is active (setup and completion have the BQL as well), that of the
- * destination to the thread that loads.  Threads of the exporter never take the
- * BQL.  Counters are atomic.
+ * destination to the thread that loads, but importer.c has a lock.  Threads of
+ * the exporter never take the BQL.  Counters are atomic.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -99,6 +100,8 @@ bool realm_destination_import_token(const void *token, size_t size,
 /* See SaveVMHandlers. */
 int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp);
 int realm_destination_load(QEMUFile *f, void *opaque, int version_id);
+bool realm_destination_load_packet(void *opaque, char *packet, size_t size,
+                                   Error **errp);
 int realm_destination_cleanup(void *opaque);
 
 /* start.c */

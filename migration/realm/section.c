@@ -55,6 +55,7 @@ static const SaveVMHandlers realm_handlers = {
     .state_pending_exact = realm_source_pending_exact,
     .load_setup = realm_destination_load_setup,
     .load_state = realm_destination_load,
+    .load_state_buffer = realm_destination_load_packet,
     .load_cleanup = realm_destination_cleanup,
 };
 

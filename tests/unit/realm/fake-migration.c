@@ -302,6 +302,11 @@ MigMode migrate_mode(void)
         MIG_MODE_NORMAL : MIG_MODE_CPR_REBOOT;
 }
 
+bool migrate_multifd(void)
+{
+    return the_migration.capabilities[MIGRATION_CAPABILITY_MULTIFD];
+}
+
 bool migrate_rdma(void)
 {
     return g_strcmp0(fake_migration.unsupported, "rdma") == 0;

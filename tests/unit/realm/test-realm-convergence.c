@@ -43,13 +43,19 @@ static void round_after(int64_t ms, uint64_t sent, uint64_t pages)
 static void sent_pages(uint64_t pages, uint64_t bytes)
 {
     realm_counters_add_blob(bytes, pages);
-    realm_counters_set_remaining(realm_counters_remaining() - pages);
+    realm_counters_exported(pages);
+}
+
+/* @pages of the round are left. */
+static void leave(uint64_t pages)
+{
+    realm_counters_exported(realm_counters_remaining() - pages);
 }
 
 /* A second in which all was sent, and @kib_dirtied were written meanwhile. */
 static void second(uint64_t kib_sent, uint64_t kib_dirtied)
 {
-    realm_counters_set_remaining(0);
+    leave(0);
     round_after(SECOND, kib_sent * KIB, kib_dirtied / 4);
 }
 
@@ -152,11 +158,11 @@ static void test_periods_are_a_second(void)
 {
     begin(true);
     for (int i = 1; i < 20; i++) {
-        realm_counters_set_remaining(0);
+        leave(0);
         round_after(100, 100 * KIB, 13 * 2);    /* 104 KiB */
         check_throttle(0);
     }
-    realm_counters_set_remaining(0);
+    leave(0);
     round_after(100, 100 * KIB, 13 * 2);
     check_throttle(20);
 }
@@ -166,13 +172,13 @@ static void test_what_is_left_was_not_dirtied(void)
 {
     begin(true);
     for (int i = 0; i < 4; i++) {
-        realm_counters_set_remaining(900000);
+        leave(900000);
         round_after(SECOND, 1000 * KIB, 900000 + 125);
         check_throttle(0);
     }
-    realm_counters_set_remaining(900000);
+    leave(900000);
     round_after(SECOND, 1000 * KIB, 900000 + 126);
-    realm_counters_set_remaining(900000);
+    leave(900000);
     round_after(SECOND, 1000 * KIB, 900000 + 126);
     check_throttle(20);
 }
