@@ -522,6 +522,7 @@ static bool import(const void *buf, size_t size, Error **errp)
     return done("import", errp) || dead(errp);
 }
 
+/* Called by several threads, of which others may not know yet that one failed */
 static bool import_memory(const void *buf, size_t size, unsigned *pages,
                           Error **errp)
 {
@@ -530,6 +531,10 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
     const uint32_t *words = buf, *entries = words + MEMORY_WORDS;
 
     QEMU_LOCK_GUARD(&lock);
+    if (d->dead) {
+        error_setg(errp, "another import has failed");
+        return false;
+    }
     if (!may("import_memory", errp)) {
         return dead(errp);
     }

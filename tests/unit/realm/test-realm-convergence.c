@@ -49,6 +49,9 @@ static void sent_pages(uint64_t pages, uint64_t bytes)
 /* @pages of the round are left. */
 static void leave(uint64_t pages)
 {
+    if (realm_counters_remaining() < pages) {
+        realm_counters_begin_round(pages);
+    }
     realm_counters_exported(realm_counters_remaining() - pages);
 }
 
