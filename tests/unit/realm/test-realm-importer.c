@@ -72,7 +72,7 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
         qemu_cond_wait(&backend.changed, &backend.lock);
     }
     qemu_mutex_unlock(&backend.lock);
-    g_usleep(g_random_int_range(0, 50));
+    g_usleep(b.late ? A_WHILE : g_random_int_range(0, 50));
     qemu_mutex_lock(&backend.lock);
     leave();
     backend.running[b.stream] = false;
@@ -609,18 +609,11 @@ static void test_main_failure(void)
               "stream 0 fails");
 }
 
-static void *wait_for_end(void *unused)
-{
-    end_badly("realm section: memory record of " SIZE " bytes: bundle 0 of "
-              "stream 0 fails");
-    return NULL;
-}
-
 /* The first one may be why the second one failed, though it ends later. */
 static void test_first_failure(void)
 {
     Channel *first, *second;
-    QemuThread thread;
+    Error *err = NULL;
 
     begin();
     close_backend(true);
@@ -629,11 +622,13 @@ static void test_first_failure(void)
     second = arrive((Bundle) { 1, 0, 0, .fails = true });
     wait_inside(2);
     close_backend(false);
-    qemu_thread_create(&thread, "main", wait_for_end, NULL,
-                       QEMU_THREAD_JOINABLE);
-    channel_join(first);
     channel_join(second);
-    qemu_thread_join(&thread);
+    g_assert_false(realm_importer_wait(&err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "bundle 0 of stream 0"));
+    error_free(err);
+    channel_join(first);
+    end_badly("realm section: memory record of " SIZE " bytes: bundle 0 of "
+              "stream 0 fails");
 }
 
 static void test_lost_channel(void)

@@ -16,7 +16,9 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/lockable.h"
 #include "qemu/module.h"
+#include "qemu/thread.h"
 #include "qapi/qapi-types-migration.h"
 #include "io/channel-buffer.h"
 #include "migration/migration-stats.h"
@@ -42,31 +44,68 @@ typedef struct Chunk {
     GByteArray *bytes;
 } Chunk;
 
+/* Memory has a place among the other blobs, but none among its like. */
+typedef struct Blob {
+    GBytes *bytes;
+    bool memory;
+    unsigned place;             /* blobs before that are not memory */
+    bool came;
+} Blob;
+
 static GArray *chunks;          /* Chunk */
-static GPtrArray *blobs;        /* GBytes, in the order of the imports */
-static guint next_blob;
+static GArray *blobs;           /* Blob */
+static QemuMutex lock;          /* of blobs and what follows */
+static unsigned place, come;    /* of all blobs, how many came */
 static bool recording;
 
 /* ---- the backend ---- */
 
-/* Is it the blob that comes next? */
-static bool authentic(const void *buf, size_t size, Error **errp)
+static void record(const void *buf, size_t size, bool memory)
 {
-    const void *data;
-    gsize len;
+    Blob blob = { g_bytes_new(buf, size), memory, place };
+
+    g_array_append_val(blobs, blob);
+}
+
+/* The blob that this is and that may come now, or NULL */
+static Blob *find(const void *buf, size_t size, bool memory)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new_static(buf, size);
+
+    for (guint i = 0; i < blobs->len; i++) {
+        Blob *blob = &g_array_index(blobs, Blob, i);
+
+        if (blob->came) {
+            continue;
+        }
+        if (blob->place != place || (blob->memory && !memory)) {
+            return NULL;
+        }
+        if (blob->memory == memory && g_bytes_equal(blob->bytes, bytes)) {
+            return blob;
+        }
+    }
+    return NULL;
+}
+
+/* Is it a blob that comes next?  An import beside this one may have failed. */
+static bool authentic(const void *buf, size_t size, bool memory, Error **errp)
+{
+    QEMU_LOCK_GUARD(&lock);
+    Blob *blob;
 
     g_assert_cmpuint(size, <=, MAX(FAKE_MAX_BLOB, MAX_TOKEN));
-    g_assert_false(fake_destination.dead || fake_destination.given_up);
+    g_assert_false(fake_destination.given_up);
+    g_assert_false(fake_destination.dead && !memory);
     if (recording) {
-        g_ptr_array_add(blobs, g_bytes_new(buf, size));
-        return true;
+        record(buf, size, memory);
     }
-    if (next_blob < blobs->len) {
-        data = g_bytes_get_data(blobs->pdata[next_blob], &len);
-        if (len == size && !memcmp(data, buf, size)) {
-            next_blob++;
-            return true;
-        }
+    blob = fake_destination.dead ? NULL : find(buf, size, memory);
+    if (blob) {
+        blob->came = true;
+        come++;
+        place += !memory;
+        return true;
     }
     fake_destination.dead = true;
     fake_destination.phase = REALM_PHASE_FAILED;
@@ -76,19 +115,20 @@ static bool authentic(const void *buf, size_t size, Error **errp)
 
 static bool import(const void *buf, size_t size, Error **errp)
 {
-    return authentic(buf, size, errp) && fake_backend.import(buf, size, errp);
+    return authentic(buf, size, false, errp) &&
+        fake_backend.import(buf, size, errp);
 }
 
 static bool import_memory(const void *buf, size_t size, unsigned *pages,
                           Error **errp)
 {
-    return authentic(buf, size, errp) &&
+    return authentic(buf, size, true, errp) &&
         fake_backend.import_memory(buf, size, pages, errp);
 }
 
 static bool commit(Error **errp)
 {
-    g_assert_true(recording || next_blob == blobs->len);
+    g_assert_cmpuint(come, ==, blobs->len);
     return fake_backend.commit(errp);
 }
 
@@ -272,7 +312,10 @@ static void begin(void)
     fake_destination_new(true);
     g_clear_pointer(&fake_migration.error, g_free);
     fake_migration.failures = 0;
-    next_blob = 0;
+    place = come = 0;
+    for (guint i = 0; i < blobs->len; i++) {
+        g_array_index(blobs, Blob, i).came = false;
+    }
 }
 
 /* Returns whether the Realm runs here. */
@@ -359,7 +402,8 @@ int main(int argc, char **argv)
     realm_migration_init();
 
     chunks = g_array_new(false, false, sizeof(Chunk));
-    blobs = g_ptr_array_new();
+    blobs = g_array_new(false, false, sizeof(Blob));
+    qemu_mutex_init(&lock);
     fake_reset();
     fake_agree();
     fake_migration.meanwhile = fake_answer;
