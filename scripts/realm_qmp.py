@@ -194,7 +194,8 @@ class Migration:
     -incoming defer.  Use run(), or start() and poll()."""
 
     def __init__(self, source, dest, uri, plain=False, bandwidth=0,
-                 downtime=None, timeout=None, progress=None):
+                 downtime=None, timeout=None, progress=None, channels=None,
+                 psk=None, compression=None):
         self.source, self.dest, self.uri = source, dest, uri
         self.source_uri = uri           # differs if there is a relay between
         self.plain = plain
@@ -202,6 +203,10 @@ class Migration:
         self.downtime = downtime        # ms; None: QEMU's own limit
         self.timeout = timeout          # s
         self.progress = progress or NoProgress()
+        # Of both sides; None: as they are set.
+        self.channels = channels        # of multifd; 0: without multifd
+        self.psk = psk                  # TLS: folder of a keys.psk; '': without
+        self.compression = compression  # of multifd, a method or 'none'
         self.offer = None
         self.accepted = False
         self.deaf = False               # the destination, for ever
@@ -281,6 +286,8 @@ class Migration:
         if self.downtime is not None:
             parameters['downtime-limit'] = self.downtime
         self.source.cmd('migrate-set-parameters', **parameters)
+        self.set_up(self.source, 'client')
+        self.set_up(self.dest, 'server')
         self.listen()
         if not self.plain:
             self.agree()
@@ -289,6 +296,31 @@ class Migration:
                 {'capability': 'return-path', 'state': True}])
         self.source.cmd('migrate', uri=self.source_uri)
         self.started = True
+
+    def set_up(self, qmp, endpoint):
+        """What both sides have to agree about."""
+        parameters = {}
+        if self.channels is not None:
+            qmp.cmd('migrate-set-capabilities', capabilities=[
+                {'capability': 'multifd', 'state': self.channels > 0}])
+        if self.channels:
+            parameters['multifd_channels'] = self.channels
+        if self.compression is not None:
+            parameters['multifd_compression'] = self.compression
+        if self.psk is not None:
+            parameters['tls_creds'] = self.credentials(qmp, endpoint)
+        if parameters:
+            qmp.cmd('migrate-set-parameters', **parameters)
+
+    def credentials(self, qmp, endpoint):
+        """Makes an object of the pre-shared key; returns its name."""
+        if not self.psk:
+            return ''
+        name = f'psk-{endpoint}'
+        # It is there already if this is not the first try.
+        qmp.try_cmd('object-add', qom_type='tls-creds-psk', id=name,
+                    dir=self.psk, endpoint=endpoint)
+        return name
 
     def belong_together(self):
         """Whether the source has accepted the offer that the destination
