@@ -344,9 +344,10 @@ static uint64_t gather_page(Gathering *g, uint64_t ipa, uint64_t pa)
 /* Take and copy what is PENDING of the pages asked for */
 static uint64_t gather_pages(Gathering *g)
 {
-    uint64_t pa, result;
+    uint64_t result;
 
     for (uint32_t i = 0; i < g->asked;) {
+        RttWalk walk = { .entry = NULL };
         uint32_t stop = MIN(i + PAGES_PER_HOLD, g->asked);
 
         result = mig_lock_realm(g->c, export_state(g->c->s));
@@ -354,8 +355,8 @@ static uint64_t gather_pages(Gathering *g)
             return result;
         }
         for (; i < stop; i++) {
-            if (rtt_take_pending(g->c->realm, g->list[i], &pa)) {
-                g->list[g->taken] = gather_page(g, g->list[i], pa);
+            if (rtt_take_pending(g->c->realm, g->list[i], &walk)) {
+                g->list[g->taken] = gather_page(g, g->list[i], walk.pa);
                 g->taken++;
             }
         }

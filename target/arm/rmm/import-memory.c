@@ -34,6 +34,7 @@ _Static_assert(RMM_TAG_BYTES == MTE_TAGS_BYTES, "tags of a granule");
 /* One page of the bundle: where it goes, and where its bytes are */
 typedef struct Arrival {
     uint64_t ipa;
+    uint64_t *entry;            /* once found, as long as the Realm is locked */
     uint64_t pa;                /* from the host; then: where it is */
     const uint8_t *data;        /* NULL: zero */
     const uint8_t *tags;        /* with MTE */
@@ -142,60 +143,47 @@ static bool parse_pages(Import *im, const MigHeader *h)
 /*
  * Is there a place for the page, or the page already, from an earlier epoch or
  * from the host?  A granule is taken for a new page only: for a page that is
- * there the host gives 0, or the granule that the page has.
+ * there the host gives 0, or the granule that the page has.  @walk is that of
+ * the page before: most pages of a bundle are in one table.
  */
-static uint64_t check_place(const Import *im, Arrival *page)
+static uint64_t check_place(const Import *im, Arrival *page, RttWalk *walk)
 {
-    RmmRealm *realm = im->c->realm;
-    RttWalk walk;
-
-    rtt_walk(realm, page->ipa, RTT_PAGE_LEVEL, &walk);
-    if (walk.level < RTT_PAGE_LEVEL) {
-        return RMI_RESULT(RMI_ERROR_RTT, walk.level);
+    rtt_walk_on(im->c->realm, page->ipa, walk);
+    if (walk->level < RTT_PAGE_LEVEL) {
+        return RMI_RESULT(RMI_ERROR_RTT, walk->level);
     }
-    if (rtt_has_arrived(&walk)) {
+    if (rtt_has_arrived(walk)) {
         return mig_refuse(MIG_CAUSE_PAGE_REPEATED);
     }
-    if (walk.hipas == RTT_ASSIGNED) {
-        if (page->pa != 0 && page->pa != walk.pa) {
+    page->entry = walk->entry;
+    if (walk->hipas == RTT_ASSIGNED) {
+        if (page->pa != 0 && page->pa != walk->pa) {
             return RMI_ERROR_INPUT;
         }
-        page->pa = walk.pa;
+        page->pa = walk->pa;
         page->mapped = false;
         return RMI_SUCCESS;
     }
     page->mapped = true;
-    page->ripas = walk.ripas;
+    page->ripas = walk->ripas;
     return page->pa % RMM_GRANULE_SIZE == 0 &&
            granule_state(im->c->rmm, page->pa) == GRANULE_DELEGATED ?
            RMI_SUCCESS : RMI_ERROR_INPUT;
 }
 
-/*
- * All pages get their places, or none.  After the checks only a granule
- * that is listed twice, or that another call takes meanwhile, is in the way.
- */
-static uint64_t map_pages(Import *im)
+/* New pages get their places, or none does; *@failed is where one did not. */
+static uint64_t map_new_pages(Import *im, uint64_t *failed)
 {
     uint64_t result = RMI_SUCCESS;
     uint32_t i;
 
     for (i = 0; i < im->count && result == RMI_SUCCESS; i++) {
-        result = check_place(im, &im->pages[i]);
-        im->c->out[1] = im->pages[i].ipa;
-    }
-    if (result != RMI_SUCCESS) {
-        return result;
-    }
-    for (i = 0; i < im->count; i++) {
         Arrival *page = &im->pages[i];
 
         if (page->mapped) {
-            result = rtt_import_data(im->c->realm, page->ipa, page->pa);
-        }
-        if (result != RMI_SUCCESS) {
-            im->c->out[1] = page->ipa;
-            break;
+            result = rtt_import_data(im->c->realm, page->entry, page->pa);
+            page->mapped = result == RMI_SUCCESS;
+            *failed = page->ipa;
         }
     }
     while (result != RMI_SUCCESS && i-- > 0) {
@@ -204,9 +192,30 @@ static uint64_t map_pages(Import *im)
                             im->pages[i].ripas);
         }
     }
+    return result;
+}
+
+/*
+ * All pages get their places, or none.  After the checks only a granule
+ * that is listed twice, or that another call takes meanwhile, is in the way.
+ */
+static uint64_t map_pages(Import *im)
+{
+    RttWalk walk = { .entry = NULL };
+    uint64_t result = RMI_SUCCESS;
+
+    for (uint32_t i = 0; i < im->count && result == RMI_SUCCESS; i++) {
+        im->c->out[1] = im->pages[i].ipa;
+        result = check_place(im, &im->pages[i], &walk);
+    }
+    if (result == RMI_SUCCESS) {
+        result = map_new_pages(im, &im->c->out[1]);
+    }
     /* All of them have places: nothing fails from here on. */
-    for (i = 0; result == RMI_SUCCESS && i < im->count; i++) {
-        rtt_mark_arrived(im->c->realm, im->pages[i].ipa);
+    for (uint32_t i = 0; result == RMI_SUCCESS && i < im->count; i++) {
+        if (!im->pages[i].mapped) {
+            rtt_mark_arrived(im->c->realm, im->pages[i].entry);
+        }
     }
     return result;
 }

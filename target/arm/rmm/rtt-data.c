@@ -38,7 +38,7 @@ static uint64_t walk_unassigned(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
 
 /* Assign @data, locked and DELEGATED, if the walk allows; unlock it. */
 static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
-                              const void *src, LeafCall by)
+                              const void *src)
 {
     RttWalk walk;
     uint64_t result = walk_unassigned(realm, ipa, &walk);
@@ -47,14 +47,14 @@ static uint64_t assign_locked(RmmRealm *realm, uint64_t data, uint64_t ipa,
         granule_unlock(realm->rmm, data);
         return result;
     }
-    granule_claim(realm->rmm, data, by != BY_DATA_CREATE_UNKNOWN);
+    granule_claim(realm->rmm, data, src);
     if (src) {
         memcpy(granule_map(realm->rmm, data), src, RMM_GRANULE_SIZE);
     }
     leaf_set(walk.entry, RTT_PAGE_LEVEL,
-             desc_assigned(realm, data, by == BY_DATA_CREATE_UNKNOWN
-                                        ? walk.ripas : RTT_RAM,
-                           RTT_PAGE_LEVEL), by);
+             desc_assigned(realm, data, src ? RTT_RAM : walk.ripas,
+                           RTT_PAGE_LEVEL),
+             src ? BY_DATA_CREATE : BY_DATA_CREATE_UNKNOWN);
     granule_unlock_transition(realm->rmm, data, GRANULE_DATA);
     return RMI_SUCCESS;
 }
@@ -70,16 +70,20 @@ uint64_t rtt_data_create(RmmRealm *realm, uint64_t data, uint64_t ipa,
         granule_unlock(realm->rmm, data);
         return RMI_ERROR_REALM;
     }
-    return assign_locked(realm, data, ipa, src,
-                         src ? BY_DATA_CREATE : BY_DATA_CREATE_UNKNOWN);
+    return assign_locked(realm, data, ipa, src);
 }
 
-uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa)
+uint64_t rtt_import_data(RmmRealm *realm, uint64_t *entry, uint64_t pa)
 {
     if (!granule_lock(realm->rmm, pa, GRANULE_DELEGATED)) {
         return RMI_ERROR_INPUT;
     }
-    return assign_locked(realm, pa, ipa, NULL, BY_IMPORT_PAGE);
+    granule_claim(realm->rmm, pa, true);
+    leaf_set(entry, RTT_PAGE_LEVEL,
+             desc_assigned(realm, pa, RTT_RAM, RTT_PAGE_LEVEL) | DESC_ARRIVED,
+             BY_IMPORT_PAGE);
+    granule_unlock_transition(realm->rmm, pa, GRANULE_DATA);
+    return RMI_SUCCESS;
 }
 
 void rtt_import_drop(RmmRealm *realm, uint64_t ipa, RttRipas ripas)

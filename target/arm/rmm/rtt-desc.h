@@ -60,6 +60,9 @@ _Static_assert((DESC_SOFTWARE & DESC_HARDWARE) == 0,
 /* The bits of a RAM leaf that only say whether it is dirty. */
 #define DESC_DIRTY_STATE (DESC_S2AP_W | DESC_DBM | DESC_PENDING)
 
+/* The same at the destination, of a page that came in this epoch. */
+#define DESC_ARRIVED    DESC_DIRTY_STATE
+
 /* Invalid entry. */
 #define DESC_ASSIGNED   (1ull << 2)
 #define DESC_HIPAS(d)   ((d) >> 2 & 7)

@@ -8,7 +8,6 @@
  *
  * Lock rule: the Realm's lock is held, so tables stand still.  Leaves are
  * changed by compare-and-swap, since walkers make them dirty meanwhile.
- * rtt_take_pending and rtt_put_pending need no lock: they are walkers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -187,40 +186,38 @@ uint64_t rtt_count_assigned(RmmRealm *realm)
     return visit_pages(realm, &v);
 }
 
-/* Swap PENDING in the page at @ipa, if it is RAM and the bit is @now. */
-static bool swap_pending(RmmRealm *realm, uint64_t ipa, bool now,
-                         uint64_t *pa)
+/* Swap PENDING in the page that @walk found, if it is RAM and the bit is @now. */
+static bool swap_pending(RttWalk *walk, bool now)
 {
-    unsigned stripe;
     bool done = false;
+
+    while (!done && desc_is_ram(walk->desc, walk->level) &&
+           !(walk->desc & DESC_PENDING) == !now) {
+        done = desc_change_dirty(walk->entry, &walk->desc, walk->level,
+                                 now ? DESC_PENDING : 0,
+                                 now ? 0 : DESC_PENDING);
+    }
+    return done;
+}
+
+bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
+{
+    if (ipa >= realm_protected_top(realm)) {
+        return false;
+    }
+    rtt_walk_on(realm, ipa, walk);
+    return swap_pending(walk, true);
+}
+
+bool rtt_put_pending(RmmRealm *realm, uint64_t ipa)
+{
     RttWalk walk;
 
     if (ipa >= realm_protected_top(realm)) {
         return false;
     }
-    stripe = walkers_enter(realm->rmm);
     rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
-    while (!done && desc_is_ram(walk.desc, walk.level) &&
-           !(walk.desc & DESC_PENDING) == !now) {
-        done = desc_change_dirty(walk.entry, &walk.desc, walk.level,
-                                 now ? DESC_PENDING : 0,
-                                 now ? 0 : DESC_PENDING);
-    }
-    walkers_leave(realm->rmm, stripe);
-    *pa = walk.desc & DESC_PA;
-    return done;
-}
-
-bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, uint64_t *pa)
-{
-    return swap_pending(realm, ipa, true, pa);
-}
-
-bool rtt_put_pending(RmmRealm *realm, uint64_t ipa)
-{
-    uint64_t pa;
-
-    return swap_pending(realm, ipa, false, &pa);
+    return swap_pending(&walk, false);
 }
 
 bool rtt_has_arrived(const RttWalk *walk)
@@ -229,19 +226,15 @@ bool rtt_has_arrived(const RttWalk *walk)
            (walk->desc & DESC_PENDING);
 }
 
-void rtt_mark_arrived(RmmRealm *realm, uint64_t ipa)
+void rtt_mark_arrived(RmmRealm *realm, uint64_t *entry)
 {
-    uint64_t desc;
-    RttWalk walk;
+    uint64_t desc = desc_load(entry);
 
-    rtt_walk(realm, ipa, RTT_PAGE_LEVEL, &walk);
-    desc = walk.desc;
-    if (!desc_is_ram(desc, walk.level)) {
-        desc = desc_assigned(realm, walk.pa, RTT_RAM, walk.level);
-        leaf_set(walk.entry, walk.level, desc, BY_IMPORT_RIPAS);
+    if (!desc_is_ram(desc, RTT_PAGE_LEVEL)) {
+        desc = desc_assigned(realm, desc & DESC_PA, RTT_RAM, RTT_PAGE_LEVEL);
+        leaf_set(entry, RTT_PAGE_LEVEL, desc, BY_IMPORT_RIPAS);
     }
-    while (!desc_change_dirty(walk.entry, &desc, walk.level, 0,
-                              DESC_S2AP_W | DESC_DBM | DESC_PENDING)) {
+    while (!desc_change_dirty(entry, &desc, RTT_PAGE_LEVEL, 0, DESC_ARRIVED)) {
         /* Somebody changed the dirty state: once more. */
     }
 }

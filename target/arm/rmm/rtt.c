@@ -60,10 +60,18 @@ void rtt_init_start(RmmRealm *realm)
     }
 }
 
+static void walk_decode(RttWalk *walk)
+{
+    walk->hipas = desc_hipas(walk->desc, walk->level);
+    walk->ripas = desc_ripas(walk->desc);
+    walk->pa = walk->desc & DESC_PA;
+}
+
 void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk)
 {
     uint64_t index;
 
+    walk->ipa = ipa;
     walk->level = realm->rtt_level_start;
     index = ipa >> rtt_shift(walk->level);
     walk->table = realm->rtt_base + index / RTT_ENTRIES * RMM_GRANULE_SIZE;
@@ -78,9 +86,23 @@ void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk)
         walk->level++;
         index = ipa >> rtt_shift(walk->level);
     }
-    walk->hipas = desc_hipas(walk->desc, walk->level);
-    walk->ripas = desc_ripas(walk->desc);
-    walk->pa = walk->desc & DESC_PA;
+    walk_decode(walk);
+}
+
+void rtt_walk_on(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
+{
+    unsigned index = ipa / RMM_GRANULE_SIZE % RTT_ENTRIES;
+
+    if (!walk->entry || walk->level != RTT_PAGE_LEVEL ||
+        (walk->ipa ^ ipa) >> rtt_shift(RTT_PAGE_LEVEL - 1)) {
+        rtt_walk(realm, ipa, RTT_PAGE_LEVEL, walk);
+        return;
+    }
+    walk->ipa = ipa;
+    walk->entry += (int)index - (int)walk->index;
+    walk->index = index;
+    walk->desc = desc_load(walk->entry);
+    walk_decode(walk);
 }
 
 /* A table with such an entry cannot be destroyed (RMM 1.0, A5.5.6). */

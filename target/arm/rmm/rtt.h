@@ -93,7 +93,8 @@ bool rtt_start_is_live(RmmRealm *realm);
 
 /* The entry a walk ended at. */
 typedef struct RttWalk {
-    uint64_t *entry;
+    uint64_t ipa;               /* where it went */
+    uint64_t *entry;            /* NULL: nowhere yet */
     uint64_t desc;
     uint64_t table;             /* PA of the table that holds it */
     unsigned index;
@@ -105,6 +106,12 @@ typedef struct RttWalk {
 
 /* Walk to @ipa, at most to @level.  @ipa is within the IPA width. */
 void rtt_walk(RmmRealm *realm, uint64_t ipa, int level, RttWalk *walk);
+
+/*
+ * Walk to the page at @ipa, as rtt_walk does: from where @walk ended, if the
+ * same table has both.  The Realm's lock was held all the time since.
+ */
+void rtt_walk_on(RmmRealm *realm, uint64_t ipa, RttWalk *walk);
 
 /*
  * The `top` output of calls that take something away: @ipa if the entry that
@@ -205,13 +212,14 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
                            RttPageFn *fn, void *opaque, bool *cleaned);
 
 /*
- * If the page at @ipa is PENDING, it is no longer, and *@pa is its granule.
- * Needs no lock; but the contents may be read under the Realm's lock only,
- * since the host may destroy the page at any other time.
+ * If the page at @ipa is PENDING, it is no longer, and @walk->pa is its
+ * granule.  @walk is that of the page before, as for rtt_walk_on.  The
+ * contents may be read under the same hold of the Realm's lock only, since the
+ * host may destroy the page at any other time.
  */
-bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, uint64_t *pa);
+bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, RttWalk *walk);
 
-/* Make a page PENDING again: its contents were taken but not sent. */
+/* Make it PENDING again: its contents were taken but not sent. */
 bool rtt_put_pending(RmmRealm *realm, uint64_t ipa);
 
 /* Pages that are dirty or PENDING. */
@@ -244,22 +252,22 @@ uint64_t rtt_reach(RmmRealm *realm, uint64_t base, uint64_t top,
 void rtt_wipe_pages(RmmRealm *realm, uint64_t base, uint64_t top);
 
 /*
- * Destination: the granule at @pa (state DELEGATED, and the lock of it not
- * held) becomes the page at @ipa, with RIPAS RAM, and dirty.  What it holds is
- * the caller's to write: no Realm reads it while a session fills it, and when
- * that fails, none ever does.  If a page is assigned there already,
- * RMI_ERROR_RTT.
- */
-uint64_t rtt_import_data(RmmRealm *realm, uint64_t ipa, uint64_t pa);
-
-/*
  * Destination: which pages came in this epoch.  A page that did is PENDING, and
  * nobody else makes pages PENDING in IMPORT.
  */
 bool rtt_has_arrived(const RttWalk *walk);
 
-/* The assigned page at @ipa came; whatever RIPAS it had, it is RAM now. */
-void rtt_mark_arrived(RmmRealm *realm, uint64_t ipa);
+/*
+ * The granule at @pa (state DELEGATED, and the lock of it not held) becomes the
+ * page that is UNASSIGNED in @entry, of a table of pages: RIPAS RAM, dirty, and
+ * it has arrived.  What it holds is the caller's to write: no Realm reads it
+ * while a session fills it, and when that fails, none ever does.
+ * RMI_ERROR_INPUT if the granule is another's now.
+ */
+uint64_t rtt_import_data(RmmRealm *realm, uint64_t *entry, uint64_t pa);
+
+/* The page assigned in @entry came; whatever RIPAS it had, it is RAM now. */
+void rtt_mark_arrived(RmmRealm *realm, uint64_t *entry);
 
 /* A new epoch, or none any more: no page has come. */
 void rtt_forget_arrived(RmmRealm *realm);

@@ -201,12 +201,13 @@ static void collect_all(Bench *b, uint64_t *count)
 /* Every page clean, and known to be. */
 static void make_clean(Bench *b)
 {
-    uint64_t ipa, pa, count;
+    RttWalk walk = { .entry = NULL };
+    uint64_t ipa, count;
 
     collect_all(b, &count);
     rmm_mutex_lock(&b->realm->lock);
     for (ipa = 0; count && ipa < b->top; ipa += RMM_GRANULE_SIZE) {
-        rtt_take_pending(b->realm, ipa, &pa);
+        rtt_take_pending(b->realm, ipa, &walk);
     }
     rmm_mutex_unlock(&b->realm->lock);
 }

@@ -156,12 +156,12 @@ static void map_unprotected(World *w)
 
 static void make_clean(World *w)
 {
-    uint64_t pa;
+    RttWalk walk = { .entry = NULL };
 
     activate(w);
     rtt_collect_dirty(fake_realm_object(w->m, &w->r), 0, PAGE(8), NULL, NULL,
                       NULL);
-    rtt_take_pending(fake_realm_object(w->m, &w->r), 0, &pa);
+    rtt_take_pending(fake_realm_object(w->m, &w->r), 0, &walk);
 }
 
 /* Parameters for a second Realm, of @spare 0 and 1. */

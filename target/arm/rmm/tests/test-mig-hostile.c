@@ -344,9 +344,9 @@ static void test_a_page_that_never_came_stops_the_commit(void)
 {
     Lie l = lie_new();
     RmmRealm *realm = realm_lock(l.src->rmm, l.src->rd);
-    uint64_t pa;
+    RttWalk walk = { .entry = NULL };
 
-    g_assert_true(rtt_take_pending(realm, l.ipa, &pa));
+    g_assert_true(rtt_take_pending(realm, l.ipa, &walk));
     realm_unlock(realm);
     machine_table(l.dst, l.ipa);
     g_assert_cmphex(lie_end(&l), ==, REFUSED(MIG_CAUSE_PAGE_MISSING));

@@ -145,14 +145,15 @@ static void test_ready_names_the_page_that_never_came(void)
 {
     Pair p = pair_new();
     GPtrArray *records;
-    uint64_t out[4], pa, ipa = page_ipa(2, PAGES);
+    uint64_t out[4], ipa = page_ipa(2, PAGES);
+    RttWalk walk = { .entry = NULL };
     RmmRealm *realm;
 
     step_connect(p.src, p.dst);
     OK(MIG(p.src, MIG_PAUSE));
     g_array_unref(machine_collect(p.src));
     realm = realm_lock(p.src->rmm, p.src->rd);
-    g_assert_true(rtt_take_pending(realm, ipa, &pa));
+    g_assert_true(rtt_take_pending(realm, ipa, &walk));
     realm_unlock(realm);
     for (unsigned i = 0; i < PAGES; i++) {
         const uint64_t other = page_ipa(i, PAGES);

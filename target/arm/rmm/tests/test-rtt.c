@@ -515,8 +515,8 @@ static void blocks_and_pages_carry_ownership(Fixture *f, gconstpointer data)
 static void permissions_change_no_other_bit(Fixture *f, gconstpointer data)
 {
     RmmRealm *realm = fake_realm_object(f->m, &f->r);
-    uint64_t before, desc, pa;
-    RttWalk w;
+    RttWalk w, at = { .entry = NULL };
+    uint64_t before, desc;
 
     fake_ram(f->m, &f->r, 0, 0x1000);
     fake_data_unknown(f->m, &f->r, 0, 1);
@@ -531,7 +531,7 @@ static void permissions_change_no_other_bit(Fixture *f, gconstpointer data)
     /* Additive: nothing goes away by asking for less. */
     g_assert_true(desc_relax(w.entry, &desc, 3, 0));
     g_assert_cmphex(*w.entry, ==, desc);
-    rtt_take_pending(realm, 0, &pa);
+    rtt_take_pending(realm, 0, &at);
     g_assert_cmphex(*w.entry, ==, before | 1ull << 51 | 1ull << 7);
     /* What was read is old: it says so by what it reads then. */
     g_assert_false(desc_change_dirty(w.entry, &desc, 3, DESC_S2AP_W, 0));
@@ -755,15 +755,20 @@ static void an_import_sets_ripas_whatever_it_was(Fixture *f,
 {
     RmmRealm *realm = fake_realm_object(f->m, &f->r);
     uint64_t pa, top;
+    RttWalk walk;
 
     fake_tables(f->m, &f->r, 0);
     fake_tables(f->m, &f->r, 2 * MIB);
     pa = fake_granule(f->m);
-    g_assert_cmphex(rtt_import_data(realm, 0x1000, pa), ==, RMI_SUCCESS);
+    rtt_walk(realm, 0x1000, 3, &walk);
+    g_assert_cmphex(rtt_import_data(realm, walk.entry, pa), ==, RMI_SUCCESS);
+    g_assert_cmphex(descriptor(f, 0x1000), ==,
+                    pa | 0x7db | 1ull << 51 | 1ull << 58);
+    rtt_walk(realm, 0x2000, 3, &walk);
+    g_assert_cmphex(rtt_import_data(realm, walk.entry, pa), ==,
+                    RMI_ERROR_INPUT);
+    rtt_forget_arrived(realm);
     g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x7db);
-    g_assert_cmphex(rtt_import_data(realm, 0x2000, pa), ==, RMI_ERROR_INPUT);
-    g_assert_cmphex(rtt_import_data(realm, 0x1000, fake_granule(f->m)), ==,
-                    RTT_ERROR(3));
     g_assert_cmphex(rtt_set_ripas_import(realm, 0, 6 * MIB, RTT_RAM, &top),
                     ==, RMI_SUCCESS);
     g_assert_cmphex(top, ==, 6 * MIB);
@@ -775,6 +780,63 @@ static void an_import_sets_ripas_whatever_it_was(Fixture *f,
     g_assert_cmphex(descriptor(f, 0x1000), ==, pa | 0x4 | EMPTIED);
     g_assert_cmphex(rtt_set_ripas_import(realm, 8 * MIB, 8 * MIB + 0x1000,
                                          RTT_RAM, &top), ==, RTT_ERROR(2));
+}
+
+/* It is mapped before it is written; nobody reads it then. */
+static void an_import_that_writes_nothing_shows_nothing(Fixture *f,
+                                                        gconstpointer data)
+{
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    uint64_t pa = fake_granule(f->m), *word = fake_host(f->m, pa);
+    uint64_t *tags = (uint64_t *)fake_host_tags(f->m, pa);
+    RttWalk walk;
+
+    word[0] = word[511] = tags[0] = tags[15] = 0x1234;
+    fake_tables(f->m, &f->r, 0);
+    rtt_walk(realm, 0x1000, 3, &walk);
+    g_assert_cmphex(rtt_import_data(realm, walk.entry, pa), ==, RMI_SUCCESS);
+    g_assert_cmphex(word[511], ==, 0x1234);
+    g_assert_cmphex(tags[0] | tags[15], ==, 0);
+    g_assert_cmphex(fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, 0x1000), ==,
+                    RMI_SUCCESS);
+    g_assert_cmphex(word[0] | word[511], ==, 0);
+    g_assert_cmpint(granule_state(f->m->rmm, pa), ==, GRANULE_DELEGATED);
+
+    /* Likewise if the session itself takes it back */
+    pa = fake_granule(f->m);
+    word = fake_host(f->m, pa);
+    word[511] = 0x1234;
+    rtt_walk(realm, 0x2000, 3, &walk);
+    g_assert_cmphex(rtt_import_data(realm, walk.entry, pa), ==, RMI_SUCCESS);
+    rtt_import_drop(realm, 0x2000, RTT_EMPTY);
+    g_assert_cmphex(word[511], ==, 0);
+    g_assert_false(granule_is_foreign(f->m->rmm, pa));
+}
+
+/* The walk that goes on and the walk from the top, for any two IPAs. */
+static void a_walk_goes_on_as_if_it_began_anew(Fixture *f, gconstpointer data)
+{
+    static const uint64_t ipas[] = {
+        0, 0x1000, 0x1fe000, 0x1ff000, 2 * MIB, 2 * MIB + 0x7000,
+        4 * MIB, 4 * MIB + 0x1000, 1ull << 30, 1ull << 32,
+        (1ull << 32) + 0x1000,
+    };
+    RmmRealm *realm = fake_realm_object(f->m, &f->r);
+    RttWalk from, anew;
+    unsigned i, j;
+
+    fake_data_unknown(f->m, &f->r, 0x1000, 1);
+    fake_tables(f->m, &f->r, 2 * MIB);
+    for (i = 0; i < G_N_ELEMENTS(ipas); i++) {
+        for (j = 0; j < G_N_ELEMENTS(ipas); j++) {
+            memset(&from, 0, sizeof(from));
+            memset(&anew, 0, sizeof(anew));
+            rtt_walk_on(realm, ipas[i], &from);
+            rtt_walk_on(realm, ipas[j], &from);
+            rtt_walk(realm, ipas[j], 3, &anew);
+            g_assert_cmpmem(&from, sizeof(from), &anew, sizeof(anew));
+        }
+    }
 }
 
 #define TEST(name) \
@@ -811,5 +873,7 @@ int main(int argc, char **argv)
     TEST(nobody_gets_what_a_pe_still_reaches);
     TEST(runs_of_ripas_are_as_long_as_they_can_be);
     TEST(an_import_sets_ripas_whatever_it_was);
+    TEST(an_import_that_writes_nothing_shows_nothing);
+    TEST(a_walk_goes_on_as_if_it_began_anew);
     return g_test_run();
 }

@@ -213,12 +213,13 @@ static void lent_memory_that_was_delegated_is_not_reached(Fixture *f,
 /* Collect and take everything. */
 static void make_clean(Fixture *f)
 {
-    uint64_t ipa, pa;
+    RttWalk walk = { .entry = NULL };
+    uint64_t ipa;
 
     rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL, NULL);
     for (ipa = 0; ipa < RAM_PAGES * RMM_GRANULE_SIZE;
          ipa += RMM_GRANULE_SIZE) {
-        rtt_take_pending(f->realm, ipa, &pa);
+        rtt_take_pending(f->realm, ipa, &walk);
     }
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 0);
 }
@@ -361,39 +362,40 @@ static void a_collected_page_is_pending_until_it_is_taken(Fixture *f,
                                                           gconstpointer data)
 {
     RmmTranslation t;
-    uint64_t pa, want;
+    RttWalk at = { .entry = NULL };
+    uint64_t want;
 
     make_clean(f);
-    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &at));
     walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
     want = t.pa;
-    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &at));
     assert_collected(f, 0, UINT64_MAX, "3000 ");
     assert_collected(f, 0, UINT64_MAX, "3000 ");
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 1);
-    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
-    g_assert_cmphex(pa, ==, want);
-    g_assert_false(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &at));
+    g_assert_cmphex(at.pa, ==, want);
+    g_assert_false(rtt_take_pending(f->realm, 0x3000, &at));
     g_assert_true(rtt_put_pending(f->realm, 0x3000));
     g_assert_false(rtt_put_pending(f->realm, 0x3000));
-    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &at));
     /* Not a page at all. */
-    g_assert_false(rtt_take_pending(f->realm, 0x30000, &pa));
-    g_assert_false(rtt_take_pending(f->realm, 1ull << 32, &pa));
+    g_assert_false(rtt_take_pending(f->realm, 0x30000, &at));
+    g_assert_false(rtt_take_pending(f->realm, 1ull << 32, &at));
     g_assert_false(rtt_put_pending(f->realm, ~0ull));
 }
 
 static void a_write_between_collect_and_take_is_seen_next_time(
     Fixture *f, gconstpointer data)
 {
+    RttWalk at = { .entry = NULL };
     RmmTranslation t;
-    uint64_t pa;
 
     make_clean(f);
     walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
     assert_collected(f, 0, UINT64_MAX, "3000 ");
     walk(f, 0x3000, RMM_ACCESS_WRITE, &t);
-    g_assert_true(rtt_take_pending(f->realm, 0x3000, &pa));
+    g_assert_true(rtt_take_pending(f->realm, 0x3000, &at));
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, 1);
     assert_collected(f, 0, UINT64_MAX, "3000 ");
 }
@@ -401,13 +403,13 @@ static void a_write_between_collect_and_take_is_seen_next_time(
 static void a_session_starts_with_all_pages_dirty(Fixture *f,
                                                   gconstpointer data)
 {
-    uint64_t pa;
+    RttWalk at = { .entry = NULL };
 
     make_clean(f);
     rtt_put_pending(f->realm, 0x1000);
     rtt_mark_all_dirty(f->realm);
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
-    g_assert_false(rtt_take_pending(f->realm, 0x1000, &pa));
+    g_assert_false(rtt_take_pending(f->realm, 0x1000, &at));
 }
 
 static void pages_that_are_not_ram_have_no_dirty_state(Fixture *f,
@@ -485,11 +487,11 @@ typedef struct Copy {
 static void copy_page(void *opaque, uint64_t ipa)
 {
     Copy *c = opaque;
-    uint64_t pa;
+    RttWalk at = { .entry = NULL };
 
-    g_assert_true(rtt_take_pending(c->f->realm, ipa, &pa));
+    g_assert_true(rtt_take_pending(c->f->realm, ipa, &at));
     c->pages[ipa / RMM_GRANULE_SIZE] =
-        __atomic_load_n((uint64_t *)fake_host(c->f->m, pa),
+        __atomic_load_n((uint64_t *)fake_host(c->f->m, at.pa),
                         __ATOMIC_SEQ_CST);
 }
 
@@ -607,19 +609,19 @@ static void a_table_is_wiped_after_its_last_walker(Fixture *f,
 static void a_walker_does_not_bring_a_page_back(Fixture *f,
                                                 gconstpointer data)
 {
-    uint64_t pa = fake_granule(f->m), ipa = 0x30000, taken, top;
+    uint64_t pa = fake_granule(f->m), ipa = 0x30000, top;
     Walker k = { .f = f, .ipa = ipa };
     unsigned i;
 
     start_walker(&k);
     for (i = 0; i < 20000; i++) {
-        RttWalk w;
+        RttWalk w = { .entry = NULL };
 
         rtt_set_ripas_import(f->realm, ipa, ipa + 0x1000, RTT_RAM, &top);
         g_assert_cmphex(fake_call(f->m, RMI_DATA_CREATE_UNKNOWN, f->r.rd, pa,
                                   ipa), ==, RMI_SUCCESS);
         rtt_collect_dirty(f->realm, ipa, ipa + 0x1000, NULL, NULL, NULL);
-        rtt_take_pending(f->realm, ipa, &taken);
+        rtt_take_pending(f->realm, ipa, &w);
         g_assert_cmphex(fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, ipa), ==,
                         RMI_SUCCESS);
         rtt_walk(f->realm, ipa, RTT_PAGE_LEVEL, &w);
@@ -655,7 +657,8 @@ static void collections_are_fast(Fixture *f, gconstpointer data)
     fake_data_unknown(m, &r, 0, PAGES);
     for (i = 0; i < 2; i++) {
         gint64 start = g_get_monotonic_time();
-        uint64_t ipa, pa;
+        RttWalk at = { .entry = NULL };
+        uint64_t ipa;
 
         g_assert_cmpuint(rtt_collect_dirty(realm, 0, UINT64_MAX, NULL, NULL,
                                            NULL),
@@ -665,7 +668,7 @@ static void collections_are_fast(Fixture *f, gconstpointer data)
                        (int)(g_get_monotonic_time() - start));
         for (ipa = 0; ipa < (uint64_t)PAGES * RMM_GRANULE_SIZE;
              ipa += RMM_GRANULE_SIZE) {
-            rtt_take_pending(realm, ipa, &pa);
+            rtt_take_pending(realm, ipa, &at);
         }
     }
     fake_machine_free(m);
