@@ -24,82 +24,79 @@
 #define ENTRY_BACKED (3ull << 62)
 #define ENTRIES 4096
 
-static bool is_backed(uint64_t entry)
+/* Returns how far it came; the rest is not known. */
+static uint64_t read_entries(int pagemap, const RAMBlock *block, uint64_t at,
+                             uint64_t to, uint64_t entries[ENTRIES])
 {
-    return entry & ENTRY_BACKED;
+    uint64_t page = qemu_real_host_page_size();
+    uint64_t n = MIN(ENTRIES, DIV_ROUND_UP(to - at, page));
+    ssize_t size = n * sizeof(*entries);
+    off_t offset = ((uintptr_t)block->host + at) / page * sizeof(*entries);
+
+    return pread(pagemap, entries, size, offset) == size ? at + n * page : at;
 }
 
-/* As realm_backing_find, by addresses of ours. */
-static uintptr_t find_page(int pagemap, uintptr_t from, uintptr_t to,
-                           bool backed)
+static void holes_in_memory(const RAMBlock *block, uint64_t from, uint64_t to,
+                            RealmHoleFn fn, void *opaque)
 {
-    size_t page = qemu_real_host_page_size();
-    uint64_t entries[ENTRIES];
+    uint64_t page = qemu_real_host_page_size();
+    g_autofree uint64_t *entries = g_new(uint64_t, ENTRIES);
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    uint64_t hole = from, at = from, end;
 
-    while (from < to) {
-        size_t n = MIN(ENTRIES, DIV_ROUND_UP(to - from, page));
-        ssize_t size = n * sizeof(*entries);
-
-        if (pread(pagemap, entries, size,
-                  from / page * sizeof(*entries)) != size) {
-            return backed ? from : to;
-        }
-        for (size_t i = 0; i < n; i++, from += page) {
-            if (is_backed(entries[i]) == backed) {
-                return from;
+    while (pagemap >= 0 && at < to &&
+           (end = read_entries(pagemap, block, at, to, entries)) > at) {
+        for (const uint64_t *entry = entries; at < end; entry++, at += page) {
+            if (*entry & ENTRY_BACKED) {
+                if (hole < at) {
+                    fn(hole, at, opaque);
+                }
+                hole = at + page;
             }
         }
     }
-    return to;
-}
-
-static uint64_t find_in_memory(const RAMBlock *block, uint64_t from,
-                               uint64_t to, bool backed)
-{
-    uintptr_t host = (uintptr_t)block->host;
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    uint64_t found = backed ? from : to;
-
+    if (hole < MIN(at, to)) {
+        fn(hole, MIN(at, to), opaque);
+    }
     if (pagemap >= 0) {
-        found = find_page(pagemap, host + from, host + to, backed) - host;
         close(pagemap);
     }
-    return found;
 }
 
-static uint64_t find_in_file(const RAMBlock *block, uint64_t from, uint64_t to,
-                             bool backed)
+/* Blocks of the file may be smaller than pages: one with data is enough. */
+static void holes_in_file(const RAMBlock *block, uint64_t from, uint64_t to,
+                          RealmHoleFn fn, void *opaque)
 {
 #ifdef SEEK_DATA
-    off_t at = lseek(block->fd, block->fd_offset + from,
-                     backed ? SEEK_DATA : SEEK_HOLE);
+    uint64_t page = qemu_real_host_page_size(), base = block->fd_offset;
+    off_t hole, data = base + from;
 
-    if (at >= 0) {
-        uint64_t page = qemu_real_host_page_size();
-        uint64_t offset = at - block->fd_offset;
-
-        /* Blocks of the file may be smaller: one with data is enough. */
-        return MIN(backed ? ROUND_DOWN(offset, page) : ROUND_UP(offset, page),
-                   to);
-    }
-    if (errno == ENXIO) {       /* no data from here on */
-        return backed ? to : from;
+    while (data < base + to &&
+           (hole = lseek(block->fd, data, SEEK_HOLE)) >= 0) {
+        data = lseek(block->fd, hole, SEEK_DATA);
+        if (data < 0) {
+            if (errno != ENXIO) {
+                return;
+            }
+            data = base + to;           /* no data from here on */
+        }
+        hole = ROUND_UP(hole - base, page);
+        if (hole < MIN(ROUND_DOWN(data - base, page), to)) {
+            fn(hole, MIN(ROUND_DOWN(data - base, page), to), opaque);
+        }
     }
 #endif
-    return backed ? from : to;
 }
 
-uint64_t realm_backing_find(const MemoryRegion *mr, uint64_t from, uint64_t to,
-                            bool backed)
+void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
+                         RealmHoleFn fn, void *opaque)
 {
     const RAMBlock *block = mr->ram_block;
     bool shared = block->flags & RAM_SHARED;
 
     if (block->fd < 0 && !shared) {
-        return find_in_memory(block, from, to, backed);
+        holes_in_memory(block, from, to, fn, opaque);
+    } else if (block->fd >= 0 && shared) {
+        holes_in_file(block, from, to, fn, opaque);
     }
-    if (block->fd >= 0 && shared) {
-        return find_in_file(block, from, to, backed);
-    }
-    return backed ? from : to;
 }

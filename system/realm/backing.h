@@ -10,15 +10,18 @@
 
 #include "exec/memory.h"
 
+/* Called for bytes [@start, @end) of a region. */
+typedef void (*RealmHoleFn)(uint64_t start, uint64_t end, void *opaque);
+
 /*
- * The first host page in [@from, @to) of @mr that is backed by memory of the
- * host, or, if not @backed, that is not and so reads as zero; @to if there is
- * none.  Memory of which this cannot be known is backed.
+ * Call @fn for each run of host pages in [@from, @to) of @mr, which begins at
+ * one, that no memory of the host is behind: they read as zero.  Memory of
+ * which this cannot be known is backed.
  *
- * Whatever was written by anybody is backed, in swap as well: what is not
- * backed has never been written since it was last given to the host.
+ * Whatever was written by anybody is backed, in swap as well: what is not has
+ * never been written since it was last given back to the host.
  */
-uint64_t realm_backing_find(const MemoryRegion *mr, uint64_t from, uint64_t to,
-                            bool backed);
+void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
+                         RealmHoleFn fn, void *opaque);
 
 #endif

@@ -29,6 +29,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qom/object.h"
+#include "system/kvm.h"
 #include "system/realm-backend.h"
 #include "system/realm-shared-ram.h"
 #include "backing.h"
@@ -309,39 +310,51 @@ static int replay_populated(const RamDiscardManager *rdm,
                         replay_run, &replay);
 }
 
+typedef struct Writes {
+    MemoryRegion *mr;
+    uint64_t at;
+} Writes;
+
+/* From @writes->at up to a hole. */
+static void set_written_dirty(uint64_t start, uint64_t end, void *opaque)
+{
+    Writes *writes = opaque;
+
+    if (writes->at < start) {
+        memory_region_set_dirty(writes->mr, writes->at, start - writes->at);
+    }
+    writes->at = end;
+}
+
 /*
  * Some kernels let the Realm share a page without a word (v15 of KVM's posted
  * series).  Had it written to the page since we looked, that would be lost:
  * where a migration is told that memory is discarded, it clears KVM's log.
  */
-static void set_dirty_if_written(RealmSharedRam *ram, Span span)
+static void look_again(MemoryRegion *mr, uint64_t start, uint64_t end)
 {
-    uint64_t at = realm_backing_find(ram->mr, span.start, span.end, true);
+    Writes writes = { mr, start };
 
-    if (at < span.end) {
-        memory_region_set_dirty(ram->mr, at, span.end - at);
+    if (kvm_enabled()) {
+        realm_backing_holes(mr, start, end, set_written_dirty, &writes);
+        set_written_dirty(end, end, &writes);
     }
+}
+
+static void replay_hole(uint64_t start, uint64_t end, void *opaque)
+{
+    const Replay *replay = opaque;
+    MemoryRegionSection part = *replay->section;
+
+    cut(&part, (Span) { start, end });
+    replay->discarded(&part, replay->opaque);
+    look_again(part.mr, start, end);
 }
 
 /* What of a run that is not lent the host has no memory for, either. */
 static int replay_unbacked(RealmSharedRam *ram, Span span, void *opaque)
 {
-    const Replay *replay = opaque;
-    uint64_t at = span.start;
-
-    while (at < span.end) {
-        MemoryRegionSection part = *replay->section;
-        Span hole;
-
-        hole.start = realm_backing_find(ram->mr, at, span.end, false);
-        hole.end = realm_backing_find(ram->mr, hole.start, span.end, true);
-        if (cut(&part, hole)) {
-            replay->discarded(&part, replay->opaque);
-            set_dirty_if_written(ram, hole);
-        }
-        /* A device may have written to the first page of the hole just now. */
-        at = MAX(hole.end, hole.start + ram->page_size);
-    }
+    realm_backing_holes(ram->mr, span.start, span.end, replay_hole, opaque);
     return 0;
 }
 

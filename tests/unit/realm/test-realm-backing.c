@@ -19,17 +19,22 @@ static RAMBlock block;
 static MemoryRegion mr = { .ram_block = &block };
 static uint64_t page_size;
 
-static void begin(int fd, uint32_t flags)
+static void begin_at(int fd, uint64_t offset, uint32_t flags)
 {
     int sharing = flags & RAM_SHARED ? MAP_SHARED : MAP_PRIVATE;
 
     page_size = qemu_real_host_page_size();
-    block = (RAMBlock) { .fd = fd, .flags = flags };
+    block = (RAMBlock) { .fd = fd, .fd_offset = offset, .flags = flags };
     block.host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
                       sharing | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0),
-                      fd, 0);
+                      fd, offset);
     g_assert_true(block.host != MAP_FAILED);
     madvise(block.host, SIZE, MADV_NOHUGEPAGE);
+}
+
+static void begin(int fd, uint32_t flags)
+{
+    begin_at(fd, 0, flags);
 }
 
 static void end(void)
@@ -40,24 +45,41 @@ static void end(void)
     }
 }
 
-/* Exactly the pages @pages are backed, which are ascending. */
+typedef struct Seen {
+    uint64_t at;
+    GArray *pages;              /* backed */
+} Seen;
+
+static void hole(uint64_t start, uint64_t end, void *opaque)
+{
+    Seen *seen = opaque;
+
+    g_assert_cmphex(start, >=, seen->at);
+    g_assert_true(start < end || end == SIZE);
+    g_assert_true(QEMU_IS_ALIGNED(start | end, page_size));
+    for (; seen->at < start; seen->at += page_size) {
+        uint64_t page = seen->at / page_size;
+
+        g_array_append_val(seen->pages, page);
+    }
+    seen->at = end;
+}
+
+/* Exactly the pages @pages are backed, from @from on. */
+static void check_from(uint64_t from, const uint64_t *pages, size_t n)
+{
+    g_autoptr(GArray) array = g_array_new(false, false, sizeof(uint64_t));
+    Seen seen = { from, array };
+
+    realm_backing_holes(&mr, from, SIZE, hole, &seen);
+    hole(SIZE, SIZE, &seen);
+    g_assert_cmpmem(array->data, array->len * sizeof(uint64_t), pages,
+                    n * sizeof(uint64_t));
+}
+
 static void check(const uint64_t *pages, size_t n)
 {
-    uint64_t at = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        uint64_t page = pages[i] * page_size;
-
-        at = realm_backing_find(&mr, at, SIZE, true);
-        g_assert_cmphex(at, ==, page);
-        g_assert_cmphex(realm_backing_find(&mr, at, at + page_size, true),
-                        ==, page);
-        at = realm_backing_find(&mr, at, SIZE, false);
-        g_assert_cmphex(at, ==, page + page_size);
-        g_assert_cmphex(realm_backing_find(&mr, at, at + page_size, true),
-                        ==, at + page_size);
-    }
-    g_assert_cmphex(realm_backing_find(&mr, at, SIZE, true), ==, SIZE);
+    check_from(0, pages, n);
 }
 
 static const uint64_t touched[] = { 1, 7, 4095, 4097, 9000 };
@@ -75,6 +97,7 @@ static void test_anonymous(void)
     check(NULL, 0);
     write_all();
     check(touched, ARRAY_SIZE(touched));
+    check_from(8 * page_size, touched + 2, 3);
     madvise(block.host, 4000 * page_size, MADV_DONTNEED);
     check(touched + 2, 3);
     end();
@@ -101,17 +124,40 @@ static void test_file_that_another_process_writes(void)
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_cmpint(status, ==, 0);
     check(touched, ARRAY_SIZE(touched));
+    check_from(8 * page_size, touched + 2, 3);
     g_assert_cmpint(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                               0, 4000 * page_size), ==, 0);
     check(touched + 2, 3);
     end();
 }
 
+static void test_part_of_a_file(void)
+{
+    int fd = qemu_memfd_create("test", 2 * SIZE, false, 0, 0, NULL);
+    uint64_t pages[] = { 2, SIZE / qemu_real_host_page_size() - 1 };
+
+    if (fd < 0) {
+        g_test_skip("the host has no memfd");
+        return;
+    }
+    begin_at(fd, 1 * MiB, RAM_SHARED);
+    g_assert_cmpint(pwrite(fd, "a", 1, 0), ==, 1);
+    g_assert_cmpint(pwrite(fd, "b", 1, 1 * MiB + SIZE), ==, 1);
+    check(NULL, 0);
+    block.host[pages[0] * page_size] = 1;
+    block.host[pages[1] * page_size] = 1;
+    check(pages, 2);
+    end();
+}
+
+static void no_hole(uint64_t start, uint64_t end, void *opaque)
+{
+    g_assert_not_reached();
+}
+
 static void check_all_backed(void)
 {
-    g_assert_cmphex(realm_backing_find(&mr, page_size, SIZE, true), ==,
-                    page_size);
-    g_assert_cmphex(realm_backing_find(&mr, page_size, SIZE, false), ==, SIZE);
+    realm_backing_holes(&mr, page_size, SIZE, no_hole, NULL);
 }
 
 /* Shared without a file; a file's private copy; a file that is gone */
@@ -146,6 +192,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/realm/backing/" #name, test_##name)
     TEST(anonymous);
     TEST(file_that_another_process_writes);
+    TEST(part_of_a_file);
     TEST(what_is_not_known_is_backed);
     return g_test_run();
 }

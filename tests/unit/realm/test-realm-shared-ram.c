@@ -12,6 +12,7 @@
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "qom/object.h"
+#include "system/kvm.h"
 #include "system/realm-shared-ram.h"
 #include "../../../system/realm/backing.h"
 
@@ -23,8 +24,7 @@ static uint64_t page_size;
 /* ---- As much of the memory API as is called ---- */
 
 static bool dirty[PAGES], backed[PAGES];
-static int written_while_asked = -1;
-static int half = -1;           /* a page of which only a part is backed */
+bool kvm_allowed = true;
 
 uint64_t memory_region_size(MemoryRegion *mr)
 {
@@ -63,20 +63,20 @@ void memory_region_section_free_copy(MemoryRegionSection *s)
     g_free(s);
 }
 
-uint64_t realm_backing_find(const MemoryRegion *mr, uint64_t from, uint64_t to,
-                            bool wanted)
+void realm_backing_holes(const MemoryRegion *unused, uint64_t from,
+                         uint64_t to, RealmHoleFn fn, void *opaque)
 {
-    uint64_t at = from;
+    for (uint64_t at = from, end; at < to; at = end) {
+        bool is_hole = !backed[at / page_size];
 
-    while (at < to && at / page_size != half &&
-           backed[at / page_size] != wanted) {
-        at += page_size;
+        for (end = at + page_size;
+             end < to && !backed[end / page_size] == is_hole;
+             end += page_size) {
+        }
+        if (is_hole) {
+            fn(at, end, opaque);
+        }
     }
-    if (!wanted && written_while_asked >= 0) {
-        backed[written_while_asked] = true;
-        written_while_asked = -1;
-    }
-    return at;
 }
 
 /* ---- The region, and its twin ---- */
@@ -327,25 +327,11 @@ static void test_what_becomes_lent_is_dirty_and_no_more(void)
 /* By a device, to a page that the Realm has not shared. */
 static void test_what_was_written_is_not_discarded(void)
 {
-    MemoryRegionSection s = section(0, PAGES);
-    bool discarded[PAGES] = { };
-
     begin();
     set_lent(0, PAGES, false);
     backed[0] = backed[7] = backed[PAGES - 1] = true;
     check_section(0, PAGES);
-
-    /* Between the two questions of where a hole begins and where it ends */
-    written_while_asked = 1;
-    methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
-    g_assert_false(discarded[0] || discarded[1] || discarded[7]);
-    g_assert_true(discarded[2] && discarded[6] && discarded[8]);
-
-    half = 5;
-    memset(discarded, false, sizeof(discarded));
-    methods()->replay_discarded(mr.rdm, &s, told_discarded, discarded);
-    g_assert_true(discarded[4] && !discarded[5] && discarded[6]);
-    half = -1;
+    check_section(3, 9);
 }
 
 static void written_when_told(MemoryRegionSection *s, void *opaque)
@@ -361,8 +347,9 @@ static void test_what_is_written_as_it_is_discarded_is_dirty(void)
     begin();
     set_lent(0, PAGES, false);
     methods()->replay_discarded(mr.rdm, &s, written_when_told, NULL);
-    g_assert_true(dirty[23]);
-    g_assert_false(dirty[22] || dirty[30]);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(dirty[i], ==, i == 23);
+    }
 }
 
 /* Pages of the Realm may be smaller than the host's. */
