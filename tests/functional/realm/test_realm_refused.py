@@ -303,7 +303,7 @@ class Refused(FailureTest):
         self.assert_moves_on()
 
     def test_what_cannot_carry_a_realm_is_refused(self):
-        for name in 'postcopy-ram', 'xbzrle', 'multifd', 'release-ram':
+        for name in 'postcopy-ram', 'xbzrle', 'release-ram':
             self.switch(name, True)
             self.assert_refused(f'Realm: {name} .*turn it off',
                                 self.source().qmp.cmd, 'migrate',
