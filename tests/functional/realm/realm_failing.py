@@ -47,7 +47,7 @@ class FailureTest(RealmTest):
         """The source runs on, and a later migration of it works."""
         self.assert_goes_on(self.source())
         dest, _ = self.migrate(self.source(), guest_arguments(**SMALL),
-                               shared=True)
+                               shared=True, channels=0)
         self.assert_moved_to(dest)
 
     def assert_moved_to(self, dest):

@@ -252,3 +252,92 @@ class Sink:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         os.unlink(self._path)
+
+
+MAIN, CHANNEL = b'QEVM', b'\x11\x22\x33\x44'    # how a connection begins
+
+
+class Crossing:
+    """As Relay, for all connections of a migration with channels.  .valves
+    are those that have begun, by how: see Valve."""
+
+    def __init__(self, listen, connect):
+        self.uri = f'unix:{listen}'
+        self.valves = {MAIN: [], CHANNEL: []}
+        self.closed = set()                     # kinds that begin closed
+        self._target, self._path = connect, listen
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(listen)
+        self._listener.listen(16)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        try:
+            while True:
+                source, _ = self._listener.accept()
+                threading.Thread(target=self._begin, args=(source,),
+                                 daemon=True).start()
+        except OSError:
+            pass                                # closed
+
+    def _begin(self, source):
+        with source, socket.socket(socket.AF_UNIX) as dest:
+            try:
+                dest.connect(self._target)
+                first = source.recv(4, socket.MSG_WAITALL)
+                valve = Valve(source, dest, first not in self.closed)
+                dest.sendall(first)
+                self.valves[first].append(valve)
+                valve.pump()
+            except OSError:
+                pass                            # one side has gone: so do we
+            finally:
+                hang_up(dest)
+                hang_up(source)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        os.unlink(self._path)
+        for valve in self.valves[MAIN] + self.valves[CHANNEL]:
+            valve.cut()
+
+
+class Valve:
+    """A connection: while it is closed, nothing more arrives."""
+
+    def __init__(self, source, dest, is_open):
+        self.source, self.dest = source, dest
+        self.opened = threading.Event()
+        self.passed = 0                         # bytes
+        if is_open:
+            self.opened.set()
+
+    def pump(self):
+        threading.Thread(target=self._pump_back, daemon=True).start()
+        while data := self.source.recv(1 << 16):
+            self.opened.wait()
+            self.dest.sendall(data)
+            self.passed += len(data)
+
+    def _pump_back(self):
+        try:
+            while data := self.dest.recv(4096):
+                self.source.sendall(data)
+            hang_up(self.source)
+        except OSError:
+            pass
+
+    def close(self):
+        self.opened.clear()
+
+    def open(self):
+        self.opened.set()
+
+    def cut(self):
+        hang_up(self.source)
+        hang_up(self.dest)
+        self.opened.set()

@@ -5,9 +5,12 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import os
+import signal
+import time
 
-from realm_case import guest_arguments
+from realm_case import guest_arguments, wait_until
 from realm_failing import SMALL, FailureTest
+from realm_relay import CHANNEL, MAIN, Crossing
 
 KEY = 'qemu:0123456789abcdef0123456789abcdef\n'
 
@@ -54,6 +57,83 @@ class MigrateChannels(FailureTest):
         self.assertLess(on_channels, of_realm // 2)
         on_channels, of_realm = self.move(2)
         self.assert_on_channels(on_channels, of_realm)
+
+
+class Broken(FailureTest):
+    """Destinations end a migration of which a part does not come."""
+
+    def begin(self, crossing, dest):
+        migration = self.migration(dest, channels=2)
+        migration.source_uri = crossing.uri
+        migration.start()
+        wait_until(lambda: len(crossing.valves[CHANNEL]) == 2
+                   and crossing.valves[MAIN], 'all are connected')
+        return migration
+
+    def crossing(self, dest):
+        return Crossing(self.path('crossing'), self.path(dest.name))
+
+    def assert_gives_up(self, dest):
+        """... soon, says so, and still takes commands."""
+        self.assert_never_runs(dest)
+        self.assertEqual(dest.qmp.cmd('query-realm-migration')['phase'],
+                         'failed')
+        told = [event['data'] for event in dest.qmp.events
+                if event['event'] == 'REALM_MIGRATION_FAILED']
+        self.assertEqual(len(told), 1)
+        self.assertIn('token', told[0])
+
+    def test_bundles_wait_for_a_main_channel_that_is_cut(self):
+        dest = self.destination()
+        with self.crossing(dest) as crossing:
+            crossing.closed.add(MAIN)
+            self.begin(crossing, dest)
+            # As many bundles as the sockets have room for, and no START.
+            time.sleep(2)
+            for valve in crossing.valves[CHANNEL]:
+                self.assertGreater(valve.passed, 64 << 10)
+            crossing.valves[MAIN][0].cut()
+            self.assertEqual(self.wait_for_end(), 'failed')
+            self.assert_gives_up(dest)
+        self.assert_moves_on()
+
+    def test_source_that_is_killed_ends_it(self):
+        dest = self.destination()
+        with self.crossing(dest) as crossing:
+            migration = self.begin(crossing, dest)
+            crossing.valves[CHANNEL][1].close()
+            time.sleep(1)
+            self.assertFalse(migration.poll())
+            self.source().process.send_signal(signal.SIGKILL)
+            for valve in crossing.valves[CHANNEL]:
+                valve.cut()
+            self.assert_gives_up(dest)
+        type(self).realm = None
+
+    def test_channel_that_is_late_is_waited_for(self):
+        dest = self.destination(shared=True)
+        with self.crossing(dest) as crossing:
+            migration = self.begin(crossing, dest)
+            late = crossing.valves[CHANNEL][1]
+            late.close()
+            time.sleep(2)
+            self.assertFalse(migration.poll())
+            late.open()
+            migration.wait_for_end()
+        self.assert_moved_to(dest)
+
+    def test_main_channel_that_is_late_is_waited_for(self):
+        dest = self.destination(shared=True)
+        with self.crossing(dest) as crossing:
+            crossing.closed.add(MAIN)
+            migration = self.begin(crossing, dest)
+            time.sleep(2)
+            self.assertFalse(migration.poll())
+            self.assertEqual(dest.qmp.cmd('query-realm-migration')
+                             ['private-pages'], 0)
+            crossing.valves[MAIN][0].open()
+            migration.wait_for_end()
+        self.assert_moved_to(dest)
 
 
 if __name__ == '__main__':
