@@ -251,15 +251,13 @@ uint8_t *granule_map_tags(Rmm *rmm, uint64_t pa)
     return rmm->ops.granule_tags(rmm->opaque, pa);
 }
 
-/* Memory that is in use is found not to be zero at its beginning, mostly. */
 static bool is_zero(const void *p, size_t len)
 {
-    enum { STEP = 16 };         /* words between two looks at the sum */
     const uint64_t *word = p;
     uint64_t any = 0;
     size_t i;
 
-    for (i = 0; i < len / sizeof(*word) && (i % STEP || !any); i++) {
+    for (i = 0; i < len / sizeof(*word); i++) {
         any |= word[i];
     }
     return !any;
@@ -267,7 +265,9 @@ static bool is_zero(const void *p, size_t len)
 
 /*
  * The machine need not allocate memory that was never written, and reads it as
- * zero.  So memory that holds zeros already is not written.
+ * zero.  So memory that holds zeros already is not written.  Other memory is
+ * wiped no slower for the test, which reads all of it at once: measured, that
+ * is faster than to stop at the first word that is not zero.
  */
 static void zero_memory(void *p, size_t len)
 {
