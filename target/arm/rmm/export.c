@@ -308,6 +308,11 @@ uint64_t mig_collect_dirty(MigCall *c)
     return result;
 }
 
+/*
+ * Pages are copied to scratch and sealed there: 0.12 us of the 0.95 us that one
+ * takes.  GnuTLS seals scattered pages where they are, too
+ * (gnutls_aead_cipher_encryptv2), but takes 0.13 to 0.28 us longer for one.
+ */
 typedef struct Gathering {
     MigCall *c;
     uint64_t list[MIG_MAX_PAGES];       /* asked for; then: entries of taken */
