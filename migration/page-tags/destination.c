@@ -76,7 +76,8 @@ static bool get_record(QEMUFile *f, const uint8_t **tags, Error **errp)
     return true;
 }
 
-int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+/* @f: has the record next; NULL: there is none, the tags are zero. */
+static int get_tags(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
 {
     PageTagsBlock *where = page_tags_find_block(block);
     const uint8_t *tags = NULL;
@@ -93,6 +94,23 @@ int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
     error_prepend(&err, "page 0x" RAM_ADDR_FMT " of %s: ", offset,
                   block->idstr);
     return page_tags_fail(err);
+}
+
+int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+{
+    return get_tags(f, block, offset);
+}
+
+int page_tags_get_zero(QEMUFile *f, RAMBlock *block, ram_addr_t offset,
+                       uint8_t *value)
+{
+    bool record = *value == PAGE_TAGS_OF_ZEROS && page_tags_find_block(block);
+    int ret = get_tags(record ? f : NULL, block, offset);
+
+    if (record) {
+        *value = ret ? 0 : qemu_get_byte(f);
+    }
+    return ret;
 }
 
 static void vm_state_changed(void *opaque, bool running, RunState state)

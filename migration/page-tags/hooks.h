@@ -14,31 +14,35 @@
 
 /* ---- source.c: the main channel; the migration thread only ---- */
 
-/*
- * Whether a page of zeros has tags.  A failure to read them says yes: then
- * page_tags_put() meets it again, and reports it.
- */
-bool page_tags_present(RAMBlock *block, ram_addr_t offset);
-
 /* The record that follows a page's data.  False: the migration has failed. */
 bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
+
+/*
+ * What comes before the value of a zero page, 0: its tags, if it has any.  After
+ * a failure @f has an error.
+ */
+void page_tags_put_zero(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
 
 /* ---- destination.c: the main channel ---- */
 
 /*
- * The tags of a page that was loaded.  @f: has its record next; NULL for a
- * page of zeros, which has none.  0 or a negative errno, reported.
+ * The tags of a page that was loaded: @f has its record next.  0 or a negative
+ * errno, reported.
  */
 int page_tags_get(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
+
+/*
+ * The same for a zero page.  *@value is what came as its value; if that was the
+ * sign that tags come before, it is the value now, or 0 after a failure.
+ */
+int page_tags_get_zero(QEMUFile *f, RAMBlock *block, ram_addr_t offset,
+                       uint8_t *value);
 
 /* ---- multifd.c: threads of channels ---- */
 
 /* The channel has its iovecs, for as many pages as a packet has. */
 void page_tags_multifd_setup(MultiFDSendParams *p);
 void page_tags_multifd_cleanup(MultiFDSendParams *p);
-
-/* As page_tags_present(), for a page of the channel's packet. */
-bool page_tags_multifd_present(MultiFDSendParams *p, ram_addr_t offset);
 
 /* The method has prepared the packet, header and iovecs.  0 or -1. */
 int page_tags_multifd_send(MultiFDSendParams *p, Error **errp);

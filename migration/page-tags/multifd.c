@@ -2,9 +2,9 @@
  * Migration of memory tags: records at the end of a multifd packet
  *
  * Purpose: after the data of a packet, whatever their compression, come the
- * records of its pages, in the order of the packet, zero pages left out.
- * Their size in bytes is in the packet's unused32[0]; no record is shorter
- * than a byte, so it is zero only where there are no pages with data.
+ * records of its pages with data, in the order of the packet, and then those
+ * of its zero pages, unless none of these has tags.  The size of all in bytes
+ * is in the packet's unused32[0].  No record is shorter than a byte.
  *
  * Invariants: tags of a packet are read when all its pages have left the
  * dirty bitmap; a later store makes the page dirty again, so that no sync
@@ -29,11 +29,7 @@
 
 /* A channel's; MultiFDSendParams.page_tags. */
 typedef struct PageTagsPacket {
-    bool loaded;                /* what follows is the present packet's */
-    Error *err;                 /* or this came instead */
-    unsigned num;
-    unsigned last;              /* where the last page asked for is */
-    ram_addr_t *offsets;        /* before zero pages were sorted out */
+    ram_addr_t *offsets;        /* of all its pages, in ascending order */
     uint8_t *tags;              /* of the pages at these */
     uint8_t *records;
 } PageTagsPacket;
@@ -60,7 +56,6 @@ void page_tags_multifd_cleanup(MultiFDSendParams *p)
     PageTagsPacket *packet = g_steal_pointer(&p->page_tags);
 
     if (packet) {
-        error_free(packet->err);
         g_free(packet->offsets);
         g_free(packet->tags);
         g_free(packet->records);
@@ -108,21 +103,27 @@ static unsigned run_length(const ram_addr_t *offsets, unsigned i, unsigned n)
     return length;
 }
 
-static bool load_packet(MultiFDSendParams *p, PageTagsPacket *packet)
+static int compare_offsets(const void *a, const void *b)
+{
+    ram_addr_t x = *(const ram_addr_t *)a, y = *(const ram_addr_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* In few calls: the packet has its pages with data first, in any order. */
+static bool load_packet(MultiFDSendParams *p, PageTagsPacket *packet,
+                        Error **errp)
 {
     MultiFDPages_t *pages = &p->data->u.ram;
     unsigned size = page_tags.ops->tag_bytes, length;
     bool zero;
 
-    packet->loaded = true;
-    packet->last = 0;
-    packet->num = pages->num;
     memcpy(packet->offsets, pages->offset, pages->num * sizeof(ram_addr_t));
-    for (unsigned i = 0; i < packet->num; i += length) {
-        length = run_length(packet->offsets, i, packet->num);
+    qsort(packet->offsets, pages->num, sizeof(ram_addr_t), compare_offsets);
+    for (unsigned i = 0; i < pages->num; i += length) {
+        length = run_length(packet->offsets, i, pages->num);
         if (!page_tags.ops->read(pages->block, packet->offsets[i], length,
-                                 packet->tags + i * size, &zero,
-                                 &packet->err)) {
+                                 packet->tags + i * size, &zero, errp)) {
             return false;
         }
         if (zero) {
@@ -132,36 +133,37 @@ static bool load_packet(MultiFDSendParams *p, PageTagsPacket *packet)
     return true;
 }
 
-/* The packet's pages are asked for more or less in their order. */
-static const uint8_t *tags_of_page(PageTagsPacket *packet, ram_addr_t offset)
+static const uint8_t *tags_of_page(const PageTagsPacket *packet, unsigned num,
+                                   ram_addr_t offset)
 {
-    while (packet->offsets[packet->last] != offset) {
-        packet->last = (packet->last + 1) % packet->num;
-    }
-    return packet->tags + packet->last * page_tags.ops->tag_bytes;
+    ram_addr_t *at = bsearch(&offset, packet->offsets, num,
+                             sizeof(ram_addr_t), compare_offsets);
+
+    return packet->tags + (at - packet->offsets) * page_tags.ops->tag_bytes;
 }
 
-bool page_tags_multifd_present(MultiFDSendParams *p, ram_addr_t offset)
+/* How many of the packet's pages have records */
+static unsigned pages_with_records(const MultiFDPages_t *pages,
+                                   const PageTagsPacket *packet)
 {
-    PageTagsPacket *packet = p->page_tags;
-
-    if (!packet_has_tags(p)) {
-        return false;
+    for (unsigned i = pages->normal_num; i < pages->num; i++) {
+        if (!buffer_is_zero(tags_of_page(packet, pages->num, pages->offset[i]),
+                            page_tags.ops->tag_bytes)) {
+            return pages->num;
+        }
     }
-    if (!packet->loaded && !load_packet(p, packet)) {
-        return true;
-    }
-    return packet->err || !buffer_is_zero(tags_of_page(packet, offset),
-                                          page_tags.ops->tag_bytes);
+    return pages->normal_num;
 }
 
 static void add_records(MultiFDSendParams *p, PageTagsPacket *packet)
 {
     MultiFDPages_t *pages = &p->data->u.ram;
+    unsigned n = pages_with_records(pages, packet);
     size_t size = 0;
 
-    for (unsigned i = 0; i < pages->normal_num; i++) {
-        size += page_tags_pack(tags_of_page(packet, pages->offset[i]),
+    for (unsigned i = 0; i < n; i++) {
+        size += page_tags_pack(tags_of_page(packet, pages->num,
+                                            pages->offset[i]),
                                packet->records + size);
     }
     p->packet->unused32[0] = cpu_to_be32(size);
@@ -170,45 +172,75 @@ static void add_records(MultiFDSendParams *p, PageTagsPacket *packet)
             .iov_base = packet->records,
             .iov_len = size,
         };
-        stat64_add(&page_tags.records, pages->normal_num);
+        stat64_add(&page_tags.records, n);
     }
 }
 
 int page_tags_multifd_send(MultiFDSendParams *p, Error **errp)
 {
-    PageTagsPacket *packet = p->page_tags;
+    ERRP_GUARD();
 
     if (!packet_has_tags(p)) {
         return 0;
     }
-    if (!packet->loaded) {
-        load_packet(p, packet);
-    }
-    packet->loaded = false;
-    if (packet->err) {
-        error_prepend(&packet->err, "%s: ", page_tags.ops->section);
-        error_propagate(errp, g_steal_pointer(&packet->err));
+    if (!load_packet(p, p->page_tags, errp)) {
+        error_prepend(errp, "%s: ", page_tags.ops->section);
         return -1;
     }
-    add_records(p, packet);
+    add_records(p, p->page_tags);
     return 0;
+}
+
+/* The records of @n pages at @offsets, from *@at on, where *@left bytes are */
+static bool take_records(PageTagsBatch *batch, PageTagsBlock *where,
+                         const ram_addr_t *offsets, unsigned n,
+                         const uint8_t **at, size_t *left, Error **errp)
+{
+    uint8_t buffer[PAGE_TAGS_MAX_BYTES];
+    const uint8_t *tags;
+    size_t used;
+
+    for (unsigned i = 0; i < n; i++, *at += used, *left -= used) {
+        used = *left ? page_tags.ops->record_size(*at, *left) : 0;
+        if (!used || used > *left ||
+            !page_tags_unpack(*at, used, buffer, &tags)) {
+            error_setg(errp, "malformed record of tags for page 0x"
+                       RAM_ADDR_FMT " of %s", offsets[i], where->block->idstr);
+            return false;
+        }
+        if (!page_tags_batch_add(batch, where, offsets[i], tags, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool clear_tags(PageTagsBatch *batch, PageTagsBlock *where,
+                       const ram_addr_t *offsets, unsigned n, Error **errp)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!page_tags_batch_add(batch, where, offsets[i], NULL, errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool receive_packet(MultiFDRecvParams *p, PageTagsBlock *where,
                            Error **errp)
 {
-    size_t size = be32_to_cpu(p->packet->unused32[0]), used;
-    size_t max = (size_t)p->normal_num * PAGE_TAGS_MAX_RECORD;
+    size_t size = be32_to_cpu(p->packet->unused32[0]);
+    unsigned pages = p->normal_num + p->zero_num;
+    size_t max = (size_t)pages * PAGE_TAGS_MAX_RECORD;
     g_autofree PageTagsBatch *batch = g_new(PageTagsBatch, 1);
     g_autofree uint8_t *records = NULL;
-    uint8_t buffer[PAGE_TAGS_MAX_BYTES];
-    const uint8_t *tags, *at;
+    const uint8_t *at;
 
     batch->pages = 0;
     if (size < p->normal_num || size > max) {
-        error_setg(errp, "a packet has %zu bytes of tags for %u pages of %s; "
-                   "%u to %zu are possible", size, p->normal_num,
-                   p->block->idstr, p->normal_num, max);
+        error_setg(errp, "a packet has %zu bytes of tags for %u pages of %s, "
+                   "%u of them zero; %u to %zu are possible", size, pages,
+                   p->block->idstr, p->zero_num, p->normal_num, max);
         return false;
     }
     at = records = g_malloc(size);
@@ -216,27 +248,22 @@ static bool receive_packet(MultiFDRecvParams *p, PageTagsBlock *where,
         return false;
     }
     stat64_add(&page_tags.records, p->normal_num);
-    for (unsigned i = 0; i < p->normal_num; i++, at += used, size -= used) {
-        used = size ? page_tags.ops->record_size(at, size) : 0;
-        if (!used || used > size ||
-            !page_tags_unpack(at, used, buffer, &tags)) {
-            error_setg(errp, "malformed record of tags for page 0x"
-                       RAM_ADDR_FMT " of %s", p->normal[i], p->block->idstr);
-            return false;
-        }
-        if (!page_tags_batch_add(batch, where, p->normal[i], tags, errp)) {
-            return false;
-        }
+    if (!take_records(batch, where, p->normal, p->normal_num, &at, &size,
+                      errp)) {
+        return false;
+    }
+    if (!size) {
+        return clear_tags(batch, where, p->zero, p->zero_num, errp) &&
+               page_tags_batch_flush(batch, errp);
+    }
+    stat64_add(&page_tags.records, p->zero_num);
+    if (!take_records(batch, where, p->zero, p->zero_num, &at, &size, errp)) {
+        return false;
     }
     if (size) {
         error_setg(errp, "%zu bytes follow the records of %u pages of %s",
-                   size, p->normal_num, p->block->idstr);
+                   size, pages, p->block->idstr);
         return false;
-    }
-    for (unsigned i = 0; i < p->zero_num; i++) {
-        if (!page_tags_batch_add(batch, where, p->zero[i], NULL, errp)) {
-            return false;
-        }
     }
     return page_tags_batch_flush(batch, errp);
 }

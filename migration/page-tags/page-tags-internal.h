@@ -27,7 +27,10 @@
 #include "migration/page-tags.h"
 #include "migration/qemu-file-types.h"
 
-#define PAGE_TAGS_VERSION   1
+#define PAGE_TAGS_VERSION   2
+
+/* Where the value of a zero page is awaited: a record comes before it */
+#define PAGE_TAGS_OF_ZEROS  1
 
 typedef struct PageTagsBlock {
     RAMBlock *block;

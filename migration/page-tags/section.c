@@ -4,11 +4,13 @@
  * Purpose: announce that records follow the pages of RAM, before there are
  * any, and say at the end how many there were.
  *
- * Format (big endian), version 1:
+ * Format (big endian), version 2:
  *
  *   start   be32 level, be32 bytes of tags a page, be32 bytes of a page,
  *           be32 zero, u8 number of blocks, for each: u8 length, its name
  *   end     be64 number of records
+ *
+ * In version 1 no zero page had a record.
  *
  * Invariants: all is checked before a page is loaded: level, sizes, and that
  * both sides have tags for the same blocks.  A stream whose records were

@@ -2,8 +2,8 @@
  * Migration of memory tags: records after the pages of the main channel
  *
  * Purpose: a page record of RAM with tags is followed by one record of its
- * tags.  A record of a zero page is not: it says that the tags are zero, too;
- * so a page of zeros that has tags goes as an ordinary page.
+ * tags.  A zero page has one before the byte of its value, behind
+ * PAGE_TAGS_OF_ZEROS, if it has tags, and none if it has not.
  *
  * Providers prefer to be asked for many pages at once, so tags are read
  * ahead.  Why this is right: let page P be sent at time s with tags that were
@@ -109,18 +109,6 @@ static const uint8_t *tags_of_page(RAMBlock *block, ram_addr_t offset,
     return ahead.tags + (page - ahead.first) * page_tags.ops->tag_bytes;
 }
 
-bool page_tags_present(RAMBlock *block, ram_addr_t offset)
-{
-    const uint8_t *tags;
-
-    if (!qatomic_read(&page_tags.sending) || !page_tags_find_block(block)) {
-        return false;
-    }
-    tags = tags_of_page(block, offset, NULL);
-    return !tags || (!ahead.zero &&
-                     !buffer_is_zero(tags, page_tags.ops->tag_bytes));
-}
-
 /* Apart: an array on the stack is cleared first (-ftrivial-auto-var-init). */
 static size_t put_record(QEMUFile *f, const uint8_t *tags)
 {
@@ -131,26 +119,50 @@ static size_t put_record(QEMUFile *f, const uint8_t *tags)
     return size;
 }
 
-bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+/* *@tags: NULL if the page's RAM has none.  False: the migration has failed. */
+static bool tags_to_send(QEMUFile *f, RAMBlock *block, ram_addr_t offset,
+                         const uint8_t **tags)
 {
-    const uint8_t *tags;
     Error *err = NULL;
-    size_t size = 1;
 
+    *tags = NULL;
     if (!qatomic_read(&page_tags.sending) || !page_tags_find_block(block)) {
         return true;
     }
-    tags = tags_of_page(block, offset, &err);
-    if (!tags) {
+    *tags = tags_of_page(block, offset, &err);
+    if (!*tags) {
         qemu_file_set_error(f, page_tags_fail(err));
-        return false;
     }
-    if (ahead.zero) {
-        qemu_put_byte(f, page_tags.ops->zero_record);
-    } else {
-        size = put_record(f, tags);
-    }
+    return *tags;
+}
+
+static void count_record(size_t size)
+{
     ram_transferred_add(size);
     stat64_add(&page_tags.records, 1);
-    return true;
+}
+
+bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+{
+    const uint8_t *tags;
+    bool ok = tags_to_send(f, block, offset, &tags);
+
+    if (tags && ahead.zero) {
+        qemu_put_byte(f, page_tags.ops->zero_record);
+        count_record(1);
+    } else if (tags) {
+        count_record(put_record(f, tags));
+    }
+    return ok;
+}
+
+void page_tags_put_zero(QEMUFile *f, RAMBlock *block, ram_addr_t offset)
+{
+    const uint8_t *tags;
+
+    if (tags_to_send(f, block, offset, &tags) && tags && !ahead.zero &&
+        !buffer_is_zero(tags, page_tags.ops->tag_bytes)) {
+        qemu_put_byte(f, PAGE_TAGS_OF_ZEROS);
+        count_record(1 + put_record(f, tags));
+    }
 }

@@ -270,6 +270,31 @@ static int get(const void *bytes, size_t size, unsigned page)
     return ret;
 }
 
+/* A zero page; @bytes are what QEMU reads where its value would be. */
+static int get_zero(const void *bytes, size_t size, unsigned page,
+                    uint8_t *value)
+{
+    QEMUFile *f = stream(bytes, size);
+    int ret;
+
+    *value = qemu_get_byte(f);
+    ret = page_tags_get_zero(f, &block, (ram_addr_t)page * PAGE, value);
+    if (!ret) {
+        g_assert_cmpint(qemu_file_get_error(f), ==, 0);
+    }
+    qemu_fclose(f);
+    return ret;
+}
+
+static int get_plain_zero(unsigned page)
+{
+    uint8_t value;
+    int ret = get_zero("", 1, page, &value);
+
+    g_assert_cmpuint(value, ==, 0);
+    return ret;
+}
+
 static int get_tag(unsigned page, unsigned tag)
 {
     uint8_t record[] = { tag ? MTE_TAGS_UNIFORM : MTE_TAGS_NONE, tag };
@@ -371,8 +396,7 @@ static void test_zero_tags_cost_nothing(void)
 {
     begin(true);
     for (unsigned i = 0; i < PAGES; i++) {
-        g_assert_cmpint(i % 2 ? get_tag(i, 0)
-                              : page_tags_get(NULL, &block, i * PAGE), ==, 0);
+        g_assert_cmpint(i % 2 ? get_tag(i, 0) : get_plain_zero(i), ==, 0);
     }
     g_assert_cmpint(load_end(PAGES / 2), ==, 0);
     g_assert_cmpuint(writes, ==, 0);
@@ -385,12 +409,56 @@ static void test_zero_tags_replace_others(void)
     g_assert_cmpint(get_tag(5, 9), ==, 0);
     g_assert_cmpint(get_tag(6, 9), ==, 0);
     g_assert_cmpint(get_tag(5, 0), ==, 0);
-    g_assert_cmpint(page_tags_get(NULL, &block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(get_plain_zero(6), ==, 0);
     g_assert_cmpint(load_end(3), ==, 0);
     g_assert_cmpuint(pages_written, ==, 4);
     assert_tag(5, 0);
     assert_tag(6, 0);
     end();
+}
+
+/* What QEMU reads as its value is a sign, and the value comes behind. */
+static void test_a_zero_page_has_tags(void)
+{
+    static const uint8_t bytes[] = { 1, MTE_TAGS_UNIFORM, 7, 0 };
+    uint8_t value;
+
+    begin(true);
+    g_assert_cmpint(get_zero(bytes, sizeof(bytes), 5, &value), ==, 0);
+    g_assert_cmpuint(value, ==, 0);
+    /* Another value is QEMU's to refuse, and so is one behind the record. */
+    g_assert_cmpint(get_zero("\2", 1, 6, &value), ==, 0);
+    g_assert_cmpuint(value, ==, 2);
+    g_assert_cmpint(get_zero("\1\0\1", 3, 7, &value), ==, 0);
+    g_assert_cmpuint(value, ==, 1);
+    g_assert_cmpint(load_end(2), ==, 0);
+    assert_tag(5, 7);
+    assert_tag(6, 0);
+    end();
+}
+
+static void test_records_of_zero_pages_are_hostile(void)
+{
+    static const struct {
+        uint8_t bytes[4];
+        size_t size;
+        const char *words;
+    } bad[] = {
+        { { 1 }, 1, "the stream ends" },
+        { { 1, MTE_TAGS_UNIFORM }, 2, "the stream ends" },
+        { { 1, MTE_TAGS_UNIFORM, 16, 0 }, 4, "malformed" },
+        { { 1, 4, 0 }, 3, "begins with the byte 4" },
+    };
+    uint8_t value;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        begin(true);
+        assert_failed(get_zero(bad[i].bytes, bad[i].size, 3, &value),
+                      bad[i].words);
+        g_assert_cmpuint(value, ==, 0);     /* no second message */
+        g_assert_cmpuint(writes, ==, 0);
+        end();
+    }
 }
 
 static void test_a_page_that_comes_again_wins(void)
@@ -411,7 +479,7 @@ static void test_zero_tags_are_written_where_a_guest_ran(void)
 {
     vm_changed(NULL, true, RUN_STATE_RUNNING);
     begin(true);
-    g_assert_cmpint(page_tags_get(NULL, &block, 6 * PAGE), ==, 0);
+    g_assert_cmpint(get_plain_zero(6), ==, 0);
     g_assert_cmpint(load_end(0), ==, 0);
     g_assert_cmpuint(pages_written, ==, 1);
     end();
@@ -420,8 +488,13 @@ static void test_zero_tags_are_written_where_a_guest_ran(void)
 static void test_other_ram_has_no_records(void)
 {
     begin(false);
-    g_assert_cmpint(page_tags_get(NULL, &other, 0), ==, 0);
-    g_assert_cmpint(page_tags_get(NULL, &other, 0), ==, 0);
+    QEMUFile *f = stream("", 0);
+    uint8_t value = PAGE_TAGS_OF_ZEROS;
+
+    g_assert_cmpint(page_tags_get(f, &other, 0), ==, 0);
+    g_assert_cmpint(page_tags_get_zero(f, &other, 0, &value), ==, 0);
+    g_assert_cmpuint(value, ==, PAGE_TAGS_OF_ZEROS);    /* QEMU refuses it */
+    qemu_fclose(f);
     end();
 }
 
@@ -446,7 +519,8 @@ static void test_announcements_of_others(void)
         g_autoptr(GByteArray) bytes = announcement(&bad[i].a);
 
         begin(false);
-        assert_failed(load(bytes->data, bytes->len, 1), bad[i].words);
+        assert_failed(load(bytes->data, bytes->len, PAGE_TAGS_VERSION),
+                      bad[i].words);
         g_assert_cmpint(acks, ==, 0);
         g_assert_cmpuint(syncs, ==, 0);
         end();
@@ -459,7 +533,8 @@ static void test_announcement_is_cut(void)
 
     for (unsigned size = 0; size < bytes->len; size++) {
         begin(false);
-        assert_failed(load(bytes->data, size, 1), "the stream ends within");
+        assert_failed(load(bytes->data, size, PAGE_TAGS_VERSION),
+                      "the stream ends within");
         end();
     }
 }
@@ -470,7 +545,8 @@ static void test_other_versions(void)
 
     begin(false);
     assert_failed(load(bytes->data, bytes->len, 0), "version 0");
-    assert_failed(load(bytes->data, bytes->len, 2), "version 2");
+    assert_failed(load(bytes->data, bytes->len, 1), "version 1");
+    assert_failed(load(bytes->data, bytes->len, 3), "version 3");
     end();
 }
 
@@ -478,7 +554,7 @@ static void test_pages_before_the_announcement(void)
 {
     begin(false);
     assert_failed(get_tag(0, 1), "source sends RAM without tags");
-    assert_failed(page_tags_get(NULL, &block, 0), "has test level 3");
+    assert_failed(get_plain_zero(0), "has test level 3");
     g_assert_cmpuint(writes, ==, 0);
     end();
 }
@@ -539,7 +615,7 @@ static void check_zero_tags_replace_those_of_page_5(void)
     broken = false;
     setup();
     g_assert_cmpint(announce(), ==, 0);
-    g_assert_cmpint(page_tags_get(NULL, &block, 5 * PAGE), ==, 0);
+    g_assert_cmpint(get_plain_zero(5), ==, 0);
     g_assert_cmpint(load_end(0), ==, 0);
     assert_tag(5, 0);
     end();
@@ -551,7 +627,7 @@ static void test_zero_tags_that_were_not_written(void)
     g_assert_cmpint(get_tag(5, 9), ==, 0);
     g_assert_cmpint(get_tag(7, 9), ==, 0);
     broken = true;                          /* for page 7, before page 5 */
-    g_assert_cmpint(page_tags_get(NULL, &block, 5 * PAGE), <, 0);
+    g_assert_cmpint(get_plain_zero(5), <, 0);
     check_zero_tags_replace_those_of_page_5();
 
     begin(true);
@@ -607,7 +683,7 @@ static void test_behind_the_end(void)
     begin(true);
     g_assert_cmpint(load_end(0), ==, 0);
     assert_failed(get_tag(1, 1), "behind the end of its tags");
-    assert_failed(page_tags_get(NULL, &block, 0), "behind the end of its tags");
+    assert_failed(get_plain_zero(0), "behind the end of its tags");
     assert_failed(load_end(0), "the section comes again behind its end");
     g_assert_cmpint(end_of_stream(), ==, 0);
     g_assert_cmpuint(writes, ==, 0);
@@ -628,7 +704,7 @@ static void test_setup_again(void)
     end();
 }
 
-/* A packet of @n pages with data, from page 2 on, and a zero page: page 1. */
+/* A packet of @n pages with data, from page 2 on, and a zero page: page 1 */
 static int receive(uint32_t claim, const uint8_t *bytes, size_t size,
                    unsigned n, Error **errp)
 {
@@ -652,6 +728,7 @@ static void test_packet(void)
 {
     static const uint8_t bytes[] = { MTE_TAGS_UNIFORM, 5, MTE_TAGS_NONE,
                                      MTE_TAGS_RUNS, 2, 127, 1, 127, 2 };
+    static const uint8_t zero_page[] = { MTE_TAGS_UNIFORM, 6 };
 
     begin(true);
     multifd = true;
@@ -663,29 +740,36 @@ static void test_packet(void)
     assert_tag(2, 5);
     g_assert_cmphex(guest[4 * BYTES], ==, 0x11);
     g_assert_cmphex(guest[5 * BYTES - 1], ==, 0x22);
-    g_assert_cmpint(load_end(4), ==, 0);
+    g_assert_cmpint(receive(sizeof(zero_page), zero_page, sizeof(zero_page),
+                            0, &error_abort), ==, 0);
+    assert_tag(1, 6);
+    /* A packet may have a record for a zero page without tags. */
+    g_assert_cmpint(receive(1, (uint8_t[]) { MTE_TAGS_NONE }, 1, 0,
+                            &error_abort), ==, 0);
+    assert_tag(1, 0);
+    g_assert_cmpint(load_end(6), ==, 0);
     end();
 }
 
 static void test_packets_are_hostile(void)
 {
     static const uint8_t bytes[] = { MTE_TAGS_UNIFORM, 5, MTE_TAGS_UNIFORM, 6,
-                                     MTE_TAGS_NONE };
+                                     MTE_TAGS_NONE, MTE_TAGS_NONE };
     static const struct {
         uint32_t claim;
         size_t size;
         unsigned pages;
         const char *words;
     } bad[] = {
-        { 0, 0, 2, "0 bytes of tags for 2 pages" },
-        { 1, 1, 2, "1 bytes of tags for 2 pages" },
-        { 2 * PAGE_TAGS_MAX_RECORD + 1, 5, 2, "259 bytes of tags" },
+        { 0, 0, 2, "0 bytes of tags for 3 pages" },
+        { 1, 1, 2, "1 bytes of tags for 3 pages of test.ram, 1 of them zero" },
+        { 3 * PAGE_TAGS_MAX_RECORD + 1, 5, 2, "388 bytes of tags" },
         { UINT32_MAX, 5, 2, "4294967295 bytes of tags" },
-        { 1, 1, 0, "1 bytes of tags for 0 pages" },
-        { 5, 5, 2, "1 bytes follow the records of 2 pages" },
+        { 6, 6, 2, "1 bytes follow the records of 3 pages" },
         { 4, 4, 3, "malformed record of tags for page 0x4000" },
+        { 1, 1, 0, "malformed record of tags for page 0x1000" },
         { 3, 3, 2, "malformed record of tags for page 0x3000" },
-        { 4, 3, 2, "end-of-file" },
+        { 5, 4, 2, "end-of-file" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -795,7 +879,10 @@ static const struct {
     { "other-versions-are-refused", test_other_versions },
     { "pages-before-the-announcement-are-refused",
       test_pages_before_the_announcement },
+    { "a-zero-page-has-tags", test_a_zero_page_has_tags },
     { "hostile-records-are-refused", test_records_are_hostile },
+    { "hostile-records-of-zero-pages-are-refused",
+      test_records_of_zero_pages_are_hostile },
     { "lost-records-are-noticed", test_records_were_lost },
     { "a-failed-write-fails-the-migration", test_write_fails },
     { "a-whole-stream-is-loaded", test_whole_stream },
