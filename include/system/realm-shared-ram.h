@@ -45,4 +45,10 @@ bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
 void realm_shared_ram_return(MemoryRegion *mr, uint64_t offset,
                              uint64_t size);
 
+/*
+ * From now on there is a log of what the Realm writes to shared memory.  What
+ * is not lent, and was written before that, becomes dirty.
+ */
+void realm_shared_ram_look_again(void);
+
 #endif

@@ -29,7 +29,6 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qom/object.h"
-#include "system/kvm.h"
 #include "system/realm-backend.h"
 #include "system/realm-shared-ram.h"
 #include "backing.h"
@@ -251,6 +250,42 @@ void realm_shared_ram_begin(void)
     }
 }
 
+typedef struct Writes {
+    MemoryRegion *mr;
+    uint64_t at;
+} Writes;
+
+/* From @writes->at up to a hole. */
+static void set_written_dirty(uint64_t start, uint64_t end, void *opaque)
+{
+    Writes *writes = opaque;
+
+    if (writes->at < start) {
+        memory_region_set_dirty(writes->mr, writes->at, start - writes->at);
+    }
+    writes->at = end;
+}
+
+static int look_again(RealmSharedRam *ram, Span span, void *unused)
+{
+    Writes writes = { ram->mr, span.start };
+
+    realm_backing_holes(ram->mr, span.start, span.end, set_written_dirty,
+                        &writes);
+    set_written_dirty(span.end, span.end, &writes);
+    return 0;
+}
+
+void realm_shared_ram_look_again(void)
+{
+    RealmSharedRam *ram;
+
+    QLIST_FOREACH(ram, &managers, next) {
+        for_each_run(ram, (Span) { 0, memory_region_size(ram->mr) }, false,
+                     look_again, NULL);
+    }
+}
+
 void realm_shared_ram_attach(MemoryRegion *mr)
 {
     RealmSharedRam *ram =
@@ -310,37 +345,6 @@ static int replay_populated(const RamDiscardManager *rdm,
                         replay_run, &replay);
 }
 
-typedef struct Writes {
-    MemoryRegion *mr;
-    uint64_t at;
-} Writes;
-
-/* From @writes->at up to a hole. */
-static void set_written_dirty(uint64_t start, uint64_t end, void *opaque)
-{
-    Writes *writes = opaque;
-
-    if (writes->at < start) {
-        memory_region_set_dirty(writes->mr, writes->at, start - writes->at);
-    }
-    writes->at = end;
-}
-
-/*
- * Some kernels let the Realm share a page without a word (v15 of KVM's posted
- * series).  Had it written to the page since we looked, that would be lost:
- * where a migration is told that memory is discarded, it clears KVM's log.
- */
-static void look_again(MemoryRegion *mr, uint64_t start, uint64_t end)
-{
-    Writes writes = { mr, start };
-
-    if (kvm_enabled()) {
-        realm_backing_holes(mr, start, end, set_written_dirty, &writes);
-        set_written_dirty(end, end, &writes);
-    }
-}
-
 static void replay_hole(uint64_t start, uint64_t end, void *opaque)
 {
     const Replay *replay = opaque;
@@ -348,7 +352,6 @@ static void replay_hole(uint64_t start, uint64_t end, void *opaque)
 
     cut(&part, (Span) { start, end });
     replay->discarded(&part, replay->opaque);
-    look_again(part.mr, start, end);
 }
 
 /* What of a run that is not lent the host has no memory for, either. */

@@ -133,6 +133,9 @@ uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
 /* How many pages of shared RAM are lent, as the rest of QEMU was told. */
 uint64_t double_lent(uint64_t ipa, uint64_t size);
 
+/* The rest of QEMU was told that writes to shared pages are logged. */
+bool double_shared_log_began(void);
+
 /* From now on no page can be lent. */
 void double_refuse_to_lend(void);
 

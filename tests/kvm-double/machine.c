@@ -84,6 +84,11 @@ uint64_t double_lent(uint64_t ipa, uint64_t size)
                                         size / REALM_PAGE_SIZE);
 }
 
+bool double_shared_log_began(void)
+{
+    return machine.log_began;
+}
+
 void double_refuse_to_lend(void)
 {
     machine.lends_nothing = true;

@@ -118,6 +118,12 @@ bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
     return !ret;
 }
 
+void realm_kvm_shared_log_begins(void)
+{
+    g_assert_cmpstr(double_session(), ==, "exporting");
+    machine.log_began = true;
+}
+
 void realm_kvm_shared_written(uint64_t base, uint64_t size)
 {
     g_assert_true(machine_contains(base, size));

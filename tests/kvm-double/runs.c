@@ -546,6 +546,7 @@ static bool last_round(Round *r, Error **errp)
 /* QEMU learns of @pages shared pages that were written, and of no others. */
 static bool sync_shared(unsigned pages, Error **errp)
 {
+    g_assert_true(double_shared_log_began());
     if (!realm_kvm_sync_shared(errp)) {
         return false;
     }

@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "exec/ram_addr.h"
+#include "system/realm-shared-ram.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/shared.h"
 #include "realm-kvm.h"
@@ -54,6 +55,11 @@ bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                          private ? "private" : "shared", size, base);
     }
     return !ret;
+}
+
+void realm_kvm_shared_log_begins(void)
+{
+    realm_shared_ram_look_again();
 }
 
 void realm_kvm_shared_written(uint64_t base, uint64_t size)

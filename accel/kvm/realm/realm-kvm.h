@@ -166,6 +166,14 @@ bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp);
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp);
 
+/*
+ * The kernel logs writes to shared pages from now on.  A kernel without the
+ * attribute lets the Realm share a page and does not tell us; so the "ram"
+ * section, which knows already what it need not look at, missed a page that
+ * the Realm shared since.
+ */
+void realm_kvm_shared_log_begins(void);
+
 /* Mark the shared pages of the range as written, for the "ram" section. */
 void realm_kvm_shared_written(uint64_t base, uint64_t size);
 

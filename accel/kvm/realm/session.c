@@ -359,7 +359,13 @@ bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    return emit_own_blob(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(), errp);
+    ssize_t size = emit_own_blob(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(),
+                                 errp);
+
+    if (size >= 0) {
+        realm_kvm_shared_log_begins();
+    }
+    return size;
 }
 
 ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
