@@ -97,10 +97,13 @@ def other_tables(out):
         yield ('tags of a Realm', *turned(*runs_table(
             out['tags'], list(out['tags']), TAG_FIGURES)))
     if out.get('growth'):
+        kinds = sorted({kind for series in out['growth'].values()
+                        for kind in series})
         rows = [(name, *(spread(series[kind], 'seconds')
-                         if series.get(kind) else '-' for kind in KINDS))
+                         if series.get(kind) else '-' for kind in kinds))
                 for name, series in out['growth'].items()]
-        yield 'growth: time, s', rows, ('guest', *KINDS)
+        yield 'growth, a quarter of the guest filled: time, s', rows, (
+            'guest', *(f'({kind})' for kind in kinds))
     if out.get('floor'):
         yield from floor_tables(out)
 

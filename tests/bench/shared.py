@@ -32,7 +32,9 @@ def fill(vm, mib, options=''):
     tests/guest/bench-load.c."""
     vm.console.wait_for('guest: ready', 180)
     vm.console.send(f'bench-load --mib {mib} {options} < /dev/null &')
-    vm.console.wait_for('fill: ready', 300)
+    line = vm.console.wait_for('fill: ready|.*bench-load.*|Killed', 300)[0]
+    if line != 'fill: ready':
+        raise VmError(f'{vm.name}: filling {mib} MiB: {line}')
 
 
 def verify_fill(vm):

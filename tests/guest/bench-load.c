@@ -234,7 +234,7 @@ static bool parse(struct load *l, int argc, char **argv)
         }
     }
     return optind == argc && l->mib && l->tagged <= 100 && l->rate >= 0 &&
-           l->dirty_mib && l->dirty_mib <= l->mib;
+           l->dirty_mib && (!l->rate || l->dirty_mib <= l->mib);
 }
 
 int main(int argc, char **argv)
