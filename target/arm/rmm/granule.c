@@ -2,8 +2,9 @@
  * Granules: states, locks and wiping (see granule.h)
  *
  * A granule is one byte: its state, whether it is foreign, and the lock bit.
- * The bytes are found by PA through two levels of pointers, each made when the first granule
- * below it is asked for, so metadata costs 1/4096 of what is delegated.
+ * The bytes are found by PA through two levels of pointers, each made when the
+ * first granule below it is asked for, so metadata costs 1/4096 of what is
+ * delegated.
  * Delegable memory ends at 2^48: every Realm's descriptors can name it.
  *
  * Lock rule: none but the granule's own bit, taken by compare-and-swap

@@ -186,7 +186,7 @@ uint64_t rtt_count_assigned(RmmRealm *realm)
     return visit_pages(realm, &v);
 }
 
-/* Swap PENDING in the page that @walk found, if it is RAM and the bit is @now. */
+/* Swap PENDING in what @walk found, if that is RAM and the bit is @now. */
 static bool swap_pending(RttWalk *walk, bool now)
 {
     bool done = false;
