@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
+#include "qemu/cutils.h"
 #include "qemu/module.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
@@ -195,9 +196,29 @@ static bool write_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
     return true;
 }
 
+/* For packets that this machine sends to itself */
+static uint8_t source[PAGES * BYTES];
+static unsigned reads;
+
+static bool read_tags(RAMBlock *b, ram_addr_t offset, unsigned pages,
+                      uint8_t *tags, bool *zero, Error **errp)
+{
+    if (broken) {
+        error_setg(errp, "0x%x bytes at 0x" RAM_ADDR_FMT ": lost",
+                   pages * PAGE, offset);
+        return false;
+    }
+    reads++;
+    *zero = buffer_is_zero(source + offset / PAGE * BYTES, pages * BYTES);
+    if (!*zero) {
+        memcpy(tags, source + offset / PAGE * BYTES, pages * BYTES);
+    }
+    return true;
+}
+
 static const PageTagsOps ops = {
     .section = "test-tags", .level_name = "test level", .tag_bytes = BYTES,
-    .level = level, .write = write_tags,
+    .level = level, .read = read_tags, .write = write_tags,
     .zero_record = MTE_TAGS_NONE, .pack = mte_tags_pack,
     .record_size = mte_tags_packed_size, .unpack = mte_tags_unpack,
 };
@@ -751,6 +772,80 @@ static void test_packet(void)
     end();
 }
 
+/*
+ * A packet of @n pages, of which the first @normal have data, goes out; its
+ * records go in again, if it is @ok.  Returns how many bytes they are.
+ */
+static size_t transfer(ram_addr_t *offsets, unsigned normal, unsigned n,
+                       bool ok)
+{
+    MultiFDPacket_t packet = { };
+    MultiFDSendData data = {
+        .type = MULTIFD_PAYLOAD_RAM,
+        .u.ram = { .num = n, .normal_num = normal, .block = &block,
+                   .offset = offsets },
+    };
+    MultiFDSendParams out = { .data = &data, .packet = &packet };
+    MultiFDRecvParams in = {
+        .packet = &packet, .block = &block, .normal = offsets,
+        .normal_num = normal, .zero = offsets + normal, .zero_num = n - normal,
+    };
+    size_t size = 0;
+    Error *err = NULL;
+
+    page_tags_multifd_setup(&out);
+    g_assert_cmpint(page_tags_multifd_send(&out, &err) == 0, ==, ok);
+    if (ok) {
+        g_assert_cmpuint(out.iovs_num, <=, 1);
+        size = out.iovs_num ? out.iov[0].iov_len : 0;
+        g_assert_cmpuint(be32_to_cpu(packet.unused32[0]), ==, size);
+        in.c = channel(size ? out.iov[0].iov_base : "", size);
+        g_assert_cmpint(page_tags_multifd_recv(&in, &error_abort), ==, 0);
+        object_unref(OBJECT(in.c));
+    } else {
+        g_assert_nonnull(strstr(error_get_pretty(err), "test-tags: 0x"));
+        error_free(err);
+    }
+    page_tags_multifd_cleanup(&out);
+    g_free(out.iov);
+    return size;
+}
+
+/* Zero pages are sorted out in any order, and tags are read in few calls. */
+static void test_packets_arrive_as_they_went(void)
+{
+    ram_addr_t offsets[] = { 5 * PAGE, 9 * PAGE, 4 * PAGE,
+                             7 * PAGE, 6 * PAGE, 8 * PAGE };
+
+    begin(true);
+    multifd = true;
+    page_tags.sending = true;
+    memset(source, 0, sizeof(source));
+    reads = 0;
+    /* No tags at all: a byte for each page with data */
+    g_assert_cmpuint(transfer(offsets, 3, 6, true), ==, 3);
+    g_assert_cmpuint(reads, ==, 1);
+    g_assert_cmpuint(transfer(offsets, 0, 6, true), ==, 0);
+    /* Pages with data have tags, and zero pages have not */
+    memset(source + 5 * BYTES, 0x11, BYTES);
+    g_assert_cmpuint(transfer(offsets, 3, 6, true), ==, 2 + 1 + 1);
+    assert_tag(5, 1);
+    /* One of the zero pages has */
+    memset(source + 6 * BYTES, 0x22, BYTES);
+    g_assert_cmpuint(transfer(offsets, 3, 6, true), ==, 2 + 1 + 1 + 1 + 2 + 1);
+    /* Nothing but zero pages */
+    g_assert_cmpuint(transfer(offsets, 0, 6, true), ==, 2 + 1 + 1 + 1 + 2 + 1);
+    g_assert_cmpmem(guest, sizeof(guest), source, sizeof(source));
+    /* They are zero again */
+    memset(source, 0, sizeof(source));
+    g_assert_cmpuint(transfer(offsets, 0, 6, true), ==, 0);
+    g_assert_cmpmem(guest, sizeof(guest), source, sizeof(source));
+    broken = true;
+    transfer(offsets, 3, 6, false);
+    broken = page_tags.sending = false;
+    end();
+}
+
 static void test_packets_are_hostile(void)
 {
     static const uint8_t bytes[] = { MTE_TAGS_UNIFORM, 5, MTE_TAGS_UNIFORM, 6,
@@ -893,6 +988,7 @@ static const struct {
     { "nothing-is-loaded-behind-the-end", test_behind_the_end },
     { "setup-again-leaves-nothing", test_setup_again },
     { "packet", test_packet },
+    { "packets-arrive-as-they-went", test_packets_arrive_as_they_went },
     { "hostile-packets-are-refused", test_packets_are_hostile },
     { "capabilities", test_capabilities },
     { "compression", test_compression },
