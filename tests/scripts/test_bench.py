@@ -15,6 +15,7 @@ sys.path.insert(0, str(BENCH))
 
 import report  # noqa: E402
 import floor  # noqa: E402
+import profiling  # noqa: E402
 
 
 def program(name):
@@ -115,6 +116,19 @@ class Tables(unittest.TestCase):
     def test_a_median_stands_with_the_least_and_the_most(self):
         runs = [run(seconds=s) for s in (3, 1, 2)]
         self.assertEqual(report.spread(runs, 'seconds'), '2.00 (1.00-3.00)')
+
+
+class Profiles(unittest.TestCase):
+    def test_what_has_no_name_is_summed_up_by_library(self):
+        shares = profiling.summed('''
+    20.50%  [kernel.kallsyms]    [k] clear_page_erms
+     1.50%  libgnutls.so.30.34.3  [.] 0x000000000013db8e
+     1.25%  libgnutls.so.30.34.3  [.] 0x000000000013db19
+     0.50%  [JIT] tid 4711        [.] 0x00007f352ca236f7
+''')
+        self.assertEqual(dict(shares), {'clear_page_erms': 20.5,
+                                        'libgnutls.so.30.34.3': 2.75,
+                                        'translated code': 0.5})
 
 
 class Instructions(unittest.TestCase):
