@@ -139,9 +139,11 @@ class OnRecord(Attack):
     """function(attack, bytes) gives the records instead of the first of a
     kind, or of the first that is of epoch 2."""
 
-    def __init__(self, name, kind, function, second=False, **options):
+    def __init__(self, name, kind, function, second=False, also=(),
+                 **options):
         super().__init__(name, **options)
         self.kind, self.function, self.second = kind, function, second
+        self.also = also        # other causes that it may meet
 
     def change(self, item):
         kinds = [kind for kind, _ in item.records]
@@ -157,6 +159,8 @@ class OnRecord(Attack):
         self.done = True
         records = [(own or self.kind, data) for own, data in records]
         self.cause = of_change(item, at, records, self.history)
+        if self.also:
+            self.cause = (self.cause, *self.also)
         return encode(item, item.records[:at] + records
                       + item.records[at + 1:])
 
@@ -503,11 +507,14 @@ def plan_order(plan):
                  harmless=kind == 'start')
         plan.add(OnRecord, f'{kind}: three times', kind,
                  lambda _, data: [('', data)] * 3, harmless=kind == 'start')
+    # If it was the last one of its stream, the source finds out.
     plan.add(OnRecord, 'memory of epoch 2: dropped', 'memory', lambda *_: [],
-             second=True)
+             second=True, also=('CLOSED',))
     for kind in RECORDS[:-2]:           # the next one only comes when all has
-        plan.add(Reorder, f'{kind}: after the next one', kind, cause='FORMAT'
-                 if kind in ('session', 'immutable') else 'ORDER')
+        # Two streams have no order between them inside an epoch.
+        plan.add(Reorder, f'{kind}: after the next one', kind,
+                 harmless=kind == 'memory', cause='FORMAT'
+                 if kind in ('session', 'immutable') else ('ORDER', 'EPOCH'))
     for first, last in (('memory', 'mutable'), ('memory', 'rec'),
                         ('epoch', 'mutable'), ('epoch', 'rec'),
                         ('mutable', 'rec')):
@@ -559,6 +566,10 @@ def of_frame(kind, offset, mask):
     """Of a bit of a frame's header: type, zero, size, each big endian.  A bit
     of the second byte of a size adds 64 KiB, or 1 MiB.  The stream may end
     before that, which depends on how many pages the Realm has written."""
+    if offset == 1 and mask == 1 and kind in ('memory', 'epoch'):
+        return 'CHANNELS' if kind == 'memory' else 'FORMAT'
+    if offset == 3 and mask == 1 and kind == 'memory':
+        return None             # another stream of the host's, not the RMM's
     if offset <= 4:
         return 'FRAME'
     if offset == 5:
@@ -596,9 +607,10 @@ def plan_frames(plan):
             continue            # in the frame of the session header
         for offset in range(8):
             for mask in (1, 0x10):
+                cause = of_frame(kind, offset, mask)
                 plan.add(OnBytes, f'frame of {kind}: flip 0x{offset:x} mask '
                          f'0x{mask:x}', 'frame', flip(offset, mask), kind,
-                         cause=of_frame(kind, offset, mask))
+                         cause=cause, harmless=cause is None)
     for offset in range(8):
         for mask in (1, 0x40):
             plan.add(OnBytes, f'last frame of a part: flip 0x{offset:x} mask '

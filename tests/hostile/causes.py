@@ -37,6 +37,7 @@ PHRASES = {
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',
+    'EPOCH': 'the record belongs to another epoch',
     'OTHER_OFFER': 'answers another offer',
     'VERSION': 'another version of the protocol',
     'FEATURES': 'the features that it has to, or others than were offered',
@@ -51,6 +52,7 @@ PHRASES = {
     'PLACE': 'where this machine has no memory',
     'CONFIG': 'source and destination differ in',
     'FRAME': 'malformed record: type',
+    'CHANNELS': r'\d+ bundles of an epoch were sent on channels',
     'SHORT': 'the stream ends within|Unable to read ID string',
     'SECTION': 'Unknown savevm section',
     'SECTION_VERSION': 'unsupported version|is too old|section: it has version',
@@ -64,10 +66,13 @@ PHRASES = {
 def met(text, wanted=None):
     """The cause that a text tells first, or None.  The other side may just have
     closed the connection; that counts if it is wanted."""
-    if wanted == 'CLOSED' and 'Input/output error' in text:
+    closed = 'Input/output error' in text
+    if wanted == 'CLOSED' and closed:
         return wanted
     found = [(match.start(), name) for name, phrase in PHRASES.items()
              if (match := re.search(phrase, text))]
+    if not found and closed and wanted and 'CLOSED' in wanted:
+        return 'CLOSED'
     return min(found)[1] if found else None
 
 
@@ -185,4 +190,6 @@ def of_records(kind, old, records, history):
         else:
             return of_bundle(data, own, data == old
                              or data in [sent for _, sent in history])
-    return {'start': 'NO_START', 'rec': 'REC_MISSING'}.get(kind, 'ORDER')
+    return {'start': 'NO_START', 'rec': 'REC_MISSING',
+            # What comes next is of the next epoch, on another stream, or not.
+            'epoch': ('ORDER', 'EPOCH')}.get(kind, 'ORDER')

@@ -13,14 +13,19 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
-from realm_stream import FRAME, START_TOKEN  # noqa: E402
+from realm_stream import (EPOCH_COUNT, FRAME, FRAME_EPOCH,  # noqa: E402
+                          FRAME_MEMORY, FRAME_STATE, START_TOKEN)
 
 
 def frame(records, kind=None):
     """A frame's bytes, for records as in Item."""
     body = b''.join(data for _, data in records)
+    first = records[0][0] if records else None
     if kind is None:
-        kind = 2 if records and records[0][0] == 'memory' else 1
+        kind = {'memory': FRAME_MEMORY,
+                'epoch': FRAME_EPOCH}.get(first, FRAME_STATE)
+    if kind == FRAME_EPOCH:
+        body = EPOCH_COUNT.pack(0) + body       # none on channels
     return FRAME.pack(kind, 0, len(body)) + body
 
 
