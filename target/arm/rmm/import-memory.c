@@ -227,7 +227,8 @@ static void write_page(const Import *im, const Arrival *page)
     if (page->data) {
         memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
     } else {
-        memset(granule_map(rmm, page->pa), 0, RMM_GRANULE_SIZE);
+        /* Takes no memory where nothing was */
+        granule_wipe(rmm, page->pa);
     }
     if (realm_has_mte(im->c->realm)) {
         mte_tags_unpack(page->tags, MTE_TAGS_MAX_PACKED,
