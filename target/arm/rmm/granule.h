@@ -60,7 +60,9 @@ bool granule_lock_range(Rmm *rmm, uint64_t pa, unsigned count,
  * A locked, DELEGATED granule is about to change its state: wipe it if it is
  * foreign.  With @overwritten the caller writes all of its contents before
  * anybody can read them, so that only the tags are wiped.  What is not certain
- * to become something is not claimed: a call that fails has changed nothing.
+ * to become something is not claimed: a call that fails has changed nothing;
+ * but a bundle that finds no place for all its pages gives those that it placed
+ * back wiped.  Nobody sees the difference, since the host gets zeros anyway.
  */
 void granule_claim(Rmm *rmm, uint64_t pa, bool overwritten);
 

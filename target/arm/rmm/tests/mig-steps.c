@@ -73,6 +73,28 @@ static void checksum(GChecksum *sum, const void *data, size_t len)
     g_checksum_update(sum, data, len);
 }
 
+/*
+ * What is DELEGATED holds zeros, unless it holds what the host left there: a
+ * bundle that finds no place for all of its pages may have wiped that.
+ */
+static void checksum_granule(GChecksum *sum, Machine *m, uint64_t pa)
+{
+    static const uint8_t zero[RMM_GRANULE_SIZE];
+    GranuleState state = granule_state(m->rmm, pa);
+    uint64_t n = (pa - MACHINE_GRANULES) / RMM_GRANULE_SIZE;
+    const uint8_t *page = m->granules + n * RMM_GRANULE_SIZE;
+    const uint8_t *tags = m->tags + n * RMM_TAG_BYTES;
+
+    checksum(sum, &state, sizeof(state));
+    if (state != GRANULE_DELEGATED) {
+        checksum(sum, page, RMM_GRANULE_SIZE);
+        checksum(sum, tags, RMM_TAG_BYTES);
+    } else if (!granule_is_foreign(m->rmm, pa)) {
+        g_assert_cmpmem(page, RMM_GRANULE_SIZE, zero, RMM_GRANULE_SIZE);
+        g_assert_cmpmem(tags, RMM_TAG_BYTES, zero, RMM_TAG_BYTES);
+    }
+}
+
 char *snapshot(Machine *m)
 {
     GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -116,12 +138,7 @@ char *snapshot(Machine *m)
     realm_unlock(realm);
     for (uint64_t pa = MACHINE_GRANULES; pa < m->next_granule;
          pa += RMM_GRANULE_SIZE) {
-        GranuleState state = granule_state(m->rmm, pa);
-        uint64_t n = (pa - MACHINE_GRANULES) / RMM_GRANULE_SIZE;
-
-        checksum(sum, &state, sizeof(state));
-        checksum(sum, m->granules + n * RMM_GRANULE_SIZE, RMM_GRANULE_SIZE);
-        checksum(sum, m->tags + n * RMM_TAG_BYTES, RMM_TAG_BYTES);
+        checksum_granule(sum, m, pa);
     }
     checksum(sum, m->contexts, m->params.num_recs * sizeof(m->contexts[0]));
     text = g_strdup(g_checksum_get_string(sum));

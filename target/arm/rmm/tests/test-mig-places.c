@@ -224,6 +224,7 @@ static bool import_once(World *w, const Record *r, const uint64_t *ipas,
         states[(e.pa[i] - MACHINE_GRANULES) / RMM_GRANULE_SIZE] = GRANULE_DATA;
         same_page(w->src, w->dst, ipas[i]);
     }
+    g_free(snapshot(w->dst));   /* what is DELEGATED is wiped or foreign */
     after = read_tables(w);
     states_after = read_states(w);
     g_assert_cmpmem(after, TABLES * 512 * 8, before, TABLES * 512 * 8);
