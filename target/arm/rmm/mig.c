@@ -291,11 +291,21 @@ static uint64_t run_handler(MigCall *c, const struct MigRow *row)
     return result == RMI_SUCCESS && c->record ? hand_over(c, call) : result;
 }
 
+/*
+ * Calls that run side by side meet the first failure of one of them, and tell
+ * their host what it was.
+ */
+static MigCause why_failed(const MigCall *c, const struct MigRow *row)
+{
+    return row->locks == STREAM_IN_BUNDLE
+           ? g_atomic_int_get(&c->s->failed) : MIG_CAUSE_STATE;
+}
+
 /* Call the handler with the streams of its row locked */
 static uint64_t run_row(MigCall *c, const struct MigRow *row)
 {
     bool all = row->locks == ALL_STREAMS, final = false;
-    uint64_t result = mig_refuse(MIG_CAUSE_STATE);
+    uint64_t result;
 
     if (all) {
         session_lock_all(c->s);
@@ -307,8 +317,11 @@ static uint64_t run_row(MigCall *c, const struct MigRow *row)
         result = run_handler(c, row);
         final = is_final(c, result);
         if (final) {
-            g_atomic_int_set(&c->s->failed, 1);
+            g_atomic_int_compare_and_exchange(&c->s->failed, 0,
+                                              RMI_INDEX(result));
         }
+    } else {
+        result = mig_refuse(why_failed(c, row));
     }
     if (!all) {
         rmm_mutex_unlock(&c->stream->lock);
