@@ -18,6 +18,7 @@
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
 #include "qemu/yank.h"
+#include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "channel.h"
@@ -30,7 +31,7 @@
 #define THREADS 2
 #define MAX_THREADS 8
 
-/* How long the migration thread may not see that it is cancelled. */
+/* How long no thread may see that the migration is cancelled. */
 #define POLL_MS 100
 
 typedef struct Slot {
@@ -56,6 +57,7 @@ struct RealmExporter {
     uint64_t retired, taken, added; /* bundles */
     unsigned exporting, giving; /* threads in the backend, and in multifd */
     bool stop;
+    bool shut;                  /* the channels, since it is cancelled */
     Error *err;                 /* the first one */
 
     uint32_t epoch;
@@ -144,11 +146,38 @@ static void work_on(RealmExporter *e, Slot *slot)
     qemu_cond_broadcast(&e->done);
 }
 
+/* Any thread: end all channels, and so whoever waits for one. */
+static void shut_channels(void)
+{
+    YankInstanceList migration = { .value = MIGRATION_YANK_INSTANCE };
+
+    trace_realm_exporter_yank();
+    qmp_yank(&migration, NULL);
+}
+
+/*
+ * QEMU ends the main channel only when a user cancels.  If the peer does not
+ * read, ram.c would wait for multifd for ever.
+ */
+static void check_cancelled(RealmExporter *e)
+{
+    if (!e->on_channels || e->shut ||
+        qatomic_read(&migrate_get_current()->state) !=
+        MIGRATION_STATUS_CANCELLING) {
+        return;
+    }
+    e->shut = true;
+    qemu_mutex_unlock(&e->lock);
+    shut_channels();
+    qemu_mutex_lock(&e->lock);
+}
+
 /* The next bundle that waits; NULL when the thread has to end. */
 static Slot *take(RealmExporter *e)
 {
     while (!e->stop && e->taken == e->added) {
-        qemu_cond_wait(&e->added_or_stopped, &e->lock);
+        qemu_cond_timedwait(&e->added_or_stopped, &e->lock, POLL_MS);
+        check_cancelled(e);
     }
     return e->stop ? NULL : slot_of(e, e->taken++);
 }
@@ -326,7 +355,6 @@ void realm_exporter_stop(RealmExporter *e)
  */
 static void leave_channels(RealmExporter *e)
 {
-    YankInstanceList migration = { .value = MIGRATION_YANK_INSTANCE };
     unsigned giving;
 
     WITH_QEMU_LOCK_GUARD(&e->lock) {
@@ -334,8 +362,7 @@ static void leave_channels(RealmExporter *e)
         giving = e->giving;
     }
     if (giving) {
-        trace_realm_exporter_yank(giving);
-        qmp_yank(&migration, NULL);
+        shut_channels();
     }
 }
 

@@ -14,6 +14,10 @@
  * REALM_EXPORTER_MAX_SLOTS bundles, which take 2.2 MB with tags; multifd has a
  * copy of one more for each channel.
  *
+ * When a user cancels, QEMU ends the main channel only.  Threads that have
+ * nothing to do look for that, and end the others: if the peer does not read,
+ * ram.c would wait for multifd for ever.
+ *
  * Invariants: nothing is exported unless realm_exporter_add() was called after
  * the last realm_exporter_drain().  So a caller that drains before it begins a
  * round keeps the promise of the RMM: no page leaves before the flush of its

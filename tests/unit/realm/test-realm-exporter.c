@@ -12,10 +12,12 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-yank.h"
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/module.h"
 #include "qemu/thread.h"
+#include "qemu/yank.h"
 #include "io/channel-buffer.h"
 #include "migration/migration.h"
 #include "migration/realm/channel.h"
@@ -386,6 +388,60 @@ static void test_peer_does_not_read(void)
     g_assert_cmpuint(fake_migration.packets->len, ==, 0);
 }
 
+/*
+ * A user cancels while ram.c waits for multifd: threads with nothing to do end
+ * the channels, once.
+ */
+static void test_cancelled_elsewhere(const void *channels)
+{
+    begin(GPOINTER_TO_UINT(channels));
+    g_assert_true(add(0, &error_abort));
+    drain();
+    g_usleep(10 * SHORT_US);
+    g_assert_cmpuint(fake_migration.yanks, ==, 0);
+    fake_migration_state(MIGRATION_STATUS_CANCELLING, f);
+    g_usleep(20 * SHORT_US);
+    g_assert_cmpuint(fake_migration.yanks, ==, channels != NULL);
+    fake_migration_state(MIGRATION_STATUS_NONE, NULL);
+    end();
+}
+
+/* What waits behind a failure is not exported; one thread, so it waits. */
+static void test_behind_failure(void)
+{
+    begin(1);
+    fake_fail("export_memory", 1, false);
+    fake_hold_exports(true);
+    g_assert_true(add(0, &error_abort) && add(1, &error_abort));
+    fake_hold_exports(false);
+    g_usleep(SHORT_US);
+    g_assert_cmpuint(fake_calls("export_memory"), ==, 1);
+    check_ended("told to fail in export_memory");
+    end();
+}
+
+/* A thread fails when the reason is known already. */
+static void test_second_failure(void)
+{
+    Error *err = NULL;
+
+    begin(2);
+    fake_migration.stuck = true;
+    g_assert_true(add(0, &error_abort));
+    while (!fake_source.bundles) {
+        g_usleep(100);
+    }
+    fake_fail("export_memory", 0, false);
+    g_assert_true(add(1, &error_abort));
+    g_assert_false(realm_exporter_drain(exporter, f, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "told to fail in export"));
+    error_free(err);
+    qmp_yank(&(YankInstanceList) { .value = MIGRATION_YANK_INSTANCE },
+             &error_abort);
+    check_ended("told to fail in export_memory");
+    end();
+}
+
 /* The channels of a migration that succeeds are QEMU's to end. */
 static void test_no_yank(void)
 {
@@ -442,6 +498,12 @@ int main(int argc, char **argv)
                     test_channel_fails);
     g_test_add_func("/realm/exporter/a-peer-that-does-not-read-hangs-nobody",
                     test_peer_does_not_read);
+    add_test("idle-threads-see-that-it-is-cancelled",
+             test_cancelled_elsewhere);
+    g_test_add_func("/realm/exporter/nothing-is-exported-behind-a-failure",
+                    test_behind_failure);
+    g_test_add_func("/realm/exporter/a-second-failure-hides-no-first",
+                    test_second_failure);
     g_test_add_func("/realm/exporter/no-yank-without-need", test_no_yank);
     g_test_add_func("/realm/exporter/a-broken-stream-ends-it",
                     test_broken_stream);
