@@ -343,7 +343,7 @@ static void test_before_start(void)
 
     g_usleep(A_WHILE);
     begin_unstarted();
-    g_usleep(A_WHILE);
+    g_usleep(10 * A_WHILE);     /* who waits has looked again by then */
     g_assert_cmpuint(imported(), ==, 0);
     state();
     channel_join(channel);
