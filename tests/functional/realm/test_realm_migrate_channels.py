@@ -97,6 +97,15 @@ class Broken(FailureTest):
             self.assert_gives_up(dest)
         self.assert_moves_on()
 
+    def test_channel_that_is_cut_ends_it(self):
+        dest = self.destination()
+        with self.crossing(dest) as crossing:
+            self.begin(crossing, dest)
+            crossing.valves[CHANNEL][1].cut()
+            self.assertEqual(self.wait_for_end(), 'failed')
+            self.assert_gives_up(dest)
+        self.assert_moves_on()
+
     def test_source_that_is_killed_ends_it(self):
         dest = self.destination()
         with self.crossing(dest) as crossing:
