@@ -57,8 +57,7 @@ static struct {
     SharedFigure rate, pending;
 } convergence;
 
-/* A page with all that the stream may have for it. */
-static uint64_t full_page_bytes(void)
+uint64_t realm_convergence_max_page_bytes(void)
 {
     return REALM_PAGE_SIZE + (realm_config()->mte ? 129 : 0) + 8;
 }
@@ -78,8 +77,9 @@ static void measure_pages(const RealmMigrationStats *stats)
     uint64_t pages = stats->private_pages - convergence.blob_pages;
 
     if (stats->rounds >= 2 && pages) {
-        convergence.page_bytes = MAX(MIN(bytes / pages, full_page_bytes()),
-                                     REALM_PAGE_SIZE / MAX_COMPACTION);
+        convergence.page_bytes = MIN(MAX(bytes / pages,
+                                         REALM_PAGE_SIZE / MAX_COMPACTION),
+                                     realm_convergence_max_page_bytes());
     }
     convergence.blob_bytes = stats->bytes;
     convergence.blob_pages = stats->private_pages;
@@ -157,7 +157,7 @@ static void end_period(int64_t now)
 static void begin_migration(int64_t now)
 {
     memset(&convergence, 0, sizeof(convergence));
-    convergence.page_bytes = full_page_bytes();
+    convergence.page_bytes = realm_convergence_max_page_bytes();
     begin_period(now);
 }
 

@@ -18,7 +18,8 @@
  */
 void realm_convergence_round(uint64_t pages);
 
-/* About how many bytes of the stream a page of this round takes. */
+/* How many bytes of the stream a page of the round takes: about, and at most. */
 uint64_t realm_convergence_page_bytes(void);
+uint64_t realm_convergence_max_page_bytes(void);
 
 #endif

@@ -27,6 +27,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "qemu/units.h"
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
@@ -37,6 +38,9 @@
 #include "record.h"
 #include "reply.h"
 #include "trace.h"
+
+/* Between two parts QEMU looks at its clock and at what the user has changed. */
+#define MAX_PART (32 * MiB)
 
 static struct {
     RealmExporter *exporter;
@@ -157,14 +161,15 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     return 0;
 }
 
-/* The next pages of the round, as many as fit into a bundle. */
-static unsigned next_pages(uint64_t pages[REALM_EXPORTER_MAX_PAGES])
+/* The next pages of the round: one bundle, and no more than @max. */
+static unsigned next_pages(uint64_t pages[REALM_EXPORTER_MAX_PAGES],
+                           uint64_t max)
 {
-    const unsigned max = realm_exporter_max_pages(source.exporter);
+    const unsigned most = realm_exporter_max_pages(source.exporter);
     uint64_t page = source.cursor;
     unsigned n = 0;
 
-    while (n < max) {
+    while (n < MIN(most, max)) {
         page = find_next_bit(source.pages, source.num_pages, page);
         if (page >= source.num_pages) {
             break;
@@ -175,31 +180,35 @@ static unsigned next_pages(uint64_t pages[REALM_EXPORTER_MAX_PAGES])
     return n;
 }
 
-/* How many bytes may be sent before the rate limit is exceeded. */
+/* How many bytes a part may have: the rate limit holds, and its changes. */
 static uint64_t allowance(void)
 {
     const uint64_t max = migration_rate_get();
     uint64_t used = migration_transferred_bytes() -
                     stat64_get(&mig_stats.rate_limit_start);
 
-    return max == RATE_LIMIT_DISABLED ? UINT64_MAX : max - MIN(used, max);
+    return max == RATE_LIMIT_DISABLED ? MAX_PART
+                                      : MIN(max - MIN(used, max), MAX_PART);
 }
 
 /*
  * Pages of the round, until more than @max bytes were sent.  What is under way
- * counts as well, or a low limit would be exceeded by it every time.
+ * counts as well, or a low limit would be exceeded by it every time; and as if
+ * it could not be compressed, which nobody knows yet.
  */
 static bool send_pages(QEMUFile *f, uint64_t max, Error **errp)
 {
     uint64_t pages[REALM_EXPORTER_MAX_PAGES];
+    const uint64_t page = realm_convergence_max_page_bytes();
     uint64_t sent = 0;
     unsigned n;
 
-    while (sent <= max && (n = next_pages(pages))) {
+    while (sent <= max &&
+           (n = next_pages(pages, (max - sent) / page + 1))) {
         if (!realm_exporter_add(source.exporter, f, pages, n, errp)) {
             return false;
         }
-        sent += n * page_bytes();
+        sent += n * page;
     }
     return realm_exporter_drain(source.exporter, f, errp);
 }

@@ -36,6 +36,10 @@ static const RealmConfig default_config = {
     .num_cpus = 1,
 };
 
+/* In a tenth of a second, a part of the section: all but a page of a bundle. */
+#define BUNDLE_RATE \
+    (10 * ((FAKE_MAX_PAGES - 1) * (REALM_PAGE_SIZE + 8) + 1000))
+
 static RealmConfig config;
 
 /* A stream that is being written, and how many parts the section has there. */
@@ -268,7 +272,7 @@ static void test_rate(void)
     Stream stream;
 
     reset();
-    migration_rate_set(100);    /* 10 bytes a time: one bundle */
+    migration_rate_set(BUNDLE_RATE);
     stream_open(&stream);
     g_assert_true(setup(&stream));
     for (unsigned bundles = 1; bundles <= 3; bundles++) {
@@ -284,13 +288,35 @@ static void test_rate(void)
     stream_close(&stream);
 }
 
+/* A limit that is less than a bundle is kept, too. */
+static void test_low_rate(void)
+{
+    Stream stream;
+
+    reset();
+    migration_rate_set(100);            /* one page, to come further at all */
+    stream_open(&stream);
+    g_assert_true(setup(&stream));
+    for (unsigned left = FAKE_PAGES - 1; left-- > 0; ) {
+        g_assert_true(iterate(&stream));
+        g_assert_cmpint(estimate() / REALM_PAGE_SIZE, ==, left);
+    }
+    g_assert_cmpint(fake_source.bundles, ==, FAKE_PAGES - 1);
+    g_assert_cmpint(pending(), ==, 0);
+    g_assert_true(complete(&stream));
+    finish(&stream, true);
+    g_assert_true(load(&stream, stream.buffer->usage));
+    check_arrived();
+    stream_close(&stream);
+}
+
 /* The vCPUs are stopped while a round is on its way. */
 static void test_stopped_within_a_round(void)
 {
     Stream stream;
 
     reset();
-    migration_rate_set(100);
+    migration_rate_set(BUNDLE_RATE);
     stream_open(&stream);
     g_assert_true(setup(&stream));
     g_assert_true(iterate(&stream));
@@ -311,7 +337,7 @@ static void test_exact(void)
     Stream stream;
 
     reset();
-    migration_rate_set(100);
+    migration_rate_set(BUNDLE_RATE);
     stream_open(&stream);
     g_assert_true(setup(&stream));
     g_assert_true(iterate(&stream));
@@ -1705,6 +1731,7 @@ int main(int argc, char **argv)
     g_test_add_func("/realm/section/every-page-arrives-in-its-last-version",
                     test_moves);
     g_test_add_func("/realm/source/the-rate-limit-holds", test_rate);
+    g_test_add_func("/realm/source/a-low-rate-limit-holds", test_low_rate);
     g_test_add_func("/realm/source/a-round-on-its-way-is-finished",
                     test_stopped_within_a_round);
     g_test_add_func("/realm/source/nothing-is-sent-for-pages-given-up",
