@@ -10,8 +10,7 @@ what it had before outside guest RAM and what guest RAM has afterwards
 A virtual machine gives free memory back to its host, within seconds, and gets
 it again at several microseconds a page: more than all else that is measured
 here, and another time in each run.  So as much memory as the destination will
-take is touched and freed right before a migration, unless the guest's memory
-shall be cold.
+take is touched before, and freed while it goes, unless it shall be cold.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -30,6 +29,9 @@ from realm_vm import Vm, guest_arguments, incoming, temporary_folder
 PAGE = 4096
 GIB = 1 << 30
 RATE_MIB = 100e6 / (1 << 20)        # 100 MB/s
+OF_KERNEL_MIB = 512                 # beside what a guest is filled with
+FREE_STEP = 2 << 20                 # a huge page
+FIRST, AHEAD = 256 << 20, 64 << 20  # of a reserve, free at first and always
 PATIENCE = {True: 120, False: 900}  # s; a guest that writes may never end
 
 Kind = collections.namedtuple('Kind', 'text realm channels tls')
@@ -93,13 +95,32 @@ def resident_ram(vm):
     return resident
 
 
-def warm(mib):
-    """Makes the machine's host, if it has one, provide that much memory."""
-    populate = 23               # MADV_POPULATE_WRITE
-    memory = mmap.mmap(-1, mib << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError), contextlib.closing(memory):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-        memory.madvise(populate)
+class Reserve:
+    """Memory that this machine's host, if it has one, has found already; it
+    is freed a little ahead of what the migration has sent."""
+
+    POPULATE = 23               # MADV_POPULATE_WRITE
+
+    def __init__(self, size):
+        self.size, self.freed = size, 0
+        self.memory = mmap.mmap(-1, size,
+                                mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.memory.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):      # an old kernel
+            self.memory.madvise(self.POPULATE)
+        self.free(FIRST)
+
+    def free(self, until):
+        until = min(until - until % FREE_STEP, self.size)
+        if until > self.freed:
+            self.memory.madvise(mmap.MADV_DONTNEED, self.freed,
+                                until - self.freed)
+            self.freed = until
+
+    def follow(self, samples):
+        """Ahead by what goes in four samples."""
+        sent = [sample.transferred for sample in samples[-2:]]
+        self.free(sent[-1] + max(AHEAD, 4 * (sent[-1] - sent[0])))
 
 
 class Cost:
@@ -134,6 +155,14 @@ class Cost:
 
 class Watched(Migration):
     """With samples that a curve can be drawn from."""
+
+    reserve = None
+
+    def poll(self):
+        ended = super().poll()
+        if self.reserve:
+            self.reserve.follow(self.samples)
+        return ended
 
     def wait_for_end(self):
         deadline = time.monotonic() + self.timeout
@@ -219,12 +248,14 @@ class Pair:
                       timeout=PATIENCE['dirty' in self.guest.load])
         costs = {'source': Cost(self.source), 'destination': Cost(self.dest)}
         if self.guest.warm:
-            warm(self.guest.memory)
+            way.reserve = Reserve(min(self.guest.memory, self.guest.fill
+                                      + OF_KERNEL_MIB) << 20)
         with around(self) if around else contextlib.nullcontext():
             report = way.run()
         run = figures(report, self.guest)
         for name, cost in costs.items():
             run.update(cost.figures(name))
+        way.reserve = None
         run['curve'] = way.curve()
         run['report'] = report
         return run
