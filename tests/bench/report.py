@@ -158,11 +158,28 @@ def idle_tables(result):
            ('guest', 'time, s', 'peak of source, MiB', 'of destination, MiB'))
 
 
+def census_table(result):
+    """Of tests/bench/tag-census: how many pages have which tags."""
+    counts = {(guest, what): found for guest, kinds in
+              result.get('guests', {}).items()
+              for what, found in kinds.items() if isinstance(found, dict)}
+    kinds = list(dict.fromkeys(kind for found in counts.values()
+                               for kind in found))
+    rows = [(f'{guest}, {what}', sum(found.values()),
+             *(f'{100 * found.get(kind, 0) / (sum(found.values()) or 1):.2f} %'
+               for kind in kinds))
+            for (guest, what), found in counts.items()]
+    yield 'tags of a userland', rows, ('pages', 'number', *kinds)
+
+
+OTHER_FORMS = {'idle': idle_tables, 'tag-census': census_table}
+
+
 def counted_tables(out):
     """Of the other programs: rows with a name and figures."""
     for program, result in out.get('others', {}).items():
-        if program == 'idle':
-            yield from idle_tables(result)
+        if program in OTHER_FORMS:
+            yield from OTHER_FORMS[program](result)
             continue
         rows = [row for row in result.get('rows', []) if 'name' in row]
         keys = [key for key in (rows[0] if rows else {}) if key != 'name']
@@ -173,6 +190,8 @@ def counted_tables(out):
 def cell(value):
     if isinstance(value, list):
         return ', '.join(str(each) for each in value)
+    if isinstance(value, dict):
+        return f'{value["median"]} ({value["min"]}-{value["max"]})'
     return '-' if value is None else str(value)
 
 
@@ -329,6 +348,24 @@ class Aims:
             self.add('boot, Realm / ordinary', f'{ratio:.3f}', '<= 1.05',
                      ratio <= 1.05)
 
+    def others(self):
+        """Of the other programs."""
+        results = self.out.get('others', {})
+        for row in results.get('speed', {}).get('rows', []):
+            self.add(f'speed of a Realm / ordinary: {row["name"]}',
+                     f'{row["ratio"]:.3f}', f'>= {row["aim"]:.2f}', row['met'])
+        for pair in results.get('idle', {}).get('idle', []):
+            realm, plain = pair['realm'], pair['plain']
+            if (realm['memory'], realm['cpus']) == (8192, 2):
+                ratio = realm['seconds'] / plain['seconds']
+                self.add('idle, 8 GiB: time of (e) / (a)', f'{ratio:.2f}',
+                         '<= 0.3', ratio <= 0.3)
+        sparse = results.get('idle', {}).get('sparse', {})
+        if len(sparse) == 2:
+            ratio = (sparse['sparse']['seconds'] / sparse['dense']['seconds'])
+            self.add('512 MiB in use: time with 64 GiB / with 1 GiB',
+                     f'{ratio:.2f}', '<= 1.2', ratio <= 1.2)
+
 
 def judge(out):
     aims = Aims(out)
@@ -349,4 +386,5 @@ def judge(out):
         for side in 'source', 'destination':
             aims.extra_memory(kind, side)
     aims.boot()
+    aims.others()
     return aims.rows

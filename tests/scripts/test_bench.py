@@ -89,6 +89,14 @@ class Aims(unittest.TestCase):
             row = aims({}, tags=tags)['tags: all random, of time']
             self.assertEqual(row['met'], met)
 
+    def test_an_idle_realm_of_8_gib_takes_at_most_three_tenths(self):
+        for seconds, met in (0.3, True), (0.31, False):
+            sides = {kind: {'memory': 8192, 'cpus': 2, 'seconds': s}
+                     for kind, s in (('realm', seconds), ('plain', 1.0))}
+            row = aims({}, others={'idle': {'idle': [sides]}})[
+                'idle, 8 GiB: time of (e) / (a)']
+            self.assertEqual(row['met'], met)
+
     def test_what_was_not_measured_has_no_aim(self):
         self.assertEqual(aims({'a': [run()]}), {})
 
