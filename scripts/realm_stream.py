@@ -385,6 +385,7 @@ CHANNEL_MAGIC, CHANNEL_VERSION = 0x11223344, 1
 CHANNEL_INIT = struct.Struct('>II16sB39x')
 PACKET = struct.Struct('>III')              # magic, version, flags
 PACKET_RAM = struct.Struct('>IIIQI28x256s')  # then the offsets of its pages
+PACKET_PAGES = 512 * 1024 // PAGE
 PACKET_STATE = struct.Struct('>256sII')
 PACKET_IS_STATE = 1 << 6
 BUNDLE = struct.Struct('>HHIII')            # type, stream, size, epoch, place
@@ -414,7 +415,7 @@ class ChannelSplitter:
             if (magic, version) != (CHANNEL_MAGIC, CHANNEL_VERSION):
                 raise StreamError(f'0x{begin:x}: no packet of multifd')
             yield (self._state(begin) if flags & PACKET_IS_STATE
-                   else self._ram(begin))
+                   else self._ram())
 
     def _goes_on(self):
         try:
@@ -426,14 +427,12 @@ class ChannelSplitter:
     def _item(self, name):
         return Item(name, self.reader.passed(), 'realm')
 
-    def _ram(self, begin):
-        """Each page of shared memory that is not zero has its data there."""
+    def _ram(self):
+        """There are offsets for as many pages as a packet may have, and then
+        the data of each page of shared memory that is not zero."""
         reader = self.reader
-        allocated, _, data, _, _, _ = PACKET_RAM.unpack(
-            reader.take(PACKET_RAM.size))
-        if allocated > 1 << 16:
-            raise StreamError(f'0x{begin:x}: a packet of {allocated} pages')
-        reader.take(8 * allocated)
+        _, _, data, _, _, _ = PACKET_RAM.unpack(reader.take(PACKET_RAM.size))
+        reader.take(8 * PACKET_PAGES)
         reader.take(data)
         return self._item('other')
 

@@ -1,6 +1,6 @@
 """The attacks of a relay on a Realm's migration.
 
-all_attacks() is always the same list.  An attack's name says what it does,
+all_attacks() is always the same list; channels.py adds to it.  An attack's name says what it does,
 and is the seed of what it draws by lot.
 
 SPDX-License-Identifier: GPL-2.0-or-later
@@ -31,6 +31,7 @@ class Attack:
     it depends on what came before."""
 
     harmless = False            # nothing that anybody relies on is changed
+    channels = 0                # of multifd, in the migration it attacks
 
     def __init__(self, name, **options):
         self.name = name
@@ -704,13 +705,14 @@ def plan_replies(plan):
 
 
 def all_attacks():
-    """Name to a function that makes the attack."""
+    """A plan of the attacks on one connection."""
     plan = Plan()
     for part in (plan_offer, plan_flips, plan_fields, plan_lengths,
                  plan_order, plan_pages, plan_frames, plan_sections,
                  plan_forged, plan_replies):
         part(plan)
-    return plan.attacks
+    return plan
 
 
-__all__ = ['OnReply', 'all_attacks', 'Cut']
+__all__ = ['Attack', 'OnReply', 'Plan', 'all_attacks', 'Cut', 'flip',
+           'flip_some', 'flipped']

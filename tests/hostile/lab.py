@@ -27,11 +27,12 @@ import traceback
 
 import items  # noqa: F401 - it knows where scripts/ is
 from realm_qmp import Qmp, QmpError
-from realm_stream import Splitter
+from realm_stream import CHANNEL_MAGIC, ChannelSplitter, Splitter
 from realm_vm import (REALM, Vm, VmError, end_on_signals, guest_file,
                       incoming, program, temporary_folder)
 
 LIMIT = 60                  # s: what takes longer never ends
+CHANNELS = 2                # of multifd, where there are any
 ENDED = ('completed', 'failed', 'cancelled')
 TOKEN = re.compile(r'realm-migration-resume: (\S+)')
 
@@ -71,6 +72,7 @@ class Machine(Vm):
         super().__init__(name, command, folder)
         self.uri = os.path.join(folder, f'{name}.in')
         self.generation = 0             # last known
+        self.channels = 0               # of multifd, in its next migration
 
     def other_qmp(self, number):
         """One more connection, for another thread."""
@@ -144,13 +146,20 @@ class Machine(Vm):
     def offer(self, nonce):
         return self.qmp.cmd('realm-migration-offer', nonce=nonce)['offer']
 
-    def accept(self, offer):
+    def use_channels(self):
+        """As many of multifd as .channels says, for what comes next."""
         self.qmp.cmd('migrate-set-capabilities', capabilities=[
-            {'capability': 'return-path', 'state': True}])
-        self.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
+            {'capability': 'return-path', 'state': True},
+            {'capability': 'multifd', 'state': self.channels > 0}])
+        self.qmp.cmd('migrate-set-parameters', max_bandwidth=0,
+                     multifd_channels=max(self.channels, 1))
+
+    def accept(self, offer):
+        self.use_channels()
         self.qmp.cmd('realm-migration-accept', offer=offer)
 
     def listen(self, exit_on_error=False):
+        self.use_channels()
         self.qmp.cmd('migrate-incoming', uri=f'unix:{self.uri}',
                      exit_on_error=exit_on_error)
 
@@ -166,6 +175,7 @@ class Lab:
         self.count = 0
         self.source = None
         self.offered = None             # the offer of the last honest migration
+        self.channels = 0               # of multifd, from the next one on
 
     def start(self, waits=True, properties=''):
         self.count += 1
@@ -186,13 +196,16 @@ class Lab:
 
     def offer(self, dest):
         """Of a destination, for the Realm as it is now."""
+        self.source.channels = dest.channels = self.channels
         return dest.offer(self.source.prepare())
 
     def send(self, dest, change=None, **options):
         """Migrates to a machine that listens, through a relay, until the
         source's migration has ended.  The offer was accepted.  Returns the
         relay, closed, and how it ended."""
-        with Relay(self.path('relay'), dest.uri, change, **options) as relay:
+        relay_of = Channels if self.channels else Relay
+        with relay_of(self.path('relay'), dest.uri, change,
+                      **options) as relay:
             self.source.qmp.cmd('migrate', uri=f'unix:{relay.path}')
             status = wait_until(lambda: self.ended(), 'the migration ends')
             relay.wait()
@@ -457,6 +470,92 @@ class Relay:
         os.unlink(self.path)
 
 
+class Channels(Relay):
+    """A Relay that passes channels on as well.  change.packet(relay, number,
+    item) gives a list of bytes for the channel of that number, or None for
+    the Item as it is; it may send to other channels by to_channel()."""
+
+    def _run(self):
+        threads = []
+        self._source = None
+        self._pairs = []                # of each channel: source, destination
+        self._lock = threading.Lock()
+        self._all_there = threading.Condition(self._lock)
+        try:
+            while not self._source or len(self._pairs) < CHANNELS:
+                source, _ = self._listener.accept()
+                threads.append(threading.Thread(
+                    target=self._serve, args=(source,), daemon=True))
+                threads[-1].start()
+                while not (magic := source.recv(4, socket.MSG_PEEK |
+                                                socket.MSG_WAITALL)):
+                    return
+                self._place(source, magic)
+        except OSError:
+            pass                        # closed before all came
+        for thread in threads:
+            thread.join()
+
+    def _place(self, source, magic):
+        dest = socket.socket(socket.AF_UNIX)
+        dest.connect(self._targets[0])
+        with self._lock:
+            if struct.unpack('>I', magic)[0] == CHANNEL_MAGIC:
+                self._pairs.append((source, dest))
+            else:
+                self._source = source
+                self._dests.append(dest)
+            self._all_there.notify_all()
+
+    def _serve(self, source):
+        try:
+            with self._lock:
+                self._all_there.wait_for(
+                    lambda: self._source is source
+                    or source in [pair[0] for pair in self._pairs], 20)
+                numbers = [n for n, pair in enumerate(self._pairs)
+                           if pair[0] is source]
+            if numbers:
+                self._pump_channel(numbers[0])
+            elif self._source is source:
+                threading.Thread(target=self._pump_back, daemon=True).start()
+                self._pump()
+                self._close()
+        except OSError:
+            self._close()               # one side has gone: so do we
+        except Exception as err:        # pylint: disable=broad-except
+            self.error = err
+            self._close()
+
+    def _close(self):
+        for end in (self._source, *self._dests,
+                    *[end for pair in self._pairs for end in pair]):
+            if end:
+                shut(end)
+
+    def _pump_channel(self, number):
+        source, dest = self._pairs[number]
+        splitter = ChannelSplitter(lambda: source.recv(1 << 20))
+        try:
+            for item in splitter:
+                self.items.append(item)
+                changed = (self.change.packet(self, number, item)
+                           if self.change else None)
+                for data in [item.data] if changed is None else changed:
+                    dest.sendall(data)
+        except EOFError:
+            dest.sendall(splitter.reader.rest())
+            shut(dest)
+        except Cut:
+            shut(source)
+            shut(dest)
+
+    def to_channel(self, number, data):
+        """At the end of an Item that another thread may just be sending:
+        for attacks that hold that thread themselves."""
+        self._pairs[number][1].sendall(data)
+
+
 def shut(end):
     try:
         end.shutdown(socket.SHUT_RDWR)
@@ -649,7 +748,7 @@ def own_state():
     return folder
 
 
-__all__ = ['READY', 'RECEIPT', 'Cut', 'Failure', 'Lab', 'Machine',
+__all__ = ['CHANNELS', 'READY', 'RECEIPT', 'Cut', 'Failure', 'Lab', 'Machine',
            'QmpError', 'Relay', 'Vm', 'VmError', 'Work', 'check_sealed',
            'last_generation', 'main', 'outcome', 'reasons', 'shut', 'token_of',
            'wait_until']

@@ -158,8 +158,8 @@ CHANNEL = [
     # Sizes are those of MultiFDInit_t and MultiFDPacket_t.
     struct.pack('>II', 0x11223344, 1).ljust(64, b'\0'),
     bundle_packet(4, 1, 9, MEMORY),
-    packet(0, struct.pack('>IIIQI', 2, 1, rs.PAGE, 3, 0).ljust(308, b'\0')
-           + bytes(16) + b'p' * rs.PAGE),
+    packet(0, struct.pack('>IIIQI', 128, 1, rs.PAGE, 3, 0).ljust(308, b'\0')
+           + bytes(8 * 128) + b'p' * rs.PAGE),
     bundle_packet(5, 2, 0, MEMORY),
 ]
 
