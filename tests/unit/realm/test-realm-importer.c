@@ -609,17 +609,17 @@ static void test_main_failure(void)
               "stream 0 fails");
 }
 
-/* The first one may be why the second one failed, though it ends later. */
-static void test_first_failure(void)
+/* The first one may be why the second one failed, whichever ends @late. */
+static void check_first_failure(unsigned late)
 {
     Channel *first, *second;
     Error *err = NULL;
 
     begin();
     close_backend(true);
-    first = arrive((Bundle) { 0, 0, 0, .fails = true, .late = true });
+    first = arrive((Bundle) { 0, 0, 0, .fails = true, .late = late == 0 });
     wait_inside(1);
-    second = arrive((Bundle) { 1, 0, 0, .fails = true });
+    second = arrive((Bundle) { 1, 0, 0, .fails = true, .late = late == 1 });
     wait_inside(2);
     close_backend(false);
     channel_join(second);
@@ -629,6 +629,16 @@ static void test_first_failure(void)
     channel_join(first);
     end_badly("realm section: memory record of " SIZE " bytes: bundle 0 of "
               "stream 0 fails");
+}
+
+static void test_first_failure_late(void)
+{
+    check_first_failure(0);
+}
+
+static void test_second_failure_late(void)
+{
+    check_first_failure(1);
 }
 
 static void test_lost_channel(void)
@@ -727,7 +737,8 @@ int main(int argc, char **argv)
     ADD("refused/what-is-no-bundle-early", test_told_early);
     ADD("failure/wakes-who-waits", test_failure_wakes);
     ADD("failure/ends-the-main-channel", test_main_failure);
-    ADD("failure/the-first-is-told", test_first_failure);
+    ADD("failure/the-first-is-told", test_second_failure_late);
+    ADD("failure/the-first-is-told-if-it-ends-later", test_first_failure_late);
     ADD("failure/elsewhere-ends-a-channel", test_lost_channel);
     ADD("failure/elsewhere-ends-the-main-channel", test_lost_main);
     ADD("failure/elsewhere-early", test_lost_early);
