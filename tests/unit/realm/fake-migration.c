@@ -304,7 +304,7 @@ MigMode migrate_mode(void)
 
 bool migrate_multifd(void)
 {
-    return the_migration.capabilities[MIGRATION_CAPABILITY_MULTIFD];
+    return fake_migration.channels;
 }
 
 bool migrate_rdma(void)

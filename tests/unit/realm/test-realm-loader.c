@@ -9,6 +9,9 @@
  * - the Realm starts only behind all blobs, in their order;
  * - else it is given up, and that is said once.
  *
+ * The same with memory on channels, of which each may be late, and with packets
+ * changed, lost, repeated and moved.
+ *
  * The changes are the same ones in every run.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -28,6 +31,8 @@
 #include "fake-migration.h"
 
 #define TRIALS    20000
+#define PACKET_TRIALS 100       /* some last until nobody waits any more */
+#define CHANNELS  2
 #define MAX_TOKEN 256           /* of section realm-start */
 
 static const RealmConfig config = {
@@ -137,13 +142,12 @@ static bool commit(Error **errp)
 static void add_chunk(QIOChannelBuffer *buffer, QEMUFile *f,
                       const FakeDevice *device)
 {
-    static size_t sent;
     Chunk chunk = { device, g_byte_array_new() };
 
     qemu_fflush(f);
-    g_byte_array_append(chunk.bytes, buffer->data + sent,
-                        buffer->usage - sent);
-    sent = buffer->usage;
+    g_byte_array_append(chunk.bytes, buffer->data, buffer->usage);
+    qio_channel_io_seek(QIO_CHANNEL(buffer), 0, SEEK_SET, &error_abort);
+    buffer->usage = 0;
     g_array_append_val(chunks, chunk);
 }
 
@@ -192,6 +196,7 @@ static void send_all(void)
 typedef struct Arrival {
     GArray *order;              /* guint, of chunks */
     GByteArray *bytes;          /* all of them, one after the other */
+    GPtrArray *packets[CHANNELS];       /* GByteArray; NULL: no channels */
 } Arrival;
 
 static void change_order(GArray *order, GRand *rand)
@@ -275,11 +280,109 @@ static Arrival arrival_new(GRand *rand)
     return a;
 }
 
+/* ---- what arrives on channels ---- */
+
+static GByteArray *copy(const GByteArray *packet)
+{
+    GByteArray *bytes = g_byte_array_new();
+
+    g_byte_array_append(bytes, packet->data, packet->len);
+    return bytes;
+}
+
+/* All of what was sent, by the order of sending on any of the channels */
+static void add_packets(Arrival *a, GRand *rand)
+{
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        a->packets[i] = g_ptr_array_new_with_free_func(
+            (GDestroyNotify)g_byte_array_unref);
+    }
+    for (guint i = 0; i < fake_migration.packets->len; i++) {
+        g_ptr_array_add(a->packets[g_rand_int_range(rand, 0, CHANNELS)],
+                        copy(fake_migration.packets->pdata[i]));
+    }
+}
+
+/* Returns false if there is nothing to change. */
+static bool change_packets(Arrival *a, GRand *rand)
+{
+    GPtrArray *packets = a->packets[g_rand_int_range(rand, 0, CHANNELS)];
+    GPtrArray *others = a->packets[g_rand_int_range(rand, 0, CHANNELS)];
+    GByteArray *packet;
+    guint at;
+
+    if (!packets->len) {
+        return false;
+    }
+    at = g_rand_int_range(rand, 0, packets->len);
+    packet = packets->pdata[at];
+    switch (g_rand_int_range(rand, 0, 4)) {
+    case 0:
+        change_bytes(packet, rand);
+        return packet->len;     /* QEMU lets no empty one pass */
+    case 1:
+        g_ptr_array_remove_index(packets, at);
+        break;
+    case 2:
+        g_ptr_array_insert(others, g_rand_int_range(rand, 0, others->len + 1),
+                           copy(packet));
+        break;
+    case 3:
+        g_ptr_array_add(packets, g_ptr_array_steal_index(packets, at));
+        break;
+    }
+    return true;
+}
+
+static void *receive(void *opaque)
+{
+    GPtrArray *packets = opaque;
+
+    for (guint i = 0; i < packets->len; i++) {
+        GByteArray *packet = packets->pdata[i];
+
+        g_assert_true(fake_migration.handlers->load_state_buffer(
+                          NULL, (char *)packet->data, packet->len,
+                          &error_abort));
+    }
+    return NULL;
+}
+
+static bool receiving;
+
+static void start_channels(const Arrival *a, QemuThread threads[CHANNELS])
+{
+    qatomic_set(&receiving, true);
+    for (unsigned i = 0; i < CHANNELS && a->packets[i]; i++) {
+        qemu_thread_create(&threads[i], "channel", receive, a->packets[i],
+                           QEMU_THREAD_JOINABLE);
+    }
+}
+
+static void join_channels(const Arrival *a, QemuThread threads[CHANNELS])
+{
+    for (unsigned i = 0; i < CHANNELS && a->packets[i]; i++) {
+        qemu_thread_join(&threads[i]);
+    }
+    qatomic_set(&receiving, false);
+}
+
+/* Somebody waits, and nothing has come for long: the connection is lost. */
+static void lose_connection(void)
+{
+    if (qatomic_read(&receiving) && !fake_migration.error) {
+        fake_migration.error = g_strdup("lost");
+    }
+}
+
+/* ---- loading ---- */
+
 /* Until one handler fails, as QEMU; returns whether all of it was loaded. */
 static bool load(const Arrival *a)
 {
     /* QEMU's end of the stream: something that is no subsection follows. */
     QIOChannelBuffer *buffer = qio_channel_buffer_new(a->bytes->len + 1);
+    QemuThread threads[CHANNELS];
     QEMUFile *f;
     bool ok = true;
 
@@ -289,6 +392,7 @@ static bool load(const Arrival *a)
     f = qemu_file_new_input(QIO_CHANNEL(buffer));
     fake_migration_load_begin(f);
     fake_migration_load(f, true, "realm-config");       /* sets it up */
+    start_channels(a, threads);
     for (guint i = 0; i < a->order->len && ok; i++) {
         guint chunk = g_array_index(a->order, guint, i);
         const FakeDevice *device = g_array_index(chunks, Chunk,
@@ -300,6 +404,7 @@ static bool load(const Arrival *a)
                                                    REALM_SECTION_VERSION);
         g_assert_false(fake_destination.committed);
     }
+    join_channels(a, threads);
     ok = fake_migration_load_end(ok) && !qemu_file_get_error(f) &&
         !fake_migration.error;
     qemu_fclose(f);
@@ -336,7 +441,7 @@ static bool try(const Arrival *a)
     return ok;
 }
 
-static void test_genuine(void)
+static Arrival genuine(void)
 {
     Arrival a = { g_array_new(false, false, sizeof(guint)),
                   g_byte_array_new() };
@@ -347,13 +452,28 @@ static void test_genuine(void)
         g_array_append_val(a.order, i);
         g_byte_array_append(a.bytes, bytes->data, bytes->len);
     }
+    return a;
+}
+
+static void arrival_free(Arrival *a)
+{
+    g_array_unref(a->order);
+    g_byte_array_unref(a->bytes);
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        g_clear_pointer(&a->packets[i], g_ptr_array_unref);
+    }
+}
+
+static void test_genuine(void)
+{
+    Arrival a = genuine();
+
     recording = true;
     g_assert_true(try(&a));
     recording = false;
     g_assert_cmpuint(blobs->len, >, 8);
     g_assert_true(try(&a));
-    g_array_unref(a.order);
-    g_byte_array_unref(a.bytes);
+    arrival_free(&a);
 }
 
 /* What the loader reports is not what this test has to say. */
@@ -376,8 +496,7 @@ static void test_changed(void)
         Arrival a = arrival_new(rand);
 
         arrived += try(&a);
-        g_array_unref(a.order);
-        g_byte_array_unref(a.bytes);
+        arrival_free(&a);
     }
     dup2(old, STDERR_FILENO);
     close(old);
@@ -386,6 +505,63 @@ static void test_changed(void)
     g_test_message("%u streams changed, %u of them to the same effect",
                    TRIALS, arrived);
     g_assert_cmpuint(arrived, <, TRIALS / 10);
+}
+
+/* A source sends, and what follows here is about that. */
+static void send_anew(unsigned channels)
+{
+    g_array_set_size(chunks, 0);
+    g_array_set_size(blobs, 0);
+    fake_reset();
+    fake_agree();
+    fake_migration.meanwhile = fake_answer;
+    fake_migration_channels(channels);
+    send_all();
+}
+
+static void test_channels(void)
+{
+    GRand *rand = g_rand_new_with_seed(4);
+
+    send_anew(CHANNELS);
+    g_assert_cmpuint(fake_migration.packets->len, >, 3);
+    recording = true;
+    for (unsigned i = 0; i < 50; i++) {
+        Arrival a = genuine();
+
+        add_packets(&a, rand);
+        g_assert_true(try(&a));
+        recording = false;
+        arrival_free(&a);
+    }
+    g_rand_free(rand);
+}
+
+/* Behind the one before */
+static void test_changed_packets(void)
+{
+    GRand *rand = g_rand_new_with_seed(4);
+    unsigned arrived = 0, changed = 0;
+    int old = silence();
+
+    while (changed < PACKET_TRIALS) {
+        Arrival a = genuine();
+
+        add_packets(&a, rand);
+        if (change_packets(&a, rand)) {
+            fake_migration.meanwhile = lose_connection;
+            arrived += try(&a);
+            changed++;
+        }
+        arrival_free(&a);
+    }
+    fake_migration.meanwhile = NULL;
+    dup2(old, STDERR_FILENO);
+    close(old);
+    g_rand_free(rand);
+    g_test_message("%u streams changed, %u of them to the same effect",
+                   PACKET_TRIALS, arrived);
+    g_assert_cmpuint(arrived, <, PACKET_TRIALS / 2);
 }
 
 int main(int argc, char **argv)
@@ -404,13 +580,14 @@ int main(int argc, char **argv)
     chunks = g_array_new(false, false, sizeof(Chunk));
     blobs = g_array_new(false, false, sizeof(Blob));
     qemu_mutex_init(&lock);
-    fake_reset();
-    fake_agree();
-    fake_migration.meanwhile = fake_answer;
     migration_rate_set(RATE_LIMIT_DISABLED);
-    send_all();
+    send_anew(0);
 
     g_test_add_func("/realm/loader/what-was-sent-arrives", test_genuine);
     g_test_add_func("/realm/loader/and-nothing-else-does", test_changed);
+    g_test_add_func("/realm/loader/channels/what-was-sent-arrives",
+                    test_channels);
+    g_test_add_func("/realm/loader/channels/and-nothing-else-does",
+                    test_changed_packets);
     return g_test_run();
 }
