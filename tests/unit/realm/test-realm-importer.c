@@ -493,6 +493,25 @@ static void test_state_alone(void)
     end_well(1);
 }
 
+static void test_state_waits_for_channels(void)
+{
+    Channel *channel;
+    QemuThread thread;
+
+    begin();
+    close_backend(true);
+    channel = arrive((Bundle) { 0, 0, 0 });
+    wait_inside(1);
+    qemu_thread_create(&thread, "main", send_state, NULL,
+                       QEMU_THREAD_JOINABLE);
+    g_usleep(A_WHILE);
+    g_assert_cmpuint(backend.inside, ==, 1);
+    close_backend(false);
+    qemu_thread_join(&thread);
+    channel_join(channel);
+    end_well(1);
+}
+
 /* ---- refused ---- */
 
 #define SIZE G_STRINGIFY(16)
@@ -729,6 +748,8 @@ int main(int argc, char **argv)
     ADD("main/a-token-waits-for-its-bundles", test_main_epoch);
     ADD("main/state-waits-for-bundles", test_state_waits);
     ADD("main/bundles-wait-for-state", test_state_alone);
+    ADD("main/state-waits-for-bundles-on-channels",
+        test_state_waits_for_channels);
     ADD("refused/a-place-twice", test_repeated);
     ADD("refused/a-place-twice-at-a-time", test_repeated_meanwhile);
     ADD("refused/an-epoch-that-is-over", test_past_epoch);
