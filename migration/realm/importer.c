@@ -209,6 +209,14 @@ static Slot *next_slot(void)
     return NULL;
 }
 
+static void work_on(Slot *slot)
+{
+    slot->taken = true;
+    import_bundle(slot->stream, slot->buf, slot->size);
+    slot->taken = false;
+    slot->size = 0;
+}
+
 static void *work(void *unused)
 {
     Slot *slot;
@@ -217,14 +225,11 @@ static void *work(void *unused)
     qemu_mutex_lock(&importer.lock);
     while (!importer.quit) {
         slot = next_slot();
-        if (!slot) {
+        if (slot) {
+            work_on(slot);
+        } else {
             qemu_cond_wait(&importer.changed, &importer.lock);
-            continue;
         }
-        slot->taken = true;
-        import_bundle(slot->stream, slot->buf, slot->size);
-        slot->taken = false;
-        slot->size = 0;
     }
     qemu_mutex_unlock(&importer.lock);
     rcu_unregister_thread();
@@ -241,10 +246,20 @@ static bool slots_used(void)
     return false;
 }
 
-static void wait_for_slots(void)
+/*
+ * All are to be imported now.  What no worker has begun is done here: waking
+ * one up takes as long, and the guest may stand still meanwhile.
+ */
+static void empty_slots(void)
 {
     while (slots_used() && !importer.stopped) {
-        qemu_cond_wait(&importer.changed, &importer.lock);
+        Slot *slot = next_slot();
+
+        if (slot) {
+            work_on(slot);
+        } else {
+            qemu_cond_wait(&importer.changed, &importer.lock);
+        }
     }
 }
 
@@ -252,7 +267,7 @@ bool realm_importer_wait(Error **errp)
 {
     QEMU_LOCK_GUARD(&importer.lock);
 
-    wait_for_slots();
+    empty_slots();
     return may_go_on(errp);
 }
 
@@ -303,7 +318,8 @@ static bool import_record(const char *what, size_t size)
 static void begin_alone(void)
 {
     importer.alone = true;
-    while ((slots_used() || importer.running) && !importer.stopped) {
+    empty_slots();
+    while (importer.running && !importer.stopped) {
         qemu_cond_wait(&importer.changed, &importer.lock);
     }
 }
