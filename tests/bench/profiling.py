@@ -61,12 +61,17 @@ class Recorder:
         os.close(order_out)
         os.close(answer_in)
         self.pipes = order, answer
-        os.write(order, b'enable\n')
-        select.select([answer], [], [], PATIENCE_S)
+        with contextlib.suppress(BrokenPipeError):      # perf was refused
+            os.write(order, b'enable\n')
+            select.select([answer], [], [], PATIENCE_S)
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(PATIENCE_S)
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         for pipe in self.pipes:
             os.close(pipe)
         return functions(self.path)
