@@ -289,7 +289,7 @@ class Aims:
         note = '' if ratio >= aim else self.note_on_floor(kind, mine,
                                                           aim * reference)
         name = f'({kind}) / ({other}), throughput'
-        self.add(name + (', cold' if load == 'cold' else ''), f'{ratio:.2f}',
+        self.add(name + (', cold' if load == 'cold' else ''), f'{ratio:.3f}',
                  f'>= {aim}', ratio >= aim, note, kind)
 
     def downtime(self, load):

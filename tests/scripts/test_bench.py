@@ -51,7 +51,7 @@ class Aims(unittest.TestCase):
     def test_medians_are_compared(self):
         runs = [run(throughput=speed) for speed in (0.1, 1.2, 1.3)]
         row = aims({'a': [run()], 'e': runs})['(e) / (a), throughput']
-        self.assertEqual(row['value'], '1.20')
+        self.assertEqual(row['value'], '1.200')
 
     def test_what_is_beyond_the_floor_has_the_floor_as_its_aim(self):
         floors = {'steps': {}, 'composed': {'e': {'throughput': 2.0}}}
