@@ -210,12 +210,11 @@ def guest_pages(report):
 def figures(report, guest):
     seconds = max(report['total-time'], 1) / 1000
     pages = guest_pages(report)
-    tags = (report['realm'] or {}).get('tag-pages', 0)
     return {'seconds': seconds, 'downtime': report['downtime'],
             'rounds': report['rounds'], 'bytes': report['bytes'],
             'pages': pages, 'throughput': pages * PAGE / GIB / seconds,
             'bytes-per-page': report['bytes'] / max(pages, 1),
-            'tag-pages': tags, 'memory': guest.memory}
+            'memory': guest.memory}
 
 
 class Pair:

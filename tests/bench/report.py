@@ -30,7 +30,7 @@ FIGURES = (
 )
 LOAD_TEXTS = {'idle': 'idle guest', 'dirty': 'guest that dirties 100 MB/s',
               'cold': 'idle guest, memory that is new to the machine'}
-TAG_FIGURES = FIGURES[:4] + (('tag-pages', 'pages with tags', 1, 0),)
+TAG_FIGURES = FIGURES[:6]
 
 
 def middle(runs, key, scale=1):
@@ -315,12 +315,12 @@ class Aims:
                  if cost > limit and noise else '', 'e')
 
     def tag_bytes(self, what, bytes_a_page):
-        """Bytes beyond the data of pages, in percent of them."""
+        """Bytes beyond data and tags, in percent of them.  The pages that the
+        load fills have tags, and no others."""
         runs = (self.out.get('tags') or {}).get(what)
         if runs:
-            data = statistics.median(
-                run['pages'] * PAGE + run['tag-pages'] * bytes_a_page
-                for run in runs)
+            tagged = self.out.get('options', {}).get('fill', 0) * MIB // PAGE
+            data = middle(runs, 'pages') * PAGE + tagged * bytes_a_page
             over = (middle(runs, 'bytes') / data - 1) * 100
             self.add(f'bytes beyond data and tags, tags {what}',
                      f'{over:.2f} %', '<= 1 %', over <= 1, kind='e')

@@ -32,7 +32,7 @@ def run(**figures):
     return {'seconds': 1.0, 'throughput': 1.0, 'downtime': 10,
             'bytes-per-page': 4100, 'memory': 2048, 'source-memory': 0,
             'destination-memory': 0, 'source-cpu': 0, 'destination-cpu': 0,
-            'pages': 262144, 'tag-pages': 0, 'bytes': 1 << 30, **figures}
+            'pages': 262144, 'bytes': 1 << 30, **figures}
 
 
 def aims(idle, **rest):
@@ -88,6 +88,13 @@ class Aims(unittest.TestCase):
                     '100 % random': [run(seconds=seconds)]}
             row = aims({}, tags=tags)['tags: all random, of time']
             self.assertEqual(row['met'], met)
+
+    def test_tags_that_the_load_made_are_no_overhead(self):
+        data, tags = 262144 * 4096, 262144 * 128
+        for size, met in (1.009, True), (1.011, False):
+            row = aims({}, options={'fill': 1024}, tags={'100 % random': [
+                run(bytes=(data + tags) * size)]})
+            self.assertEqual([r['met'] for r in row.values()], [met])
 
     def test_an_idle_realm_of_8_gib_takes_at_most_three_tenths(self):
         for seconds, met in (0.3, True), (0.31, False):
