@@ -39,7 +39,7 @@
 #include "reply.h"
 #include "trace.h"
 
-/* Between two parts QEMU looks at its clock and at what the user has changed. */
+/* How soon a limit counts that the user sets. */
 #define MAX_PART (32 * MiB)
 
 static struct {
@@ -184,8 +184,8 @@ static unsigned next_pages(uint64_t pages[REALM_EXPORTER_MAX_PAGES],
 static uint64_t allowance(void)
 {
     const uint64_t max = migration_rate_get();
-    uint64_t used = migration_transferred_bytes() -
-                    stat64_get(&mig_stats.rate_limit_start);
+    const uint64_t used = migration_transferred_bytes() -
+                          stat64_get(&mig_stats.rate_limit_start);
 
     return max == RATE_LIMIT_DISABLED ? MAX_PART
                                       : MIN(max - MIN(used, max), MAX_PART);
@@ -269,14 +269,22 @@ static int fail_sending(QEMUFile *f, Error *err)
     return fail_migration(f, err);
 }
 
+/*
+ * Without a limit a round goes as a whole.  Between parts QEMU would end the
+ * migration as soon as the rest fits into the downtime that is allowed, and
+ * only this round stands in the way of a shorter one.
+ */
 int realm_source_iterate(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
     send_token(f);
-    if (!send_pages(f, allowance(), &err)) {
-        return fail_sending(f, err);
-    }
+    do {
+        if (!send_pages(f, allowance(), &err)) {
+            return fail_sending(f, err);
+        }
+    } while (source.cursor < source.num_pages &&
+             migration_rate_get() == RATE_LIMIT_DISABLED);
     send_end(f);
     return realm_counters_remaining() == 0;
 }
