@@ -14,13 +14,27 @@
 #error "headers are written as they stand: little-endian hosts only"
 #endif
 
-bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE])
+static void drop_scratch(MigStream *s)
 {
+    if (s->scratch) {
+        /* Pages of the Realm were here in plain */
+        secret_wipe(s->scratch, s->size);
+        g_clear_pointer(&s->scratch, g_free);
+        s->size = 0;
+    }
+}
+
+bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE],
+                 size_t need)
+{
+    g_assert(need <= s->room);
     if (!s->aead) {
         s->aead = crypto_aead_new(key);
     }
-    if (s->aead && !s->scratch) {
-        s->scratch = g_malloc(s->room);
+    if (s->aead && s->size < need) {
+        drop_scratch(s);
+        s->scratch = g_malloc(need);
+        s->size = need;
     }
     return s->aead != NULL;
 }
@@ -29,11 +43,7 @@ void stream_close(MigStream *s)
 {
     s->owed = (MigOwed) { 0 };
     g_clear_pointer(&s->aead, crypto_aead_free);
-    if (s->scratch) {
-        /* Pages of the Realm were here in plain */
-        secret_wipe(s->scratch, s->room);
-        g_clear_pointer(&s->scratch, g_free);
-    }
+    drop_scratch(s);
 }
 
 /* IV of 96 bits: use count, stream, zero (the document's "IV rule") */
@@ -56,7 +66,7 @@ uint8_t *bundle_seal(MigStream *s, MigHeader *h, uint8_t *body, size_t len)
 
     g_assert(bundle_possible(s));
     g_assert((size_t)(body - s->scratch) >= aad);
-    g_assert(body - s->scratch + len + MIG_SEAL_SIZE <= s->room);
+    g_assert(body - s->scratch + len + MIG_SEAL_SIZE <= s->size);
 
     h->magic = MIG_MAGIC;
     h->version = s->version;
@@ -97,7 +107,7 @@ bool bundle_unseal(MigStream *s, size_t size, MigHeader *h, MigCause *cause)
     size_t aad;
 
     *cause = MIG_CAUSE_FORMAT;
-    if (size < bundle_size(0, 0) || size > s->room) {
+    if (size < bundle_size(0, 0) || size > s->size) {
         return false;
     }
     memcpy(h, s->scratch, sizeof(*h));

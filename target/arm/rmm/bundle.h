@@ -58,16 +58,20 @@ typedef struct MigStream {
                                    IV counter of the last one accepted */
     uint64_t iv_opened;         /* the IV counter of the last one opened */
     CryptoAead *aead;
-    size_t room;                /* bytes of scratch: the largest bundle */
+    size_t room;                /* of the largest bundle */
+    size_t size;                /* bytes of scratch: the largest one so far,
+                                   since all of it is wiped in the end */
     uint8_t *scratch;           /* once in use */
     MigOwed owed;
 } MigStream;
 
 /*
- * Make the stream, whose room is set, ready for use with @key, unless it is;
- * false: no cipher.
+ * Make the stream, whose room is set, ready for use with @key and bundles of
+ * @need bytes, at most room, unless it is; false: no cipher.  What was in
+ * scratch may be gone.
  */
-bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE]);
+bool stream_open(MigStream *s, const uint8_t key[CRYPTO_KEY_SIZE],
+                 size_t need);
 
 /* Forget cipher, contents and what is owed; the counters stay, for totals */
 void stream_close(MigStream *s);

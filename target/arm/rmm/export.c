@@ -429,7 +429,7 @@ uint64_t mig_export_memory(MigCall *c)
         !ipas_valid(&g)) {
         return RMI_ERROR_INPUT;
     }
-    if (!stream_open(c->stream, c->s->key)) {
+    if (!stream_open(c->stream, c->s->key, bundle_size(count, count * page))) {
         return mig_refuse(MIG_CAUSE_CIPHER);
     }
     g.body = g.end = bundle_body(c->stream, count);

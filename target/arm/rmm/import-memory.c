@@ -303,7 +303,7 @@ static uint64_t read_input(Import *im)
         return RMI_ERROR_INPUT;
     }
     im->count = c->in[5];
-    if (!stream_open(c->stream, c->s->key)) {
+    if (!stream_open(c->stream, c->s->key, c->in[3])) {
         return mig_refuse(MIG_CAUSE_CIPHER);
     }
     if (!rmm_read_ns(c->rmm, c->stream->scratch, c->in[2], c->in[3])) {

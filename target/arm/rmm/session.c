@@ -313,10 +313,10 @@ bool session_derive(MigKeys *keys, const uint8_t secret[CRYPTO_KEY_SIZE],
 
 bool session_open(MigSession *s, const MigKeys *keys, const MigHello *answer)
 {
-    if (!stream_open(&s->back, keys->back)) {
+    if (!stream_open(&s->back, keys->back, s->back.room)) {
         return false;
     }
-    if (!stream_open(&s->streams[0], keys->forward)) {
+    if (!stream_open(&s->streams[0], keys->forward, s->streams[0].room)) {
         session_wipe_back(s);
         return false;
     }

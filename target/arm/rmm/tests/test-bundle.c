@@ -19,7 +19,7 @@ static void stream_init(MigStream *s, uint16_t index, const uint8_t *k)
     memset(s, 0, sizeof(*s));
     s->index = index;
     s->room = MIG_MAX_BUNDLE;
-    g_assert_true(stream_open(s, k));
+    g_assert_true(stream_open(s, k, s->room));
 }
 
 static uint8_t body_byte(size_t i)

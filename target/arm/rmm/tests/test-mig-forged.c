@@ -58,7 +58,7 @@ static Record *forge(Machine *src, unsigned stream, MigHeader h,
     Record *record = g_byte_array_new();
     uint8_t *room, *bundle;
 
-    g_assert_true(stream_open(s, session->key));
+    g_assert_true(stream_open(s, session->key, s->room));
     room = bundle_body(s, h.count);
     memcpy(room, body, len);
     if (h.count) {

@@ -406,7 +406,8 @@ static void test_wiping_leaves_no_secret(void)
     memset(s->secret, 1, sizeof(s->secret));
     memset(s->abort_secret, 2, sizeof(s->abort_secret));
     g_assert_true(session_open(s, &p.src_keys, &p.answer.hello));
-    g_assert_true(stream_open(&s->streams[5], s->key));
+    g_assert_true(stream_open(&s->streams[5], s->key,
+                              s->streams[5].room));
     session_wipe(s);
     g_assert_cmpmem(s->key, CRYPTO_KEY_SIZE, zero, sizeof(zero));
     g_assert_cmpmem(s->secret, CRYPTO_KEY_SIZE, zero, sizeof(zero));
