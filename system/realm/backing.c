@@ -5,9 +5,10 @@
  *
  *     anonymous, private   our own page tables: pages that are present or in
  *                          swap.  Nobody else can have written there.
- *     file, shared         the file: its data and its holes.  Others who have
- *                          mapped it, as vhost-user does, write there, too.
- *     all else             not known
+ *     file of tmpfs,       the file: its data and its holes.  Others who have
+ *     shared               mapped it, as vhost-user does, write there, too.
+ *     all else             not known: a file system may see a hole (FUSE) where
+ *                          pages wait to be written back
  *
  * Invariants: in doubt memory is backed.
  *
@@ -17,6 +18,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/mmap-alloc.h"
 #include "exec/ramblock.h"
 #include "backing.h"
 
@@ -96,7 +98,8 @@ void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
 
     if (block->fd < 0 && !shared) {
         holes_in_memory(block, from, to, fn, opaque);
-    } else if (block->fd >= 0 && shared) {
+    } else if (block->fd >= 0 && shared &&
+               qemu_fd_getfs(block->fd) == QEMU_FS_TYPE_TMPFS) {
         holes_in_file(block, from, to, fn, opaque);
     }
 }

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include <sys/wait.h>
 #include "qemu/memfd.h"
+#include "qemu/mmap-alloc.h"
 #include "qemu/units.h"
 #include "exec/ramblock.h"
 #include "../../../system/realm/backing.h"
@@ -185,6 +186,25 @@ static void test_what_is_not_known_is_backed(void)
     end();
 }
 
+/* What is mapped there need not have reached the file system. */
+static void test_file_systems_of_disks_do_not_know(void)
+{
+    char name[] = "realm-backing-XXXXXX";
+    int fd = mkstemp(name);
+
+    g_assert_cmpint(fd, >=, 0);
+    unlink(name);
+    if (qemu_fd_getfs(fd) == QEMU_FS_TYPE_TMPFS) {
+        g_test_skip("the tests run in a folder of tmpfs");
+        close(fd);
+        return;
+    }
+    g_assert_cmpint(ftruncate(fd, SIZE), ==, 0);
+    begin(fd, RAM_SHARED);
+    check_all_backed();
+    end();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -194,5 +214,6 @@ int main(int argc, char **argv)
     TEST(file_that_another_process_writes);
     TEST(part_of_a_file);
     TEST(what_is_not_known_is_backed);
+    TEST(file_systems_of_disks_do_not_know);
     return g_test_run();
 }
