@@ -161,12 +161,13 @@ static void announce(RealmPhase from, RealmPhase to)
 
 /*
  * FAIL may come from another thread, and too late.  It does not undo a COMMIT
- * that the RMM has agreed to, whichever of the two is taken first.
+ * that the RMM has agreed to, whichever of the two is taken first; nor what the
+ * Realm has begun since.
  */
 static bool is_over(RealmPhase phase, RealmStep step)
 {
     return (phase == P(FAILED) && step != REALM_STEP_COMMIT) ||
-           (phase == P(HERE) && step == REALM_STEP_FAIL);
+           (OWN & BIT(phase) && step == REALM_STEP_FAIL);
 }
 
 void realm_phase_take(RealmPhase *phase, RealmStep step)
