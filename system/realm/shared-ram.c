@@ -10,9 +10,9 @@
  *   device that writes to a page which the Realm has not shared, and what an
  *   incoming migration left here.  RAM that is neither reads as zero, here
  *   and at the destination of a migration.
- * - What becomes lent while a migration runs is dirty: the destination may
- *   have got other contents when the page was lent before.  All that a device
- *   or a vCPU writes later is dirty because they write it.
+ * - What becomes lent while a migration runs is dirty, and so is what is lent
+ *   no more: the destination may have got other contents before.  All that a
+ *   device or a vCPU writes later is dirty because they write it.
  *
  * A migration starts its dirty log, and asks what is discarded, without
  * letting the BQL go.  So a page is lent before that, and is not reported, or
@@ -213,6 +213,7 @@ static int return_run(RealmSharedRam *ram, Span span, void *unused)
     discard_for_all(ram, span, NULL);
     bitmap_clear(ram->lent, span.start / ram->page_size,
                  DIV_ROUND_UP(span.end - span.start, ram->page_size));
+    memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
     return 0;
 }
 

@@ -325,6 +325,19 @@ static void test_what_becomes_lent_is_dirty_and_no_more(void)
     }
 }
 
+/* The destination has what was sent of it, and here it reads as zero. */
+static void test_what_is_returned_is_dirty_and_no_more(void)
+{
+    begin();
+    set_lent(0, PAGES, false);
+    set_lent(10, 4, true);
+    memset(dirty, false, sizeof(dirty));
+    set_lent(8, 4, false);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(dirty[i], ==, i == 10 || i == 11);
+    }
+}
+
 /* By a device, to a page that the Realm has not shared. */
 static void test_what_was_written_is_not_discarded(void)
 {
@@ -391,6 +404,7 @@ int main(int argc, char **argv)
     TEST(random_changes_as_the_twin);
     TEST(a_refusal_undoes_all_of_it);
     TEST(what_becomes_lent_is_dirty_and_no_more);
+    TEST(what_is_returned_is_dirty_and_no_more);
     TEST(what_was_written_is_not_discarded);
     TEST(what_was_written_before_the_log_is_dirty);
     TEST(part_of_a_host_page);
