@@ -7,6 +7,7 @@
 #define INCLUDE_MIGRATION_REALM_H
 
 #include "migration/qemu-file.h"
+#include "qemu/thread.h"
 
 /*
  * The machine is a Realm (realm_backend_set): register its sections of the
@@ -21,5 +22,14 @@ void realm_migration_init(void);
  * place, @f has an error.
  */
 bool realm_reply_get(QEMUFile *f, unsigned type, unsigned size);
+
+/*
+ * A channel of multifd is about to post @sem, and only the caller waits for it:
+ * wait until it has, and leave @sem as it is.  Returns false if the migration
+ * has failed, since then the channel may have ended instead.  Returns true at
+ * once if the machine is no Realm.
+ */
+bool realm_source_wait_for_channel(QemuSemaphore *sem);
+bool realm_destination_wait_for_channel(QemuSemaphore *sem);
 
 #endif

@@ -33,12 +33,16 @@
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
+#include "migration/realm.h"
 #include "system/system.h"
 #include "channel.h"
 #include "importer.h"
 #include "realm-migration.h"
 #include "record.h"
 #include "reply.h"
+
+/* How long nobody may see that the source is gone. */
+#define WAIT_MS 100
 
 static bool given_up;           /* the abort token was made and told */
 static bool token_imported;     /* the start token of this stream */
@@ -152,6 +156,30 @@ static bool migration_lost(void)
     return incoming_is_over(mis) || migrate_has_error(migrate_get_current()) ||
            (f && (qemu_file_get_error(f) ||
                   source_gone(qemu_file_get_ioc(f))));
+}
+
+/*
+ * What a channel brought may be lost, so this migration must not succeed.  What
+ * the source could send behind it would be read, but it is gone.
+ */
+bool realm_destination_wait_for_channel(QemuSemaphore *sem)
+{
+    Error *err = NULL;
+
+    if (!realm_backend()) {
+        return true;
+    }
+    while (qemu_sem_timedwait(sem, WAIT_MS)) {
+        if (migration_lost()) {
+            error_setg(&err, "Realm: the migration ended while channels were "
+                       "waited for");
+            migrate_set_error(migrate_get_current(), err);
+            error_free(err);
+            return false;
+        }
+    }
+    qemu_sem_post(sem);
+    return true;
 }
 
 void realm_destination_init(void)

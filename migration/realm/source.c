@@ -32,6 +32,7 @@
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/options.h"
+#include "migration/realm.h"
 #include "convergence.h"
 #include "exporter.h"
 #include "realm-migration.h"
@@ -41,6 +42,9 @@
 
 /* How soon a limit counts that the user sets. */
 #define MAX_PART (32 * MiB)
+
+/* How long the migration thread may not see that a channel has failed. */
+#define WAIT_MS 100
 
 static struct {
     RealmExporter *exporter;
@@ -398,6 +402,22 @@ static void take_receipt(void)
         }
         warn_report_err(err);
     }
+}
+
+bool realm_source_wait_for_channel(QemuSemaphore *sem)
+{
+    MigrationState *s = migrate_get_current();
+
+    if (!realm_backend()) {
+        return true;
+    }
+    while (qemu_sem_timedwait(sem, WAIT_MS)) {
+        if (migrate_has_error(s) || qemu_file_get_error(s->to_dst_file)) {
+            return false;
+        }
+    }
+    qemu_sem_post(sem);
+    return true;
 }
 
 void realm_source_cleanup(void *opaque)

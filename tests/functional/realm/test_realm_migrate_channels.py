@@ -62,11 +62,11 @@ class MigrateChannels(FailureTest):
 class Broken(FailureTest):
     """Destinations end a migration of which a part does not come."""
 
-    def begin(self, crossing, dest):
-        migration = self.migration(dest, channels=2)
+    def begin(self, crossing, dest, channels=2, **options):
+        migration = self.migration(dest, channels=channels, **options)
         migration.source_uri = crossing.uri
         migration.start()
-        wait_until(lambda: len(crossing.valves[CHANNEL]) == 2
+        wait_until(lambda: len(crossing.valves[CHANNEL]) == channels
                    and crossing.valves[MAIN], 'all are connected')
         return migration
 
@@ -104,6 +104,23 @@ class Broken(FailureTest):
             crossing.valves[CHANNEL][1].cut()
             self.assertEqual(self.wait_for_end(), 'failed')
             self.assert_gives_up(dest)
+        self.assert_moves_on()
+
+    def phase(self):
+        return self.source().qmp.cmd('query-realm-migration')['phase']
+
+    def test_cut_channels_leave_nobody_waiting(self):
+        # Threads wait for channels now and then: one cut may miss that.
+        for number in range(12):
+            dest = self.destination()
+            with self.crossing(dest) as crossing:
+                self.begin(crossing, dest, channels=4, bandwidth=16 << 20)
+                wait_until(lambda: self.phase() == 'exporting', 'it moves')
+                time.sleep(0.02 * number)
+                crossing.valves[CHANNEL][3 - number % 4].cut()
+                self.assertEqual(self.wait_for_end(), 'failed')
+                self.assert_gives_up(dest)
+            wait_until(lambda: self.phase() == 'here', 'it is given up')
         self.assert_moves_on()
 
     def test_source_that_is_killed_ends_it(self):
