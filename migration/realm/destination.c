@@ -25,6 +25,7 @@
 #include <poll.h>
 #include "qapi/error.h"
 #include "qapi/qapi-events-realm.h"
+#include "qemu/coroutine.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "io/channel-socket.h"
@@ -159,8 +160,8 @@ static bool migration_lost(void)
 }
 
 /*
- * What a channel brought may be lost, so this migration must not succeed.  What
- * the source could send behind it would be read, but it is gone.
+ * What a channel brought may be lost, so this migration must not succeed.  The
+ * monitor goes on if a channel is slow: somebody may want to give the Realm up.
  */
 bool realm_destination_wait_for_channel(QemuSemaphore *sem)
 {
@@ -170,12 +171,15 @@ bool realm_destination_wait_for_channel(QemuSemaphore *sem)
         return true;
     }
     while (qemu_sem_timedwait(sem, WAIT_MS)) {
-        if (migration_lost()) {
+        if (migration_lost() || given_up) {
             error_setg(&err, "Realm: the migration ended while channels were "
                        "waited for");
             migrate_set_error(migrate_get_current(), err);
             error_free(err);
             return false;
+        }
+        if (qemu_in_coroutine()) {
+            qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, 10 * SCALE_MS);
         }
     }
     qemu_sem_post(sem);

@@ -148,6 +148,19 @@ class Broken(FailureTest):
             migration.wait_for_end()
         self.assert_moved_to(dest)
 
+    def test_who_waits_for_a_channel_can_give_up(self):
+        dest = self.destination()
+        with self.crossing(dest) as crossing:
+            self.begin(crossing, dest, channels=4, bandwidth=16 << 20)
+            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            crossing.valves[CHANNEL][3].close()
+            time.sleep(2)
+            self.assertIn('token', dest.qmp.cmd('realm-migration-abort'))
+            crossing.valves[CHANNEL][3].cut()
+            self.assertEqual(self.wait_for_end(), 'failed')
+            self.assert_never_runs(dest)
+        self.assert_moves_on()
+
     def test_main_channel_that_is_late_is_waited_for(self):
         dest = self.destination(shared=True)
         with self.crossing(dest) as crossing:
