@@ -57,7 +57,8 @@ PHRASES = {
     'LOST': 'the migration ended while bundles were on their way',
     'PACKET': 'malformed packet of',
     'TURN': 'on a channel is over',
-    'MULTIFD': 'multifd: |unterminated multifd',
+    'MULTIFD': 'multifd: |unterminated multifd|Unexpected end-of-file before|'
+               'Failed to peek at channel',
     'SHORT': 'the stream ends within|Unable to read ID string',
     'SECTION': 'Unknown savevm section',
     'SECTION_VERSION': 'unsupported version|is too old|section: it has version',

@@ -218,7 +218,8 @@ class Lab:
                 self.source.qmp.cmd('migrate', uri=uri)
                 return
             except QmpError as err:
-                if 'duplicate yank instance' not in str(err) or not left:
+                if not left or not re.search('duplicate yank instance|'
+                                             'process in progress', str(err)):
                     raise
             time.sleep(0.02)
 
