@@ -54,7 +54,7 @@ PHRASES = {
     'FRAME': 'malformed record: type',
     'CHANNELS': r'\d+ bundles of an epoch were sent on channels',
     'COUNT': 'came on channels, and its epoch record says',
-    'LOST': 'the migration ended while bundles were on their way',
+    'LOST': 'the migration ended while',
     'PACKET': 'malformed packet of',
     'TURN': 'on a channel is over',
     'MULTIFD': 'multifd: |unterminated multifd|Unexpected end-of-file before|'

@@ -488,62 +488,47 @@ class Channels(Relay):
     the Item as it is; it may send to other channels by to_channel()."""
 
     def _run(self):
-        threads = []
         self._source = None
         self._pairs = []                # of each channel: source, destination
-        self._lock = threading.Lock()
-        self._all_there = threading.Condition(self._lock)
+        self._ends = []                 # of all connections
+        threads = []
         try:
-            while not self._source or len(self._pairs) < CHANNELS:
+            for _ in range(1 + CHANNELS):
                 source, _ = self._listener.accept()
+                self._ends.append(source)
                 threads.append(threading.Thread(
                     target=self._serve, args=(source,), daemon=True))
                 threads[-1].start()
-                while not (magic := source.recv(4, socket.MSG_PEEK |
-                                                socket.MSG_WAITALL)):
-                    return
-                self._place(source, magic)
         except OSError:
             pass                        # closed before all came
         for thread in threads:
             thread.join()
-
-    def _place(self, source, magic):
-        dest = socket.socket(socket.AF_UNIX)
-        dest.connect(self._targets[0])
-        with self._lock:
-            if struct.unpack('>I', magic)[0] == CHANNEL_MAGIC:
-                self._pairs.append((source, dest))
-            else:
-                self._source = source
-                self._dests.append(dest)
-            self._all_there.notify_all()
+        for end in self._ends:
+            end.close()
 
     def _serve(self, source):
         try:
-            with self._lock:
-                self._all_there.wait_for(
-                    lambda: self._source is source
-                    or source in [pair[0] for pair in self._pairs], 20)
-                numbers = [n for n, pair in enumerate(self._pairs)
-                           if pair[0] is source]
-            if numbers:
-                self._pump_channel(numbers[0])
-            elif self._source is source:
-                threading.Thread(target=self._pump_back, daemon=True).start()
-                self._pump()
-                self._close()
+            magic = source.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL)
+            dest = socket.socket(socket.AF_UNIX)
+            self._ends.append(dest)
+            dest.connect(self._targets[0])
+            if magic == struct.pack('>I', CHANNEL_MAGIC):
+                self._pairs.append((source, dest))
+                self._pump_channel(self._pairs.index((source, dest)))
+                return
+            self._source = source
+            self._dests.append(dest)
+            threading.Thread(target=self._pump_back, daemon=True).start()
+            self._pump()
         except OSError:
-            self._close()               # one side has gone: so do we
+            pass                        # one side has gone: so do we
         except Exception as err:        # pylint: disable=broad-except
             self.error = err
-            self._close()
+        self._close()
 
     def _close(self):
-        for end in (self._source, *self._dests,
-                    *[end for pair in self._pairs for end in pair]):
-            if end:
-                shut(end)
+        for end in (self._listener, *self._ends):
+            shut(end)
 
     def _pump_channel(self, number):
         source, dest = self._pairs[number]
