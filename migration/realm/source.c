@@ -26,6 +26,7 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "migration/migration.h"
@@ -404,15 +405,21 @@ static void take_receipt(void)
     }
 }
 
+/* The main loop may already have taken the file away. */
+static bool has_failed(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+    return migrate_has_error(s) || !s->to_dst_file ||
+           qemu_file_get_error(s->to_dst_file);
+}
+
 bool realm_source_wait_for_channel(QemuSemaphore *sem)
 {
-    MigrationState *s = migrate_get_current();
-
     if (!realm_backend()) {
         return true;
     }
     while (qemu_sem_timedwait(sem, WAIT_MS)) {
-        if (migrate_has_error(s) || qemu_file_get_error(s->to_dst_file)) {
+        if (has_failed(migrate_get_current())) {
             return false;
         }
     }

@@ -218,8 +218,8 @@ class Lab:
                 self.source.qmp.cmd('migrate', uri=uri)
                 return
             except QmpError as err:
-                if not left or not re.search('duplicate yank instance|'
-                                             'process in progress', str(err)):
+                if not left or not re.search('duplicate yank|in progress|'
+                                             'being cleaned up', str(err)):
                     raise
             time.sleep(0.02)
 
