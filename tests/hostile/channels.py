@@ -210,7 +210,7 @@ def other_stream(attack, data):
 
 # What a wrong turn may lead to: a bundle that comes after its turn, or one that
 # is awaited for ever; then the relay hangs up.
-TURN = ('TURN', 'LOST', 'CLOSED')
+TURN = ('TURN', 'LOST', 'CLOSED', 'MULTIFD')
 
 
 def plan_packets(plan):
@@ -232,7 +232,7 @@ def plan_packets(plan):
     for n in range(10):
         plan.add(Change, f'channel: its header of multifd: flip #{n}',
                  flip_some(0, HEADER), harmless=True,
-                 cause=('MULTIFD', 'SECTION', 'PACKET', *TURN))
+                 cause=('SECTION', 'PACKET', *TURN))
     for origin in ('session', 'realm'):
         plan.add(Change, f'channel: bundle of another {origin}',
                  foreign(origin), cause='AUTHENTICATION')
@@ -265,7 +265,7 @@ def plan_channel_cuts(plan):
     for at in (0, 1, 11, 12, HEADER - 1, HEADER, HEADER + 1, BEGIN - 1, BEGIN,
                BEGIN + 1, BEGIN + 0x30, BEGIN + 5000, -17, -16, -1):
         plan.add(CutChannel, f'channel: cut at byte {at} of a packet', at,
-                 cause=('MULTIFD', *TURN))
+                 cause=TURN)
 
 
 def plan_channels(plan):
