@@ -32,4 +32,18 @@ bool realm_reply_get(QEMUFile *f, unsigned type, unsigned size);
 bool realm_source_wait_for_channel(QemuSemaphore *sem);
 bool realm_destination_wait_for_channel(QemuSemaphore *sem);
 
+/*
+ * Both are for a Realm's machine; on others they do nothing.  A thread of
+ * multifd sets the state to failed at any moment, without the BQL.
+ *
+ * Whether that has happened before the switchover; then there is none.
+ */
+bool realm_source_failed_before_switchover(void);
+
+/*
+ * Whether the thread of a migration that has failed still runs: a new migration
+ * would take its file away.  @errp is set then.  BQL.
+ */
+bool realm_source_is_busy(Error **errp);
+
 #endif

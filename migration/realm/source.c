@@ -427,6 +427,22 @@ bool realm_source_wait_for_channel(QemuSemaphore *sem)
     return true;
 }
 
+bool realm_source_failed_before_switchover(void)
+{
+    return realm_backend() &&
+           migrate_get_current()->state == MIGRATION_STATUS_FAILED;
+}
+
+bool realm_source_is_busy(Error **errp)
+{
+    if (!realm_backend() || !migrate_get_current()->migration_thread_running) {
+        return false;
+    }
+    error_setg(errp, "Realm: its last migration is still being cleaned up; try "
+               "again");
+    return true;
+}
+
 void realm_source_cleanup(void *opaque)
 {
     take_receipt();
