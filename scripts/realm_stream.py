@@ -2,8 +2,8 @@
 
 Records are what the Realm's own formats define.  Splitter cuts QEMU's stream
 around them into Items, also while the stream still passes, and ChannelSplitter
-a channel of multifd; Stream adds up a whole stream.  RealmSection and skip_command serve QEMU's analyze-migration.py in
-the prepared tree.
+a channel of multifd; Stream adds up a whole stream.  RealmSection and
+skip_command serve QEMU's analyze-migration.py in the prepared tree.
 
 Formats: docs/specs/realm-migration-stream.rst for what is ours,
 docs/devel/migration of QEMU for what is around it.

@@ -203,7 +203,8 @@ typedef struct RealmBackendOps {
     ssize_t (*export_begin)(void *buf, Error **errp);
     int64_t (*collect_dirty)(unsigned long *bitmap, Error **errp);
     ssize_t (*export_memory)(unsigned stream, const uint64_t *pages,
-                             unsigned n, void *buf, unsigned *exported, Error **errp);
+                             unsigned n, void *buf, unsigned *exported,
+                             Error **errp);
     ssize_t (*export_epoch)(void *buf, Error **errp);
     bool (*pause)(Error **errp);
     ssize_t (*export_state)(unsigned part, void *buf, Error **errp);

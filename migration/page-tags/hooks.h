@@ -18,8 +18,8 @@
 bool page_tags_put(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
 
 /*
- * What comes before the value of a zero page, 0: its tags, if it has any.  After
- * a failure @f has an error.
+ * What comes before the value of a zero page, 0: its tags, if it has any.
+ * After a failure @f has an error.
  */
 void page_tags_put_zero(QEMUFile *f, RAMBlock *block, ram_addr_t offset);
 

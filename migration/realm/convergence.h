@@ -18,7 +18,7 @@
  */
 void realm_convergence_round(uint64_t pages);
 
-/* How many bytes of the stream a page of the round takes: about, and at most. */
+/* How many bytes of the stream a page of the round takes: about; at most. */
 uint64_t realm_convergence_page_bytes(void);
 uint64_t realm_convergence_max_page_bytes(void);
 

@@ -1,9 +1,10 @@
 /*
  * Live migration of Realms: threads that export memory bundles
  *
- * Purpose: the source exports bundles side by side, while others are on their
- * way.  Each goes to a channel of multifd as soon as it is exported, or the
- * migration thread writes them to the main channel.
+ * Purpose: the source exports bundles while others are on their way.  With
+ * multifd there is a thread for each channel, and a bundle goes to a channel as
+ * soon as it is exported.  Else one thread exports, and the migration thread
+ * writes what is exported to the main channel.
  *
  * Bundle k uses stream k modulo max_streams.  Few are under way at once, and no
  * two on one stream; so bundles of one stream leave in the order in which they
@@ -54,8 +55,8 @@ unsigned realm_exporter_max_pages(const RealmExporter *e);
  * are channels.
  *
  * This and the next return false with @errp set if a bundle could not be
- * exported or sent, this one or any before, or if @f has an error.  Then nothing
- * is exported any more.
+ * exported or sent, this one or any before, or if @f has an error.  Then
+ * nothing is exported any more.
  */
 bool realm_exporter_add(RealmExporter *e, QEMUFile *f, const uint64_t *pages,
                         unsigned n, Error **errp);

@@ -5,17 +5,18 @@
  * steps of "One round" in docs/specs/realm-migration-stream.rst:
  *
  *     setup      session header and immutable state; steps 1 and 2
- *     iterate    step 3, up to the rate limit: threads export (exporter.h)
+ *     iterate    step 3, up to the rate limit, or all of it if there is none:
+ *                threads export (exporter.h)
  *     pending    step 5; steps 1 and 2 of the next round
  *     complete   pause; the rest of step 3, a last round; map and RECs
  *     (start.c)  start token, after all devices
  *     cleanup    receipt
  *
  * Invariants: from `cursor` on, `pages` has the pages of this round that are
- * yet to be exported.  A page is sent at most once in an epoch.  The exporter is
- * drained before a handler returns, so nothing is exported while a round begins
- * or an epoch ends, nor when the session is given up.  An epoch's frame leaves
- * before any bundle of the next epoch is exported.
+ * yet to be exported.  A page is sent at most once in an epoch.  The exporter
+ * is drained before a handler returns, so nothing is exported while a round
+ * begins or an epoch ends, nor when the session is given up.  An epoch's frame
+ * leaves before any bundle of the next epoch is exported.
  *
  * Lock rule: realm-migration.h.
  *

@@ -1,7 +1,7 @@
 """The attacks of a relay on a Realm's migration.
 
-all_attacks() is always the same list; channels.py adds to it.  An attack's name says what it does,
-and is the seed of what it draws by lot.
+all_attacks() is always the same list; channels.py adds to it.  An attack's name
+says what it does, and is the seed of what it draws by lot.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """

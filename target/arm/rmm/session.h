@@ -113,7 +113,7 @@ typedef struct MigPrepared {
 
 typedef struct MigSession {
     MigStream streams[MIG_MAX_STREAMS];
-    gint failed;                /* atomic: the cause of the first final failure */
+    gint failed;                /* atomic: cause of the first final failure */
     MigPhase phase;
 
     /* The exchange (docs/specs/realm-migration-stream.rst, "Exchange") */

@@ -48,7 +48,8 @@ class Shared(RealmTest):
     def shared_ram(self, vm, address, size):
         """What the host sees there; what is private it shows as shared."""
         path = self.path('memory')
-        vm.qmp.cmd('pmemsave', val=SHARED_BIT + address, size=size, filename=path)
+        vm.qmp.cmd('pmemsave', val=SHARED_BIT + address, size=size,
+                   filename=path)
         with open(path, 'rb') as file:
             return file.read()
 

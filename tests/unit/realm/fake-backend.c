@@ -522,7 +522,7 @@ static bool import(const void *buf, size_t size, Error **errp)
     return done("import", errp) || dead(errp);
 }
 
-/* Called by several threads, of which others may not know yet that one failed */
+/* Called by several threads; others may not know yet that one failed. */
 static bool import_memory(const void *buf, size_t size, unsigned *pages,
                           Error **errp)
 {
