@@ -4,6 +4,7 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import collections
 import json
 import subprocess
 import sys
@@ -64,9 +65,14 @@ class Stream(RealmTest):
         # Only the start token is not in QEMU's count.
         self.assertEqual(sum(row['bytes'] for row in records.values()),
                          self.realm['bytes'] + records['start']['bytes'])
-        counters = [record['counter'] for record
-                    in figures['records-in-order'] if record['counter']]
-        self.assertEqual(counters, list(range(1, len(counters) + 1)))
+        counters = collections.defaultdict(list)
+        for record in figures['records-in-order']:
+            if record['counter']:
+                counters[record['stream']].append(record['counter'])
+        self.assertEqual(sorted(counters), figures['streams'])
+        self.assertGreater(len(counters), 1)
+        for of_stream in counters.values():
+            self.assertEqual(of_stream, list(range(1, len(of_stream) + 1)))
 
     def test_realm_stream_says_where_a_cut_stream_ends(self):
         cut = Path(self.path('cut'))
