@@ -187,6 +187,8 @@ def of_records(kind, old, records, history):
     for own, data in records:
         if data == old and not taken:
             taken = True
+        elif own == 'epoch' and not data:
+            return 'ORDER', 'EPOCH'     # a frame without a token is one, too
         elif own != 'start' and not 0 < len(data) <= MAX_BUNDLE:
             return 'FRAME'
         elif kind == 'start' and len(data) > MAX_START:
