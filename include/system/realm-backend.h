@@ -222,7 +222,8 @@ typedef struct RealmBackendOps {
      * returns its size.
      *
      * @import_memory: any thread, and several at once if their bundles are of
-     * different streams.
+     * different streams.  Returns how many pages came, or -ECANCELED if the
+     * session had failed before, so that this is not why, or -EIO.
      *
      * @import_ready: all but the start token is here, and the record that says
      * so goes to @buf (room for REALM_MAX_REPLY bytes).  Returns its size, or
@@ -241,8 +242,7 @@ typedef struct RealmBackendOps {
     ssize_t (*offer)(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
                      Error **errp);
     bool (*import)(const void *blob, size_t size, Error **errp);
-    bool (*import_memory)(const void *blob, size_t size, unsigned *pages,
-                          Error **errp);
+    int (*import_memory)(const void *blob, size_t size, Error **errp);
     ssize_t (*import_ready)(void *buf, Error **errp);
     bool (*commit)(Error **errp);
     ssize_t (*import_receipt)(void *buf, Error **errp);

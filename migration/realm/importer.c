@@ -11,8 +11,7 @@
  * record that is no bundle is imported alone, after all bundles that belong
  * before it and before all that belong behind it.  When an import has failed,
  * no other one begins.  Failures are for the thread of the main channel to
- * tell; if several failed, the one that began first is told, since it may be
- * why the others did.
+ * tell; if several failed for themselves, the one that began first is told.
  *
  * Nobody waits for ever.  Of all bundles that were given to channels and are
  * not imported, take the first one.  Those before it on its channel are
@@ -92,7 +91,11 @@ static struct {
 
 /* ---- failures ---- */
 
-/* The lock is held, here and below where it is not said.  Frees @err. */
+/*
+ * The lock is held, here and below where it is not said.  Frees @err.
+ *
+ * @order: UINT64_MAX if another import's failure is why
+ */
 static void fail(Error *err, uint64_t order)
 {
     if (importer.error && importer.error_order < order) {
@@ -156,20 +159,19 @@ static bool wait_for_network(void)
 
 /* ---- bundles ---- */
 
-static bool import_memory(const void *bundle, size_t size, Error **errp)
+static int import_memory(const void *bundle, size_t size, Error **errp)
 {
     ERRP_GUARD();
-    unsigned pages = 0;
-    bool ok = realm_backend()->import_memory(bundle, size, &pages, errp);
+    int pages = realm_backend()->import_memory(bundle, size, errp);
 
-    trace_realm_importer_record("memory", size, pages, ok);
-    if (ok) {
+    trace_realm_importer_record("memory", size, MAX(pages, 0), pages >= 0);
+    if (pages >= 0) {
         realm_counters_add_blob(size, pages);
     } else {
         error_prepend(errp, "realm section: memory record of %zu bytes: ",
                       size);
     }
-    return ok;
+    return pages;
 }
 
 /* Without the lock meanwhile; nothing of @stream is being imported. */
@@ -177,20 +179,20 @@ static bool import_bundle(unsigned stream, const void *bundle, size_t size)
 {
     const uint64_t order = importer.order++;
     Error *err = NULL;
-    bool ok;
+    int pages;
 
     importer.streams[stream].busy = true;
     importer.running++;
     qemu_mutex_unlock(&importer.lock);
-    ok = import_memory(bundle, size, &err);
+    pages = import_memory(bundle, size, &err);
     qemu_mutex_lock(&importer.lock);
     importer.running--;
     importer.streams[stream].busy = false;
-    if (!ok) {
-        fail(err, order);
+    if (pages < 0) {
+        fail(err, pages == -ECANCELED ? UINT64_MAX : order);
     }
     qemu_cond_broadcast(&importer.changed);
-    return ok;
+    return pages >= 0;
 }
 
 /* ---- the main channel ---- */

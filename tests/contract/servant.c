@@ -188,6 +188,7 @@ static void serve_emitting(Serving *s, ContractCall call)
 static bool serve_taking(Serving *s, ContractCall call)
 {
     const RealmBackendOps *ops = s->ops;
+    int pages;
 
     switch (call) {
     case CALL_ACCEPT:
@@ -203,8 +204,9 @@ static bool serve_taking(Serving *s, ContractCall call)
     case CALL_IMPORT:
         return ops->import(s->blob, s->blob_size, &s->err);
     case CALL_IMPORT_MEMORY:
-        return ops->import_memory(s->blob, s->blob_size, &s->answer.extra,
-                                  &s->err);
+        pages = ops->import_memory(s->blob, s->blob_size, &s->err);
+        s->answer.extra = MAX(pages, 0);
+        return pages >= 0;
     case CALL_COMMIT:
         return ops->commit(&s->err);
     default:

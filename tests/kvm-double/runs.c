@@ -285,11 +285,9 @@ static bool next_record(const uint8_t **at, const uint8_t *end, Record *r)
 
 static bool import_record(const Record *r, Error **errp)
 {
-    unsigned pages = 0;
-
     return r->stream == STATE
         ? ops->import(r->bytes, r->size, errp)
-        : ops->import_memory(r->bytes, r->size, &pages, errp);
+        : ops->import_memory(r->bytes, r->size, errp) >= 0;
 }
 
 /* ---- Threads ---- */

@@ -96,8 +96,7 @@ ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
     return args.blob_size;
 }
 
-static bool import_pages(const void *blob, size_t size, unsigned *pages,
-                         Error **errp)
+static int import_pages(const void *blob, size_t size, Error **errp)
 {
     struct kvm_arm_realm_pages args = {
         .blob = (uintptr_t)blob,
@@ -109,22 +108,27 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
     if (ret < 0) {
         realm_kvm_refused(errp, REALM_STEP_IMPORT_MEMORY,
                           "KVM_ARM_REALM_IMPORT_PAGES", ret, args.cause);
-        return false;
+        return -EIO;
     }
     if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
         realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_IMPORT_PAGES",
                                  "it returned %d, with %u pages imported", ret,
                                  args.pages);
-        return false;
+        return -EIO;
     }
-    *pages = args.pages;
-    return true;
+    return args.pages;
 }
 
-bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
-                             Error **errp)
+int realm_kvm_import_memory(const void *blob, size_t size, Error **errp)
 {
-    return realm_kvm_check(REALM_STEP_IMPORT_MEMORY, errp) &&
-           (import_pages(blob, size, pages, errp) ||
-            realm_kvm_import_failed());
+    int pages;
+
+    if (!realm_kvm_check(REALM_STEP_IMPORT_MEMORY, errp)) {
+        return realm_kvm_phase() == REALM_PHASE_FAILED ? -ECANCELED : -EIO;
+    }
+    pages = import_pages(blob, size, errp);
+    if (pages < 0) {
+        realm_kvm_import_failed();
+    }
+    return pages;
 }

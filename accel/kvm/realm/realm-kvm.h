@@ -228,8 +228,7 @@ void realm_kvm_watch_shared(void);
 ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
                                 unsigned n, void *buf, unsigned *exported,
                                 Error **errp);
-bool realm_kvm_import_memory(const void *blob, size_t size, unsigned *pages,
-                             Error **errp);
+int realm_kvm_import_memory(const void *blob, size_t size, Error **errp);
 
 /* ---- session.c: see RealmBackendOps ---- */
 

@@ -523,8 +523,7 @@ static bool import(const void *buf, size_t size, Error **errp)
 }
 
 /* Called by several threads; others may not know yet that one failed. */
-static bool import_memory(const void *buf, size_t size, unsigned *pages,
-                          Error **errp)
+static int import_memory(const void *buf, size_t size, Error **errp)
 {
     ERRP_GUARD();
     FakeDestination *d = &fake_destination;
@@ -533,15 +532,17 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
     QEMU_LOCK_GUARD(&lock);
     if (d->dead) {
         error_setg(errp, "another import has failed");
-        return false;
+        return -ECANCELED;
     }
     if (!may("import_memory", errp)) {
-        return dead(errp);
+        dead(errp);
+        return -EIO;
     }
     if (size < MEMORY_WORDS * 4 || words[0] != KIND_MEMORY || !d->begun ||
         d->parts || size != MEMORY_WORDS * 4 + 8 * (size_t)words[1] ||
         words[2] >= FAKE_MAX_STREAMS || words[3] != d->next[words[2]]) {
-        return dead(errp);
+        dead(errp);
+        return -EIO;
     }
     d->next[words[2]]++;
     d->in_epoch++;
@@ -553,8 +554,11 @@ static bool import_memory(const void *buf, size_t size, unsigned *pages,
         d->got[page] = true;
         d->version[page] = version;
     }
-    *pages = words[1];
-    return done("import_memory", errp) || dead(errp);
+    if (!done("import_memory", errp)) {
+        dead(errp);
+        return -EIO;
+    }
+    return words[1];
 }
 
 static ssize_t import_ready(void *buf, Error **errp)

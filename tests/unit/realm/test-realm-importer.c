@@ -20,11 +20,13 @@
 
 #define STREAMS  3
 #define MAX_BLOB 64
+#define NONE     2
 #define A_WHILE  (20 * 1000)    /* us: what could happen has happened */
 
 typedef struct Bundle {
     uint32_t stream, epoch, place;
     bool fails, late;           /* late: ends after those beside it */
+    bool canceled;              /* it fails since another one did */
 } Bundle;
 
 static const RealmConfig config = { .migration = true };
@@ -55,8 +57,7 @@ static void leave(void)
     qemu_cond_broadcast(&backend.changed);
 }
 
-static bool import_memory(const void *blob, size_t size, unsigned *pages,
-                          Error **errp)
+static int import_memory(const void *blob, size_t size, Error **errp)
 {
     QEMU_LOCK_GUARD(&backend.lock);
     Bundle b;
@@ -79,11 +80,10 @@ static bool import_memory(const void *blob, size_t size, unsigned *pages,
     backend.next[b.stream]++;
     if (b.fails) {
         error_setg(errp, "bundle %u of stream %u fails", b.place, b.stream);
-        return false;
+        return b.canceled ? -ECANCELED : -EIO;
     }
     backend.bundles++;
-    *pages = 1;
-    return true;
+    return 1;
 }
 
 /* "state" or "token" */
@@ -628,36 +628,57 @@ static void test_main_failure(void)
               "stream 0 fails");
 }
 
-/* The first one may be why the second one failed, whichever ends @late. */
-static void check_first_failure(unsigned late)
+/*
+ * Two imports fail, of which the first one is told, whichever ends @late; it is
+ * why the other one fails if that is @canceled, though the other one may have
+ * begun before.
+ */
+static void check_told_failure(unsigned late, unsigned canceled)
 {
+    const unsigned told = canceled == 0;
+    g_autofree char *text = g_strdup_printf("bundle 0 of stream %u", told);
+    g_autofree char *whole = g_strdup_printf("realm section: memory record of "
+                                             SIZE " bytes: %s fails", text);
     Channel *first, *second;
     Error *err = NULL;
 
     begin();
     close_backend(true);
-    first = arrive((Bundle) { 0, 0, 0, .fails = true, .late = late == 0 });
+    first = arrive((Bundle) { 0, 0, 0, .fails = true, .late = late == 0,
+                              .canceled = canceled == 0 });
     wait_inside(1);
-    second = arrive((Bundle) { 1, 0, 0, .fails = true, .late = late == 1 });
+    second = arrive((Bundle) { 1, 0, 0, .fails = true, .late = late == 1,
+                               .canceled = canceled == 1 });
     wait_inside(2);
     close_backend(false);
     channel_join(second);
     g_assert_false(realm_importer_wait(&err));
-    g_assert_nonnull(strstr(error_get_pretty(err), "bundle 0 of stream 0"));
+    g_assert_nonnull(strstr(error_get_pretty(err), text));
     error_free(err);
     channel_join(first);
-    end_badly("realm section: memory record of " SIZE " bytes: bundle 0 of "
-              "stream 0 fails");
+    end_badly(whole);
 }
 
 static void test_first_failure_late(void)
 {
-    check_first_failure(0);
+    check_told_failure(0, NONE);
 }
 
 static void test_second_failure_late(void)
 {
-    check_first_failure(1);
+    check_told_failure(1, NONE);
+}
+
+static void test_canceled_first(void)
+{
+    check_told_failure(0, 0);
+    check_told_failure(1, 0);
+}
+
+static void test_canceled_second(void)
+{
+    check_told_failure(0, 1);
+    check_told_failure(1, 1);
 }
 
 static void test_lost_channel(void)
@@ -759,6 +780,8 @@ int main(int argc, char **argv)
     ADD("failure/wakes-who-waits", test_failure_wakes);
     ADD("failure/ends-the-main-channel", test_main_failure);
     ADD("failure/the-first-is-told", test_second_failure_late);
+    ADD("failure/the-cause-is-told", test_canceled_first);
+    ADD("failure/the-cause-is-told-if-it-began-first", test_canceled_second);
     ADD("failure/the-first-is-told-if-it-ends-later", test_first_failure_late);
     ADD("failure/elsewhere-ends-a-channel", test_lost_channel);
     ADD("failure/elsewhere-ends-the-main-channel", test_lost_main);

@@ -124,11 +124,10 @@ static bool import(const void *buf, size_t size, Error **errp)
         fake_backend.import(buf, size, errp);
 }
 
-static bool import_memory(const void *buf, size_t size, unsigned *pages,
-                          Error **errp)
+static int import_memory(const void *buf, size_t size, Error **errp)
 {
-    return authentic(buf, size, true, errp) &&
-        fake_backend.import_memory(buf, size, pages, errp);
+    return authentic(buf, size, true, errp)
+        ? fake_backend.import_memory(buf, size, errp) : -EIO;
 }
 
 static bool commit(Error **errp)

@@ -400,8 +400,7 @@ static bool check_arrivals(const uint64_t *ipas, size_t n, Error **errp)
  * The granule of a page has its address here.  So the list says the same
  * whether another bundle brought the page before, or brings it meanwhile.
  */
-static bool import_pages(const void *blob, size_t size, unsigned *pages,
-                         Error **errp)
+static int import_pages(const void *blob, size_t size, Error **errp)
 {
     uint64_t ipas[MIG_MAX_PAGES] = { 0 };
     size_t n = mig_peek_entries(blob, size, ipas);
@@ -409,7 +408,7 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
 
     if (!check_arrivals(ipas, n, errp) ||
         !realm_mmu_prepare_pages(ipas, n, errp)) {
-        return false;
+        return -EIO;
     }
     for (size_t i = 0; i < n; i++) {
         ipas[i] = cpu_to_le64(ipas[i]);
@@ -417,15 +416,21 @@ static bool import_pages(const void *blob, size_t size, unsigned *pages,
     pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
                           realm_window(0, blob, size), size,
                           realm_window(1, ipas, sizeof(ipas)), MAX(n, 1) } };
-    *pages = n;
-    return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp);
+    return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp) ? n : -EIO;
 }
 
-static bool import_memory(const void *blob, size_t size, unsigned *pages,
-                          Error **errp)
+static int import_memory(const void *blob, size_t size, Error **errp)
 {
-    return check_step(REALM_STEP_IMPORT_MEMORY, errp) &&
-           (import_pages(blob, size, pages, errp) || import_failed());
+    int pages;
+
+    if (!check_step(REALM_STEP_IMPORT_MEMORY, errp)) {
+        return phase() == REALM_PHASE_FAILED ? -ECANCELED : -EIO;
+    }
+    pages = import_pages(blob, size, errp);
+    if (pages < 0) {
+        import_failed();
+    }
+    return pages;
 }
 
 /*
