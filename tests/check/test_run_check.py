@@ -95,6 +95,15 @@ class Counting(unittest.TestCase):
             'Ran 99 tests in 1s\n\nOK (skipped=7)\nerrors=4\n'
             'Ran 3 tests in 0.1s\n\nOK\n'), (3, 0, 0))
 
+    def test_failures_are_found_before_the_end(self):
+        bar = '\u2015' * 20
+        text = (f'1/3 a OK\n{bar} \u2700 {bar}\nstderr:\nwhy\n{bar}\n'
+                '2/3 b OK\nDEFECT: c: why\nthe end')
+        self.assertEqual(run_check.failures(text),
+                         [f'{bar} \u2700 {bar}', 'stderr:', 'why', bar,
+                          'DEFECT: c: why'])
+        self.assertEqual(run_check.failures('1/3 a OK\nthe end'), [])
+
     def test_report(self):
         with tempfile.NamedTemporaryFile('w') as file:
             file.write(REPORT)

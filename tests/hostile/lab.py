@@ -683,12 +683,6 @@ class Report:
             print(f'{len(self.results)} of {len(self.names)}, '
                   f'{time.monotonic() - self.begin:.0f} s', flush=True)
 
-    def defects(self):
-        """Prints them once more: what CI shows of a log is its end."""
-        for name, result in self.results.items():
-            if result['verdict'] == 'defect':
-                print(f'DEFECT: {name}: {result["text"]}')
-
     def count(self, verdict):
         return sum(result['verdict'] == verdict
                    for result in self.results.values())
@@ -734,7 +728,6 @@ def main(description, names, kind_of_work, last):
             Pool(args.workers) as pool:
         report = Report(chosen, log)
         pool.run(chosen, report.show)
-        report.defects()
         return 0 if last(report) else 1
 
 

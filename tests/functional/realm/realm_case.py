@@ -6,11 +6,13 @@ guests print on their consoles is in the test's base.log.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from qemu_test import QemuSystemTest
@@ -64,6 +66,17 @@ class RealmTest(QemuSystemTest):
         for vm in self.vms:
             self.log.debug('%s said: %s', vm.name, vm.errors())
         super().tearDown()
+
+    @contextlib.contextmanager
+    def subTest(self, msg=None, **params):
+        """As unittest's; pycotap says nothing of those that fail."""
+        with super().subTest(msg, **params):
+            try:
+                yield
+            except self.failureException:
+                print(f'{self.id()} {msg or ""} {params}:', file=sys.stderr)
+                traceback.print_exc()
+                raise
 
     def path(self, name):
         """A file for this test, deleted with the class; short enough for a

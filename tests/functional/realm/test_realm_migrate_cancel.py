@@ -12,6 +12,9 @@ from realm_case import guest_arguments, wait_until
 from realm_failing import MIB, SMALL, FailureTest
 
 STILL = 1.5         # s, after which nothing moves any more
+# QEMU 10.0 ends the return path, which is the same socket, before it says that
+# it cancels: a thread that writes to it may find an error first, and say so.
+CANCELLED = ('cancelled', 'failed')
 PATIENCE = 20       # s, on a busy machine; a connection times out much later
 
 
@@ -40,7 +43,7 @@ class MigrateCancel(FailureTest):
         """Returns after how many seconds the migration has ended."""
         begin = time.monotonic()
         self.source().qmp.cmd('migrate_cancel')
-        self.assertEqual(self.wait_for_end(), 'cancelled')
+        self.assertIn(self.wait_for_end(), CANCELLED)
         return time.monotonic() - begin
 
     def test_on_channels(self):
