@@ -3,9 +3,10 @@
  *
  * Purpose: give records to the backend, in the order that "In QEMU's migration
  * stream" of docs/specs/realm-migration-stream.rst wants, and no slower than
- * they come.  Bundles of the main channel wait in a few slots for the workers
- * here, while the next one is read.  Bundles of other channels are imported by
- * the threads that receive them, each when it is its turn.
+ * they come.  Bundles of the main channel wait in a few slots for the worker
+ * here, while the next one is read; where there is no room, or nothing may be
+ * left, the thread that reads imports them as well.  Bundles of other channels
+ * are imported by the threads that receive them, each when it is its turn.
  *
  * Invariants: one bundle of a stream is imported at a time, in their order.  A
  * record that is no bundle is imported alone, after all bundles that belong
@@ -48,7 +49,7 @@
 #include "trace.h"
 
 #define SLOTS   4
-#define WORKERS 2
+#define WAKE_AT 2               /* bundles that wait: a wake-up is not cheap */
 #define WAIT_MS 100
 
 typedef struct Stream {
@@ -61,12 +62,13 @@ typedef struct Slot {
     uint8_t *buf;
     size_t size;                /* 0: there is none */
     unsigned stream;
-    bool taken;                 /* by a worker */
+    bool taken;                 /* it is being imported */
 } Slot;
 
 static struct {
     QemuMutex lock;
     QemuCond changed;           /* any of what follows */
+    QemuCond work;              /* there is some for the worker */
     bool (*lost)(void);
 
     RealmMigrationLimits limits;
@@ -86,7 +88,7 @@ static struct {
     Slot slots[SLOTS];
     unsigned room;              /* the slot that is next, and the oldest */
     bool quit;
-    QemuThread workers[WORKERS];
+    QemuThread worker;
 } importer;
 
 /* ---- failures ---- */
@@ -230,12 +232,22 @@ static void *work(void *unused)
         if (slot) {
             work_on(slot);
         } else {
-            qemu_cond_wait(&importer.changed, &importer.lock);
+            qemu_cond_wait(&importer.work, &importer.lock);
         }
     }
     qemu_mutex_unlock(&importer.lock);
     rcu_unregister_thread();
     return NULL;
+}
+
+static unsigned slots_waiting(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        n += importer.slots[i].size && !importer.slots[i].taken;
+    }
+    return n;
 }
 
 static bool slots_used(void)
@@ -249,19 +261,24 @@ static bool slots_used(void)
 }
 
 /*
- * All are to be imported now.  What no worker has begun is done here: waking
- * one up takes as long, and the guest may stand still meanwhile.
+ * The thread that reads has to wait.  It imports meanwhile: to wake the worker
+ * up, and to be woken up by it, can take as long.
  */
+static void help(void)
+{
+    Slot *slot = next_slot();
+
+    if (slot) {
+        work_on(slot);
+    } else {
+        qemu_cond_wait(&importer.changed, &importer.lock);
+    }
+}
+
 static void empty_slots(void)
 {
     while (slots_used() && !importer.stopped) {
-        Slot *slot = next_slot();
-
-        if (slot) {
-            work_on(slot);
-        } else {
-            qemu_cond_wait(&importer.changed, &importer.lock);
-        }
+        help();
     }
 }
 
@@ -279,7 +296,7 @@ uint8_t *realm_importer_room(Error **errp)
     const Slot *slot = &importer.slots[importer.room];
 
     while (slot->size && !importer.stopped) {
-        qemu_cond_wait(&importer.changed, &importer.lock);
+        help();
     }
     return may_go_on(errp) ? slot->buf : NULL;
 }
@@ -292,7 +309,9 @@ void realm_importer_add_memory(unsigned stream, size_t size)
     slot->stream = stream;
     slot->size = size;
     importer.room = (importer.room + 1) % SLOTS;
-    qemu_cond_broadcast(&importer.changed);
+    if (slots_waiting() >= WAKE_AT) {
+        qemu_cond_signal(&importer.work);
+    }
 }
 
 /* Without the lock meanwhile; no bundle is being imported. */
@@ -460,6 +479,7 @@ void realm_importer_init(bool (*lost)(void))
 {
     qemu_mutex_init(&importer.lock);
     qemu_cond_init(&importer.changed);
+    qemu_cond_init(&importer.work);
     importer.lost = lost;
 }
 
@@ -474,10 +494,8 @@ void realm_importer_begin(void)
         importer.slots[i] = (Slot) {
             .buf = g_malloc(importer.limits.max_blob) };
     }
-    for (unsigned i = 0; i < WORKERS; i++) {
-        qemu_thread_create(&importer.workers[i], "realm-import", work, NULL,
-                           QEMU_THREAD_JOINABLE);
-    }
+    qemu_thread_create(&importer.worker, "realm-import", work, NULL,
+                       QEMU_THREAD_JOINABLE);
     importer.active = true;
 }
 
@@ -490,23 +508,21 @@ void realm_importer_stop(void)
     }
 }
 
-static void end_workers(void)
+static void end_worker(void)
 {
     WITH_QEMU_LOCK_GUARD(&importer.lock) {
         stop();
         importer.quit = true;
-        qemu_cond_broadcast(&importer.changed);
+        qemu_cond_signal(&importer.work);
     }
-    for (unsigned i = 0; i < WORKERS; i++) {
-        qemu_thread_join(&importer.workers[i]);
-    }
+    qemu_thread_join(&importer.worker);
 }
 
 /* Channels have no threads any more. */
 void realm_importer_end(void)
 {
     if (importer.active) {
-        end_workers();
+        end_worker();
     }
     for (unsigned i = 0; i < SLOTS; i++) {
         g_clear_pointer(&importer.slots[i].buf, g_free);
