@@ -203,13 +203,19 @@ class Lab:
         """Migrates to a machine that listens, through a relay, until the
         source's migration has ended.  The offer was accepted.  Returns the
         relay, closed, and how it ended."""
-        relay_of = Channels if self.channels else Relay
-        with relay_of(self.path('relay'), dest.uri, change,
-                      **options) as relay:
+        with self.relay(dest, change, **options) as relay:
             self.begin(f'unix:{relay.path}')
             status = wait_until(lambda: self.ended(), 'the migration ends')
             relay.wait()
         return relay, status
+
+    def relay(self, dest, change=None, **options):
+        """For the connections that the two sides make with each other."""
+        if not self.channels == self.source.channels == dest.channels:
+            raise Failure(f'{self.channels} channels are wanted, and there are'
+                          f' {self.source.channels} and {dest.channels}')
+        relay_of = Channels if self.channels else Relay
+        return relay_of(self.path('relay'), dest.uri, change, **options)
 
     def begin(self, uri):
         """QEMU says that a migration failed before it has cleaned up."""
@@ -403,23 +409,23 @@ class Relay:
                 self.items.append(item)
                 for data in (self.change(item) if self.change
                              else [item.data]):
-                    self._send(data)
+                    self._send(self._dests, data)
                 self._end_near |= item.name == 'start'
                 if item.name == 'ready' and self.forge is not None:
                     for message, data in ((SWITCHOVER_ACK, b''),
                                           (REALM_REPLY, self.forge)):
                         self._answer(message, data)
         except EOFError:
-            self._send(splitter.reader.rest())
+            self._send(self._dests, splitter.reader.rest())
         except Cut:
             pass
 
-    def _send(self, data):
-        for dest in self._dests:
+    def _send(self, dests, data):
+        for dest in dests:
             try:
                 dest.sendall(data)
             except OSError:
-                if self.forge is None and dest is self._dests[0]:
+                if self.forge is None and dest is dests[0]:
                     raise
 
     def _answer(self, message, data):
@@ -489,7 +495,7 @@ class Channels(Relay):
 
     def _run(self):
         self._source = None
-        self._pairs = []                # of each channel: source, destination
+        self._pairs = []                # of each channel: source, destinations
         self._ends = []                 # of all connections
         threads = []
         try:
@@ -509,15 +515,13 @@ class Channels(Relay):
     def _serve(self, source):
         try:
             magic = source.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL)
-            dest = socket.socket(socket.AF_UNIX)
-            self._ends.append(dest)
-            dest.connect(self._targets[0])
+            dests = [self._connect(path) for path in self._targets]
             if magic == struct.pack('>I', CHANNEL_MAGIC):
-                self._pairs.append((source, dest))
-                self._pump_channel(self._pairs.index((source, dest)))
+                self._pairs.append((source, dests))
+                self._pump_channel(self._pairs.index((source, dests)))
                 return
             self._source = source
-            self._dests.append(dest)
+            self._dests += dests
             threading.Thread(target=self._pump_back, daemon=True).start()
             self._pump()
         except OSError:
@@ -526,12 +530,18 @@ class Channels(Relay):
             self.error = err
         self._close()
 
+    def _connect(self, path):
+        dest = socket.socket(socket.AF_UNIX)
+        self._ends.append(dest)
+        dest.connect(path)
+        return dest
+
     def _close(self):
         for end in (self._listener, *self._ends):
             shut(end)
 
     def _pump_channel(self, number):
-        source, dest = self._pairs[number]
+        source, dests = self._pairs[number]
         splitter = ChannelSplitter(lambda: source.recv(1 << 20))
         try:
             for item in splitter:
@@ -539,18 +549,19 @@ class Channels(Relay):
                 changed = (self.change.packet(self, number, item)
                            if self.change else None)
                 for data in [item.data] if changed is None else changed:
-                    dest.sendall(data)
+                    self._send(dests, data)
         except EOFError:
-            dest.sendall(splitter.reader.rest())
-            shut(dest)
+            self._send(dests, splitter.reader.rest())
+            for end in dests:
+                shut(end)
         except Cut:
-            shut(source)
-            shut(dest)
+            for end in (source, *dests):
+                shut(end)
 
     def to_channel(self, number, data):
         """At the end of an Item that another thread may just be sending:
         for attacks that hold that thread themselves."""
-        self._pairs[number][1].sendall(data)
+        self._send(self._pairs[number][1], data)
 
 
 def shut(end):
