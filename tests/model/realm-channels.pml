@@ -17,6 +17,10 @@
  *   The two RMMs count: a stream's counter goes up with each bundle, an epoch
  *   ends with a token that has the total.
  *   With CUTS, at any moment, the connection is cut.
+ *   With CANCELS, at any moment, the destination falls silent: it reads nothing
+ *   any more, and closes nothing.  After that a user cancels, which ends the
+ *   main channel only.  (A destination that reads on closes its end then: that
+ *   is a cut.)
  *
  * What there is not
  *   Contents, keys, and everything behind the last epoch.
@@ -66,8 +70,23 @@ byte turn_epoch, turn[STREAMS], here;
 byte synced;
 bool released[CHANNELS];
 
+bool silent = false;            /* the destination, for good */
+bool cancelled = false;         /* the main channel is closed at the source */
+/* The source's exporter */
+bool stop = false, shut = false; /* shut: all channels */
+byte giving, left;              /* workers in a channel; that have ended */
+
+#if defined(NO_LEAVE) || defined(NO_IDLE) || defined(NO_STOP) || \
+    defined(NO_FLUSH_ALONE)
+#define CANCELS
+#endif
+
 /* Who waits for another thread ends when the migration has failed */
 #define OR_FAILED       :: failed -> goto end
+/* The source's own waits look for a cancelled migration, multifd's do not */
+#define OR_CANCELLED    :: failed || cancelled -> goto end
+#define OR_SHUT         :: failed || shut -> goto end
+#define OR_SILENT       :: failed || silent -> goto end
 
 #define UNDER_WAY       (given[0] + given[1] + busy[0] + busy[1])
 
@@ -77,12 +96,12 @@ inline synchronise()
     for (i : 0 .. CHANNELS - 1) {
         if
         :: channel[i]!SYNC, 0, 0, 0, 0, 0
-        OR_FAILED
+        OR_SHUT
         fi
     }
     if
     :: mainch!FLUSH, 0, 0
-    OR_FAILED
+    OR_CANCELLED
     fi
 }
 
@@ -120,18 +139,18 @@ active proctype source()
             t = n % STREAMS;
             if
             :: given[t] + busy[t] == 0 || NO(ONE_OF_STREAM) -> give(t)
-            OR_FAILED
+            OR_CANCELLED
             fi;
             n++
         :: else -> break
         od;
         if
-        :: synchronise()
+        :: UNDER_WAY == 0 || NO(FLUSH_ALONE) -> synchronise()
         :: true
         fi;
         if
         :: UNDER_WAY == 0 || NO(DRAIN)
-        OR_FAILED
+        OR_CANCELLED
         fi;
         end_epoch(n, t);
         if
@@ -140,21 +159,29 @@ active proctype source()
         fi;
         if
         :: mainch!EPOCH, n, t
-        OR_FAILED
+        OR_CANCELLED
         fi;
         printf("source     ends an epoch of %d bundles\n", n)
     :: else -> break
     od;
     if
     :: UNDER_WAY == 0
-    OR_FAILED
+    OR_CANCELLED
     fi;
     if
     :: mainch!END, count, total
-    OR_FAILED
+    OR_CANCELLED
     fi;
 end:
     all_given = true;
+    atomic {                    /* nobody enters a channel any more */
+        stop = true;
+        if
+        :: giving > 0 && !NO(LEAVE) -> shut = true
+        :: else
+        fi
+    };
+    left == WORKERS;            /* multifd frees its channels after this */
     ended++
 }
 
@@ -163,10 +190,13 @@ active [WORKERS] proctype worker()
     byte s, of_epoch, of_rmm, its, number;
 
     do
+    :: cancelled && !shut && given[0] + given[1] == 0 && !NO(IDLE) ->
+       shut = true
     :: if
        :: atomic { given[0] > 0 -> given[0]--; busy[0]++; s = 0 }
        :: atomic { given[1] > 0 -> given[1]--; busy[1]++; s = 1 }
        :: all_given && given[0] + given[1] == 0 -> break
+       :: stop -> break
        OR_FAILED
        fi;
        atomic {                 /* the RMM, with the stream locked */
@@ -176,24 +206,34 @@ active [WORKERS] proctype worker()
            number = counter[s];
            total++
        };
-       atomic {
-           its = place[s];
-           place[s]++
-       };
+       if
+       :: atomic {
+              !stop || NO(STOP) ->
+              its = place[s];
+              place[s]++;
+              giving++
+          }
+       :: stop && !NO(STOP) -> break
+       fi;
        if
        :: channel[0]!BUNDLE, s, of_epoch, its, number, of_rmm
        :: channel[1]!BUNDLE, s, of_epoch, its, number, of_rmm
+       :: shut -> break
        OR_FAILED
        fi;
        atomic {
            printf("source     sent bundle %d of stream %d, epoch %d\n", number,
                   s, of_epoch);
            busy[s]--;
+           giving--;
            s = 0; of_epoch = 0; of_rmm = 0; its = 0; number = 0
        }
     od;
 end:
-    ended++
+    atomic {
+        left++;
+        ended++
+    }
 }
 
 #define MY_TURN ((NO(EPOCH_TURN) || of_epoch == turn_epoch) && \
@@ -208,7 +248,7 @@ active [CHANNELS] proctype receiver()
     :: channel[c]?BUNDLE, s, of_epoch, its, number, of_rmm ->
         if
         :: MY_TURN
-        :: failed && !NO(WAKE) -> goto end
+        :: failed && !NO(WAKE) || silent -> goto end
         fi;
         atomic {
             printf("dest. %d    imports bundle %d of stream %d, epoch %d\n", c,
@@ -224,9 +264,9 @@ active [CHANNELS] proctype receiver()
         synced++;
         if
         :: atomic { released[c] -> released[c] = false }
-        OR_FAILED
+        OR_SILENT
         fi
-    OR_FAILED
+    OR_SILENT
     :: ended >= THREADS - CHANNELS && empty(channel[c]) -> break
     od;
 end:
@@ -252,7 +292,7 @@ active proctype destination()
     :: mainch?FLUSH, _, _ ->
         if
         :: synced == CHANNELS
-        OR_FAILED
+        OR_SILENT
         fi;
         atomic {
             synced = 0;
@@ -262,7 +302,7 @@ active proctype destination()
     :: mainch?EPOCH, n, t ->
         if
         :: here == n || NO(COUNT)
-        OR_FAILED
+        OR_SILENT
         fi;
         if
         :: NO(TOKEN_FIRST) -> next_turn()
@@ -280,12 +320,12 @@ active proctype destination()
     :: mainch?END, n, t ->
         if
         :: here == n
-        OR_FAILED
+        OR_SILENT
         fi;
         PROPERTY(11, arrived == t);
         SITUATION(15, arrived == BUNDLES + (EPOCHS - 1) * LATER);
         break
-    OR_FAILED
+    OR_SILENT
     od;
 end:
     ended++
@@ -297,6 +337,13 @@ active proctype world()
 #if defined(CUTS) || defined(NO_WAKE)
     if
     :: failed = true
+    :: true
+    fi;
+#endif
+#ifdef CANCELS
+    if
+    :: silent = true;
+       cancelled = true
     :: true
     fi;
 #endif
