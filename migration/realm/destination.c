@@ -48,7 +48,8 @@
 static bool given_up;           /* the abort token was made and told */
 static bool token_imported;     /* the start token of this stream */
 
-char *realm_destination_give_up(Error **errp)
+/* The abort token, once nothing is imported any more. */
+static char *make_abort_token(Error **errp)
 {
     g_autofree uint8_t *buf = NULL;
     RealmMigrationLimits limits;
@@ -66,6 +67,21 @@ char *realm_destination_give_up(Error **errp)
 }
 
 /*
+ * QEMU may wait for bytes, and the source for room in a channel: then neither
+ * would hear of it.  QEMU ends the other channels when it cannot read this one.
+ */
+char *realm_destination_give_up(Error **errp)
+{
+    QEMUFile *f = migration_incoming_get_current()->from_src_file;
+    char *token = make_abort_token(errp);
+
+    if (token && f) {
+        qemu_file_shutdown(f);
+    }
+    return token;
+}
+
+/*
  * QEMU often exits right after this, so the token is in the log as well.  It
  * is no secret: the Realm cannot start here any more.
  */
@@ -77,7 +93,7 @@ void realm_destination_fail(void)
     if (!realm_phase_offered(realm_backend()->phase())) {
         return;                 /* no source is sealed for an offer of ours */
     }
-    token = realm_destination_give_up(&err);
+    token = make_abort_token(&err);
     if (token) {
         error_report("Realm: it will never start here; if the source is "
                      "sealed, give this token to its realm-migration-resume: "
