@@ -161,6 +161,27 @@ class Broken(FailureTest):
             self.assert_never_runs(dest)
         self.assert_moves_on()
 
+    def assert_source_hears_of_an_abort(self, kind, channels):
+        """... while no byte arrives that the destination could wait for."""
+        dest = self.destination()
+        with self.crossing(dest) as crossing:
+            self.begin(crossing, dest, channels=channels,
+                       bandwidth=16 << 20)
+            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            for valve in crossing.valves[kind]:
+                valve.close()
+            time.sleep(2)
+            self.assertIn('token', dest.qmp.cmd('realm-migration-abort'))
+            self.assertEqual(self.wait_for_end(), 'failed')
+            self.assert_never_runs(dest)
+        self.assert_moves_on()
+
+    def test_source_hears_of_an_abort_beside_channels_that_stand_still(self):
+        self.assert_source_hears_of_an_abort(CHANNEL, 4)
+
+    def test_source_hears_of_an_abort_if_its_stream_stands_still(self):
+        self.assert_source_hears_of_an_abort(MAIN, 0)
+
     def test_main_channel_that_is_late_is_waited_for(self):
         dest = self.destination(shared=True)
         with self.crossing(dest) as crossing:
