@@ -38,6 +38,7 @@ uint64_t host_table[512] __attribute__((aligned(4096)));
 static struct cpu cpus[MAX_CPUS];
 static unsigned num_cpus = 1;
 static bool e2h;
+static uint64_t top;            /* of RAM */
 static spinlock console;
 
 /*
@@ -420,15 +421,19 @@ static void make_map(void)
     }
 }
 
+/*
+ * While there is no other CPU, which would see a top that is not found yet,
+ * and no call was made: a delegated page looks like the end of RAM.
+ */
+static void find_ram_top(void)
+{
+    for (top = POOL; top < 8 * GIB && !try_read(top, NULL).esr;
+         top += GIB / 8) {
+    }
+}
+
 uint64_t ram_top(void)
 {
-    static uint64_t top;
-
-    if (!top) {
-        for (top = POOL; top < 8 * GIB && !try_read(top, NULL).esr;
-             top += GIB / 8) {
-        }
-    }
     return top;
 }
 
@@ -540,6 +545,7 @@ void host_entry(unsigned index)
     set_up_el2();
     mmu_on();
     if (index == 0) {
+        find_ram_top();
         gic_init();
     }
     gic_init_cpu();

@@ -31,6 +31,7 @@
 /* Here RAM keeps from reset to reset what happened so far. */
 struct totals {
     uint64_t rounds, begin, calls, entries, realms, exceptions, successes;
+    uint64_t pages;             /* of the round that took most */
 };
 #define TOTALS ((volatile struct totals *)0x47fff000ul)
 
@@ -345,7 +346,9 @@ static void say_totals(void)
     print_number(TOTALS->realms);
     print(" Realms, ");
     print_number(TOTALS->exceptions);
-    print(" faults\n");
+    print(" faults, ");
+    print_number(TOTALS->pages);
+    print(" pages\n");
 }
 
 void host_main(void)
@@ -376,6 +379,9 @@ void host_main(void)
     TOTALS->calls += figures.calls;
     TOTALS->entries += figures.entries;
     TOTALS->realms += figures.realms;
+    if (figures.pages > TOTALS->pages) {
+        TOTALS->pages = figures.pages;
+    }
     if (ticks() - TOTALS->begin >
         ticks_of_ms(1000) * number_parameter("seconds")) {
         say_totals();

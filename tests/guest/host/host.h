@@ -142,7 +142,7 @@ extern uint64_t host_table[512];
 #define MAP_PAGE        (MAP_BLOCK | 2)
 #define MAP_DEVICE      (1ul | 1ul << 2 | 1ul << 10 | 3ul << 53)
 void tlb_flush_el2(void);
-/* The end of RAM, found by looking. */
+/* The end of RAM, found by looking before host_main(). */
 uint64_t ram_top(void);
 
 /* ---- The host's own EL1 ---- */

@@ -15,6 +15,7 @@ struct figures figures;
 static uint8_t pages[MAX_PAGES];
 static unsigned next_page;
 static unsigned num_delegated;
+static unsigned num_used;
 static spinlock lock;
 
 /*
@@ -82,7 +83,7 @@ static unsigned find_free(unsigned n)
             }
         }
     }
-    panic("the pool has no pages left:", n);
+    panic("no pages left in the pool of", total());
 }
 
 uint64_t page_new(unsigned n)
@@ -94,6 +95,10 @@ uint64_t page_new(unsigned n)
     pa = POOL + next_page * PAGE;
     mark(pa, n, PAGE_USED);
     next_page += n;
+    num_used += n;
+    if (num_used > figures.pages) {
+        figures.pages = num_used;
+    }
     spin_unlock(&lock);
     memset((void *)pa, 0, n * PAGE);
     return pa;
@@ -103,6 +108,7 @@ void page_free(uint64_t pa, unsigned n)
 {
     spin_lock(&lock);
     mark(pa, n, PAGE_FREE);
+    num_used -= n;
     spin_unlock(&lock);
 }
 

@@ -26,6 +26,7 @@ struct result rmi(uint64_t fid, const uint64_t arg[6]);
 
 struct figures {
     uint64_t calls, entries, realms;
+    uint64_t pages;         /* most of the pool's that were taken at once */
 };
 extern struct figures figures;
 
