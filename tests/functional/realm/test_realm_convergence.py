@@ -170,6 +170,8 @@ class Convergence(RealmTest):
 
     def test_the_throttle_rises_as_its_parameters_say(self):
         def check(vm, realm):
+            if self.channels and not realm:
+                return              # nothing of ours is in that
             seen = {self.throttle(vm)}
             migration = self.begin(vm, realm, downtime=1, auto_converge=True,
                                    cpu_throttle_initial=11,
