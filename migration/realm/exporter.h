@@ -4,16 +4,16 @@
  * Purpose: the source exports bundles while others are on their way.  With
  * multifd there is a thread for each channel, and a bundle goes to a channel as
  * soon as it is exported.  Else one thread exports, and the migration thread
- * writes what is exported to the main channel.
+ * writes what is exported to the main channel; where it would have to wait, it
+ * exports as well.
  *
- * Bundle k uses stream k modulo max_streams.  Few are under way at once, and no
- * two on one stream; so bundles of one stream leave in the order in which they
- * were exported.
+ * Bundle k uses stream k modulo max_streams.  The next one of a stream is
+ * exported when the one before has left, or is sure to leave before it.
  *
  * A bundle has at most REALM_EXPORTER_MAX_PAGES pages, so that what a thread
- * works on stays in its core's cache.  There are at most
- * REALM_EXPORTER_MAX_SLOTS bundles, which take 2.2 MB with tags; multifd has a
- * copy of one more for each channel.
+ * works on stays in its core's cache.  There are at most REALM_EXPORTER_SLOTS
+ * bundles, which take 2.2 MB with tags; multifd has a copy of one more for each
+ * channel.
  *
  * When a user cancels, QEMU ends the main channel only.  Threads that have
  * nothing to do look for that, and end the others: if the peer does not read,
@@ -38,7 +38,7 @@
 #include "system/realm-backend.h"
 
 #define REALM_EXPORTER_MAX_PAGES 64
-#define REALM_EXPORTER_MAX_SLOTS 8
+#define REALM_EXPORTER_SLOTS 8
 
 typedef struct RealmExporter RealmExporter;
 

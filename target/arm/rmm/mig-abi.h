@@ -469,4 +469,12 @@ static inline size_t mig_peek_entries(const void *bundle, size_t size,
     return count;
 }
 
+/* Whether entry @i, which mig_peek_entries has found, says that it is zero */
+static inline bool mig_peek_zero(const void *bundle, size_t i)
+{
+    const uint8_t *b = bundle;
+
+    return b[sizeof(MigHeader) + 8 * i] & MIG_ENTRY_ZERO;
+}
+
 #endif

@@ -49,7 +49,7 @@ static void collect(void)
 }
 
 /* A session of which nothing was exported yet; 0 channels: no multifd. */
-static void begin(unsigned channels)
+static void begin_with_streams(unsigned channels, unsigned streams)
 {
     uint8_t blob[FAKE_MAX_BLOB];
 
@@ -57,11 +57,17 @@ static void begin(unsigned channels)
     fake_agree();
     fake_migration_channels(channels);
     fake_backend.migration_limits(&limits);
+    limits.max_streams = streams;
     g_assert_cmpint(fake_backend.export_begin(blob, &error_abort), >, 0);
     collect();
     buffer = qio_channel_buffer_new(0);
     f = qemu_file_new_output(QIO_CHANNEL(buffer));
     exporter = realm_exporter_new(&limits, channels);
+}
+
+static void begin(unsigned channels)
+{
+    begin_with_streams(channels, FAKE_MAX_STREAMS);
 }
 
 static void end(void)
@@ -137,9 +143,9 @@ static void check_numbers(void)
     }
 }
 
-static void test_order_on_channels(void)
+static void test_order_on_channels(gconstpointer num)
 {
-    begin(3);
+    begin_with_streams(3, GPOINTER_TO_UINT(num));
     fake_export_us = 300;
     add_all();
     drain();
@@ -150,13 +156,14 @@ static void test_order_on_channels(void)
 }
 
 /* Bundle k is on stream k modulo max_streams, and they are written in order. */
-static void test_order_in_stream(void)
+static void test_order_in_stream(gconstpointer num)
 {
+    const unsigned streams = GPOINTER_TO_UINT(num);
     uint8_t blob[FAKE_MAX_BLOB];
     RealmRecord record;
     QEMUFile *in;
 
-    begin(0);
+    begin_with_streams(0, streams);
     fake_export_us = 300;
     add_all();
     drain();
@@ -166,11 +173,11 @@ static void test_order_in_stream(void)
     for (unsigned i = 0; i < BUNDLES; i++) {
         g_assert_true(realm_record_get(in, &limits, &record, &error_abort));
         g_assert_cmpint(record.type, ==, REALM_RECORD_MEMORY);
-        g_assert_cmpuint(record.stream, ==, i % FAKE_MAX_STREAMS);
+        g_assert_cmpuint(record.stream, ==, i % streams);
         g_assert_cmpuint(qemu_get_buffer(in, blob, record.size), ==,
                          record.size);
         g_assert_cmpuint(stream_of(blob), ==, record.stream);
-        g_assert_cmpuint(number_of(blob), ==, i / FAKE_MAX_STREAMS);
+        g_assert_cmpuint(number_of(blob), ==, i / streams);
     }
     qemu_fclose(in);
     end();
@@ -478,10 +485,19 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     realm_backend_set(&fake_backend, &config);
 
-    g_test_add_func("/realm/exporter/a-stream-keeps-its-order-on-channels",
-                    test_order_on_channels);
-    g_test_add_func("/realm/exporter/bundles-are-written-in-order",
-                    test_order_in_stream);
+    for (uintptr_t streams = 1; streams <= FAKE_MAX_STREAMS; streams++) {
+        g_autofree char *channels = g_strdup_printf(
+            "/realm/exporter/a-stream-keeps-its-order-on-channels/%u",
+            (unsigned)streams);
+        g_autofree char *written = g_strdup_printf(
+            "/realm/exporter/bundles-are-written-in-order/%u",
+            (unsigned)streams);
+
+        g_test_add_data_func(channels, GUINT_TO_POINTER(streams),
+                             test_order_on_channels);
+        g_test_add_data_func(written, GUINT_TO_POINTER(streams),
+                             test_order_in_stream);
+    }
     g_test_add_func("/realm/exporter/packets-name-epoch-and-place",
                     test_epochs);
     g_test_add_func("/realm/exporter/the-count-is-of-channels-alone",

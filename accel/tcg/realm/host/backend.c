@@ -395,6 +395,21 @@ static bool check_arrivals(const uint64_t *ipas, size_t n, Error **errp)
     return true;
 }
 
+/* Zero pages take no memory where there was none. */
+static bool populate_data(const void *blob, const uint64_t *ipas, size_t n,
+                          Error **errp)
+{
+    uint64_t data[MIG_MAX_PAGES];
+    size_t num = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!mig_peek_zero(blob, i)) {
+            data[num++] = ipas[i];
+        }
+    }
+    return realm_mmu_populate(data, num, errp);
+}
+
 /*
  * What has no pages is refused by the RMM, which wants a list all the same.
  * The granule of a page has its address here.  So the list says the same
@@ -407,6 +422,7 @@ static int import_pages(const void *blob, size_t size, Error **errp)
     RmmPe pe;
 
     if (!check_arrivals(ipas, n, errp) ||
+        !populate_data(blob, ipas, n, errp) ||
         !realm_mmu_prepare_pages(ipas, n, errp)) {
         return -EIO;
     }

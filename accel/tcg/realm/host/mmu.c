@@ -542,7 +542,7 @@ static bool prepare_run(uint64_t ipa, size_t len)
     return true;
 }
 
-bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp)
+bool realm_mmu_populate(const uint64_t *ipas, size_t n, Error **errp)
 {
     int ret = populate_runs(ipas, n);
 
@@ -550,8 +550,12 @@ bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp)
         error_setg_errno(errp, -ret, "Realm: no memory for %zu pages from 0x%"
                          PRIx64 " on; give this host more, or if the memory "
                          "backend has huge pages, more of those", n, ipas[0]);
-        return false;
     }
+    return !ret;
+}
+
+bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp)
+{
     QEMU_LOCK_GUARD(&realm_mmu_lock);
     for (size_t i = 0, len; i < n; i += len) {
         len = run_length(ipas + i, n - i);

@@ -46,10 +46,15 @@ uint64_t realm_mmu_call_for_range(uint64_t fid, uint64_t rec, uint64_t *base,
                                   uint64_t top);
 
 /*
- * Tables, granules and the kernel's memory for @n pages that arrive; their IPAs
- * are in RAM.  Several threads at once, for the same pages too.  What was
- * delegated when this fails stays the RMM's, and is known to be.
+ * For @n pages that arrive, whose IPAs are in RAM; several threads at once, for
+ * the same pages too.
+ *
+ * @populate: the kernel's memory, for pages that are about to be written whole.
+ *
+ * @prepare_pages: tables and granules.  What was delegated when this fails
+ * stays the RMM's, and is known to be.
  */
+bool realm_mmu_populate(const uint64_t *ipas, size_t n, Error **errp);
 bool realm_mmu_prepare_pages(const uint64_t *ipas, size_t n, Error **errp);
 
 /* Assign or lend what @ipa needs; false if the host has nothing for it. */
