@@ -15,8 +15,8 @@ import re
 import time
 from pathlib import Path
 
-from realm_case import (Migration, RealmTest, guest_arguments, incoming,
-                        wait_until)
+from realm_case import (CANCELLED, Migration, RealmTest, guest_arguments,
+                        incoming, wait_until)
 
 MIB = 1 << 20
 BANDWIDTH = 32 * MIB            # of the stream, in bytes/s
@@ -124,7 +124,7 @@ class Convergence(RealmTest):
     def cancel(self, migration):
         migration.source.cmd('migrate_cancel')
         wait_until(lambda: migration.source.cmd('query-migrate')['status']
-                   == 'cancelled', 'it is cancelled')
+                   in CANCELLED, 'it is cancelled')
         migration.dest_vm.stop()
 
     def throttle(self, vm):
@@ -203,21 +203,29 @@ class Convergence(RealmTest):
 
     # ---- Bandwidth ----
 
+    def share_of_bandwidth(self, vm):
+        """How much of BANDWIDTH it has for some seconds."""
+        begin = time.monotonic()
+        sent = vm.qmp.cmd('query-migrate')['ram']['transferred']
+        time.sleep(3)
+        info = vm.qmp.cmd('query-migrate')
+        self.assertEqual(info['status'], 'active')
+        return ((info['ram']['transferred'] - sent)
+                / (time.monotonic() - begin) / BANDWIDTH)
+
     def test_it_sends_what_max_bandwidth_says(self):
+        """Never more; less for a while, if the machine has other work."""
         def check(vm, realm):
             migration = self.begin(vm, realm, downtime=1)
             time.sleep(0.3)
-            begin = time.monotonic()
-            sent = vm.qmp.cmd('query-migrate')['ram']['transferred']
-            time.sleep(3)
-            info = vm.qmp.cmd('query-migrate')
-            rate = ((info['ram']['transferred'] - sent)
-                    / (time.monotonic() - begin))
-            self.assertEqual(info['status'], 'active')
-            self.log.info('realm %d, channels %d: %.3f', realm, self.channels,
-                          rate / BANDWIDTH)
+            shares = [self.share_of_bandwidth(vm)]
+            while shares[-1] < 0.9 and len(shares) < 5:
+                shares.append(self.share_of_bandwidth(vm))
+            self.log.info('realm %d, channels %d: %s', realm, self.channels,
+                          shares)
             if realm or not self.channels:      # QEMU's own sends more then
-                self.assertAlmostEqual(rate / BANDWIDTH, 1, delta=0.1)
+                self.assertLess(max(shares), 1.1)
+            self.assertGreater(shares[-1], 0.9)
             self.cancel(migration)
         self.both(check, channels=(0, 2))
 

@@ -8,13 +8,10 @@ SPDX-License-Identifier: GPL-2.0-or-later
 import signal
 import time
 
-from realm_case import guest_arguments, wait_until
+from realm_case import CANCELLED, guest_arguments, wait_until
 from realm_failing import MIB, SMALL, FailureTest
 
 STILL = 1.5         # s, after which nothing moves any more
-# QEMU 10.0 ends the return path, which is the same socket, before it says that
-# it cancels: a thread that writes to it may find an error first, and say so.
-CANCELLED = ('cancelled', 'failed')
 PATIENCE = 20       # s, on a busy machine; a connection times out much later
 
 
