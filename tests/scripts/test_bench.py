@@ -35,9 +35,9 @@ def run(**figures):
             'pages': 262144, 'bytes': 1 << 30, **figures}
 
 
-def aims(idle, **rest):
+def aims(idle, load='idle', **rest):
     """{name of an aim: its row}"""
-    out = {'migration': {'idle': idle}, **rest}
+    out = {'migration': {load: idle}, **rest}
     return {row['name']: row for row in report.judge(out)}
 
 
@@ -47,6 +47,11 @@ class Aims(unittest.TestCase):
         for speed, met in (1.0, True), (0.99, False):
             row = aims({'a': [run()], 'e': [run(throughput=speed)]})[name]
             self.assertEqual(row['met'], met)
+
+    def test_a_guest_that_writes_is_judged_as_an_idle_one(self):
+        row = aims({'a': [run()], 'e': [run(throughput=0.9)]},
+                   load='dirty')['(e) / (a), throughput, dirty']
+        self.assertFalse(row['met'])
 
     def test_medians_are_compared(self):
         runs = [run(throughput=speed) for speed in (0.1, 1.2, 1.3)]
@@ -106,6 +111,15 @@ class Aims(unittest.TestCase):
 
     def test_what_was_not_measured_has_no_aim(self):
         self.assertEqual(aims({'a': [run()]}), {})
+
+
+class Wire(unittest.TestCase):
+    def test_a_downtime_is_judged_by_the_same_limit_as_without_a_link(self):
+        wire = program('wire')
+        for plain, realm, text in ((10, 30, '3.00, yes'), (10, 31, '3.10, NO'),
+                                   (100, 121, '1.21, NO')):
+            kinds = {'a': [run(downtime=plain)], 'e': [run(downtime=realm)]}
+            self.assertEqual(wire.downtime_ratio(kinds, 'e'), text)
 
 
 class Floor(unittest.TestCase):
