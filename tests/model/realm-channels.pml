@@ -9,9 +9,11 @@
  *
  * What there is
  *   The source: its migration thread, and workers.  The thread begins epochs,
- *   gives each bundle to a worker, on one stream after the other, and lets
- *   multifd synchronise all channels when it likes.  A worker exports the
- *   bundle, and gives it to any channel.
+ *   adds bundles, on one stream after the other, at most SLOTS at a time, and
+ *   lets multifd synchronise all channels when it likes.  A worker takes the
+ *   next bundle when the one before it of its stream is done, exports it, and
+ *   gives it to any channel.  Nobody waits for a signal: the exporter's threads
+ *   look at least every POLL_MS, so one that is missed only takes time.
  *   The destination: its main thread, and a receiver for each channel.
  *   Channels hold CAPACITY packets each, and so does the main channel.
  *   The two RMMs count: a stream's counter goes up with each bundle, an epoch
@@ -24,6 +26,12 @@
  *
  * What there is not
  *   Contents, keys, and everything behind the last epoch.
+ *   Bundles without multifd.  The migration thread writes these alone, in their
+ *   order, to the main channel.  There it also takes bundles itself, by the
+ *   workers' rule and under their lock: a stream's counter goes up in the order
+ *   in which its bundles are written.  It waits only while it may take none and
+ *   the oldest is not done; then a worker has the oldest, since that one waits
+ *   for no other, and a worker that exports waits for nothing.
  *
  * Properties (ONLY=n checks n alone)
  *   11. The RMM at the destination refuses nothing.
@@ -39,14 +47,20 @@
 #define EPOCHS          2
 #endif
 #ifndef BUNDLES
-#define BUNDLES         3       /* in the first */
+#define BUNDLES         4       /* in the first: more than SLOTS */
 #endif
 #define LATER           1       /* in the others */
 #define STREAMS         2
+#ifndef SLOTS
+#define SLOTS           3       /* more than STREAMS: several of a stream */
+#endif
 #define WORKERS         2
 #define CHANNELS        2
 #define CAPACITY        1
 #define THREADS         (2 + WORKERS + CHANNELS)
+/* FRAME_FIRST taken out adds one to each epoch */
+#define ALL             (BUNDLES + (EPOCHS - 1) * LATER)
+#define MOST            (ALL + EPOCHS * NO(FRAME_FIRST))
 
 mtype = { BUNDLE, SYNC, FLUSH, EPOCH, END };
 
@@ -60,9 +74,8 @@ bool failed = false;            /* both sides see it: connections are closed */
 
 /* The source's RMM */
 byte counter[STREAMS], total, rmm_epoch;
-/* Its host: bundles that wait for a worker and that one has, and the epoch */
-byte given[STREAMS], busy[STREAMS], epoch, place[STREAMS], count;
-bool all_given = false;
+/* Its host */
+byte epoch, place[STREAMS], count;
 
 /* The destination's RMM, and its host */
 byte imported[STREAMS], arrived, at_epoch;
@@ -72,12 +85,18 @@ bool released[CHANNELS];
 
 bool silent = false;            /* the destination, for good */
 bool cancelled = false;         /* the main channel is closed at the source */
-/* The source's exporter */
+/* The source's exporter: bundle k is on stream k % STREAMS */
+byte added, taken, under_way;   /* bundles; under way: added and not done */
+bool done[MOST];
 bool stop = false, shut = false; /* shut: all channels */
+bool error = false;             /* of a worker */
 byte giving, left;              /* workers in a channel; that have ended */
 
-#if defined(NO_LEAVE) || defined(NO_IDLE) || defined(NO_STOP) || \
-    defined(NO_FLUSH_ALONE)
+#if REACH == 17
+#define CUTS
+#endif
+#if REACH == 16 || REACH == 18 || defined(NO_LEAVE) || defined(NO_IDLE) || \
+    defined(NO_STOP) || defined(NO_FLUSH_ALONE)
 #define CANCELS
 #endif
 
@@ -88,7 +107,10 @@ byte giving, left;              /* workers in a channel; that have ended */
 #define OR_SHUT         :: failed || shut -> goto end
 #define OR_SILENT       :: failed || silent -> goto end
 
-#define UNDER_WAY       (given[0] + given[1] + busy[0] + busy[1])
+/* A slot is free when its bundle is done, and those before it were retired */
+#define MAY_ADD         (added < SLOTS || done[added - SLOTS])
+#define MAY_TAKE        (taken < added && (NO(ONE_OF_STREAM) || \
+                         taken < STREAMS || done[taken - STREAMS]))
 
 /* All packets of multifd before this are read before the mark is */
 inline synchronise()
@@ -105,11 +127,11 @@ inline synchronise()
     fi
 }
 
-inline give(s)
+inline add()
 {
     atomic {
-        given[s]++;
-        count++
+        added++;
+        under_way++
     }
 }
 
@@ -136,25 +158,24 @@ active proctype source()
         n = 0;
         do
         :: n < (epoch == 0 -> BUNDLES : LATER) ->
-            t = n % STREAMS;
             if
-            :: given[t] + busy[t] == 0 || NO(ONE_OF_STREAM) -> give(t)
+            :: MAY_ADD -> add()
             OR_CANCELLED
             fi;
             n++
         :: else -> break
         od;
         if
-        :: UNDER_WAY == 0 || NO(FLUSH_ALONE) -> synchronise()
+        :: under_way == 0 || NO(FLUSH_ALONE) -> synchronise()
         :: true
         fi;
         if
-        :: UNDER_WAY == 0 || NO(DRAIN)
+        :: under_way == 0 || NO(DRAIN)
         OR_CANCELLED
         fi;
         end_epoch(n, t);
         if
-        :: NO(FRAME_FIRST) -> give(0); synchronise()
+        :: NO(FRAME_FIRST) -> add(); synchronise()
         :: else
         fi;
         if
@@ -165,7 +186,7 @@ active proctype source()
     :: else -> break
     od;
     if
-    :: UNDER_WAY == 0
+    :: under_way == 0
     OR_CANCELLED
     fi;
     if
@@ -173,7 +194,6 @@ active proctype source()
     OR_CANCELLED
     fi;
 end:
-    all_given = true;
     atomic {                    /* nobody enters a channel any more */
         stop = true;
         if
@@ -187,49 +207,62 @@ end:
 
 active [WORKERS] proctype worker()
 {
-    byte s, of_epoch, of_rmm, its, number;
+    byte k, s, of_epoch, of_rmm, its, number;
 
     do
-    :: cancelled && !shut && given[0] + given[1] == 0 && !NO(IDLE) ->
-       shut = true
-    :: if
-       :: atomic { given[0] > 0 -> given[0]--; busy[0]++; s = 0 }
-       :: atomic { given[1] > 0 -> given[1]--; busy[1]++; s = 1 }
-       :: all_given && given[0] + given[1] == 0 -> break
-       :: stop -> break
-       OR_FAILED
-       fi;
-       atomic {                 /* the RMM, with the stream locked */
-           of_epoch = epoch;
-           of_rmm = rmm_epoch;
-           counter[s]++;
-           number = counter[s];
-           total++
+    :: stop ->
+       SITUATION(16, taken < added && !MAY_TAKE);
+       break
+    :: atomic {
+           cancelled && !shut && !stop && !MAY_TAKE && !NO(IDLE) ->
+           SITUATION(18, taken < added);
+           shut = true
+       }
+    :: atomic {
+           !stop && MAY_TAKE ->
+           k = taken;
+           s = k % STREAMS;
+           taken++
        };
        if
-       :: atomic {
-              !stop || NO(STOP) ->
-              its = place[s];
-              place[s]++;
-              giving++
-          }
-       :: stop && !NO(STOP) -> break
-       fi;
-       if
-       :: channel[0]!BUNDLE, s, of_epoch, its, number, of_rmm
-       :: channel[1]!BUNDLE, s, of_epoch, its, number, of_rmm
-       :: shut -> break
-       OR_FAILED
+       :: atomic {              /* the RMM, with the stream locked */
+              !error ->
+              of_rmm = rmm_epoch;
+              counter[s]++;
+              number = counter[s];
+              total++;
+              count++
+          };
+          if
+          :: atomic {
+                 !stop || NO(STOP) ->
+                 of_epoch = epoch;
+                 its = place[s];
+                 place[s]++;
+                 giving++
+             };
+             if
+             :: channel[0]!BUNDLE, s, of_epoch, its, number, of_rmm
+             :: channel[1]!BUNDLE, s, of_epoch, its, number, of_rmm
+             :: atomic {
+                    failed || shut ->
+                    SITUATION(17, taken < added && !MAY_TAKE);
+                    error = true
+                }
+             fi;
+             giving--
+          :: stop && !NO(STOP)
+          fi
+       :: error                 /* nothing is exported any more */
        fi;
        atomic {
-           printf("source     sent bundle %d of stream %d, epoch %d\n", number,
-                  s, of_epoch);
-           busy[s]--;
-           giving--;
-           s = 0; of_epoch = 0; of_rmm = 0; its = 0; number = 0
+           printf("source     is done with bundle %d of stream %d, epoch %d\n",
+                  number, s, of_epoch);
+           done[k] = true;
+           under_way--;
+           k = 0; s = 0; of_epoch = 0; of_rmm = 0; its = 0; number = 0
        }
     od;
-end:
     atomic {
         left++;
         ended++
@@ -323,7 +356,7 @@ active proctype destination()
         OR_SILENT
         fi;
         PROPERTY(11, arrived == t);
-        SITUATION(15, arrived == BUNDLES + (EPOCHS - 1) * LATER);
+        SITUATION(15, arrived == ALL);
         break
     OR_SILENT
     od;
