@@ -67,6 +67,16 @@ static char *make_abort_token(Error **errp)
 }
 
 /*
+ * QEMU often exits right after this, so the token is in the log as well.  It
+ * is no secret: the Realm cannot start here any more.
+ */
+static void report_token(const char *token)
+{
+    error_report("Realm: it will never start here; if the source is sealed, "
+                 "give this token to its realm-migration-resume: %s", token);
+}
+
+/*
  * QEMU may wait for bytes, and the source for room in a channel: then neither
  * would hear of it.  QEMU ends the other channels when it cannot read this one.
  */
@@ -76,15 +86,12 @@ char *realm_destination_give_up(Error **errp)
     char *token = make_abort_token(errp);
 
     if (token && f) {
+        report_token(token);
         qemu_file_shutdown(f);
     }
     return token;
 }
 
-/*
- * QEMU often exits right after this, so the token is in the log as well.  It
- * is no secret: the Realm cannot start here any more.
- */
 void realm_destination_fail(void)
 {
     g_autofree char *token = NULL;
@@ -95,9 +102,7 @@ void realm_destination_fail(void)
     }
     token = make_abort_token(&err);
     if (token) {
-        error_report("Realm: it will never start here; if the source is "
-                     "sealed, give this token to its realm-migration-resume: "
-                     "%s", token);
+        report_token(token);
     } else {
         error_report_err(err);
     }

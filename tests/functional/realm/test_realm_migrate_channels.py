@@ -4,11 +4,12 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import contextlib
 import os
 import signal
 import time
 
-from realm_case import guest_arguments, wait_until
+from realm_case import QmpError, guest_arguments, wait_until
 from realm_failing import SMALL, FailureTest
 from realm_relay import CHANNEL, MAIN, Crossing
 
@@ -181,6 +182,27 @@ class Broken(FailureTest):
 
     def test_source_hears_of_an_abort_if_its_stream_stands_still(self):
         self.assert_source_hears_of_an_abort(MAIN, 0)
+
+    def test_token_of_a_destination_that_ends_is_in_its_log(self):
+        """It ends since it is given up, maybe before it has answered."""
+        dest = self.destination()
+        self.switch('multifd', False)
+        with self.crossing(dest) as crossing:
+            self.accept(self.offer(self.source(), dest))
+            dest.qmp.cmd('migrate-incoming',
+                         uri=f'unix:{self.path(dest.name)}')
+            self.source().qmp.cmd('migrate-set-parameters',
+                                  max_bandwidth=16 << 20)
+            self.source().qmp.cmd('migrate', uri=crossing.uri)
+            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            crossing.valves[MAIN][0].close()
+            with contextlib.suppress(QmpError, OSError):
+                dest.qmp.cmd('realm-migration-abort')
+            self.assertEqual(dest.wait(), 1)
+            self.assertIn('give this token to its realm-migration-resume',
+                          '\n'.join(dest.errors()))
+            self.assertEqual(self.wait_for_end(), 'failed')
+        self.assert_moves_on()
 
     def test_main_channel_that_is_late_is_waited_for(self):
         dest = self.destination(shared=True)
