@@ -18,51 +18,122 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/ioctl.h>
 #include "qemu/mmap-alloc.h"
 #include "exec/ramblock.h"
 #include "backing.h"
+
+/* How far a search has come, and since where it has found nothing. */
+typedef struct Search {
+    const RAMBlock *block;
+    int pagemap;
+    uint64_t at, to;
+    uint64_t hole;
+    RealmHoleFn fn;
+    void *opaque;
+} Search;
+
+static void found_memory(Search *s, uint64_t start, uint64_t end)
+{
+    if (s->hole < start) {
+        s->fn(s->hole, start, s->opaque);
+    }
+    s->hole = end;
+}
+
+/*
+ * The ioctl PAGEMAP_SCAN of Linux 6.7, which headers may lack; the kernel's
+ * Documentation/admin-guide/mm/pagemap.rst describes it.  It passes over what
+ * has no page tables, and so takes time for memory that there is.
+ */
+typedef struct ScanRegion {
+    uint64_t start, end;        /* addresses */
+    uint64_t categories;
+} ScanRegion;
+
+typedef struct ScanArgs {
+    uint64_t size, flags;
+    uint64_t start, end;
+    uint64_t walk_end;          /* from the kernel: how far it came */
+    uint64_t regions, num_regions;
+    uint64_t max_pages;
+    uint64_t inverted, all_of, any_of;
+    uint64_t tell;              /* categories */
+} ScanArgs;
+
+#define SCAN _IOWR('f', 16, ScanArgs)
+#define SCAN_BACKED (3 << 3)    /* present, or in swap */
+#define REGIONS 512
+
+/* Returns false where the kernel cannot do that. */
+static bool scan_on(Search *s)
+{
+    ScanRegion regions[REGIONS];
+    const uint64_t host = (uintptr_t)s->block->host;
+    ScanArgs args = {
+        .size = sizeof(args),
+        .start = host + s->at,
+        .end = host + ROUND_UP(s->to, qemu_real_host_page_size()),
+        .regions = (uintptr_t)regions,
+        .num_regions = REGIONS,
+        .any_of = SCAN_BACKED,
+        .tell = SCAN_BACKED,
+    };
+    int n = ioctl(s->pagemap, SCAN, &args);
+
+    if (n < 0 || args.walk_end <= args.start) {
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        found_memory(s, regions[i].start - host, regions[i].end - host);
+    }
+    s->at = args.walk_end - host;
+    return true;
+}
 
 /* An entry of /proc/pid/pagemap: present, or in swap. */
 #define ENTRY_BACKED (3ull << 62)
 #define ENTRIES 4096
 
-/* Returns how far it came; the rest is not known. */
-static uint64_t read_entries(int pagemap, const RAMBlock *block, uint64_t at,
-                             uint64_t to, uint64_t entries[ENTRIES])
+/* Returns false where nothing can be known. */
+static bool read_on(Search *s)
 {
     uint64_t page = qemu_real_host_page_size();
-    uint64_t n = MIN(ENTRIES, DIV_ROUND_UP(to - at, page));
+    uint64_t n = MIN(ENTRIES, DIV_ROUND_UP(s->to - s->at, page));
+    uint64_t entries[ENTRIES];
     ssize_t size = n * sizeof(*entries);
-    off_t offset = ((uintptr_t)block->host + at) / page * sizeof(*entries);
+    off_t offset = ((uintptr_t)s->block->host + s->at) / page *
+                   sizeof(*entries);
 
-    return pread(pagemap, entries, size, offset) == size ? at + n * page : at;
+    if (pread(s->pagemap, entries, size, offset) != size) {
+        return false;
+    }
+    for (uint64_t i = 0; i < n; i++, s->at += page) {
+        if (entries[i] & ENTRY_BACKED) {
+            found_memory(s, s->at, s->at + page);
+        }
+    }
+    return true;
 }
 
 static void holes_in_memory(const RAMBlock *block, uint64_t from, uint64_t to,
                             RealmHoleFn fn, void *opaque)
 {
-    uint64_t page = qemu_real_host_page_size();
-    g_autofree uint64_t *entries = g_new(uint64_t, ENTRIES);
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    uint64_t hole = from, at = from, end;
+    Search s = {
+        .block = block,
+        .pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
+        .at = from, .to = to, .hole = from, .fn = fn, .opaque = opaque,
+    };
 
-    while (pagemap >= 0 && at < to &&
-           (end = read_entries(pagemap, block, at, to, entries)) > at) {
-        for (const uint64_t *entry = entries; at < end; entry++, at += page) {
-            if (*entry & ENTRY_BACKED) {
-                if (hole < at) {
-                    fn(hole, at, opaque);
-                }
-                hole = at + page;
-            }
-        }
+    if (s.pagemap < 0) {
+        return;
     }
-    if (hole < MIN(at, to)) {
-        fn(hole, MIN(at, to), opaque);
+    while (s.at < to && (scan_on(&s) || read_on(&s))) {
     }
-    if (pagemap >= 0) {
-        close(pagemap);
+    if (s.hole < MIN(s.at, to)) {
+        fn(s.hole, MIN(s.at, to), opaque);
     }
+    close(s.pagemap);
 }
 
 /* Blocks of the file may be smaller than pages: one with data is enough. */

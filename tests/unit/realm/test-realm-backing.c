@@ -7,6 +7,8 @@
  */
 
 #include "qemu/osdep.h"
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include "qemu/memfd.h"
 #include "qemu/mmap-alloc.h"
@@ -19,6 +21,24 @@
 static RAMBlock block;
 static MemoryRegion mr = { .ram_block = &block };
 static uint64_t page_size;
+
+static bool old_kernel;
+
+/* In place of the C library's: old kernels have no ioctl of a pagemap. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    void *arg;
+
+    va_start(args, request);
+    arg = va_arg(args, void *);
+    va_end(args);
+    if (old_kernel) {
+        errno = ENOTTY;
+        return -1;
+    }
+    return syscall(SYS_ioctl, fd, request, arg);
+}
 
 static void begin_at(int fd, uint64_t offset, uint32_t flags)
 {
@@ -101,6 +121,30 @@ static void test_anonymous(void)
     check_from(8 * page_size, touched + 2, 3);
     madvise(block.host, 4000 * page_size, MADV_DONTNEED);
     check(touched + 2, 3);
+    end();
+}
+
+static void test_anonymous_on_old_kernels(void)
+{
+    old_kernel = true;
+    test_anonymous();
+    old_kernel = false;
+}
+
+/* More than the kernel tells at once, and up to the end */
+static void test_many_pages(void)
+{
+    g_autoptr(GArray) pages = g_array_new(false, false, sizeof(uint64_t));
+
+    begin(-1, 0);
+    for (uint64_t page = 1; page < SIZE / page_size; page += 2) {
+        block.host[page * page_size] = 1;
+        g_array_append_val(pages, page);
+    }
+    check((uint64_t *)pages->data, pages->len);
+    old_kernel = true;
+    check((uint64_t *)pages->data, pages->len);
+    old_kernel = false;
     end();
 }
 
@@ -211,6 +255,8 @@ int main(int argc, char **argv)
 
 #define TEST(name) g_test_add_func("/realm/backing/" #name, test_##name)
     TEST(anonymous);
+    TEST(anonymous_on_old_kernels);
+    TEST(many_pages);
     TEST(file_that_another_process_writes);
     TEST(part_of_a_file);
     TEST(what_is_not_known_is_backed);
