@@ -130,6 +130,9 @@ void realm_physmem_discard(uint64_t base, uint64_t top);
  */
 int realm_physmem_populate(uint64_t base, uint64_t top);
 
+/* Bytes that the kernel finds at once, if it finds any, at @pa of RAM */
+size_t realm_physmem_page_size(uint64_t pa);
+
 /* pe.c */
 
 extern Rmm *realm_rmm;

@@ -211,6 +211,13 @@ uint64_t realm_window(unsigned window, const void *host, size_t size)
 
 /* ---- The machine ---- */
 
+static size_t kernel_page_size;
+
+size_t realm_physmem_page_size(uint64_t pa)
+{
+    return kernel_page_size;
+}
+
 static struct {
     uint64_t base, top;         /* the last that was populated */
     unsigned count;
@@ -344,6 +351,7 @@ static void begin(void)
     };
     uint8_t nonce[REALM_NONCE_SIZE] = { 0 }, offer[16];
 
+    kernel_page_size = PAGE;
     memset(&rmm, 0, sizeof(rmm));
     memset(&populated, 0, sizeof(populated));
     memset(&discarded, 0, sizeof(discarded));
@@ -364,6 +372,44 @@ static void test_one_ask(void)
     g_assert_cmpuint(rmm.delegations, ==, PER_BUNDLE);
     g_assert_cmpuint(populated.count, ==, 1);
     g_assert_cmphex(populated.base, ==, RAM_BASE + BLOCK);
+    g_assert_cmphex(populated.top, ==, RAM_BASE + BLOCK + PER_BUNDLE * PAGE);
+}
+
+static Bundle pages_with_zeros_behind(unsigned data)
+{
+    Bundle b = pages(512, PER_BUNDLE, 1);
+
+    for (unsigned i = data; i < PER_BUNDLE; i++) {
+        b.entries[i] |= cpu_to_le64(MIG_ENTRY_ZERO);
+    }
+    return b;
+}
+
+/* They get granules, and no memory. */
+static void test_zeros(void)
+{
+    const unsigned data = PER_BUNDLE / 2;
+    Bundle b;
+
+    begin();
+    b = pages_with_zeros_behind(data);
+    g_assert_true(import_bundle(&b, &error_abort));
+    g_assert_cmpuint(rmm.delegations, ==, PER_BUNDLE);
+    g_assert_cmpuint(populated.count, ==, 1);
+    g_assert_cmphex(populated.base, ==, RAM_BASE + BLOCK);
+    g_assert_cmphex(populated.top, ==, RAM_BASE + BLOCK + data * PAGE);
+}
+
+/* To look at one takes a huge page, which there may not be. */
+static void test_zeros_in_huge_pages(void)
+{
+    Bundle b;
+
+    begin();
+    kernel_page_size = BLOCK;
+    b = pages_with_zeros_behind(0);
+    g_assert_true(import_bundle(&b, &error_abort));
+    g_assert_cmpuint(populated.count, ==, 1);
     g_assert_cmphex(populated.top, ==, RAM_BASE + BLOCK + PER_BUNDLE * PAGE);
 }
 
@@ -558,6 +604,8 @@ int main(int argc, char **argv)
 #define TEST(name, function) \
     g_test_add_func("/realm/import/" name, function)
     TEST("a-run-of-pages-takes-one-question", test_one_ask);
+    TEST("zeros-take-no-memory", test_zeros);
+    TEST("zeros-take-memory-of-huge-pages", test_zeros_in_huge_pages);
     TEST("a-run-ends-with-its-block", test_two_blocks);
     TEST("pages-between-stay-with-the-host", test_pages_between);
     TEST("a-later-round-prepares-nothing", test_again);

@@ -395,7 +395,10 @@ static bool check_arrivals(const uint64_t *ipas, size_t n, Error **errp)
     return true;
 }
 
-/* Zero pages take no memory where there was none. */
+/*
+ * Zero pages take no memory where there was none, unless to look at one would
+ * take a larger page: then that is done here, where it may fail.
+ */
 static bool populate_data(const void *blob, const uint64_t *ipas, size_t n,
                           Error **errp)
 {
@@ -403,7 +406,8 @@ static bool populate_data(const void *blob, const uint64_t *ipas, size_t n,
     size_t num = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (!mig_peek_zero(blob, i)) {
+        if (!mig_peek_zero(blob, i) ||
+            realm_physmem_page_size(ipas[i]) > REALM_PAGE_SIZE) {
             data[num++] = ipas[i];
         }
     }

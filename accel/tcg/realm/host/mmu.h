@@ -49,7 +49,7 @@ uint64_t realm_mmu_call_for_range(uint64_t fid, uint64_t rec, uint64_t *base,
  * For @n pages that arrive, whose IPAs are in RAM; several threads at once, for
  * the same pages too.
  *
- * @populate: the kernel's memory, for pages that are about to be written whole.
+ * @populate: the kernel's memory, for those that are about to be written whole.
  *
  * @prepare_pages: tables and granules.  What was delegated when this fails
  * stays the RMM's, and is known to be.

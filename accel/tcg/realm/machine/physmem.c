@@ -156,6 +156,11 @@ int realm_physmem_populate(uint64_t base, uint64_t top)
     return errno == EINVAL ? 0 : -errno;    /* EINVAL: an old kernel */
 }
 
+size_t realm_physmem_page_size(uint64_t pa)
+{
+    return qemu_ram_pagesize(part_of(pa)->block);
+}
+
 void realm_physmem_protect(void)
 {
     memory_region_set_enabled(&mem.loader, false);
