@@ -1,8 +1,9 @@
 /*
  * Live migration of Realms: threads that export memory bundles
  *
- * A ring of slots: the migration thread fills them, the threads export them,
- * and the migration thread empties them, each in the order of the bundles.
+ * A ring of slots: the migration thread fills them, the threads export them
+ * (and the migration thread where it would wait), and the migration thread
+ * empties them, each in the order of the bundles.
  *
  *     retired          taken              added
  *        | exported or   | waiting for      |
@@ -36,7 +37,7 @@
  */
 #define THREADS 1
 #define MAX_THREADS 8
-#define SLOTS REALM_EXPORTER_SLOTS
+#define SLOTS 8
 #define WAKE_AT (SLOTS / 2)     /* bundles that wait for a thread */
 
 /* How long no thread may see that the migration is cancelled. */
@@ -144,6 +145,16 @@ static bool export_bundle(RealmExporter *e, Slot *slot)
     return true;
 }
 
+/* A bundle waits, and the one before it of its stream is done. */
+static bool may_take(RealmExporter *e)
+{
+    const uint64_t streams = e->limits.max_streams;
+
+    return e->taken < e->added &&
+           (e->taken < e->retired + streams ||
+            slot_of(e, e->taken - streams)->done);
+}
+
 static void work_on(RealmExporter *e, Slot *slot)
 {
     if (!e->err && export_bundle(e, slot) && slot->size && e->on_channels &&
@@ -152,6 +163,10 @@ static void work_on(RealmExporter *e, Slot *slot)
     }
     slot->done = true;
     qemu_cond_broadcast(&e->done);
+    if (e->limits.max_streams < SLOTS && may_take(e)) {
+        /* A thread may be waiting for this stream. */
+        qemu_cond_signal(&e->added_or_stopped);
+    }
 }
 
 /* Any thread: end all channels, and so whoever waits for one. */
@@ -178,16 +193,6 @@ static void check_cancelled(RealmExporter *e)
     qemu_mutex_unlock(&e->lock);
     shut_channels();
     qemu_mutex_lock(&e->lock);
-}
-
-/* A bundle waits, and the one before it of its stream is done. */
-static bool may_take(RealmExporter *e)
-{
-    const uint64_t streams = e->limits.max_streams;
-
-    return e->taken < e->added &&
-           (e->taken < e->retired + streams ||
-            slot_of(e, e->taken - streams)->done);
 }
 
 /* The next bundle that waits; NULL when the thread has to end. */

@@ -11,9 +11,8 @@
  * exported when the one before has left, or is sure to leave before it.
  *
  * A bundle has at most REALM_EXPORTER_MAX_PAGES pages, so that what a thread
- * works on stays in its core's cache.  There are at most REALM_EXPORTER_SLOTS
- * bundles, which take 2.2 MB with tags; multifd has a copy of one more for each
- * channel.
+ * works on stays in its core's cache.  There are at most 8 bundles, which take
+ * 2.2 MB with tags; multifd has a copy of one more for each channel.
  *
  * When a user cancels, QEMU ends the main channel only.  Threads that have
  * nothing to do look for that, and end the others: if the peer does not read,
@@ -38,7 +37,6 @@
 #include "system/realm-backend.h"
 
 #define REALM_EXPORTER_MAX_PAGES 64
-#define REALM_EXPORTER_SLOTS 8
 
 typedef struct RealmExporter RealmExporter;
 

@@ -33,7 +33,8 @@
  * ever touched, and what each channel's packet has.
  *
  * Lock rule: `lock` is a leaf but for @lost, and not held during imports.
- * Imports of bundles take no BQL: the main thread waits for them with it.
+ * Imports of bundles take no BQL: the main thread waits for them with it, or
+ * makes them with it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -176,6 +177,20 @@ static int import_memory(const void *bundle, size_t size, Error **errp)
     return pages;
 }
 
+/* The oldest bundle in a slot that may be imported, or NULL */
+static Slot *next_slot(void)
+{
+    for (unsigned i = 0; i < SLOTS && !importer.stopped; i++) {
+        Slot *slot = &importer.slots[(importer.room + i) % SLOTS];
+
+        if (slot->size && !slot->taken &&
+            !importer.streams[slot->stream].busy) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
 /* Without the lock meanwhile; nothing of @stream is being imported. */
 static bool import_bundle(unsigned stream, const void *bundle, size_t size)
 {
@@ -190,6 +205,9 @@ static bool import_bundle(unsigned stream, const void *bundle, size_t size)
     qemu_mutex_lock(&importer.lock);
     importer.running--;
     importer.streams[stream].busy = false;
+    if (importer.limits.max_streams < SLOTS && next_slot()) {
+        qemu_cond_signal(&importer.work);   /* it may wait for this stream */
+    }
     if (pages < 0) {
         fail(err, pages == -ECANCELED ? UINT64_MAX : order);
     }
@@ -198,20 +216,6 @@ static bool import_bundle(unsigned stream, const void *bundle, size_t size)
 }
 
 /* ---- the main channel ---- */
-
-/* The oldest bundle in a slot that may be imported, or NULL */
-static Slot *next_slot(void)
-{
-    for (unsigned i = 0; i < SLOTS && !importer.stopped; i++) {
-        Slot *slot = &importer.slots[(importer.room + i) % SLOTS];
-
-        if (slot->size && !slot->taken &&
-            !importer.streams[slot->stream].busy) {
-            return slot;
-        }
-    }
-    return NULL;
-}
 
 static void work_on(Slot *slot)
 {
