@@ -160,9 +160,8 @@ def idle_tables(result):
 
 def census_table(result):
     """Of tests/bench/tag-census: how many pages have which tags."""
-    counts = {(guest, what): found for guest, kinds in
-              result.get('guests', {}).items()
-              for what, found in kinds.items() if isinstance(found, dict)}
+    counts = {(guest, what): kinds[what] for guest, kinds in
+              result.get('guests', {}).items() for what in ('data', 'zero')}
     kinds = list(dict.fromkeys(kind for found in counts.values()
                                for kind in found))
     rows = [(f'{guest}, {what}', sum(found.values()),
