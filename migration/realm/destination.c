@@ -97,8 +97,8 @@ void realm_destination_fail(void)
     g_autofree char *token = NULL;
     Error *err = NULL;
 
-    if (!realm_phase_offered(realm_backend()->phase())) {
-        return;                 /* no source is sealed for an offer of ours */
+    if (given_up || !realm_phase_offered(realm_backend()->phase())) {
+        return;                 /* else no source is sealed for our offer */
     }
     token = make_abort_token(&err);
     if (token) {
@@ -112,9 +112,7 @@ void realm_destination_fail(void)
 /* The connection may break before or after our sections are loaded. */
 static void fail_at_exit(Notifier *notifier, void *unused)
 {
-    if (!given_up) {
-        realm_destination_fail();
-    }
+    realm_destination_fail();
 }
 
 /*
@@ -399,9 +397,7 @@ int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp)
 /* Called whatever part of the stream failed, also one that is not ours. */
 int realm_destination_cleanup(void *opaque)
 {
-    if (!given_up) {
-        realm_destination_fail();
-    }
+    realm_destination_fail();
     realm_importer_end();
     /* The thread may still wait, if QEMU gave up before its main loop. */
     qemu_event_set(&migration_incoming_get_current()->main_thread_load_event);
