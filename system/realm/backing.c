@@ -63,7 +63,7 @@ typedef struct ScanArgs {
 
 #define SCAN _IOWR('f', 16, ScanArgs)
 #define SCAN_BACKED (3 << 3)    /* present, or in swap */
-#define REGIONS 512
+#define REGIONS 512             /* what the kernel tells in one walk, at most */
 
 /* Returns false where the kernel cannot do that. */
 static bool scan_on(Search *s)
@@ -93,7 +93,7 @@ static bool scan_on(Search *s)
 
 /* An entry of /proc/pid/pagemap: present, or in swap. */
 #define ENTRY_BACKED (3ull << 62)
-#define ENTRIES 4096
+#define ENTRIES 1024
 
 /* Returns false where nothing can be known. */
 static bool read_on(Search *s)

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include <stdarg.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include "qemu/memfd.h"
 #include "qemu/mmap-alloc.h"
@@ -23,12 +24,15 @@ static MemoryRegion mr = { .ram_block = &block };
 static uint64_t page_size;
 
 static bool old_kernel;
+static unsigned scans;          /* that the kernel has made */
 
 /* In place of the C library's: old kernels have no ioctl of a pagemap. */
+int ioctl(int fd, unsigned long request, ...);
 int ioctl(int fd, unsigned long request, ...)
 {
     va_list args;
     void *arg;
+    int ret;
 
     va_start(args, request);
     arg = va_arg(args, void *);
@@ -37,7 +41,20 @@ int ioctl(int fd, unsigned long request, ...)
         errno = ENOTTY;
         return -1;
     }
-    return syscall(SYS_ioctl, fd, request, arg);
+    ret = syscall(SYS_ioctl, fd, request, arg);
+    scans += ret >= 0;
+    return ret;
+}
+
+/* Linux 6.7 or later */
+static bool kernel_scans(void)
+{
+    struct utsname uts;
+    int major, minor;
+
+    g_assert_cmpint(uname(&uts), ==, 0);
+    g_assert_cmpint(sscanf(uts.release, "%d.%d", &major, &minor), ==, 2);
+    return major > 6 || (major == 6 && minor >= 7);
 }
 
 static void begin_at(int fd, uint64_t offset, uint32_t flags)
@@ -127,8 +144,25 @@ static void test_anonymous(void)
 static void test_anonymous_on_old_kernels(void)
 {
     old_kernel = true;
+    scans = 0;
     test_anonymous();
+    g_assert_cmpuint(scans, ==, 0);
     old_kernel = false;
+}
+
+static void test_newer_kernels_are_asked_once(void)
+{
+    if (!kernel_scans()) {
+        g_test_skip("this kernel is older than Linux 6.7, and has no "
+                    "PAGEMAP_SCAN");
+        return;
+    }
+    begin(-1, 0);
+    write_all();
+    scans = 0;
+    check(touched, ARRAY_SIZE(touched));
+    g_assert_cmpuint(scans, ==, 1);
+    end();
 }
 
 /* More than the kernel tells at once, and up to the end */
@@ -256,6 +290,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/realm/backing/" #name, test_##name)
     TEST(anonymous);
     TEST(anonymous_on_old_kernels);
+    TEST(newer_kernels_are_asked_once);
     TEST(many_pages);
     TEST(file_that_another_process_writes);
     TEST(part_of_a_file);

@@ -407,7 +407,7 @@ static bool populate_data(const void *blob, const uint64_t *ipas, size_t n,
 
     for (size_t i = 0; i < n; i++) {
         if (!mig_peek_zero(blob, i) ||
-            realm_physmem_page_size(ipas[i]) > REALM_PAGE_SIZE) {
+            realm_physmem_page_size(ipas[i]) > qemu_real_host_page_size()) {
             data[num++] = ipas[i];
         }
     }
