@@ -122,6 +122,8 @@ class Convergence(RealmTest):
         return report
 
     def cancel(self, migration):
+        self.assertEqual(migration.source.cmd('query-migrate')['status'],
+                         'active')
         migration.source.cmd('migrate_cancel')
         wait_until(lambda: migration.source.cmd('query-migrate')['status']
                    in ('cancelled', 'failed'), 'it has ended')
