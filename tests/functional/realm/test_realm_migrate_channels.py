@@ -74,6 +74,14 @@ class Broken(FailureTest):
     def crossing(self, dest):
         return Crossing(self.path('crossing'), self.path(dest.name))
 
+    def begin_and_load(self, crossing, dest, **options):
+        """... until the destination loads.  Before that it has no thread that
+        could give anything up: QEMU says "failed", and that is all."""
+        migration = self.begin(crossing, dest, **options)
+        wait_until(lambda: dest.qmp.cmd('query-realm-migration')['phase']
+                   == 'importing', 'the destination loads')
+        return migration
+
     def told(self, dest):
         """What its events say of the failure."""
         return [event['data'] for event in dest.qmp.events
@@ -105,7 +113,7 @@ class Broken(FailureTest):
     def test_channel_that_is_cut_ends_it(self):
         dest = self.destination()
         with self.crossing(dest) as crossing:
-            self.begin(crossing, dest)
+            self.begin_and_load(crossing, dest, bandwidth=16 << 20)
             crossing.valves[CHANNEL][1].cut()
             self.assertEqual(self.wait_for_end(), 'failed')
             self.assert_gives_up(dest)
@@ -119,8 +127,8 @@ class Broken(FailureTest):
         for number in range(12):
             dest = self.destination()
             with self.crossing(dest) as crossing:
-                self.begin(crossing, dest, channels=4, bandwidth=16 << 20)
-                wait_until(lambda: self.phase() == 'exporting', 'it moves')
+                self.begin_and_load(crossing, dest, channels=4,
+                                    bandwidth=16 << 20)
                 time.sleep(0.02 * number)
                 crossing.valves[CHANNEL][3 - number % 4].cut()
                 self.assertEqual(self.wait_for_end(), 'failed')
@@ -131,7 +139,8 @@ class Broken(FailureTest):
     def test_source_that_is_killed_ends_it(self):
         dest = self.destination()
         with self.crossing(dest) as crossing:
-            migration = self.begin(crossing, dest)
+            migration = self.begin_and_load(crossing, dest,
+                                            bandwidth=16 << 20)
             crossing.valves[CHANNEL][1].close()
             time.sleep(1)
             self.assertFalse(migration.poll())
@@ -156,8 +165,8 @@ class Broken(FailureTest):
     def test_who_waits_for_a_channel_can_give_up(self):
         dest = self.destination()
         with self.crossing(dest) as crossing:
-            self.begin(crossing, dest, channels=4, bandwidth=16 << 20)
-            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            self.begin_and_load(crossing, dest, channels=4,
+                                bandwidth=16 << 20)
             crossing.valves[CHANNEL][3].close()
             time.sleep(2)
             self.assertIn('token', dest.qmp.cmd('realm-migration-abort'))
@@ -170,9 +179,8 @@ class Broken(FailureTest):
         """... while no byte arrives that the destination could wait for."""
         dest = self.destination()
         with self.crossing(dest) as crossing:
-            self.begin(crossing, dest, channels=channels,
-                       bandwidth=16 << 20)
-            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            self.begin_and_load(crossing, dest, channels=channels,
+                                bandwidth=16 << 20)
             for valve in crossing.valves[kind]:
                 valve.close()
             time.sleep(2)
@@ -200,7 +208,8 @@ class Broken(FailureTest):
             self.source().qmp.cmd('migrate-set-parameters',
                                   max_bandwidth=16 << 20)
             self.source().qmp.cmd('migrate', uri=crossing.uri)
-            wait_until(lambda: self.phase() == 'exporting', 'it moves')
+            wait_until(lambda: dest.qmp.cmd('query-realm-migration')['phase']
+                       == 'importing', 'it moves')
             crossing.valves[MAIN][0].close()
             with contextlib.suppress(QmpError, OSError):
                 dest.qmp.cmd('realm-migration-abort')
