@@ -18,6 +18,7 @@
 #include "migration/migration-stats.h"
 #include "migration/options.h"
 #include "qemu/timer.h"
+#include "hw/core/cpu.h"
 #include "system/cpu-throttle.h"
 #include "convergence.h"
 #include "realm-migration.h"
@@ -154,8 +155,23 @@ static void end_period(int64_t now)
     begin_period(now);
 }
 
+/*
+ * A vCPU is not slowed down while it is marked as asked to sleep.  Where a
+ * migration ends between the question and the vCPU's answer, QEMU 10.0 leaves
+ * the mark (cpu_throttle_thread), and no later migration could slow it down.
+ */
+static void forget_last_throttle(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        qatomic_set(&cpu->throttle_thread_scheduled, false);
+    }
+}
+
 static void begin_migration(int64_t now)
 {
+    forget_last_throttle();
     memset(&convergence, 0, sizeof(convergence));
     convergence.page_bytes = realm_convergence_max_page_bytes();
     begin_period(now);

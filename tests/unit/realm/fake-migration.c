@@ -11,6 +11,7 @@
 #include "qemu/notify.h"
 #include "qemu/yank.h"
 #include "io/channel-buffer.h"
+#include "hw/core/cpu.h"
 #include "migration/blocker.h"
 #include "migration/client-options.h"
 #include "migration/migration.h"
@@ -356,6 +357,9 @@ uint8_t migrate_max_cpu_throttle(void)
 {
     return the_migration.parameters.max_cpu_throttle;
 }
+
+/* No vCPU, but those of a test */
+CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
 
 int cpu_throttle_get_percentage(void)
 {

@@ -279,6 +279,19 @@ static void test_another_migration_begins_anew(void)
     g_assert_cmpint(realm_convergence_page_bytes(), ==, REALM_PAGE_SIZE + 8);
 }
 
+static void test_a_vcpu_that_was_asked_to_sleep_is_asked_again(void)
+{
+    CPUState cpu = { .throttle_thread_scheduled = true };
+
+    QTAILQ_INSERT_TAIL_RCU(&cpus_queue, &cpu, node);
+    begin(true);
+    g_assert_false(cpu.throttle_thread_scheduled);
+    cpu.throttle_thread_scheduled = true;
+    second(1000, 10000);
+    g_assert_true(cpu.throttle_thread_scheduled);
+    QTAILQ_REMOVE_RCU(&cpus_queue, &cpu, node);
+}
+
 int main(int argc, char **argv)
 {
     module_call_init(MODULE_INIT_QOM);
@@ -298,5 +311,6 @@ int main(int argc, char **argv)
     ADD(pages_take_what_the_round_before_took);
     ADD(estimates_are_bounded);
     ADD(another_migration_begins_anew);
+    ADD(a_vcpu_that_was_asked_to_sleep_is_asked_again);
     return g_test_run();
 }
