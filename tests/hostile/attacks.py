@@ -32,6 +32,7 @@ class Attack:
 
     harmless = False            # nothing that anybody relies on is changed
     channels = 0                # of multifd, in the migration it attacks
+    bandwidth = 0               # of that, in bytes/s; 0: no limit
 
     def __init__(self, name, **options):
         self.name = name
@@ -144,6 +145,8 @@ class OnRecord(Attack):
                  **options):
         super().__init__(name, **options)
         self.kind, self.function, self.second = kind, function, second
+        if second:
+            self.bandwidth = 1 << 20    # the Realm writes meanwhile
         self.also = also        # other causes that it may meet
 
     def change(self, item):
@@ -508,9 +511,10 @@ def plan_order(plan):
                  harmless=kind == 'start')
         plan.add(OnRecord, f'{kind}: three times', kind,
                  lambda _, data: [('', data)] * 3, harmless=kind == 'start')
-    # If it was the last one of its stream, the source finds out.
+    # If it was the last one of its stream, the epoch's token tells, and if it
+    # was of the last epoch, the source finds out.
     plan.add(OnRecord, 'memory of epoch 2: dropped', 'memory', lambda *_: [],
-             second=True, also=('CLOSED',))
+             second=True, also=('CLOSED', 'TOTAL'))
     for kind in RECORDS[:-2]:           # the next one only comes when all has
         # Two streams have no order between them inside an epoch.
         plan.add(Reorder, f'{kind}: after the next one', kind,

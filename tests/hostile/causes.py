@@ -37,6 +37,7 @@ PHRASES = {
     'FORMAT': 'the record is malformed',
     'AUTHENTICATION': 'not what the source sealed',
     'ORDER': 'lost, repeated or out of order',
+    'TOTAL': 'records of this epoch are missing',
     'EPOCH': 'the record belongs to another epoch',
     'OTHER_OFFER': 'answers another offer',
     'VERSION': 'another version of the protocol',

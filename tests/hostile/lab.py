@@ -73,6 +73,7 @@ class Machine(Vm):
         self.uri = os.path.join(folder, f'{name}.in')
         self.generation = 0             # last known
         self.channels = 0               # of multifd, in its next migration
+        self.bandwidth = 0              # of that, in bytes/s; 0: no limit
 
     def other_qmp(self, number):
         """One more connection, for another thread."""
@@ -151,7 +152,7 @@ class Machine(Vm):
         self.qmp.cmd('migrate-set-capabilities', capabilities=[
             {'capability': 'return-path', 'state': True},
             {'capability': 'multifd', 'state': self.channels > 0}])
-        self.qmp.cmd('migrate-set-parameters', max_bandwidth=0,
+        self.qmp.cmd('migrate-set-parameters', max_bandwidth=self.bandwidth,
                      multifd_channels=max(self.channels, 1))
 
     def accept(self, offer):
