@@ -65,7 +65,7 @@ typedef struct ScanArgs {
 #define SCAN_BACKED (3 << 3)    /* present, or in swap */
 #define REGIONS 512             /* what the kernel tells in one walk, at most */
 
-/* Returns false where the kernel cannot do that. */
+/* Returns false where the kernel cannot do that, or its answer cannot be. */
 static bool scan_on(Search *s)
 {
     ScanRegion regions[REGIONS];
@@ -81,7 +81,8 @@ static bool scan_on(Search *s)
     };
     int n = ioctl(s->pagemap, SCAN, &args);
 
-    if (n < 0 || args.walk_end <= args.start) {
+    if (n < 0 || n > REGIONS || args.walk_end <= args.start ||
+        args.walk_end > args.end) {
         return false;
     }
     for (int i = 0; i < n; i++) {

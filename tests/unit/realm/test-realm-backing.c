@@ -24,6 +24,7 @@ static MemoryRegion mr = { .ram_block = &block };
 static uint64_t page_size;
 
 static bool old_kernel;
+static int wrong_answer;        /* of a kernel; 0: ask the real one */
 static unsigned scans;          /* that the kernel has made */
 
 /* In place of the C library's: old kernels have no ioctl of a pagemap. */
@@ -40,6 +41,9 @@ int ioctl(int fd, unsigned long request, ...)
     if (old_kernel) {
         errno = ENOTTY;
         return -1;
+    }
+    if (wrong_answer) {
+        return wrong_answer;
     }
     ret = syscall(SYS_ioctl, fd, request, arg);
     scans += ret >= 0;
@@ -162,6 +166,19 @@ static void test_newer_kernels_are_asked_once(void)
     scans = 0;
     check(touched, ARRAY_SIZE(touched));
     g_assert_cmpuint(scans, ==, 1);
+    end();
+}
+
+/* No region was filled in, and nothing was walked: pages are looked at then. */
+static void test_answers_that_cannot_be_are_not_used(void)
+{
+    begin(-1, 0);
+    write_all();
+    wrong_answer = 100000;
+    check(touched, ARRAY_SIZE(touched));
+    wrong_answer = 1;
+    check(touched, ARRAY_SIZE(touched));
+    wrong_answer = 0;
     end();
 }
 
@@ -291,6 +308,7 @@ int main(int argc, char **argv)
     TEST(anonymous);
     TEST(anonymous_on_old_kernels);
     TEST(newer_kernels_are_asked_once);
+    TEST(answers_that_cannot_be_are_not_used);
     TEST(many_pages);
     TEST(file_that_another_process_writes);
     TEST(part_of_a_file);
