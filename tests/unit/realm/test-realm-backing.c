@@ -24,7 +24,8 @@ static MemoryRegion mr = { .ram_block = &block };
 static uint64_t page_size;
 
 static bool old_kernel;
-static int wrong_answer;        /* of a kernel; 0: ask the real one */
+static int wrong_answer;        /* regions of a kernel; 0: ask the real one */
+static uint64_t beyond;         /* bytes behind the end that it went to */
 static unsigned scans;          /* that the kernel has made */
 
 /* In place of the C library's: old kernels have no ioctl of a pagemap. */
@@ -43,6 +44,9 @@ int ioctl(int fd, unsigned long request, ...)
         return -1;
     }
     if (wrong_answer) {
+        uint64_t *words = arg;
+
+        words[4] = words[3] + beyond;   /* struct pm_scan_arg: walk_end, end */
         return wrong_answer;
     }
     ret = syscall(SYS_ioctl, fd, request, arg);
@@ -169,16 +173,17 @@ static void test_newer_kernels_are_asked_once(void)
     end();
 }
 
-/* No region was filled in, and nothing was walked: pages are looked at then. */
+/* More regions than there is room for; an end behind what was asked for */
 static void test_answers_that_cannot_be_are_not_used(void)
 {
     begin(-1, 0);
     write_all();
-    wrong_answer = 100000;
+    wrong_answer = 513;
     check(touched, ARRAY_SIZE(touched));
     wrong_answer = 1;
+    beyond = page_size;
     check(touched, ARRAY_SIZE(touched));
-    wrong_answer = 0;
+    wrong_answer = beyond = 0;
     end();
 }
 
