@@ -12,7 +12,7 @@ CONFIGURE ?=
 .PHONY: lib-bench fuzz fuzz-short guest help clean
 .PHONY: distclean
 .PHONY: check-hostile check-cut check-fork check-secrets check-nested arm64
-.PHONY: check-contract check-double check-host nested-kernel
+.PHONY: check-deps check-contract check-double check-host nested-kernel
 
 # Two of ./configure at once would write the same qemu/; ninja is parallel anyway.
 .NOTPARALLEL:
@@ -35,11 +35,14 @@ guest: deps
 run: build guest
 	@scripts/realm-demo
 
-check: deps
+check: check-deps
 	@tests/run-check
 
-check-quick: deps
+check-quick: check-deps
 	@tests/run-check --quick
+
+check-deps: deps
+	@buildenv/install-packages buildenv/packages-check
 
 check-lib: deps
 	@test -f build/lib/build.ninja || meson setup build/lib

@@ -1,4 +1,5 @@
-# The default device list of this fork: the virt board, PCI, virtio.
+# The default device list of this fork: the virt board, PCI, virtio, and
+# what people and libvirt add.
 # ./configure --full builds all boards and devices instead.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -16,3 +17,15 @@ CONFIG_VHOST_VSOCK=y
 CONFIG_VIRTIO_BALLOON=y
 CONFIG_VIRTIO_SERIAL=y
 CONFIG_VIRTIO_SCSI=y
+CONFIG_VIRTIO_IOMMU=y
+CONFIG_VIRTIO_MEM=y
+CONFIG_VHOST_USER_BLK=y
+CONFIG_VHOST_USER_FS=y
+CONFIG_VHOST_USER_VSOCK=y
+CONFIG_PCIE_PORT=y
+CONFIG_PXB=y
+CONFIG_NVME_PCI=y
+CONFIG_USB_XHCI_PCI=y
+CONFIG_PVPANIC_PCI=y
+CONFIG_WDT_IB6300ESB=y
+CONFIG_IVSHMEM_DEVICE=y
