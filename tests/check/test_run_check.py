@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -29,6 +30,7 @@ def load():
 
 
 run_check = load()
+ONE_CORE = run_check.ONE_CORE
 
 REPORT = '''<?xml version="1.0" ?>
 <testsuites tests="7" errors="1" failures="1">
@@ -131,7 +133,7 @@ class Steps(unittest.TestCase):
         """Its result, as the summary has it."""
         with contextlib.redirect_stdout(self.said):
             self.check.step('step', function)
-        return self.check.rows[-1][1]
+        return self.check.rows[-1].result
 
     def meson(self, text, report=None):
         build = self.top / 'build'
@@ -225,6 +227,56 @@ class Steps(unittest.TestCase):
             self.assertEqual(self.host(text), result, text)
 
 
+class Order(unittest.TestCase):
+    """Which steps run side by side."""
+
+    def run_steps(self, *kinds):
+        """Runs a step for each; returns those that others ran beside."""
+        running, beside = set(), set()
+        seen = threading.Condition()
+
+        def step(name):
+            def function(log):
+                with seen:
+                    running.add(name)
+                    if len(running) > 1:
+                        beside.update(running)
+                    seen.notify_all()
+                    # Who could have company waits for it.
+                    seen.wait_for(lambda: len(running) > 1 or name in beside
+                                  or ONE_CORE not in kinds[name], 5)
+                    running.discard(name)
+                return 1, 0, 0
+            return function
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(os, 'cpu_count', lambda: 2), \
+                contextlib.redirect_stdout(io.StringIO()):
+            check = run_check.Check(Path(folder), False)
+            check.steps([(str(n), step(n), True, *kind)
+                         for n, kind in enumerate(kinds)])
+        self.assertEqual([row.name for row in check.rows],
+                         [str(n) for n in range(len(kinds))])
+        return beside
+
+    def test_those_of_one_core_run_side_by_side(self):
+        self.assertEqual(self.run_steps((), (ONE_CORE,), (ONE_CORE,), ()),
+                         {1, 2})
+
+    def test_others_run_alone(self):
+        self.assertEqual(self.run_steps((), ()), set())
+
+    def test_cpu_time_of_commands_is_counted(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                contextlib.redirect_stdout(io.StringIO()):
+            check = run_check.Check(Path(folder), False)
+            spin = 'import time\nwhile time.process_time() < 0.2: pass'
+            check.step('spins', check.command(sys.executable, '-c', spin))
+            check.step('sleeps', check.command('sleep', '0.2'))
+        spins, sleeps = check.rows
+        self.assertGreaterEqual(spins.cpu, 0.2)
+        self.assertLess(sleeps.cpu, 0.2)
+
+
 class End(unittest.TestCase):
     def main(self, *results):
         """What run-check returns, and its last line."""
@@ -250,6 +302,11 @@ class End(unittest.TestCase):
     def test_a_failure_shows(self):
         self.assertEqual(self.main((3, 0, 0), (4, 1, 0)),
                          (1, '7 passed, 1 failed'))
+
+    def test_a_table_names_each_step(self):
+        row = run_check.Row('a step', (3, 1, 2), 12.34, 5.67)
+        self.assertEqual(run_check.table([row])[1].split(),
+                         ['a', 'step', '3', '1', '2', '12.3', '5.7'])
 
     def test_a_step_without_a_test_fails_all(self):
         self.assertEqual(self.main((3, 0, 0), (0, 0, 0)),
