@@ -93,6 +93,12 @@ check-nested: nested-kernel build guest arm64
 	@tests/nested/build --kernel "$$KERNEL"
 	@/usr/bin/python3 -m unittest discover -v -s tests/nested
 
+# Two private daemons of libvirt, and a Realm that they migrate.
+.PHONY: check-libvirt
+check-libvirt: check-deps build guest
+	@QEMU_PROGRAM='$(abspath $(BUILD))/qemu-system-aarch64' \
+	    tests/run-check --build-dir $(BUILD) libvirt
+
 # Before anything is built: a wrong KERNEL is refused.
 nested-kernel:
 	@tests/nested/build --check --kernel "$$KERNEL"
@@ -152,6 +158,7 @@ help:
 	@echo 'make check-hostile    2000 attacks on a migration by a relay'
 	@echo 'make check-cut        connections that break, at every record'
 	@echo 'make check-fork       attempts to get two copies of a Realm'
+	@echo 'make check-libvirt    Realms with libvirt, migration included'
 	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine;'
 	@echo '                  KERNEL=Image: a kernel of yours as host of Realms'
 	@echo 'make check-secrets      look for keys in memory after migrations'
