@@ -23,6 +23,8 @@ sys.path.insert(0, str(TOP / 'scripts'))
 from realm_vm import Console  # noqa: E402
 
 NOBODY = 65534          # has to have a name, so it is not the caller's own number
+NAMESPACES = ['unshare', '--user', f'--map-user={NOBODY}',
+              f'--map-group={NOBODY}', '--keep-caps', '--mount']
 PATH = f'{os.environ["PATH"]}:/usr/sbin:/sbin'
 # Folder in, capabilities out: what follows is an ordinary user's.
 ENTER = ('mount --bind "$0" /etc/libvirt && exec setpriv --inh-caps=-all '
@@ -32,6 +34,14 @@ SECONDS = 60
 
 class VirshError(Exception):
     """virsh ended with a failure; the text is what it said."""
+
+
+def why_not():
+    """What the machine forbids of a daemon's namespaces; '' if nothing."""
+    mount = subprocess.run(
+        [*NAMESPACES, 'mount', '--bind', '/etc', '/etc'], text=True,
+        stdin=subprocess.DEVNULL, capture_output=True)
+    return mount.stderr.strip()
 
 
 class Daemon:
@@ -60,9 +70,7 @@ class Daemon:
     def __enter__(self):
         with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
-                ['unshare', '--user', f'--map-user={NOBODY}',
-                 f'--map-group={NOBODY}', '--keep-caps', '--mount',
-                 'sh', '-c', ENTER, self.etc], env=self.env,
+                [*NAMESPACES, 'sh', '-c', ENTER, self.etc], env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS
         while not self.answers():
