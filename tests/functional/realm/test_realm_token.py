@@ -13,7 +13,7 @@ from realm_case import RealmTest, guest_arguments
 from realm_vm import TOP
 
 REPORT = '/sys/kernel/config/tsm/report/test'
-VERIFIER = os.path.join(TOP, 'scripts', 'realm-token')
+VERIFIER = os.path.join(TOP, 'scripts', 'realm-verify')
 
 
 class Token(RealmTest):

@@ -543,7 +543,7 @@ static int verifier(const char *folder, const GByteArray *token,
 
     g_assert_true(g_file_set_contents(file, (char *)token->data, token->len,
                                       NULL));
-    command = g_strdup_printf("%s %s %s", g_getenv("REALM_TOKEN"), file,
+    command = g_strdup_printf("%s %s %s", g_getenv("REALM_VERIFY"), file,
                               options);
     g_assert_true(g_spawn_command_line_sync(command, &out, &err, &status,
                                             NULL));
@@ -640,7 +640,7 @@ static void an_independent_verifier_accepts_it_alone(Fixture *f,
     uint8_t bytes[64];
     GByteArray *token;
 
-    if (!g_getenv("REALM_TOKEN") ||
+    if (!g_getenv("REALM_VERIFY") ||
         system("/usr/bin/python3 -c 'import cbor2, cryptography' "
                "2>/dev/null")) {
         g_test_skip("needs python3-cbor2 and python3-cryptography");
