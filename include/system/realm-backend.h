@@ -24,6 +24,7 @@
 #define REALM_RPV_SIZE 64
 #define REALM_MEASUREMENT_SIZE 64
 #define REALM_PAGE_SIZE 4096
+#define REALM_LOG_SIZE (64 * 1024)      /* of the measurement log, in RAM */
 
 /*
  * Which machines may take part in the Realm's migration; part of the initial
@@ -77,6 +78,8 @@ typedef struct RealmConfig {
     bool has_policy;
     RealmPolicy policy;
     bool mte;
+    bool measurement_log;
+    uint64_t log_base;          /* where it is, page aligned; 0: nowhere yet */
     uint8_t ipa_bits;           /* the shared bit is ipa_bits - 1 */
     uint64_t ram_base;          /* guest physical, page aligned */
     uint64_t ram_size;          /* bytes, page aligned */

@@ -149,6 +149,17 @@ static bool check_abi(const RealmConfig *config, Error **errp)
     return true;
 }
 
+static bool check_log(const RealmConfig *config, Error **errp)
+{
+    if (kvm_enabled() && config->measurement_log) {
+        error_setg(errp, REALM "with KVM is measured with numbers that the "
+                   "kernel chooses and does not tell; leave "
+                   "measurement-log=on out");
+        return false;
+    }
+    return true;
+}
+
 bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
                       Error **errp)
 {
@@ -159,6 +170,7 @@ bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
            check_board(vms, errp) &&
            check_emulation(errp) &&
            check_abi(config, errp) &&
+           check_log(config, errp) &&
            check_mte(vms, config, errp) &&
            check_memory(machine, errp) &&
            check_ipa_bits(vms, pa_bits, errp);

@@ -2,9 +2,9 @@
  * The virt board as a Realm: what its files share
  *
  * Files from leaf to root: virt-realm-check.c, virt-realm-devices.c,
- * virt-realm-firmware.c, realm-run.c, virt-realm.c, virt-rmm.c (a board whose
- * guest runs Realms, which shares nothing); and virt-realm-kvm.c, which the
- * board calls by itself.
+ * virt-realm-firmware.c, virt-realm-log.c, realm-run.c, virt-realm.c,
+ * virt-rmm.c (a board whose guest runs Realms, which shares nothing); and
+ * virt-realm-kvm.c, which the board calls by itself.
  *
  * Lock rule: BQL.
  *
@@ -24,6 +24,14 @@ unsigned virt_realm_ipa_bits(const VirtMachineState *vms);
 /* Whether the board can be a Realm as @config wants; else @errp says why. */
 bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
                       Error **errp);
+
+/* virt-realm-log.c */
+
+/*
+ * If @config wants a measurement log, find a place for it when the device tree
+ * is loaded, and announce it there.
+ */
+void virt_realm_log_init(VirtMachineState *vms, RealmConfig *config);
 
 /* virt-realm-devices.c */
 

@@ -62,6 +62,14 @@ static bool init_ripas(VirtMachineState *vms, Error **errp)
                                errp);
 }
 
+/* The place of the measurement log is kept by an image that is none. */
+static void add_image(uint64_t base, uint64_t size)
+{
+    if (!base || base != realm_config()->log_base) {
+        realm_backend()->add_image(base, size);
+    }
+}
+
 /*
  * The parts of a Realm's machine.  The backend is prepared last: the others
  * are in place when it registers something of its own.
@@ -72,7 +80,8 @@ static bool assemble(VirtMachineState *vms, const RealmBackendOps *backend,
     fill_config(vms, config);
     realm_backend_set(backend, config);         /* who runs the Realm */
     realm_run_init();                           /* when it runs */
-    realm_image_init(backend->add_image);       /* what it holds at first */
+    realm_image_init(add_image);                /* what it holds at first */
+    virt_realm_log_init(vms, config);           /* and what it says of that */
     realm_migration_init();                     /* how it leaves or comes */
     realm_shared_ram_attach(MACHINE(vms)->ram); /* what it shares */
     return backend->prepare(config, errp) && init_ripas(vms, errp);

@@ -108,15 +108,14 @@ static void rme_guest_set_kvm_abi(Object *obj, int value, Error **errp)
 
 static bool rme_guest_get_log(Object *obj, Error **errp)
 {
-    return false;
+    return RME_GUEST(obj)->config.measurement_log;
 }
 
 /* The series that was posted for QEMU has this property. */
 static void rme_guest_set_log(Object *obj, bool value, Error **errp)
 {
-    if (value) {
-        error_setg(errp, "rme-guest: there is no log of measurements yet; "
-                   "leave measurement-log=on out");
+    if (may_change(errp)) {
+        RME_GUEST(obj)->config.measurement_log = value;
     }
 }
 
@@ -369,7 +368,7 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
     object_class_property_add_bool(oc, "measurement-log", rme_guest_get_log,
                                    rme_guest_set_log);
     object_class_property_set_description(oc, "measurement-log",
-        "Log of what was measured (only off is possible)");
+        "Whether the Realm has a log of what was measured in its memory");
     object_class_property_add_enum(oc, "kvm-abi", "RmeGuestKvmAbi",
                                    &RmeGuestKvmAbi_lookup,
                                    rme_guest_get_kvm_abi,

@@ -250,10 +250,10 @@ static const BadOptions bad_options[] = {
       REALM ",kvm-abi=v16",
       "kvm-abi", "v16",
       REALM ",kvm-abi=auto" },
-    { "a-log-of-measurements",
-      REALM ",measurement-log=on",
-      "no log of measurements yet", "leave measurement-log=on out",
-      REALM },
+    { "a-log-without-room",
+      "-m 1M " REALM ",measurement-log=on",
+      "no room for measurement-log=on", "more memory",
+      "-m 2M " REALM ",measurement-log=on" },
     { "an-unknown-measurement-algorithm",
       REALM ",measurement-algorithm=md5",
       "measurement-algorithm", "md5",
@@ -384,7 +384,7 @@ static void test_choices(void)
     QTestState *qts = start("-S " MACHINE ",gic-version=3,mte=on,highmem=off"
                             OBJECT ",migration=on,mte=on,"
                             "measurement-algorithm=sha256,"
-                            "measurement-log=off,"
+                            "measurement-log=on,"
                             "personalization-value=" BYTES_64);
     QDict *info = query_realm(qts);
     g_autofree char *rpv = get_property(qts, "personalization-value");

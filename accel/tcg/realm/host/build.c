@@ -18,6 +18,7 @@
 #include "qemu/lockable.h"
 #include "target/arm/cpu.h"
 #include "target/arm/realm/cause.h"
+#include "target/arm/realm/measurement-log.h"
 #include "target/arm/realm/policy.h"
 #include "target/arm/realm/shared.h"
 #include "target/arm/rmm/mig-abi.h"
@@ -58,6 +59,18 @@ static void ask_for_features(RmiRealmParams *params)
     }
 }
 
+/* Of the parameters, those that are measured. */
+static void choose_params(const RealmConfig *config, RmiRealmParams *params)
+{
+    params->ext_flags = (config->migration ? RMI_REALM_EXT_MIGRATION : 0) |
+                        (config->mte ? RMI_REALM_EXT_MTE : 0);
+    params->s2sz = config->ipa_bits;
+    ask_for_features(params);
+    params->hash_algo = config->measurement_algorithm ==
+        RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? RMI_HASH_SHA_256
+                                               : RMI_HASH_SHA_512;
+}
+
 static bool create_realm(const RealmConfig *config, Error **errp)
 {
     g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
@@ -68,13 +81,7 @@ static bool create_realm(const RealmConfig *config, Error **errp)
                         realm_window(0, params, sizeof(*params)) } };
 
     realm_physmem_protect();
-    params->ext_flags = (config->migration ? RMI_REALM_EXT_MIGRATION : 0) |
-                        (config->mte ? RMI_REALM_EXT_MTE : 0);
-    params->s2sz = config->ipa_bits;
-    ask_for_features(params);
-    params->hash_algo = config->measurement_algorithm ==
-        RME_GUEST_MEASUREMENT_ALGORITHM_SHA256 ? RMI_HASH_SHA_256
-                                               : RMI_HASH_SHA_512;
+    choose_params(config, params);
     memcpy(params->rpv, config->rpv, REALM_RPV_SIZE);
     params->vmid = 1;
     params->rtt_base = realm_mmu_new_granules(tables);
@@ -115,6 +122,13 @@ static bool create_configured(const RealmConfig *config, Error **errp)
            (!config->has_policy || set_policy(&config->policy, errp));
 }
 
+/* Of a REC's parameters, those that are measured. */
+static void choose_rec(CPUState *cs, RmiRecParams *params)
+{
+    params->flags = cs->start_powered_off ? 0 : RMI_REC_RUNNABLE;
+    params->pc = cs->start_powered_off ? 0 : ARM_CPU(cs)->env.pc;
+}
+
 static bool create_rec(CPUState *cs, Error **errp)
 {
     RealmRec *rec = &realm_host.recs[cs->cpu_index];
@@ -123,9 +137,8 @@ static bool create_rec(CPUState *cs, Error **errp)
 
     rec->pa = realm_mmu_new_granules(1);
     realm_run_page(cs->cpu_index, &rec->run);
-    params->flags = cs->start_powered_off ? 0 : RMI_REC_RUNNABLE;
+    choose_rec(cs, params);
     params->mpidr = realm_pe_mpidr(cs);
-    params->pc = cs->start_powered_off ? 0 : ARM_CPU(cs)->env.pc;
 
     pe = (RmmPe) { .x = { RMI_REC_CREATE, realm_host.rd, rec->pa,
                           realm_window(0, params, sizeof(*params)) } };
@@ -149,12 +162,13 @@ static bool create_recs(Error **errp)
     return true;
 }
 
-static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
+/* @flags: RMI_DATA_MEASURE, or 0 if only the address is measured. */
+static bool create_page(uint64_t ipa, uint8_t *shared, uint64_t flags,
+                        Error **errp)
 {
     uint64_t result = realm_mmu_create_tables(ipa);
     RmmPe pe = { .x = { RMI_DATA_CREATE, realm_host.rd, ipa, ipa,
-                        realm_window(0, shared, REALM_PAGE_SIZE),
-                        RMI_DATA_MEASURE } };
+                        realm_window(0, shared, REALM_PAGE_SIZE), flags } };
 
     if (realm_host_refused("a table for an image", result, errp)) {
         return false;
@@ -168,23 +182,60 @@ static bool create_page(uint64_t ipa, uint8_t *shared, Error **errp)
     return !realm_host_refused("a page of an image", pe.x[0], errp);
 }
 
-static bool create_image_pages(Error **errp)
+static bool create_pages(uint64_t base, uint64_t size, uint64_t flags,
+                         Error **errp)
 {
     QEMU_LOCK_GUARD(&realm_mmu_lock);
+    uint8_t *shared = realm_shared_ram(base, size);
+
+    for (uint64_t at = 0; at < size; at += REALM_PAGE_SIZE) {
+        if (!create_page(base + at, shared + at, flags, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool create_image_pages(Error **errp)
+{
     g_autoptr(GArray) images = realm_layout_images(&realm_host.layout);
 
     for (guint i = 0; i < images->len; i++) {
         RealmRange image = realm_range(images, i);
-        uint64_t size = image.top - image.base;
-        uint8_t *shared = realm_shared_ram(image.base, size);
 
-        for (uint64_t at = 0; at < size; at += REALM_PAGE_SIZE) {
-            if (!create_page(image.base + at, shared + at, errp)) {
-                return false;
-            }
+        if (!create_pages(image.base, image.top - image.base,
+                          RMI_DATA_MEASURE, errp)) {
+            return false;
         }
     }
     return true;
+}
+
+/*
+ * The log says what was measured, so its contents are not; it stands behind
+ * the images and before the RECs, where any host can put it.
+ */
+static bool create_log_pages(const RealmConfig *config, Error **errp)
+{
+    g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
+    g_autofree RmiRecParams *rec = g_new0(RmiRecParams, 1);
+    g_autofree MigPolicy *policy = g_new0(MigPolicy, 1);
+    const RealmLogFacts facts = {
+        .config = config,
+        .params = params,
+        .policy = config->migration ? policy : NULL,
+        .ram = realm_host.layout.ram,
+        .rec = rec,
+    };
+
+    if (!config->measurement_log) {
+        return true;
+    }
+    choose_params(config, params);
+    choose_rec(first_cpu, rec);
+    realm_policy_pack(policy, &config->policy);
+    return realm_log_write(&facts, errp) &&
+           create_pages(config->log_base, REALM_LOG_SIZE, 0, errp);
 }
 
 static bool init_ripas(Error **errp)
@@ -216,7 +267,7 @@ bool realm_build(Error **errp)
     const RealmConfig *config = realm_host.config;
 
     if (!create_configured(config, errp) || !init_ripas(errp) ||
-        !create_image_pages(errp)) {
+        !create_image_pages(errp) || !create_log_pages(config, errp)) {
         return false;
     }
     realm_mmu_fold_images();
