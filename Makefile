@@ -137,6 +137,14 @@ lib-bench: deps
 bench-rmm: lib-bench
 	@build/lib-bench/target/arm/rmm/tests/bench-rmm
 
+# The manual, in $(BUILD)/manual. All pages are read each time: a warning has to
+# appear again until it is gone.
+.PHONY: docs
+docs: configure
+	@buildenv/install-packages buildenv/packages-check
+	@sphinx-build -E -W --keep-going -q -c docs/realm docs $(BUILD)/manual
+	@echo '$(BUILD)/manual/realm/index.html'
+
 patches: configure
 	@upstream/overlay patches --build-dir $(BUILD)
 
@@ -169,6 +177,7 @@ help:
 	@echo 'make bench-host   measure a host of Realms at EL2: boot, entry and exit,'
 	@echo '                  faults, delegation, code in a Realm'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
+	@echo 'make docs         the manual, as HTML'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
 	@echo 'make deps         install missing Debian packages (root or sudo)'
 	@echo 'make clean        remove $(BUILD)/ and qemu/; distclean: also what was downloaded'
