@@ -108,7 +108,8 @@ static int import_pages(const void *blob, size_t size, Error **errp)
     if (ret < 0) {
         realm_kvm_refused(errp, REALM_STEP_IMPORT_MEMORY,
                           "KVM_ARM_REALM_IMPORT_PAGES", ret, args.cause);
-        return -EIO;
+        /* The session was checked before: another import has ended it since. */
+        return ret == -EPERM ? -ECANCELED : -EIO;
     }
     if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
         realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_IMPORT_PAGES",

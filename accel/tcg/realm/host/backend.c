@@ -436,7 +436,16 @@ static int import_pages(const void *blob, size_t size, Error **errp)
     pe = (RmmPe) { .x = { MIG(MIG_IMPORT_MEMORY), rd(),
                           realm_window(0, blob, size), size,
                           realm_window(1, ipas, sizeof(ipas)), MAX(n, 1) } };
-    return mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp) ? n : -EIO;
+    if (mig_call(&pe, REALM_STEP_IMPORT_MEMORY, errp)) {
+        return n;
+    }
+    /*
+     * The session was checked before.  Another import has ended it since if the
+     * RMM says so, or was not even called: @pe is as it was made.
+     */
+    return pe.x[0] == MIG(MIG_IMPORT_MEMORY) ||
+           pe.x[0] == RMI_RESULT(RMI_ERROR_REALM, MIG_CAUSE_STATE)
+           ? -ECANCELED : -EIO;
 }
 
 static int import_memory(const void *blob, size_t size, Error **errp)
