@@ -54,7 +54,7 @@ def link_pages(app, doctree):
 
 
 def name_upstream(app, env, node, content):
-    """What our commands say of QEMU's own remains a name: its page is elsewhere."""
+    """What our commands say of QEMU's own remains a name: it has no page here."""
     if node['reftype'] == 'any' and node['reftarget'] in UPSTREAM:
         return content
     return None

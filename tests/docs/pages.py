@@ -8,8 +8,8 @@ A comment before a block says how a test runs it:
                                     the machine waits for a migration
     .. run: terminal NAME says TEXT     so, and prints that
     .. run: guest NAME              lines for the guest's shell in that terminal
-    .. run: options                 each line is options of a machine; with none
-                                    of -M and -object it has a Realm.  It starts
+    .. run: options                 each line is options of a machine, of one with a
+                                    Realm if there is no -M; it starts
     .. run: qmp SOCKET              commands, with the answers
     .. run: qmp SOCKET until TEXT   so, until an answer has that in it
     .. run by: FILE                 that test of ours runs it
