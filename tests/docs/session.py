@@ -68,10 +68,11 @@ class Terminal:
         except OSError:
             pass
         try:
-            if self.process.wait(SECONDS):
+            if self.process.wait(60):
                 raise CommandError(f'{self.name}: failed{self.last_words()}')
         except subprocess.TimeoutExpired as err:
-            raise CommandError(f'{self.name}: Ctrl-A X does not end it'
+            raise CommandError(f'{self.name}: Ctrl-A X does not end it; beside '
+                               '-qmp that takes -serial mon:stdio'
                                f'{self.last_words()}') from err
 
     def kill(self):
