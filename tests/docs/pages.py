@@ -72,9 +72,12 @@ def is_commands(node):
 
 
 def names(block):
-    """The program of each line, make's target, or the command of QMP."""
+    """The program of each line, make's target, or the command of QMP; the one that
+    every client sends first does not count."""
     found = set(re.findall(r'"execute": *"([\w-]+)"', block.text))
-    if not found:
+    if found:
+        found -= {'qmp_capabilities'}
+    else:
         for line in block.text.replace('\\\n', ' ').split('\n'):
             words = shlex.split(line, comments=True)
             if words:
