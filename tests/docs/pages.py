@@ -40,10 +40,10 @@ class PageError(Exception):
 
 
 class Block:
-    """Commands, and how they are run: kind and argument."""
+    """Commands, in the shell's language or QMP's, and how they are run."""
 
-    def __init__(self, page, text, kind, argument=''):
-        self.page, self.text = page, text
+    def __init__(self, page, text, kind, argument='', language='shell'):
+        self.page, self.text, self.language = page, text, language
         self.kind, self.argument = kind, argument
 
     def __str__(self):
@@ -72,17 +72,18 @@ def is_commands(node):
 
 
 def names(block):
-    """The program of each line, make's target, or the command of QMP; the one that
-    every client sends first does not count."""
+    """The program of each line, with what it is told to do (make's target, a
+    command of virsh), or the commands of QMP; the one that every client sends
+    first does not count."""
     found = set(re.findall(r'"execute": *"([\w-]+)"', block.text))
-    if found:
-        found -= {'qmp_capabilities'}
-    else:
-        for line in block.text.replace('\\\n', ' ').split('\n'):
-            words = shlex.split(line, comments=True)
-            if words:
-                name = words[1] if words[0] == 'make' and words[1:] else words[0]
-                found.add(name.rsplit('/', 1)[-1])
+    if block.language != 'shell':
+        return found - {'qmp_capabilities'}
+    found = set()
+    for line in block.text.replace('\\\n', ' ').split('\n'):
+        words = shlex.split(line, comments=True)
+        found |= {word.rsplit('/', 1)[-1] for word in words[:1]}
+        found |= {word for word in words[1:2] if re.fullmatch('[a-z-]+', word)
+                  and word[0] != '-'}
     return found
 
 
@@ -101,10 +102,12 @@ def blocks(text, page):
                 found.append(Block(page, '', 'anew'))
                 how = None
         elif isinstance(node, nodes.literal_block) and is_commands(node):
-            if 'shell' not in node['classes'] and not how:
+            language = 'shell' if 'shell' in node['classes'] else 'qmp'
+            if language == 'qmp' and not how:
                 raise PageError(f'{page}: nobody runs {node.astext()!r}; put '
                                 '".. run: qmp SOCKET" before it')
-            found.append(Block(page, node.astext(), *(how or ('shell', ''))))
+            found.append(Block(page, node.astext(), *(how or ('shell', '')),
+                               language))
             how, used = None, True
     if not used:
         raise PageError(f'{page}: no commands follow {how}')

@@ -52,11 +52,13 @@ class Pages(unittest.TestCase):
                 blocks(text, 'page')
 
     def test_commands_have_names(self):
-        for text, expected in (
-                ('a/b/c --d \\\n   e   # f\nmake g\nmake', {'c', 'g', 'make'}),
+        for text, language, expected in (
+                ('a/b/c --d \\\n   e   # f\nmake g\nvirsh start-all x\nq r.s',
+                 'shell', {'c', 'g', 'make', 'virsh', 'start-all', 'q'}),
                 ('-> {"execute": "qmp_capabilities"}\n-> {"execute": "cont"}',
-                 {'cont'})):
-            self.assertEqual(names(Block('page', text, 'run by')), expected)
+                 'qmp', {'cont'})):
+            self.assertEqual(names(Block('page', text, 'run by',
+                                         language=language)), expected)
 
 
 class Exchanges(unittest.TestCase):
