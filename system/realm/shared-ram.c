@@ -18,6 +18,9 @@
  * letting the BQL go.  So a page is lent before that, and is not reported, or
  * after it, and is dirty.
  *
+ * What a balloon discards has no contents any more, as in any guest: it reads
+ * as zero here, and perhaps as what was sent of it at the destination.
+ *
  * Lock rule: BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

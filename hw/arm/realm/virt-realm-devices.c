@@ -19,6 +19,7 @@
 #include "qobject/qbool.h"
 #include "qobject/qdict.h"
 #include "qemu/error-report.h"
+#include "hw/boards.h"
 #include "hw/nvram/fw_cfg.h"
 #include "hw/qdev-core.h"
 #include "hw/virtio/virtio.h"
@@ -28,33 +29,58 @@
 
 #define REALM "rme-guest: a Realm "
 
-/* Devices whose names begin with @prefix: there is one for each bus. */
+/* fw_cfg has DMA only if the user turned it on. */
+static bool has_fw_cfg_dma(void)
+{
+    return fw_cfg_dma_enabled(fw_cfg_find());
+}
+
+/* Only firmware shows a guest the tables of ACPI. */
+static bool has_firmware(void)
+{
+    return current_machine->firmware;
+}
+
+/*
+ * Devices whose names begin with @prefix: there is one for each bus.  If @has
+ * is given, only a Realm without that refuses them.
+ */
 static const struct {
     const char *prefix;
     const char *why;
-    bool needs_dma;             /* of fw_cfg, if the user turned it on */
+    bool (*has)(void);
 } refused[] = {
     { "pc-dimm", "cannot grow" },
     { "nvdimm", "cannot grow" },
     { "virtio-mem", "cannot grow" },
     { "virtio-pmem", "cannot grow" },
-    { "virtio-balloon", "gives no memory back to its host" },
     { "virtio-iommu", "puts no private memory behind an IOMMU" },
-    { "vmcoreinfo", "has no fw_cfg with DMA", true },
-    { "vmgenid", "has no fw_cfg with DMA", true },
-    { "ramfb", "has no fw_cfg with DMA", true },
+    { "vmcoreinfo", "has no fw_cfg with DMA", has_fw_cfg_dma },
+    { "vmgenid", "has no fw_cfg with DMA", has_fw_cfg_dma },
+    { "ramfb", "has no fw_cfg with DMA", has_fw_cfg_dma },
+    { "pxb", "without firmware has no ACPI, by which alone a guest finds this "
+      "bus", has_firmware },
 };
 
 static bool check_name(const char *driver, Error **errp)
 {
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
         if (g_str_has_prefix(driver, refused[i].prefix) &&
-            !(refused[i].needs_dma && fw_cfg_dma_enabled(fw_cfg_find()))) {
+            !(refused[i].has && refused[i].has())) {
             error_setg(errp, REALM "%s; leave %s out", refused[i].why, driver);
             return false;
         }
     }
     return true;
+}
+
+/* Of these it is enough to know what they cannot do; libvirt adds one. */
+static void tell_limits(const char *driver)
+{
+    if (g_str_has_prefix(driver, "virtio-balloon")) {
+        warn_report_once(REALM "gives back shared memory only, and none of "
+                         "its private memory, by %s", driver);
+    }
 }
 
 /* Without this feature a driver gives its device private addresses. */
@@ -85,8 +111,9 @@ static bool check_options(DeviceListener *listener, const QDict *opts,
 {
     const char *driver = qdict_get_str(opts, "driver");
 
-    if (check_name(driver, errp)) {
-        check_platform(!says_off(opts, "iommu_platform"), driver, errp);
+    if (check_name(driver, errp) &&
+        check_platform(!says_off(opts, "iommu_platform"), driver, errp)) {
+        tell_limits(driver);
     }
     return false;
 }
@@ -113,6 +140,48 @@ static void check_device(DeviceListener *listener, DeviceState *dev)
                    type, &error_fatal);
 }
 
+/*
+ * Devices whose other half is another process, or the kernel.  That half is
+ * told where memory is with and without the shared bit, so it need not know
+ * VIRTIO_F_IOMMU_PLATFORM; but the driver has to see it.
+ */
+typedef uint64_t GetFeaturesFn(VirtIODevice *, uint64_t, Error **);
+
+static struct {
+    const char *type;
+    GetFeaturesFn *get_features;
+} halves[] = {
+    { "virtio-net-device" },
+    { "vhost-user-blk" },
+    { "vhost-user-fs-device" },
+    { "vhost-user-vsock-device" },
+    { "vhost-vsock-device" },
+};
+
+static uint64_t keep_platform(VirtIODevice *vdev, uint64_t features,
+                              Error **errp)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(halves); i++) {
+        if (object_dynamic_cast(OBJECT(vdev), halves[i].type)) {
+            return halves[i].get_features(vdev, features, errp) |
+                   (features & BIT_ULL(VIRTIO_F_IOMMU_PLATFORM));
+        }
+    }
+    g_assert_not_reached();     /* only these classes have this function */
+}
+
+static void wrap_get_features(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(halves); i++) {
+        ObjectClass *oc = object_class_by_name(halves[i].type);
+
+        if (oc) {               /* it is in this build */
+            halves[i].get_features = VIRTIO_DEVICE_CLASS(oc)->get_features;
+            VIRTIO_DEVICE_CLASS(oc)->get_features = keep_platform;
+        }
+    }
+}
+
 void virt_realm_devices_init(void)
 {
     static DeviceListener listener = {
@@ -121,6 +190,7 @@ void virt_realm_devices_init(void)
     };
 
     device_listener_register(&listener);
+    wrap_get_features();
 
     /*
      * A driver's buffer for DMA would be in private memory, and drivers can do

@@ -199,18 +199,18 @@ static const BadOptions bad_options[] = {
       REALM " -device ramfb",
       "no fw_cfg with DMA", "leave ramfb out",
       REALM },
-    { "a-balloon",
-      REALM " -device virtio-balloon-pci",
-      "no memory back", "leave virtio-balloon-pci out",
+    { "a-memory-device",
+      REALM " -device virtio-mem-pci",
+      "cannot grow", "leave virtio-mem-pci out",
       REALM },
-    { "a-balloon-by-its-alias",
-      REALM " -device virtio-balloon",
-      "no memory back", "leave virtio-balloon out",
+    { "an-iommu-by-its-alias",
+      REALM " -device virtio-iommu",
+      "no private memory behind an IOMMU", "leave virtio-iommu out",
       REALM },
-    { "a-balloon-on-virtio-mmio",
-      REALM " -device virtio-balloon-device",
-      "no memory back", "leave virtio-balloon-device out",
-      REALM },
+    { "a-root-bus-that-only-acpi-shows",
+      REALM " -device pxb-pcie,bus_nr=128",
+      "no ACPI", "leave pxb-pcie out",
+      REALM " -device pcie-root-port" },
     { "a-dimm",
       REALM " -object memory-backend-ram,id=m,size=128M "
       "-device pc-dimm,memdev=m",
@@ -1056,9 +1056,9 @@ static void test_devices_plugged_in(void)
     /* No vCPU runs: one without a program keeps RCU, and this, waiting. */
     QTestState *qts = start("-S " REALM);
 
-    CHECK_REFUSES(qts, "no memory back", "leave virtio-balloon-pci out",
+    CHECK_REFUSES(qts, "cannot grow", "leave virtio-mem-pci out",
                   "{'execute': 'device_add',"
-                  " 'arguments': {'driver': 'virtio-balloon-pci'}}");
+                  " 'arguments': {'driver': 'virtio-mem-pci'}}");
     CHECK_REFUSES(qts, "virtio-rng-pci", "leave iommu_platform=off out",
                   "{'execute': 'device_add', 'arguments': "
                   "{'driver': 'virtio-rng-pci', 'iommu_platform': false}}");
