@@ -138,6 +138,20 @@ class Measurement(RealmTest):
         value = 'personalization-value=' + 'A' * 84 + 'AQ=='
         self.assertEqual(self.rim(), self.rim(properties=value))
 
+    def test_uefi_of_debian_stops_at_the_uart(self):
+        """docs/system/arm/realm-devices.rst says so; should this fail, there
+        is a UEFI that knows Realms."""
+        vm = self.start(['-M', 'virt,confidential-guest-support=rme0',
+                         '-object', 'rme-guest,id=rme0', '-cpu', 'max',
+                         '-nic', 'none', '-bios',
+                         '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd',
+                         '-trace', 'realm_stage2_fault'])
+        wait_until(lambda: any(' va 0x9000030 ipa 0x9000000 ' in line
+                               for line in vm.errors()),
+                   'the firmware meets an abort')
+        vm.stop()
+        self.assertEqual(vm.console.lines, [])
+
 
 if __name__ == '__main__':
     RealmTest.main()
