@@ -1,6 +1,6 @@
-"""Starts the test guest in QEMU and talks to its console.
+"""Starts a guest in QEMU and talks to its console.
 
-All options that a test guest needs are in guest_arguments().
+All options that a guest needs are in guest_arguments().
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -9,6 +9,7 @@ import atexit
 import base64
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,8 +18,10 @@ import time
 
 from realm_qmp import Qmp, QmpError
 
-TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.dirname(HERE)
 BUILD = os.path.join(TOP, 'build')
+QEMU = 'qemu-system-aarch64'
 REALM = 'rme0'
 
 
@@ -27,9 +30,29 @@ class VmError(Exception):
 
 
 def program():
-    """The QEMU to run; QEMU_PROGRAM overrides the one in build/."""
-    return os.environ.get('QEMU_PROGRAM',
-                          os.path.join(BUILD, 'qemu-system-aarch64'))
+    """The QEMU to run: that of $QEMU_PROGRAM, beside this file, in build/, or
+    on PATH, where it may be one that knows no Realms."""
+    given = os.environ.get('QEMU_PROGRAM')
+    if given:
+        return given
+    for folder in HERE, BUILD:
+        path = os.path.join(folder, QEMU)
+        if os.path.exists(path):
+            return path
+    return program_on_path()
+
+
+def program_on_path():
+    path = shutil.which(QEMU)
+    if not path:
+        raise VmError(f'no {QEMU} in {BUILD} or on PATH; build it (`make`), '
+                      'or set QEMU_PROGRAM')
+    objects = subprocess.run([path, '-object', 'help'], text=True, check=False,
+                             capture_output=True).stdout
+    if 'rme-guest' not in objects:
+        raise VmError(f'{path} knows no Realms (no rme-guest in its -object '
+                      'help); build ours (`make`), or set QEMU_PROGRAM')
+    return path
 
 
 def guest_file(name):
@@ -51,6 +74,11 @@ def shell_word(command):
     return 'realm.cmd=' + base64.b64encode(command.encode()).decode()
 
 
+def escaped(path):
+    """A path among the options of an argument of QEMU's."""
+    return path.replace(',', ',,')
+
+
 def network_arguments(backend='user'):
     """A network device; the guest has 10.0.2.15, its peer is 10.0.2.2.
     No option ROM: the guest does not boot from the network."""
@@ -58,17 +86,24 @@ def network_arguments(backend='user'):
             '-device', 'virtio-net-pci,netdev=net0,romfile=']
 
 
-def disk_arguments(path):
-    """A disk, /dev/vda in the guest."""
-    return ['-drive', f'file={path},format=raw,if=none,id=disk0',
-            '-device', 'virtio-blk-pci,drive=disk0']
+def disk_arguments(*paths):
+    """Disks, /dev/vda and so on in the guest."""
+    arguments = []
+    for number, path in enumerate(paths):
+        arguments += ['-drive', f'file={escaped(path)},format=raw,if=none,'
+                                f'id=disk{number}',
+                      '-device', f'virtio-blk-pci,drive=disk{number}']
+    return arguments
 
 
 def guest_arguments(realm=True, cpus=4, memory='1G', mte=True, append='',
-                    network=False, migratable=True, properties='', cpu='max'):
-    """QEMU's arguments for the test guest, as a Realm or an ordinary guest.
+                    network=False, migratable=True, properties='', cpu='max',
+                    kernel=None, initrd=None):
+    """QEMU's arguments for a guest, as a Realm or an ordinary one.
     network: False, True or the type and options of a -netdev.
-    properties: more properties of rme-guest, as in 'a=b,c=d'."""
+    properties: more properties of rme-guest, as in 'a=b,c=d'.
+    kernel: another than the test guest's; then the initrd may be ''.
+    initrd: another than the test guest's."""
     on = {True: 'on', False: 'off'}
     machine = f'virt,gic-version=3,mte={on[mte]}'
     arguments = []
@@ -77,10 +112,12 @@ def guest_arguments(realm=True, cpus=4, memory='1G', mte=True, append='',
         arguments += ['-object', f'rme-guest,id={REALM},'
                                  f'migration={on[migratable]},mte={on[mte]}'
                                  + (properties and f',{properties}')]
+    if initrd is None:
+        initrd = guest_file('initramfs.cpio')
     return arguments + [
         '-M', machine, '-cpu', cpu, '-smp', str(cpus), '-m', str(memory),
-        '-kernel', guest_file('Image'),
-        '-initrd', guest_file('initramfs.cpio'),
+        '-kernel', kernel or guest_file('Image'),
+        *(['-initrd', initrd] if initrd else []),
         '-append', f'console=ttyAMA0 {append}'.strip(),
     ] + (network_arguments('user' if network is True else network)
          if network else ['-nic', 'none'])
@@ -157,6 +194,22 @@ class Console:
         return status, output
 
 
+def connect(path, vm):
+    """The QMP connection to a QEMU that may not listen yet.
+    vm: has name, process and last_words()."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return Qmp(path)
+        except QmpError as err:
+            if vm.process.poll() is not None:
+                why = vm.last_words().removeprefix('; ')
+                raise VmError(f'{vm.name}: {why}') from err
+            if time.monotonic() > deadline:
+                raise VmError(f'{vm.name}: {err}{vm.last_words()}') from err
+            time.sleep(0.02)
+
+
 class Vm:
     """One QEMU process with a QMP socket and a console.
 
@@ -193,16 +246,8 @@ class Vm:
     @property
     def qmp(self):
         """The QMP connection, made at first use."""
-        deadline = time.monotonic() + 60
-        while not self._qmp:
-            try:
-                self._qmp = Qmp(self.qmp_path)
-            except QmpError as err:
-                dead = self.process.poll() is not None
-                if dead or time.monotonic() > deadline:
-                    raise VmError(f'{self.name}: {err}'
-                                  f'{self.last_words()}') from err
-                time.sleep(0.02)
+        if not self._qmp:
+            self._qmp = connect(self.qmp_path, self)
         return self._qmp
 
     def hang_up(self):
