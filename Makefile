@@ -32,8 +32,25 @@ configure: deps
 guest: deps
 	@tests/guest/build
 
-run: build guest
-	@scripts/realm-demo
+# With one of these variables: a Realm of one's own, at its console. The shell
+# gets them by the environment, whatever is in them.
+.PHONY: shell debian
+OWN = $(KERNEL)$(INITRD)$(APPEND)$(DISK)$(SMP)$(MEM)$(MTE)$(GUEST)
+START = scripts/realm-vm start "$${NAME:-realm}" --console \
+    $${KERNEL:+--kernel="$$KERNEL"} $${INITRD:+--initrd="$$INITRD"} \
+    $${APPEND:+--append="$$APPEND"} $${DISK:+--disk="$$DISK"} \
+    $${SMP:+--smp="$$SMP"} $${MEM:+--mem="$$MEM"} $${MTE:+--mte="$$MTE"} \
+    $${GUEST:+--guest="$$GUEST"}
+
+run: build guest $(filter debian,$(GUEST))
+	@$(if $(OWN),$(START),scripts/realm-demo)
+
+shell: build guest
+	@scripts/realm-vm start shell --console
+
+# The disk of the Debian guest.
+debian: build guest
+	@tests/guest/debian/build
 
 check: check-deps
 	@tests/run-check
@@ -155,6 +172,10 @@ help:
 	@echo 'make              build $(BUILD)/qemu-system-aarch64'
 	@echo 'make arm64        build $(BUILD)/arm64/qemu-system-aarch64, with KVM, for arm64'
 	@echo 'make run          boot a Realm, live-migrate it, print what happened'
+	@echo 'make run KERNEL=Image  a Realm of yours, at its console; also INITRD=,'
+	@echo '                  APPEND=, DISK=, SMP=, MEM=, MTE=1, NAME=;'
+	@echo '                  GUEST=debian: Debian, with ssh'
+	@echo 'make shell        a shell in a Realm; scripts/realm-vm --help: what else'
 	@echo 'make check        every check; check-quick: in a few minutes'
 	@echo 'make check-lib    the RMM library and its tests alone, in seconds'
 	@echo 'make coverage     what the tests of that library reach of it'
