@@ -193,11 +193,11 @@ def debs(arch, suites, into, wanted):
     return chosen
 
 
-def with_dependencies(arch, suite, wanted):
+def with_dependencies(arch, suite, wanted, purpose=''):
     """Download (once) packages and all that they need; returns the files. The
     folder belongs to this list alone, whose names are written when it is full.
     """
-    folder = cache() / 'debs' / f'{arch}-{suite}'
+    folder = cache() / 'debs' / f'{arch}-{suite}{purpose and "-"}{purpose}'
     names = folder / 'wanted'
     with cache_lock():
         if not names.exists() or names.read_text().split() != wanted:
