@@ -74,11 +74,15 @@ void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size)
         RealmRange image = { MAX(base, ram->base), MIN(top, ram->top) };
 
         if (image.base < image.top) {
-            image.base = ROUND_DOWN(image.base, layout->page_size);
-            image.top = ROUND_UP(image.top, layout->page_size);
             g_array_append_val(layout->images, image);
         }
     }
+}
+
+void realm_layout_reset(RealmLayout *layout)
+{
+    layout->fixed = false;
+    g_array_set_size(layout->images, 0);
 }
 
 bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
@@ -124,6 +128,8 @@ GArray *realm_layout_images(const RealmLayout *layout)
         RealmRange *last = merged->len
             ? &realm_range(merged, merged->len - 1) : NULL;
 
+        image.base = ROUND_DOWN(image.base, layout->page_size);
+        image.top = ROUND_UP(image.top, layout->page_size);
         if (last && image.base <= last->top) {
             last->top = MAX(last->top, image.top);
         } else {

@@ -16,14 +16,14 @@
 #include "system/realm-backend.h"
 
 typedef struct RealmRange {
-    uint64_t base, top;         /* page aligned */
+    uint64_t base, top;
 } RealmRange;
 
 typedef struct RealmLayout {
     uint64_t page_size;         /* bytes: a power of two, at least 4096 */
     uint64_t limit;             /* where the shared half begins */
-    GArray *ram;                /* of RealmRange, ascending, disjoint */
-    GArray *images;             /* of RealmRange, as they were loaded */
+    GArray *ram;                /* of RealmRange: pages, ascending, disjoint */
+    GArray *images;             /* of RealmRange: bytes, as they were loaded */
     bool fixed;                 /* the Realm was created: it stays as it is */
 } RealmLayout;
 
@@ -41,6 +41,9 @@ bool realm_layout_add_ram(RealmLayout *layout, uint64_t base, uint64_t size,
  */
 void realm_layout_add_image(RealmLayout *layout, uint64_t base, uint64_t size);
 
+/* The Realm has ended; the loader will write its images again. */
+void realm_layout_reset(RealmLayout *layout);
+
 /* Whether all of [@base, @base + @size) is RAM, and does not wrap. */
 bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
                          uint64_t size);
@@ -48,7 +51,10 @@ bool realm_layout_is_ram(const RealmLayout *layout, uint64_t base,
 /* Where the range of RAM that has @address ends; 0 if that is not RAM. */
 uint64_t realm_layout_ram_top(const RealmLayout *layout, uint64_t address);
 
-/* The images, sorted and merged; the caller unrefs the array of RealmRange. */
+/*
+ * The pages of the images, sorted and merged; the caller unrefs the array of
+ * RealmRange.
+ */
 GArray *realm_layout_images(const RealmLayout *layout);
 
 #define realm_range(array, n) g_array_index(array, RealmRange, n)

@@ -143,6 +143,36 @@ static void test_images_in_any_order(void)
     }
 }
 
+/* The Realm ended: the loader writes all images again, and no RAM is new. */
+static void test_reset(void)
+{
+    uint8_t wanted[PAGES] = { 0 };
+
+    start();
+    realm_layout_add_ram(&layout, 8 * PAGE, 4 * PAGE, &error_abort);
+    realm_layout_add_image(&layout, 8 * PAGE, PAGE);
+    layout.fixed = true;
+    realm_layout_reset(&layout);
+    check_images(wanted);
+    realm_layout_add_image(&layout, 10 * PAGE, 1);
+    wanted[10] = 1;
+    check_images(wanted);
+    g_assert_true(realm_layout_is_ram(&layout, 8 * PAGE, 4 * PAGE));
+    end();
+}
+
+/* What is beside an image in its page is no part of it. */
+static void test_bytes_of_an_image(void)
+{
+    start();
+    realm_layout_add_ram(&layout, 8 * PAGE, 4 * PAGE, &error_abort);
+    realm_layout_add_image(&layout, 9 * PAGE + 5, 7);
+    g_assert_cmpuint(layout.images->len, ==, 1);
+    g_assert_cmphex(realm_range(layout.images, 0).base, ==, 9 * PAGE + 5);
+    g_assert_cmphex(realm_range(layout.images, 0).top, ==, 9 * PAGE + 12);
+    end();
+}
+
 static void test_an_image_that_wraps(void)
 {
     uint8_t wanted[PAGES] = { 0 };
@@ -167,6 +197,9 @@ int main(int argc, char **argv)
                     test_later_images_are_left_out);
     g_test_add_func("/realm/layout/images-are-sorted-and-merged",
                     test_images_in_any_order);
+    g_test_add_func("/realm/layout/a-reset-forgets-images", test_reset);
+    g_test_add_func("/realm/layout/an-image-has-its-bytes",
+                    test_bytes_of_an_image);
     g_test_add_func("/realm/layout/an-image-does-not-wrap",
                     test_an_image_that_wraps);
     return g_test_run();
