@@ -17,6 +17,12 @@
 void realm_migration_init(void);
 
 /*
+ * The Realm is about to end, and no start token was made: cancel a migration
+ * that is under way.  BQL.
+ */
+void realm_migration_cancel(void);
+
+/*
  * The thread of the source's return path has read the header of a message.
  * Returns whether it is one of ours, which was read from @f then; if it has no
  * place, @f has an error.

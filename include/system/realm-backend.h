@@ -121,18 +121,24 @@ typedef struct RealmBackendOps {
      *
      * @init_ripas: [@base, @base + @size) of the protected half, @size in
      * bytes and maybe 0, is RAM from the Realm's start on.  Called between
-     * @prepare and @start, in ascending order.
+     * @prepare and @start, in ascending order; it stays so after @reset.
      *
      * @add_image: the loader wrote @size bytes to guest RAM at @base (after
      * each machine reset).  Bytes outside RAM are ignored.
      *
-     * @start: the machine is about to run: the first time, build the Realm
-     * from its images, and start it.  After a failure no vCPU may run: @park.
+     * @start: the machine is about to run: the first time, and the first time
+     * after @reset, build the Realm from its images, and start it.  After a
+     * failure no vCPU may run: @park.
      *
      * @park: the machine is about to run, and no vCPU of it may, until the
      * machine has stopped.
      *
      * @stopped: no vCPU runs any more.
+     *
+     * @reset: the machine is about to be reset, and no vCPU runs.  The Realm
+     * ends, with its session if it has one, and what it had is the host's
+     * again.  Images are to be added anew.  If it is refused, nothing of the
+     * machine is reset.
      *
      * @phase: where the Realm is; any thread.
      *
@@ -147,6 +153,7 @@ typedef struct RealmBackendOps {
     bool (*start)(Error **errp);
     void (*park)(void);
     void (*stopped)(void);
+    bool (*reset)(Error **errp);
     RealmPhase (*phase)(void);
     size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
     bool (*count_pages)(RealmPages *pages);

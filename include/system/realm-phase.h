@@ -17,6 +17,8 @@
  *     | FINISH
  *   GONE
  *
+ * RESET leads from HERE, ACCEPTED, EXPORTING and PAUSED to NEW.
+ *
  * Purpose: one list of steps, used by every backend: from which phases a step
  * may be taken, what it leads to, and why not.  The backend owns the phase;
  * everybody else asks RealmBackendOps.phase and keeps no copy.
@@ -62,6 +64,7 @@ typedef enum RealmStep {
     REALM_STEP_BUILD_EMPTY,
     REALM_STEP_BREAK,           /* neither of these two has worked */
     REALM_STEP_RUN,
+    REALM_STEP_RESET,           /* it ends, and another one may be built */
     REALM_STEP_PREPARE,
     REALM_STEP_ACCEPT,
     REALM_STEP_BEGIN,
@@ -109,7 +112,7 @@ RealmMigrationPhase realm_phase_qmp(RealmPhase phase);
 /* The Realm can run on this machine, now or after `cont`. */
 bool realm_phase_holds(RealmPhase phase);
 
-/* A Realm was created; if the machine were reset it would be another Realm. */
+/* A Realm was created: a reset of the machine ends it, or is refused. */
 static inline bool realm_phase_exists(RealmPhase phase)
 {
     return phase != REALM_PHASE_NEW && phase != REALM_PHASE_WAITING;

@@ -9,8 +9,8 @@
  *
  * A page is lent from when the Realm shares it, by its RIPAS or by an access
  * at its unprotected address, until the Realm takes it as private.  All of a
- * region is lent until the Realm runs, since the loader writes images there,
- * and the stream of an incoming migration does.
+ * region is lent until a Realm first runs, since the loader writes images
+ * there, and the stream of an incoming migration does.
  *
  * Lock rule: BQL, for the methods of RamDiscardManager as well; lend and
  * return from any thread.

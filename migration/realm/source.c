@@ -388,6 +388,19 @@ void realm_source_resume(void)
     }
 }
 
+void realm_migration_cancel(void)
+{
+    Error *err = NULL;
+
+    if (migration_is_running()) {
+        error_setg(&err, "Realm: it was reset during its migration; begin "
+                   "another one with realm-migration-prepare");
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
+        migration_cancel();
+    }
+}
+
 /* With it, the Realm is at the destination for good; without, sealed here. */
 static void take_receipt(void)
 {

@@ -32,6 +32,7 @@ static const struct {
     STEP(BUILD_EMPTY, "be built for a migration", IN(WAITING), P(EMPTY)),
     STEP(BREAK, "break", IN(NEW) | IN(WAITING), P(BROKEN)),
     STEP(RUN, "run", IN(NEW) | IN(HERE) | IN(ACCEPTED) | IN(EXPORTING), SAME),
+    STEP(RESET, "be reset", IN(HERE) | IN(ACCEPTED) | SESSION, P(NEW)),
     STEP(PREPARE, "prepare a migration", IN(HERE), SAME),
     STEP(ACCEPT, "accept the offer", IN(HERE), P(ACCEPTED)),
     STEP(BEGIN, "begin its migration", IN(ACCEPTED), P(EXPORTING)),

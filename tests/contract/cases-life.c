@@ -268,6 +268,185 @@ static void a_machine_that_waits_for_a_realm_makes_none(void)
     phase_is(m, REALM_PHASE_OFFERED);
 }
 
+/* ---- The machine is reset ---- */
+
+/* What a loader does at a reset; and the machine runs. */
+static void load_and_start(Machine *m)
+{
+    yes(m, HOST_WRITE, CONTRACT_RAM_BASE, IMAGE_WORD);
+    yes(m, ADD_IMAGE, CONTRACT_RAM_BASE, CONTRACT_CHUNK);
+    yes(m, START);
+}
+
+/* Its measurement, of no bytes if that is not known; the machine frees it. */
+static const GByteArray *measurement(Machine *m)
+{
+    return yes(m, MEASUREMENT)->blob;
+}
+
+/*
+ * Either another Realm takes its place, which has nothing of it, or the
+ * backend refuses, and the same Realm goes on.
+ */
+static bool reset(Machine *m)
+{
+    const GByteArray *old = measurement(m), *new;
+    bool done;
+
+    guest_writes(m, PAGE_OF(2, 0), 5);
+    guest_reads(m, SHARED(PAGE_OF(4, 0)), 0);   /* is lent */
+    yes(m, STOPPED);
+    done = ask(m, RESET)->ok;
+    g_assert_cmpint(ask(m, PHASE)->value, ==,
+                    done ? REALM_PHASE_NEW : REALM_PHASE_HERE);
+    load_and_start(m);
+    phase_is(m, REALM_PHASE_HERE);
+    new = measurement(m);
+    g_assert_cmpmem(old->data, old->len, new->data, new->len);
+    guest_reads(m, PAGE_OF(2, 0), done ? 0 : 5);
+    guest_reads(m, CONTRACT_RAM_BASE, IMAGE_WORD);
+    works(m);
+    return done;
+}
+
+static void a_reset_makes_another_realm_or_is_refused(void)
+{
+    g_autoptr(Machine) m = new_machine();
+
+    yes(m, START);
+    works(m);
+    for (int i = 0; i < 3; i++) {
+        reset(m);
+    }
+    yes(m, GUEST_RIPAS, PAGE_OF(3, 0), PAGE_OF(4, 0), false);
+    reset(m);
+}
+
+/* As at the first start; what is beside it may be of the Realm before. */
+static void a_reset_leaves_zeros_beside_an_image(void)
+{
+    g_autoptr(Machine) m = new_machine();
+
+    yes(m, START);
+    yes(m, STOPPED);
+    ask(m, RESET);
+    yes(m, HOST_WRITE, PAGE_OF(1, 0), 1);
+    yes(m, HOST_WRITE, PAGE_OF(1, 0) + 8, 2);
+    yes(m, HOST_WRITE, PAGE_OF(1, 0) + 16, 3);
+    yes(m, ADD_IMAGE, PAGE_OF(1, 0) + 16, 8);
+    yes(m, ADD_IMAGE, PAGE_OF(1, 0), 8);
+    load_and_start(m);
+    guest_reads(m, PAGE_OF(1, 0) + 8, 0);
+    works(m);
+}
+
+static void a_reset_ends_a_session_or_is_refused(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    bool done;
+
+    pair_bind(p);
+    pair_begin(p);
+    pair_round(p);
+    done = ask(p->source, RESET)->ok;
+    g_assert_cmpint(ask(p->source, EXPORT_EPOCH)->ok, ==, !done);
+    g_assert_cmpint(ask(p->source, PHASE)->value, ==,
+                    done ? REALM_PHASE_NEW : REALM_PHASE_EXPORTING);
+    load_and_start(p->source);
+    works(p->source);
+    ask(p->source, EXPORT_ABORT);       /* if there still is a session */
+    yes(p->source, PREPARE);
+    yes(p->destination, IMPORT_ABORT);
+}
+
+/* The offer was for the Realm before. */
+static void a_reset_ends_an_offer_or_is_refused(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    bool done;
+
+    pair_bind(p);
+    done = ask(p->source, RESET)->ok;
+    load_and_start(p->source);
+    g_assert_cmpint(ask(p->source, EXPORT_BEGIN)->ok, ==, !done);
+    works(p->source);
+}
+
+static void a_reset_where_the_realm_stands_still(void)
+{
+    g_autoptr(Pair) p = pair_new();
+    bool done;
+
+    pair_bind(p);
+    pair_until_start(p);
+    done = ask(p->source, RESET)->ok;
+    g_assert_cmpint(ask(p->source, PHASE)->value, ==,
+                    done ? REALM_PHASE_NEW : REALM_PHASE_PAUSED);
+    ask(p->source, EXPORT_ABORT);
+    load_and_start(p->source);
+    works(p->source);
+}
+
+static void a_reset_of_a_realm_that_came(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    pair_migrate(p);
+    reset(p->destination);
+    phase_is(p->source, REALM_PHASE_GONE);
+}
+
+static void nothing_is_reset_where_there_is_no_realm_yet(void)
+{
+    g_autoptr(Machine) m = new_machine();
+
+    no(m, RESET);
+    phase_is(m, REALM_PHASE_NEW);
+    runs_as_declared(m);
+}
+
+static void no_reset_makes_a_realm_that_has_left(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    pair_bind(p);
+    pair_until_start(p);
+    pair_token(p);
+    no(p->source, RESET);
+    phase_is(p->source, REALM_PHASE_SEALED);
+    pair_start(p);
+    no(p->source, RESET);
+    phase_is(p->source, REALM_PHASE_GONE);
+    works(p->destination);
+}
+
+static void no_reset_ends_a_migration_to_here(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    no(p->destination, RESET);
+    phase_is(p->destination, REALM_PHASE_WAITING);
+    pair_bind(p);
+    no(p->destination, RESET);
+    phase_is(p->destination, REALM_PHASE_OFFERED);
+    pair_until_start(p);
+    no(p->destination, RESET);
+    phase_is(p->destination, REALM_PHASE_IMPORTING);
+    pair_start(p);
+    works(p->destination);
+}
+
+static void no_reset_undoes_a_failure(void)
+{
+    g_autoptr(Machine) m = waiting_machine("machine");
+
+    yes(m, OFFER);
+    yes(m, IMPORT_ABORT);
+    no(m, RESET);
+    phase_is(m, REALM_PHASE_FAILED);
+    no(m, START);
+}
+
 static void limits_are_within_reason(void)
 {
     g_autoptr(Machine) m = new_machine();
@@ -317,6 +496,16 @@ const Case life_cases[] = {
     CASE(stop_and_cont_change_nothing),
     CASE(a_machine_that_was_parked_runs_again),
     CASE(a_machine_that_waits_for_a_realm_makes_none),
+    CASE(a_reset_makes_another_realm_or_is_refused),
+    CASE(a_reset_leaves_zeros_beside_an_image),
+    CASE(a_reset_ends_a_session_or_is_refused),
+    CASE(a_reset_ends_an_offer_or_is_refused),
+    CASE(a_reset_where_the_realm_stands_still),
+    CASE(a_reset_of_a_realm_that_came),
+    CASE(nothing_is_reset_where_there_is_no_realm_yet),
+    CASE(no_reset_makes_a_realm_that_has_left),
+    CASE(no_reset_ends_a_migration_to_here),
+    CASE(no_reset_undoes_a_failure),
     CASE(limits_are_within_reason),
     CASE(what_is_told_of_a_realm),
     { NULL }

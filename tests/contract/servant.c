@@ -84,6 +84,9 @@ static void serve_life(Serving *s, ContractCall call)
     case CALL_STOPPED:
         s->ops->stopped();
         break;
+    case CALL_RESET:
+        a->ok = s->ops->reset(&s->err);
+        break;
     case CALL_PHASE:
         a->value = s->ops->phase();
         break;

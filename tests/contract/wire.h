@@ -17,6 +17,7 @@
     CALL(START,         "start") \
     CALL(PARK,          "park") \
     CALL(STOPPED,       "stopped") \
+    CALL(RESET,         "reset") \
     CALL(PHASE,         "phase") \
     CALL(MEASUREMENT,   "measurement") \
     CALL(COUNT_PAGES,   "count_pages") \

@@ -69,6 +69,20 @@ static void stopped(void)
 {
 }
 
+/*
+ * Its kernel's VM is one Realm for good.  QEMU 10.0 cannot give the machine
+ * another VM, and ends it instead.
+ */
+static bool reset(Error **errp)
+{
+    if (realm_kvm_check(REALM_STEP_RESET, errp)) {
+        error_setg(errp, "Realm: cannot be reset: with KVM this would take a "
+                   "new VM, which this QEMU cannot make; end this machine and "
+                   "start it again");
+    }
+    return false;
+}
+
 /* The kernel has no interface for it.  The Realm itself can ask the RMM. */
 static size_t measurement(uint8_t value[REALM_MEASUREMENT_SIZE])
 {
@@ -95,6 +109,7 @@ const RealmBackendOps *realm_kvm_backend(void)
         .start = start,
         .park = park,
         .stopped = stopped,
+        .reset = reset,
         .phase = realm_kvm_phase,
         .measurement = measurement,
         .count_pages = count_pages,

@@ -114,8 +114,11 @@ bool realm_machine_init(const RealmMachineConfig *config,
 
 /* physmem.c */
 
-/* From now on RAM is the Realm's: loaders and debuggers get at it no more. */
-void realm_physmem_protect(void);
+/*
+ * From now on RAM is the Realm's: loaders and debuggers get at it no more; or
+ * there is no Realm, and none of its RAM is the RMM's.
+ */
+void realm_physmem_protect(bool on);
 
 /*
  * The Realm has no use for [@base, @top) of its RAM any more, in PAs: give
@@ -173,5 +176,11 @@ void realm_contexts_drop(void);
  * has the BQL.
  */
 void realm_call(RmmPe *pe);
+
+/*
+ * All vCPUs have stopped, and no REC is entered: flush their TLBs once for all
+ * calls until the next RMI_REC_ENTER.
+ */
+void realm_call_flush(void);
 
 #endif

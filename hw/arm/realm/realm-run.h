@@ -1,5 +1,5 @@
 /*
- * When the machine of a Realm runs, stops, and ends
+ * When the machine of a Realm runs, stops, and is reset
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

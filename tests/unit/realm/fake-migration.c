@@ -58,6 +58,11 @@ MigrationState *migrate_get_current(void)
     return &the_migration;
 }
 
+void migration_cancel(void)
+{
+    the_migration.state = MIGRATION_STATUS_CANCELLING;
+}
+
 void migrate_set_error(MigrationState *s, const Error *error)
 {
     if (!fake_migration.error) {

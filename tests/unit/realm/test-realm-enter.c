@@ -120,6 +120,7 @@ void qemu_system_vmstop_request(RunState reason)
         g_assert_not_reached(); \
     }
 
+NEVER(void, qemu_system_reset_request, ShutdownCause reason)
 NEVER(void, qemu_system_shutdown_request, ShutdownCause reason)
 NEVER(int, arm_set_cpu_on, uint64_t cpuid, uint64_t entry, uint64_t context_id,
       uint32_t target_el, bool target_aa64)

@@ -142,6 +142,24 @@ static void test_once_for_many_changes(void)
     g_assert_cmpuint(waited, ==, VCPUS);
 }
 
+/*
+ * A Realm ends: what it had is taken back by a call for each page, and only the
+ * first flushes.  The next Realm's changes flush again.
+ */
+static void test_once_until_a_rec_is_entered(void)
+{
+    change(true, true);
+    queued = 0;
+    realm_call_flush();
+    g_assert_cmpuint(queued, ==, VCPUS);
+    realm_call_flush();
+    g_assert_cmpuint(queued, ==, VCPUS);
+    change_stage2();
+    g_assert_cmpuint(waited + queued + flushed, ==, 0);
+    change(true, true);
+    g_assert_cmpuint(queued, ==, VCPUS);
+}
+
 /* Where all others are excluded, the TLBs that have something are emptied. */
 static void test_excluded_vcpus_are_flushed_at_once(void)
 {
@@ -169,6 +187,7 @@ int main(int argc, char **argv)
     TEST("waits-for-a-vcpu-that-is-about-to-stop",
          test_waits_for_a_vcpu_that_is_about_to_stop);
     TEST("once-for-many-changes", test_once_for_many_changes);
+    TEST("once-until-a-rec-is-entered", test_once_until_a_rec_is_entered);
     TEST("excluded-vcpus-are-flushed-at-once",
          test_excluded_vcpus_are_flushed_at_once);
 #undef TEST

@@ -284,6 +284,7 @@ Rmm *realm_rmm;
 
 NEVER(void *, realm_buffers_ns, uint64_t pa, size_t len)
 NEVER(bool, realm_build, Error **errp)
+NEVER(void, realm_unbuild, void)
 NEVER(bool, realm_contexts_apply, Error **errp)
 NEVER(void, realm_contexts_drop, void)
 NEVER(bool, realm_rec_handle_abort, CPUState *cs, RmmPe *pe)

@@ -25,6 +25,8 @@ static const struct {
     /* KVM_RUN */
     { REALM_STEP_RUN, "new>new here>here accepted>accepted "
                       "exporting>exporting" },
+    /* not what the destination may have as well: its disks are there */
+    { REALM_STEP_RESET, "here>new accepted>new exporting>new paused>new" },
     { REALM_STEP_PREPARE, "here>here" },
     { REALM_STEP_ACCEPT, "here>accepted" },
     { REALM_STEP_BEGIN, "accepted>exporting" },
@@ -144,7 +146,7 @@ static void test_edges(void)
             }
         }
     }
-    g_assert_cmpint(edges, ==, 42);     /* no name was misspelt */
+    g_assert_cmpint(edges, ==, 46);     /* no name was misspelt */
 }
 
 /* A step that nobody has checked; in a process of its own, which ends there. */
@@ -249,6 +251,10 @@ static void test_remedies(void)
     check_text(REALM_PHASE_HERE, REALM_STEP_BEGIN, "realm-migration-accept");
     check_text(REALM_PHASE_PAUSED, REALM_STEP_RUN, "cont");
     check_text(REALM_PHASE_SEALED, REALM_STEP_RUN, "realm-migration-resume");
+    check_text(REALM_PHASE_SEALED, REALM_STEP_RESET, "realm-migration-resume");
+    check_text(REALM_PHASE_GONE, REALM_STEP_RESET, "end this machine");
+    check_text(REALM_PHASE_IMPORTING, REALM_STEP_RESET,
+               "no migration has brought it");
     check_text(REALM_PHASE_ACCEPTED, REALM_STEP_ACCEPT,
                "realm-migration-prepare");
     check_text(REALM_PHASE_GONE, REALM_STEP_RESUME, "end this machine");

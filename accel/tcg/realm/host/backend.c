@@ -103,7 +103,7 @@ static bool init_ripas(uint64_t base, uint64_t size, Error **errp)
     return realm_layout_add_ram(&realm_host.layout, base, size, errp);
 }
 
-/* Resets before the start repeat the images. */
+/* Each reset repeats the images. */
 static void add_image(uint64_t base, uint64_t size)
 {
     realm_layout_add_image(&realm_host.layout, base, size);
@@ -570,6 +570,17 @@ static bool start_realm(Error **errp)
            realm_recs_enter(errp);
 }
 
+static bool reset_realm(Error **errp)
+{
+    if (!check_step(REALM_STEP_RESET, errp)) {
+        return false;
+    }
+    realm_recs_leave();
+    realm_unbuild();
+    took_step(REALM_STEP_RESET);
+    return true;
+}
+
 static const RealmHostOps host = {
     .ns = realm_buffers_ns,
     .is_lendable = realm_mmu_is_lendable,
@@ -611,6 +622,7 @@ const RealmBackendOps *realm_tcg_backend(void)
         .start = start_realm,
         .park = realm_recs_park,
         .stopped = realm_recs_leave,
+        .reset = reset_realm,
         .phase = phase,
         .measurement = measurement,
         .count_pages = count_pages,

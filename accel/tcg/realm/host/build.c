@@ -1,11 +1,14 @@
 /*
- * Realms under TCG: a Realm is built
+ * Realms under TCG: a Realm is built, and ends
  *
  * Purpose: what KVM does on a real machine: create the Realm, from the images
- * that the loader left in RAM or as an empty one to import into.
+ * that the loader left in RAM or as an empty one to import into; and destroy
+ * it.
  *
  * Invariants: the Realm is built from RMI calls alone, in an order that
- * depends on nothing but the machine's options, since it is measured.
+ * depends on nothing but the machine's options, since it is measured.  Nor does
+ * what it holds at first: beside an image, in the same page, are zeros,
+ * whatever a Realm before this one has left in the board's RAM.
  *
  * Lock rule: BQL.
  *
@@ -22,18 +25,14 @@
 #include "target/arm/realm/policy.h"
 #include "target/arm/realm/shared.h"
 #include "target/arm/rmm/mig-abi.h"
+#include "target/arm/rmm/query.h"
 #include "target/arm/rmm/rmm-abi.h"
 #include "accel/tcg/realm/machine.h"
+#include "accel/tcg/realm/trace.h"
 #include "buffers.h"
 #include "build.h"
 #include "mmu.h"
 #include "state.h"
-
-static int start_level(uint8_t ipa_bits)
-{
-    /* At most 16 concatenated tables (RMM 1.0, A5.2.1). */
-    return ipa_bits <= 43 ? 1 : 0;
-}
 
 /*
  * Ask for all that the RMM offers of the CPUs: those of the Realm are the
@@ -74,17 +73,19 @@ static void choose_params(const RealmConfig *config, RmiRealmParams *params)
 static bool create_realm(const RealmConfig *config, Error **errp)
 {
     g_autofree RmiRealmParams *params = g_new0(RmiRealmParams, 1);
-    int level = start_level(config->ipa_bits);
+    int level = realm_mmu_start_level(config);
     unsigned tables = BIT(MAX(config->ipa_bits - (48 - 9 * level), 0));
+    /* What has the strictest alignment comes first, and leaves no gap. */
+    uint64_t rtt_base = realm_mmu_new_granules(tables);
     uint64_t rd = realm_mmu_new_granules(1);
     RmmPe pe = { .x = { RMI_REALM_CREATE, rd,
                         realm_window(0, params, sizeof(*params)) } };
 
-    realm_physmem_protect();
+    realm_physmem_protect(true);
     choose_params(config, params);
     memcpy(params->rpv, config->rpv, REALM_RPV_SIZE);
     params->vmid = 1;
-    params->rtt_base = realm_mmu_new_granules(tables);
+    params->rtt_base = rtt_base;
     params->rtt_level_start = level;
     params->rtt_num_start = tables;
 
@@ -136,7 +137,7 @@ static bool create_rec(CPUState *cs, Error **errp)
     RmmPe pe;
 
     rec->pa = realm_mmu_new_granules(1);
-    realm_run_page(cs->cpu_index, &rec->run);
+    memset(realm_run_page(cs->cpu_index, &rec->run), 0, REALM_PAGE_SIZE);
     choose_rec(cs, params);
     params->mpidr = realm_pe_mpidr(cs);
 
@@ -162,13 +163,30 @@ static bool create_recs(Error **errp)
     return true;
 }
 
+/* What the images have of the page at @ipa */
+static void read_page(uint64_t ipa, uint8_t page[REALM_PAGE_SIZE])
+{
+    const GArray *images = realm_host.layout.images;
+
+    memset(page, 0, REALM_PAGE_SIZE);
+    for (guint i = 0; i < images->len; i++) {
+        uint64_t base = MAX(realm_range(images, i).base, ipa);
+        uint64_t top = MIN(realm_range(images, i).top, ipa + REALM_PAGE_SIZE);
+
+        if (base < top) {
+            memcpy(page + (base - ipa), realm_shared_ram(base, top - base),
+                   top - base);
+        }
+    }
+}
+
 /* @flags: RMI_DATA_MEASURE, or 0 if only the address is measured. */
-static bool create_page(uint64_t ipa, uint8_t *shared, uint64_t flags,
+static bool create_page(uint64_t ipa, uint8_t *page, uint64_t flags,
                         Error **errp)
 {
     uint64_t result = realm_mmu_create_tables(ipa);
     RmmPe pe = { .x = { RMI_DATA_CREATE, realm_host.rd, ipa, ipa,
-                        realm_window(0, shared, REALM_PAGE_SIZE), flags } };
+                        realm_window(0, page, REALM_PAGE_SIZE), flags } };
 
     if (realm_host_refused("a table for an image", result, errp)) {
         return false;
@@ -182,29 +200,33 @@ static bool create_page(uint64_t ipa, uint8_t *shared, uint64_t flags,
     return !realm_host_refused("a page of an image", pe.x[0], errp);
 }
 
-static bool create_pages(uint64_t base, uint64_t size, uint64_t flags,
-                         Error **errp)
-{
-    QEMU_LOCK_GUARD(&realm_mmu_lock);
-    uint8_t *shared = realm_shared_ram(base, size);
-
-    for (uint64_t at = 0; at < size; at += REALM_PAGE_SIZE) {
-        if (!create_page(base + at, shared + at, flags, errp)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool create_image_pages(Error **errp)
 {
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
     g_autoptr(GArray) images = realm_layout_images(&realm_host.layout);
 
     for (guint i = 0; i < images->len; i++) {
         RealmRange image = realm_range(images, i);
 
-        if (!create_pages(image.base, image.top - image.base,
-                          RMI_DATA_MEASURE, errp)) {
+        for (uint64_t at = image.base; at < image.top; at += REALM_PAGE_SIZE) {
+            uint8_t page[REALM_PAGE_SIZE];
+
+            read_page(at, page);
+            if (!create_page(at, page, RMI_DATA_MEASURE, errp)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool create_log(uint64_t base, Error **errp)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    uint8_t *log = realm_shared_ram(base, REALM_LOG_SIZE);
+
+    for (uint64_t at = 0; at < REALM_LOG_SIZE; at += REALM_PAGE_SIZE) {
+        if (!create_page(base + at, log + at, 0, errp)) {
             return false;
         }
     }
@@ -234,8 +256,7 @@ static bool create_log_pages(const RealmConfig *config, Error **errp)
     choose_params(config, params);
     choose_rec(first_cpu, rec);
     realm_policy_pack(policy, &config->policy);
-    return realm_log_write(&facts, errp) &&
-           create_pages(config->log_base, REALM_LOG_SIZE, 0, errp);
+    return realm_log_write(&facts, errp) && create_log(config->log_base, errp);
 }
 
 static bool init_ripas(Error **errp)
@@ -283,4 +304,51 @@ bool realm_build(Error **errp)
 bool realm_build_empty(Error **errp)
 {
     return create_configured(realm_host.config, errp) && create_recs(errp);
+}
+
+/* Nothing uses what @fid destroys, so the RMM does not refuse. */
+static void destroy(uint64_t fid, uint64_t pa)
+{
+    RmmPe pe = { .x = { fid, pa } };
+
+    realm_call(&pe);
+    assert(pe.x[0] == RMI_SUCCESS);
+}
+
+static void trace_end(uint64_t rd)
+{
+    RmmQuery *query;
+
+    if (trace_event_get_state_backends(TRACE_REALM_HOST_ENDED)) {
+        query = rmm_query(realm_rmm);
+        trace_realm_host_ended(rd, query->granules.delegated +
+                               query->granules.rd + query->granules.rec +
+                               query->granules.rec_aux +
+                               query->granules.rtt + query->granules.data);
+        rmm_query_free(query);
+    }
+}
+
+void realm_unbuild(void)
+{
+    const RealmConfig *config = realm_host.config;
+    const uint64_t rd = realm_host.rd;
+    CPUState *cs;
+
+    realm_call_flush();
+    CPU_FOREACH(cs) {
+        RealmRec *rec = &realm_host.recs[cs->cpu_index];
+
+        destroy(RMI_REC_DESTROY, rec->pa);
+        *rec = (RealmRec) { 0 };
+    }
+    realm_mmu_dismantle();
+    destroy(RMI_REALM_DESTROY, rd);
+    realm_host.rd = 0;
+    realm_mmu_undelegate_all();
+    trace_end(rd);
+    realm_mmu_discard_shared(config->ram_base,
+                             config->ram_base + config->ram_size);
+    realm_layout_reset(&realm_host.layout);
+    realm_physmem_protect(false);
 }

@@ -171,12 +171,17 @@ bool realm_mmu_delegate(uint64_t ipa)
     return test_bit(page, mmu.delegated);
 }
 
-static void undelegate(uint64_t pa)
+static void call_undelegate(uint64_t pa)
 {
     RmmPe pe = { .x = { RMI_GRANULE_UNDELEGATE, pa } };
 
     realm_call(&pe);
     assert(pe.x[0] == RMI_SUCCESS);
+}
+
+static void undelegate(uint64_t pa)
+{
+    call_undelegate(pa);
     clear_bit(page_of(pa), mmu.delegated);
 }
 
@@ -620,9 +625,9 @@ static uint64_t reclaim_page(uint64_t ipa, RealmRange *freed)
     return pe.x[2];
 }
 
-void realm_mmu_reclaim(uint64_t base, uint64_t top)
+/* Locked */
+static void reclaim(uint64_t base, uint64_t top)
 {
-    QEMU_LOCK_GUARD(&realm_mmu_lock);
     RealmRange freed = { base, base };
     uint64_t ipa = base, next;
 
@@ -630,6 +635,12 @@ void realm_mmu_reclaim(uint64_t base, uint64_t top)
         ipa = next;
     }
     realm_physmem_discard(freed.base, freed.top);
+}
+
+void realm_mmu_reclaim(uint64_t base, uint64_t top)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    reclaim(base, top);
     fold_empty(base, top);
 }
 
@@ -655,15 +666,85 @@ static uint64_t unlend_entry(uint64_t ipa, uint64_t top)
     return MAX(pe.x[1], ipa + size);
 }
 
-void realm_mmu_unlend(uint64_t base, uint64_t top)
+/* Locked */
+static void unlend(uint64_t base, uint64_t top)
 {
-    QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t end = shared_bit() + top;
 
     for (uint64_t ipa = shared_bit() + base; ipa < end; ) {
         ipa = unlend_entry(ipa, end);
     }
-    fold_empty(shared_bit() + base, end);
+}
+
+void realm_mmu_unlend(uint64_t base, uint64_t top)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    unlend(base, top);
+    fold_empty(shared_bit() + base, shared_bit() + top);
+}
+
+/* ---- The Realm ends ---- */
+
+/* At most 16 concatenated tables (RMM 1.0, A5.2.1). */
+int realm_mmu_start_level(const RealmConfig *config)
+{
+    return config->ipa_bits <= 43 ? 1 : 0;
+}
+
+/* Locked.  All tables at @level, wherever they are: nothing in them is live. */
+static void destroy_tables(unsigned level)
+{
+    const uint64_t size = LEVEL_SIZE(level - 1);
+
+    for (uint64_t ipa = 0; ipa < 2 * shared_bit(); ) {
+        RmmPe pe = { .x = { RMI_RTT_DESTROY, realm_host.rd, ipa, level } };
+
+        realm_call(&pe);
+        if (pe.x[0] == RMI_SUCCESS) {
+            g_array_append_val(mmu.tables, pe.x[1]);
+        }
+        ipa = MAX(ROUND_DOWN(pe.x[2], size), ipa + size);
+    }
+}
+
+void realm_mmu_dismantle(void)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    const RealmConfig *config = realm_host.config;
+    uint64_t base = config->ram_base, top = base + config->ram_size;
+
+    timer_del(mmu.timer);
+    mmu.timer_armed = false;
+    mmu.paged = false;
+    bitmap_zero(mmu.due, mmu.num_blocks);
+    reclaim(base, top);
+    unlend(base, top);
+    for (int level = 3; level > realm_mmu_start_level(config); level--) {
+        destroy_tables(level);
+    }
+    bitmap_zero(mmu.folded, mmu.num_blocks);
+}
+
+/* Also pages that an import has prepared, and that never came. */
+void realm_mmu_undelegate_all(void)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+    const uint64_t pages = mmu.num_blocks * BLOCK_PAGES;
+    uint64_t page = find_first_bit(mmu.delegated, pages);
+    RealmRange freed = { 0, 0 };
+
+    for (; page < pages; page = find_next_bit(mmu.delegated, pages, page + 1)) {
+        uint64_t pa = block_base(0) + page * REALM_PAGE_SIZE;
+
+        undelegate(pa);
+        free_page(&freed, pa);
+    }
+    realm_physmem_discard(freed.base, freed.top);
+    for (uint64_t at = 0; at < mmu.extra_used; at += REALM_PAGE_SIZE) {
+        call_undelegate(REALM_EXTRA_BASE + at);
+    }
+    mmu.extra_used = 0;
+    g_array_set_size(mmu.tables, 0);
 }
 
 /* For each half: a table for every 2 MiB of RAM, GiB and 512 GiB. */

@@ -24,10 +24,13 @@ bool realm_mmu_delegate(uint64_t ipa);
 
 /*
  * PA of @count contiguous granules aligned to their total size (@count is a
- * power of two), delegated: for tables and descriptors.  Never freed: a Realm
- * lives as long as its machine.
+ * power of two), delegated: for tables and descriptors.  They are the RMM's
+ * until realm_mmu_undelegate_all.
  */
 uint64_t realm_mmu_new_granules(unsigned count);
+
+/* The level at which the walk of a Realm's tables begins */
+int realm_mmu_start_level(const RealmConfig *config);
 
 /* Make a table at @level for @ipa; returns RMI's result. */
 uint64_t realm_mmu_create_table(uint64_t ipa, unsigned level);
@@ -66,6 +69,15 @@ bool realm_mmu_fault(uint64_t ipa);
  */
 void realm_mmu_reclaim(uint64_t base, uint64_t top);
 void realm_mmu_unlend(uint64_t base, uint64_t top);
+
+/*
+ * The Realm ends, and has no RECs: take back its pages, what was lent, and all
+ * tables but those at the start level.
+ */
+void realm_mmu_dismantle(void);
+
+/* There is no Realm: all that the RMM has is the host's again. */
+void realm_mmu_undelegate_all(void);
 
 /* Fold the blocks of the images; there are no RECs yet. */
 void realm_mmu_fold_images(void);

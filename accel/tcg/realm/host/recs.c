@@ -162,8 +162,8 @@ static bool handle_psci(CPUState *cs, const RmiRecExit *exit)
     case QEMU_PSCI_0_2_FN_SYSTEM_OFF:
         qemu_system_shutdown_request(SHUTDOWN_CAUSE_GUEST_SHUTDOWN);
         break;
-    case QEMU_PSCI_0_2_FN_SYSTEM_RESET: /* a Realm does not start twice */
-        qemu_system_shutdown_request(SHUTDOWN_CAUSE_GUEST_RESET);
+    case QEMU_PSCI_0_2_FN_SYSTEM_RESET:
+        qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
         break;
     }
     ARM_CPU(cs)->power_state = PSCI_OFF;

@@ -7,7 +7,7 @@
  *     state.c     the Realm that the host has, and results of RMI in words
  *     buffers.c   the host's own memory, which the RMM reads and writes
  *     mmu.c       granules, tables, pages, blocks, lent memory
- *     build.c     a Realm is built
+ *     build.c     a Realm is built, and ends
  *     recs.c      RECs are entered, and their exits are answered
  *     backend.c   the seam to machine and migration (RealmBackendOps)
  *

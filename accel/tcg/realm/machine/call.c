@@ -28,7 +28,7 @@ static __thread bool flush_due;
 
 /*
  * A REC was entered, so TLBs may have something.  The host enters the first
- * one under the BQL, before any vCPU runs.
+ * one under the BQL, before any vCPU runs; and so after realm_call_flush.
  */
 static bool any_has_run;
 
@@ -116,5 +116,13 @@ void realm_call(RmmPe *pe)
     rmm_call(realm_rmm, pe);
     if (pe->world == RMM_WORLD_REALM && !qatomic_read(&any_has_run)) {
         qatomic_set(&any_has_run, true);
+    }
+}
+
+void realm_call_flush(void)
+{
+    if (qatomic_read(&any_has_run)) {
+        flush_all();
+        qatomic_set(&any_has_run, false);
     }
 }

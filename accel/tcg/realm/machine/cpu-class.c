@@ -104,15 +104,20 @@ static void do_smc(CPUState *cs)
     }
 }
 
-/* The SMC instruction is not behind the vCPU until this has run. */
+/*
+ * The SMC instruction is not behind the vCPU until this has run.  If the
+ * machine was reset before, it was the instruction of another Realm.
+ */
 static void smc_exclusive(CPUState *cs, run_on_cpu_data unused)
 {
+    RealmPe *pe = &realm_pes[cs->cpu_index];
     BQL_LOCK_GUARD();
 
-    if (realm_pe_in_realm(cs)) {
+    if (pe->smc_waits && realm_pe_in_realm(cs)) {
         ARM_CPU(cs)->env.pc += 4;
         do_smc(cs);
     }
+    pe->smc_waits = false;
 }
 
 /* The identifier as the RMM decodes it (SMCCC 1.3, section 2.5.1). */
@@ -131,6 +136,7 @@ static void realm_do_interrupt(CPUState *cs)
          * the machine stops before that, the instruction is executed again.
          */
         ARM_CPU(cs)->env.pc -= 4;
+        realm_pes[cs->cpu_index].smc_waits = true;
         async_safe_run_on_cpu(cs, smc_exclusive, RUN_ON_CPU_NULL);
         cs->exception_index = EXCP_INTERRUPT; /* no interrupt before that */
         cpu_loop_exit(cs);

@@ -4,7 +4,8 @@
  * Purpose: the RMM, the PEs with the RECs that they run, and the host that is
  * told of what happens to them.
  *
- * Invariants: every vCPU is one PE, and runs one REC for all of its life.
+ * Invariants: every vCPU is one PE, and runs one REC for all of its Realm's
+ * life.
  *
  * Lock rule: set up once under the BQL.  After that a PE belongs to its
  * vCPU's thread while the vCPU runs, and to the BQL while it does not; others
@@ -33,10 +34,11 @@ bool realm_pe_in_realm(CPUState *cs)
 
 void realm_pe_set_rec(CPUState *cs, uint64_t rec)
 {
-    bool known = rmm_stage2(realm_rmm, rec,
-                            &realm_pes[cs->cpu_index].stage2);
+    RealmPe *pe = &realm_pes[cs->cpu_index];
+    bool known = rmm_stage2(realm_rmm, rec, &pe->stage2);
 
     assert(known);
+    pe->smc_waits = false;      /* of a REC before this one */
 }
 
 void realm_pe_interrupt(CPUState *cs)

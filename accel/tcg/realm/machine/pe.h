@@ -13,6 +13,7 @@ typedef struct RealmPe {
     RmmStage2 stage2;           /* of the REC that it runs */
     void *context;              /* loaded by the RMM, not applied yet */
     size_t context_size;
+    bool smc_waits;             /* for all vCPUs to be excluded */
 } RealmPe;
 
 extern RealmPe *realm_pes;      /* indexed by cpu_index */

@@ -161,9 +161,9 @@ size_t realm_physmem_page_size(uint64_t pa)
     return qemu_ram_pagesize(part_of(pa)->block);
 }
 
-void realm_physmem_protect(void)
+void realm_physmem_protect(bool on)
 {
-    memory_region_set_enabled(&mem.loader, false);
+    memory_region_set_enabled(&mem.loader, !on);
 }
 
 bool realm_physmem_is_protected(void)

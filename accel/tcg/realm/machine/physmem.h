@@ -16,7 +16,7 @@ bool realm_physmem_init(const RealmMachineConfig *config, Error **errp);
 MemoryRegion *realm_physmem_root(void);
 MemoryRegion *realm_physmem_tag_root(MemoryRegion *board_tags);
 
-/* Whether realm_physmem_protect was called. */
+/* Whether realm_physmem_protect has protected it. */
 bool realm_physmem_is_protected(void);
 
 /* Any of the @len bytes at @pa is RAM or in an extra granule. */
