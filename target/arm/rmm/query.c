@@ -37,24 +37,19 @@ size_t rmm_realm_rim(Rmm *rmm, uint64_t rd, uint8_t rim[64])
 
 bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages)
 {
-    uint64_t count[RTT_OWNERSHIPS] = { 0 };
     uint64_t ipa = 0, top;
 
+    *pages = (RmmPages) { 0 };
     do {
         RmmRealm *realm = realm_lock(rmm, rd);
 
         if (!realm) {
             return false;
         }
-        ipa = rtt_count_ownership(realm, ipa, count);
+        ipa = rtt_count_pages(realm, ipa, pages);
         top = realm_ipa_top(realm);
         realm_unlock(realm);
     } while (ipa < top);
-    *pages = (RmmPages) {
-        .owned = count[RTT_OWNED],
-        .empty = count[RTT_EMPTIED],
-        .lent = count[RTT_LENT],
-    };
     return true;
 }
 

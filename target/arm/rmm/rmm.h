@@ -436,6 +436,9 @@ typedef struct RmmPages {
     uint64_t owned;         /* the Realm's alone: protected, RIPAS RAM */
     uint64_t empty;         /* given up by the Realm: assigned, RIPAS EMPTY */
     uint64_t lent;          /* the host's, mapped at unprotected IPAs */
+    uint64_t untouched;     /* nobody's yet: RIPAS RAM, nothing assigned */
+    uint64_t dirty;         /* of those owned: not exported since they were
+                               written; all, unless a session is open */
 } RmmPages;
 
 /*

@@ -261,8 +261,26 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
                            : RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
-uint64_t rtt_count_ownership(RmmRealm *realm, uint64_t ipa,
-                             uint64_t pages[RTT_OWNERSHIPS])
+static void count_leaf(uint64_t desc, int level, uint64_t n, RmmPages *pages)
+{
+    switch (desc_ownership(desc, level)) {
+    case RTT_OWNED:
+        pages->owned += n;
+        pages->dirty += desc & (DESC_S2AP_W | DESC_PENDING) ? n : 0;
+        break;
+    case RTT_EMPTIED:
+        pages->empty += n;
+        break;
+    case RTT_LENT:
+        pages->lent += n;
+        break;
+    default:
+        pages->untouched += desc_hipas(desc, level) == RTT_UNASSIGNED &&
+                            desc_ripas(desc) == RTT_RAM ? n : 0;
+    }
+}
+
+uint64_t rtt_count_pages(RmmRealm *realm, uint64_t ipa, RmmPages *pages)
 {
     RttWalk walk;
 
@@ -276,8 +294,7 @@ uint64_t rtt_count_ownership(RmmRealm *realm, uint64_t ipa,
         if (desc_is_table(desc, walk.level)) {
             break;
         }
-        pages[desc_ownership(desc, walk.level)] +=
-            (end - ipa) / RMM_GRANULE_SIZE;
+        count_leaf(desc, walk.level, (end - ipa) / RMM_GRANULE_SIZE, pages);
         ipa = end;
     }
     return ipa;

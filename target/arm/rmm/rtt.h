@@ -176,12 +176,11 @@ RttAccess rtt_copy(RmmRealm *realm, uint64_t ipa, bool write, void *buf,
                    size_t len, int *level);
 
 /*
- * Add to @pages, by ownership, the 4 KiB that some leaves name, from @ipa on in
- * either half: those of one table, at most.  Returns the IPA behind them, which
- * is that of the Realm's end after the last one.
+ * Add to @pages the 4 KiB that some leaves name, from @ipa on in either half:
+ * those of one table, at most.  Returns the IPA behind them, which is that of
+ * the Realm's end after the last one.
  */
-uint64_t rtt_count_ownership(RmmRealm *realm, uint64_t ipa,
-                             uint64_t pages[RTT_OWNERSHIPS]);
+uint64_t rtt_count_pages(RmmRealm *realm, uint64_t ipa, RmmPages *pages);
 
 /* ---- for migration sessions ---- */
 

@@ -294,6 +294,36 @@ static void test_only_what_became_clean_is_invalidated(void)
     machine_free(dst);
 }
 
+static uint64_t dirty_pages(Machine *m)
+{
+    RmmPages pages;
+
+    g_assert_true(rmm_realm_pages(m->rmm, m->rd, &pages));
+    g_assert_cmpuint(pages.owned, ==, 40);
+    return pages.dirty;
+}
+
+/* What was collected is dirty for an onlooker as long as it was not sent. */
+static void test_pages_are_dirty_until_they_are_exported(void)
+{
+    Machine *src = source_new(&machine_defaults, 40);
+    Machine *dst = machine_new(&machine_defaults);
+    GArray *ipas;
+    uint64_t ipa;
+
+    step_connect(src, dst);
+    ipas = machine_collect(src);
+    ipa = g_array_index(ipas, uint64_t, 0);
+    g_array_unref(ipas);
+    g_assert_cmpuint(dirty_pages(src), ==, 40);
+    g_assert_cmpuint(step_round(src, dst, 1, 16), ==, 40);
+    g_assert_cmpuint(dirty_pages(src), ==, 0);
+    g_assert_nonnull(machine_page(src, ipa, true, NULL));
+    g_assert_cmpuint(dirty_pages(src), ==, 1);
+    machine_free(src);
+    machine_free(dst);
+}
+
 static bool always(void *opaque)
 {
     return true;
@@ -734,6 +764,7 @@ int main(int argc, char **argv)
     TEST(no_page_leaves_before_all_pes_know_that_it_is_clean);
     TEST(collecting_invalidates_once);
     TEST(only_what_became_clean_is_invalidated);
+    TEST(pages_are_dirty_until_they_are_exported);
     TEST(pages_are_clean_though_the_bitmap_was_lost);
     TEST(no_start_token_while_anything_is_missing);
     TEST(a_paused_realm_gets_nothing_and_does_not_run);
