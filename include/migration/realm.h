@@ -7,6 +7,7 @@
 #define INCLUDE_MIGRATION_REALM_H
 
 #include "migration/qemu-file.h"
+#include "qapi/qapi-types-migration.h"
 #include "qemu/thread.h"
 
 /*
@@ -15,6 +16,10 @@
  * once, under the BQL, before @prepare of the backend.  Errors end the program.
  */
 void realm_migration_init(void);
+
+/* What query-migrate and info migrate say of a Realm; of others, nothing. */
+void realm_migration_info(MigrationInfo *info);
+void realm_migration_show(Monitor *mon, const MigrationInfo *info);
 
 /*
  * The Realm is about to end, and no start token was made: cancel a migration

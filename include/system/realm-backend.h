@@ -18,7 +18,7 @@
 #ifndef SYSTEM_REALM_BACKEND_H
 #define SYSTEM_REALM_BACKEND_H
 
-#include "qapi/qapi-types-rme-guest.h"
+#include "qapi/qapi-types-realm.h"
 #include "system/realm-phase.h"
 
 #define REALM_RPV_SIZE 64
@@ -91,7 +91,18 @@ typedef struct RealmConfig {
 typedef struct RealmPages {
     uint64_t private;           /* the Realm's alone */
     uint64_t lent;              /* the host's, mapped at unprotected IPAs */
+    uint64_t empty;             /* given up by the Realm, not taken back */
+    uint64_t untouched;         /* RAM that nobody has used yet */
+    uint64_t dirty;             /* private ones, yet to be exported; of
+                                   interest while a session exports */
 } RealmPages;
+
+/* Which optional features the vCPUs have. */
+typedef struct RealmFeatures {
+    unsigned sve_vl;            /* vector length in bits; 0 without SVE */
+    bool pmu;
+    unsigned pmu_num_ctrs;
+} RealmFeatures;
 
 /* The most bytes that @export_start may return. */
 #define REALM_MAX_START_TOKEN 256
@@ -146,6 +157,11 @@ typedef struct RealmBackendOps {
      * bytes, 0 while it is not known.
      *
      * @count_pages: what is mapped now; false if that is not known.
+     *
+     * @features: what the Realm was built with; false if that is not known.
+     *
+     * @capabilities: what a Realm can have here.  Also for machines that are
+     * none, before @prepare and without it.  NULL if there can be no Realm.
      */
     bool (*prepare)(const RealmConfig *config, Error **errp);
     bool (*init_ripas)(uint64_t base, uint64_t size, Error **errp);
@@ -157,6 +173,8 @@ typedef struct RealmBackendOps {
     RealmPhase (*phase)(void);
     size_t (*measurement)(uint8_t value[REALM_MEASUREMENT_SIZE]);
     bool (*count_pages)(RealmPages *pages);
+    bool (*features)(RealmFeatures *features);
+    RealmCapabilities *(*capabilities)(Error **errp);
 
     void (*migration_limits)(RealmMigrationLimits *limits);
 
@@ -262,6 +280,9 @@ typedef struct RealmBackendOps {
 /* This machine's backend and configuration, NULL if it is not a Realm. */
 const RealmBackendOps *realm_backend(void);
 const RealmConfig *realm_config(void);
+
+/* As realm_backend; NULL with @errp set. */
+const RealmBackendOps *realm_backend_needed(Error **errp);
 
 /*
  * This machine is a Realm from now on, and @ops runs it; both stay valid for

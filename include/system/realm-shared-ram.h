@@ -45,6 +45,9 @@ bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
 void realm_shared_ram_return(MemoryRegion *mr, uint64_t offset,
                              uint64_t size);
 
+/* Pages of 4 KiB that are lent. */
+uint64_t realm_shared_ram_lent(void);
+
 /*
  * From now on there is a log of what the Realm writes to shared memory.  What
  * is not lent, and was written before that, becomes dirty.

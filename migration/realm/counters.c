@@ -15,16 +15,19 @@
 #include "realm-migration.h"
 
 static struct {
-    Stat64 bundles, bytes, pages, rounds;
+    Stat64 bundles, bytes, pages, rounds, epochs;
     Stat64 remaining, total;    /* pages */
+    Stat64 channels;
 } counters;
 
-void realm_counters_reset(void)
+void realm_counters_reset(unsigned channels)
 {
     stat64_set(&counters.bundles, 0);
     stat64_set(&counters.bytes, 0);
     stat64_set(&counters.pages, 0);
     stat64_set(&counters.rounds, 0);
+    stat64_set(&counters.epochs, 0);
+    stat64_set(&counters.channels, channels);
     stat64_set(&counters.remaining, 0);
     stat64_set(&counters.total, 0);
 }
@@ -45,6 +48,11 @@ void realm_counters_begin_round(uint64_t pages)
     stat64_add(&counters.rounds, 1);
 }
 
+void realm_counters_end_epoch(void)
+{
+    stat64_add(&counters.epochs, 1);
+}
+
 void realm_counters_exported(unsigned pages)
 {
     stat64_add(&counters.remaining, -(uint64_t)pages);
@@ -62,6 +70,8 @@ void realm_counters_get(RealmMigrationStats *stats)
     stats->bundles = stat64_get(&counters.bundles);
     stats->bytes = stat64_get(&counters.bytes);
     stats->rounds = stat64_get(&counters.rounds);
+    stats->epochs = stat64_get(&counters.epochs);
+    stats->channels = stat64_get(&counters.channels);
     stats->remaining = stat64_get(&counters.remaining) * REALM_PAGE_SIZE;
     stats->total = stat64_get(&counters.total) * REALM_PAGE_SIZE;
 }

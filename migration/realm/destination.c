@@ -223,8 +223,12 @@ static bool load_epoch(const RealmRecord *record, Error **errp)
                    record->on_channels);
         return false;
     }
-    return realm_importer_import_epoch(record->on_channels, record->size,
-                                       errp);
+    if (!realm_importer_import_epoch(record->on_channels, record->size,
+                                     errp)) {
+        return false;
+    }
+    realm_counters_end_epoch();
+    return true;
 }
 
 /* What was read to the importer's room */
@@ -389,6 +393,8 @@ int realm_destination_load_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!realm_check_capabilities(errp)) {
         return -EINVAL;
     }
+    realm_counters_reset(multifd_device_state_supported()
+                         ? migrate_multifd_channels() : 0);
     realm_importer_begin();
     qemu_loadvm_start_load_thread(commit_at_end, NULL);
     return 0;

@@ -1,8 +1,9 @@
 /*
- * Realms: QMP commands
+ * Realms: QMP commands of migrations
  *
- * Purpose: the commands of qapi/realm.json.  They check what only QEMU knows,
- * like a migration under way; all else the backend accepts or refuses.
+ * Purpose: the commands of qapi/realm.json whose names have "migration" in
+ * them, and what query-migrate says of a Realm.  They check what only QEMU
+ * knows, like a migration under way; all else the backend accepts or refuses.
  *
  * Lock rule: BQL.
  *
@@ -14,64 +15,12 @@
 #include "qapi/qapi-commands-realm.h"
 #include "qemu/base64.h"
 #include "migration/misc.h"
+#include "migration/realm.h"
 #include "system/runstate.h"
 #include "realm-migration.h"
 
 /* Characters of base64: a platform token takes a few thousand bytes. */
 #define MAX_BLOB 65536
-
-static const RealmBackendOps *need_realm(Error **errp)
-{
-    const RealmBackendOps *backend = realm_backend();
-
-    if (!backend) {
-        error_setg(errp, "this machine is not a Realm; start it with "
-                   "-object rme-guest,id=rme0 "
-                   "-machine confidential-guest-support=rme0");
-    }
-    return backend;
-}
-
-static char *to_hex(const uint8_t *bytes, size_t size)
-{
-    GString *hex = g_string_new(NULL);
-
-    for (size_t i = 0; i < size; i++) {
-        g_string_append_printf(hex, "%02x", bytes[i]);
-    }
-    return g_string_free(hex, false);
-}
-
-RealmInfo *qmp_query_realm(Error **errp)
-{
-    const RealmBackendOps *backend = need_realm(errp);
-    uint8_t rim[REALM_MEASUREMENT_SIZE];
-    RealmPages pages;
-    RealmInfo *info;
-    size_t size;
-
-    if (!backend) {
-        return NULL;
-    }
-    info = g_new0(RealmInfo, 1);
-    info->backend = g_strdup(backend->name);
-    info->ipa_width = realm_config()->ipa_bits;
-    info->has_measurement_algorithm =
-        realm_config()->has_measurement_algorithm;
-    info->measurement_algorithm = realm_config()->measurement_algorithm;
-    info->migration = realm_config()->migration;
-    info->mte = realm_config()->mte;
-    size = backend->measurement(rim);
-    if (size) {
-        info->rim = to_hex(rim, size);
-    }
-    if (backend->count_pages(&pages)) {
-        info->has_private_pages = info->has_lent_pages = true;
-        info->private_pages = pages.private;
-        info->lent_pages = pages.lent;
-    }
-    return info;
-}
 
 /*
  * The bytes of @text, which is @what and comes from the command @from; NULL if
@@ -131,7 +80,7 @@ static char *the_offer;
 
 RealmMigrationNonce *qmp_realm_migration_prepare(Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    const RealmBackendOps *backend = realm_backend_needed(errp);
     RealmMigrationNonce *nonce;
 
     if (!backend || !check_may_leave(errp) || !drop_session(backend, errp) ||
@@ -202,7 +151,7 @@ static uint8_t *decode_nonce(const char *text, Error **errp)
 /* Until something of a migration has come, the same offer is given again. */
 RealmMigrationOffer *qmp_realm_migration_offer(const char *text, Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    const RealmBackendOps *backend = realm_backend_needed(errp);
     g_autofree uint8_t *nonce = NULL;
     RealmMigrationOffer *offer;
 
@@ -222,7 +171,7 @@ RealmMigrationOffer *qmp_realm_migration_offer(const char *text, Error **errp)
 
 void qmp_realm_migration_accept(const char *offer, Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    const RealmBackendOps *backend = realm_backend_needed(errp);
     g_autofree uint8_t *blob = NULL;
     size_t size = 0;
 
@@ -237,7 +186,7 @@ void qmp_realm_migration_accept(const char *offer, Error **errp)
 
 RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    const RealmBackendOps *backend = realm_backend_needed(errp);
     RealmMigrationAbortToken *token;
     RealmPhase phase;
     char *text;
@@ -270,7 +219,7 @@ RealmMigrationAbortToken *qmp_realm_migration_abort(Error **errp)
 
 void qmp_realm_migration_resume(const char *token, Error **errp)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    const RealmBackendOps *backend = realm_backend_needed(errp);
     g_autofree uint8_t *blob = NULL;
     size_t size = 0;
 
@@ -292,16 +241,11 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
     }
 }
 
-RealmMigrationStats *qmp_query_realm_migration(Error **errp)
+static RealmMigrationStats *migration_stats(const RealmBackendOps *backend)
 {
-    const RealmBackendOps *backend = need_realm(errp);
+    RealmPhase phase = backend->phase();
     RealmMigrationStats *stats;
-    RealmPhase phase;
 
-    if (!backend) {
-        return NULL;
-    }
-    phase = backend->phase();
     stats = g_new0(RealmMigrationStats, 1);
     stats->phase = realm_phase_qmp(phase);
     stats->holds = realm_phase_holds(phase);
@@ -310,4 +254,19 @@ RealmMigrationStats *qmp_query_realm_migration(Error **errp)
     }
     realm_counters_get(stats);
     return stats;
+}
+
+RealmMigrationStats *qmp_query_realm_migration(Error **errp)
+{
+    const RealmBackendOps *backend = realm_backend_needed(errp);
+
+    return backend ? migration_stats(backend) : NULL;
+}
+
+/* Before the first migration the answer is empty, as for other machines. */
+void realm_migration_info(MigrationInfo *info)
+{
+    if (realm_backend() && info->has_status) {
+        info->realm = migration_stats(realm_backend());
+    }
 }

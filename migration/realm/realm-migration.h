@@ -21,6 +21,7 @@
  *     source.c        the half of "realm" that saves
  *     section.c       registers all of that (include/migration/realm.h)
  *     qmp.c           the commands
+ *     hmp.c           what info migrate shows
  *
  * Invariants: blobs are opaque, and no file here includes one of an
  * accelerator.  The backend says where the Realm is, and is asked each time
@@ -45,8 +46,8 @@
 
 /* counters.c */
 
-/* A migration begins at the source. */
-void realm_counters_reset(void);
+/* A migration begins, on @channels of multifd beside the main one. */
+void realm_counters_reset(unsigned channels);
 
 /* A blob of @size bytes that carries @pages pages was sent or loaded. */
 void realm_counters_add_blob(size_t size, unsigned pages);
@@ -54,13 +55,16 @@ void realm_counters_add_blob(size_t size, unsigned pages);
 /* A round begins, in which @pages pages are to be exported. */
 void realm_counters_begin_round(uint64_t pages);
 
+/* An epoch was closed at the source, or its token has come. */
+void realm_counters_end_epoch(void);
+
 /* @pages pages of the round were exported, or needed no export. */
 void realm_counters_exported(unsigned pages);
 
 /* Pages of the round that are yet to be exported. */
 uint64_t realm_counters_remaining(void);
 
-/* Fill in all of @stats but phase and holds. */
+/* Fill in all of @stats but phase, holds and nonce. */
 void realm_counters_get(RealmMigrationStats *stats);
 
 /* supported.c */

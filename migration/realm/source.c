@@ -35,6 +35,7 @@
 #include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/realm.h"
+#include "system/realm-events.h"
 #include "convergence.h"
 #include "exporter.h"
 #include "realm-migration.h"
@@ -124,6 +125,7 @@ static void send_epoch(QEMUFile *f, size_t size, uint64_t on_channels)
                                          .on_channels = on_channels },
                      source.token);
     realm_counters_add_blob(size, 0);
+    realm_counters_end_epoch();
 }
 
 static void send_end(QEMUFile *f)
@@ -153,7 +155,8 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!realm_check_channel(f, errp)) {
         return -EPERM;
     }
-    realm_counters_reset();
+    realm_counters_reset(multifd_device_state_supported()
+                         ? migrate_multifd_channels() : 0);
     alloc_buffers();
     size = realm_backend()->export_begin(source.buf, errp);
     if (size < 0) {
@@ -416,6 +419,9 @@ static void take_receipt(void)
                               "machine.\n");
         }
         warn_report_err(err);
+    }
+    if (realm_backend()->phase() == REALM_PHASE_GONE) {
+        realm_end(REALM_END_REASON_MIGRATED);
     }
 }
 

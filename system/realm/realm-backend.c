@@ -11,6 +11,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "system/realm-backend.h"
 
 static const RealmBackendOps *the_backend;
@@ -18,6 +19,16 @@ static const RealmConfig *the_config;
 
 const RealmBackendOps *realm_backend(void)
 {
+    return the_backend;
+}
+
+const RealmBackendOps *realm_backend_needed(Error **errp)
+{
+    if (!the_backend) {
+        error_setg(errp, "this machine is not a Realm; start it with "
+                   "-object rme-guest,id=rme0 "
+                   "-machine confidential-guest-support=rme0");
+    }
     return the_backend;
 }
 

@@ -108,6 +108,18 @@ static bool cut(MemoryRegionSection *section, Span span)
     return true;
 }
 
+uint64_t realm_shared_ram_lent(void)
+{
+    RealmSharedRam *ram;
+    uint64_t pages = 0;
+
+    QLIST_FOREACH(ram, &managers, next) {
+        pages += bitmap_count_one(ram->lent, ram->num_pages) *
+                 (ram->page_size / REALM_PAGE_SIZE);
+    }
+    return pages;
+}
+
 /* ---- Listeners ---- */
 
 static int populate(RealmSharedRam *ram, Span span, void *opaque)

@@ -533,6 +533,65 @@ static void test_small_range(void)
     end();
 }
 
+static void check_capabilities(bool rme, bool migration)
+{
+    RealmCapabilities *caps = realm_kvm_backend()->capabilities(&error_abort);
+
+    g_assert_cmpstr(caps->backend, ==, "kvm");
+    g_assert_true(caps->has_kvm_abi);
+    g_assert_cmpint(caps->kvm_abi, ==, rme ? RME_GUEST_KVM_ABI_RME
+                                           : RME_GUEST_KVM_ABI_RMI);
+    g_assert_cmpint(caps->personalization_value, ==, rme);
+    g_assert_cmpint(!!caps->measurement_algorithms, ==, rme);
+    if (rme) {
+        g_assert_cmpint(caps->measurement_algorithms->value, ==,
+                        RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+        g_assert_cmpint(caps->measurement_algorithms->next->value, ==,
+                        RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
+    }
+    g_assert_cmpint(caps->migration, ==, migration);
+    g_assert_false(caps->mte || caps->sve || caps->pmu);
+    g_assert_cmpint(caps->max_ipa_width, ==, 48);
+    g_assert_cmpint(caps->max_cpus, ==, DOUBLE_MAX_CPUS);
+    qapi_free_RealmCapabilities(caps);
+}
+
+/* The same answer without a Realm, to which the question does nothing. */
+static void test_capabilities(void)
+{
+    for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
+        DoubleOptions options = { versions[v], .migration = v % 2 };
+        RealmKvmAbi abi;
+
+        the_options = machine_options();
+        double_start(&options);
+        create_and_run();
+        check_capabilities(v < 4, v % 2);
+        abi = realm_kvm.abi;
+        realm_kvm.abi = (RealmKvmAbi) { 0 };
+        double_probing(true);
+        check_capabilities(v < 4, v % 2);
+        double_probing(false);
+        g_assert_cmpint(realm_kvm.abi.generation, ==, RME_GUEST_KVM_ABI_AUTO);
+        realm_kvm.abi = abi;
+        check_image(BASE, 0x4234);
+        end();
+    }
+}
+
+static void test_no_capabilities(void)
+{
+    Error *err = NULL;
+
+    start("no-rme", 4 * KiB);
+    g_assert_false(double_machine_create(&the_options, NULL));
+    g_assert_null(realm_kvm_backend()->capabilities(&err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "no RME or no RMM"));
+    g_assert_nonnull(strstr(error_get_pretty(err), "-accel tcg"));
+    error_free(err);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -551,6 +610,8 @@ int main(int argc, char **argv)
     TEST("refuse_a_machine_without_rme", test_no_rme);
     TEST("refuse_a_generation_that_is_not_there", test_other_abi);
     TEST("the_generation_that_was_asked_for", test_asked_abi);
+    TEST("capabilities_with_and_without_a_realm", test_capabilities);
+    TEST("no_capabilities_without_rme", test_no_capabilities);
     TEST("refuse_properties_that_rmi_cannot_set", test_rmi_properties);
     TEST("properties_of_rme", test_rme_properties);
     TEST("refuse_another_irqchip", test_irqchip);

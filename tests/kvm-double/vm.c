@@ -104,6 +104,8 @@ static int realm_extension(unsigned extension)
         return 1;
     case KVM_CAP_MEMORY_ATTRIBUTES:
         return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+    case KVM_CAP_MAX_VCPUS:
+        return DOUBLE_MAX_CPUS;
     case KVM_CAP_ARM_MTE:
         return the_double->options.mte;
     case KVM_CAP_ARM_REALM_MIGRATION:

@@ -94,6 +94,11 @@ static bool count_pages(RealmPages *pages)
     return false;
 }
 
+static bool features(RealmFeatures *features)
+{
+    return false;
+}
+
 static void migration_limits(RealmMigrationLimits *limits)
 {
     *limits = realm_kvm.limits;
@@ -113,6 +118,8 @@ const RealmBackendOps *realm_kvm_backend(void)
         .phase = realm_kvm_phase,
         .measurement = measurement,
         .count_pages = count_pages,
+        .features = features,
+        .capabilities = realm_kvm_capabilities,
         .migration_limits = migration_limits,
         .prepare_migration = realm_kvm_prepare_migration,
         .accept = realm_kvm_accept,

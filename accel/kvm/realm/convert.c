@@ -28,6 +28,7 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qapi/error.h"
+#include "system/realm-events.h"
 #include "realm-kvm.h"
 #include "trace.h"
 
@@ -65,8 +66,8 @@ static bool set_attributes(uint64_t base, uint64_t size, uint64_t attributes,
                            "change its memory", errp);
 }
 
-bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
-                             Error **errp)
+static bool convert(uint64_t base, uint64_t size, bool to_private,
+                    Error **errp)
 {
     /* Some kernels leave the shared bit in an address of the upper half. */
     base &= ~realm_kvm.layout.limit;
@@ -85,4 +86,15 @@ bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
     return realm_kvm_lend(base, size, errp) &&
            realm_kvm_discard(base, size, true, errp) &&
            set_attributes(base, size, 0, errp);
+}
+
+bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
+                             Error **errp)
+{
+    bool ok = convert(base, size, to_private, errp);
+
+    if (ok) {
+        realm_event_ripas(size, to_private);
+    }
+    return ok;
 }

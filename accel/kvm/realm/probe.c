@@ -22,7 +22,9 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
+#include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
+#include "qapi/util.h"
 #include "qemu/units.h"
 #include "system/kvm_int.h"
 #include "system/realm-kvm.h"
@@ -115,11 +117,11 @@ static bool find_populate(Trial *trial, RealmKvmAbi *abi)
     return false;
 }
 
-static bool takes_config(Trial *trial, uint32_t cap)
+static bool takes_hash(Trial *trial, uint32_t cap, uint32_t hash_algo)
 {
     struct kvm_arm_rme_config config = {
         .cfg = KVM_ARM_RME_CFG_HASH_ALGO,
-        .hash_algo = KVM_ARM_RME_HASH_SHA256,
+        .hash_algo = hash_algo,
     };
     struct kvm_enable_cap enable = {
         .cap = cap,
@@ -189,9 +191,11 @@ static bool find_rme(Trial *trial, RealmKvmAbi *abi)
     static const uint16_t caps[] = { 244, 243, 240, 300 };
 
     for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
-        if (takes_config(trial, caps[i]) && find_rec_feature(trial, abi)) {
+        if (takes_hash(trial, caps[i], KVM_ARM_RME_HASH_SHA256) &&
+            find_rec_feature(trial, abi)) {
             abi->generation = RME_GUEST_KVM_ABI_RME;
             abi->rme_cap = caps[i];
+            abi->sha512 = takes_hash(trial, caps[i], KVM_ARM_RME_HASH_SHA512);
             return true;
         }
     }
@@ -214,6 +218,11 @@ static void find_limits(Trial *trial, RealmKvmAbi *abi)
                        check_extension(trial, KVM_CAP_USER_MEMORY2) > 0;
     abi->vm_attributes = check_extension(trial, KVM_CAP_MEMORY_ATTRIBUTES) &
                          KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    abi->max_cpus = check_extension(trial, KVM_CAP_MAX_VCPUS);
+    abi->migration = check_extension(trial, KVM_CAP_ARM_REALM_MIGRATION);
+    abi->mte = check_extension(trial, KVM_CAP_ARM_MTE);
+    abi->sve = check_extension(trial, KVM_CAP_ARM_SVE);
+    abi->pmu = check_extension(trial, KVM_CAP_ARM_PMU_V3);
 }
 
 /* Try a VM of @type.  True if it is a Realm's, with a known interface. */
@@ -279,7 +288,8 @@ static bool check_limits(const RealmKvmAbi *abi, Error **errp)
     return true;
 }
 
-bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
+static bool find_abi(KVMState *s, RmeGuestKvmAbi wanted, RealmKvmAbi *found,
+                     Error **errp)
 {
     static const uint32_t types[] = {
         KVM_ARM_RMI_VM_TYPE_REALM, KVM_ARM_RME_VM_TYPE_REALM
@@ -288,25 +298,68 @@ bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         RealmKvmAbi abi = { 0 };
-
-        bool found = try_type(s, types[i], wanted, &abi, &trial);
+        bool ok = try_type(s, types[i], wanted, &abi, &trial);
 
         if (trial.failed) {
             break;
         }
-        if (found) {
+        if (ok) {
             if (!check_limits(&abi, errp)) {
                 return false;
             }
             trace_realm_kvm_probed(RmeGuestKvmAbi_str(abi.generation),
                                    abi.vm_type, abi.max_ipa_bits,
                                    abi.vm_attributes);
-            realm_kvm.abi = abi;
+            *found = abi;
             return true;
         }
     }
     explain_failure(&trial, wanted, errp);
     return false;
+}
+
+bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
+{
+    return find_abi(s, wanted, &realm_kvm.abi, errp);
+}
+
+/* A kernel with the interface 'rmi' can be told neither hash nor RPV. */
+static void add_measurements(const RealmKvmAbi *abi, RealmCapabilities *caps)
+{
+    if (abi->generation != RME_GUEST_KVM_ABI_RME) {
+        return;
+    }
+    caps->personalization_value = true;
+    if (abi->sha512) {
+        QAPI_LIST_PREPEND(caps->measurement_algorithms,
+                          RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
+    }
+    QAPI_LIST_PREPEND(caps->measurement_algorithms,
+                      RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+}
+
+/* If the machine is a Realm, the interface that it uses. */
+RealmCapabilities *realm_kvm_capabilities(Error **errp)
+{
+    RealmKvmAbi abi = realm_kvm.abi;
+    RealmCapabilities *caps;
+
+    if (abi.generation == RME_GUEST_KVM_ABI_AUTO &&
+        !find_abi(kvm_state, RME_GUEST_KVM_ABI_AUTO, &abi, errp)) {
+        return NULL;
+    }
+    caps = g_new0(RealmCapabilities, 1);
+    caps->backend = g_strdup("kvm");
+    caps->has_kvm_abi = true;
+    caps->kvm_abi = abi.generation;
+    add_measurements(&abi, caps);
+    caps->migration = abi.migration;
+    caps->mte = abi.mte;
+    caps->sve = abi.sve;
+    caps->pmu = abi.pmu;
+    caps->max_ipa_width = abi.max_ipa_bits;
+    caps->max_cpus = abi.max_cpus;
+    return caps;
 }
 
 unsigned realm_kvm_max_ipa_bits(void)

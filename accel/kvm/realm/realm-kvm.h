@@ -57,6 +57,8 @@ typedef struct RealmKvmAbi {
     unsigned long populate;     /* RMI: the number of KVM_ARM_RMI_POPULATE */
     bool guest_memfd;           /* private memory can come from one */
     bool vm_attributes;         /* private is an attribute of the VM */
+    unsigned max_cpus;
+    bool sha512, migration, mte, sve, pmu;  /* a Realm's VM can have it */
 } RealmKvmAbi;
 
 typedef struct RealmKvm {
@@ -180,7 +182,10 @@ void realm_kvm_shared_written(uint64_t base, uint64_t size);
 /* Get the registers with which a vCPU starts; false if it starts off. */
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
 
-/* ---- probe.c: see system/realm-kvm.h ---- */
+/* ---- probe.c: see also system/realm-kvm.h ---- */
+
+/* See RealmBackendOps. */
+RealmCapabilities *realm_kvm_capabilities(Error **errp);
 
 /* ---- life.c ---- */
 

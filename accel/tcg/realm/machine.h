@@ -112,6 +112,13 @@ typedef struct RealmHostOps {
 bool realm_machine_init(const RealmMachineConfig *config,
                         const RealmHostOps *host, Error **errp);
 
+/*
+ * What the RMM of such a machine can offer, with all that CPUs of @cpu_type
+ * have.  At any time, whatever the machine is.
+ */
+bool realm_machine_platform(const char *cpu_type, RmmPlatform *platform,
+                            Error **errp);
+
 /* physmem.c */
 
 /*

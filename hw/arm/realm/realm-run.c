@@ -23,6 +23,7 @@
 #include "migration/realm.h"
 #include "system/cpus.h"
 #include "system/realm-backend.h"
+#include "system/realm-events.h"
 #include "system/realm-shared-ram.h"
 #include "system/reset.h"
 #include "system/runstate-action.h"
@@ -77,6 +78,7 @@ static void start(void)
                                    : RUN_STATE_PAUSED);
         return;
     }
+    realm_runs();
     compare_measurement();
     realm_shared_ram_begin();
 }
@@ -98,6 +100,7 @@ static bool end_realm(Error **errp)
         return false;
     }
     realm_migration_cancel();
+    realm_end(REALM_END_REASON_RESET);
     ended.size = backend->measurement(ended.value);
     return backend->reset(errp);
 }

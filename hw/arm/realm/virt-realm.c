@@ -14,13 +14,16 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/module.h"
 #include "exec/address-spaces.h"
 #include "hw/arm/virt-realm.h"
 #include "hw/boards.h"
 #include "migration/realm.h"
 #include "system/kvm.h"
 #include "system/realm-backend.h"
+#include "system/realm-events.h"
 #include "system/realm-image.h"
+#include "system/realm-query.h"
 #include "system/realm-shared-ram.h"
 #include "system/tcg.h"
 #include "target/arm/kvm-consts.h"
@@ -80,6 +83,7 @@ static bool assemble(VirtMachineState *vms, const RealmBackendOps *backend,
     fill_config(vms, config);
     realm_backend_set(backend, config);         /* who runs the Realm */
     realm_run_init();                           /* when it runs */
+    realm_end_init();                           /* why it ends */
     realm_image_init(add_image);                /* what it holds at first */
     virt_realm_log_init(vms, config);           /* and what it says of that */
     realm_migration_init();                     /* how it leaves or comes */
@@ -144,3 +148,10 @@ void virt_realm_init(VirtMachineState *vms)
     virt_realm_devices_init();
     machine->cgs->ready = true;
 }
+
+static void register_query(void)
+{
+    realm_query_init(find_backend);
+}
+
+type_init(register_query)

@@ -145,8 +145,11 @@ class Bare(RealmTest):
                               f'unix:{self.path(dest.name)}', bandwidth=1000)
         migration.start()
         wait_until(lambda: not trace.blocks(), 'there are pages only')
+        wait_until(lambda: vm.qmp.cmd('query-realm').get('dirty-pages'),
+                   'pages wait for their export')
         migration.cancel()
         self.wait_for_fold(trace, FIRST, SECOND)
+        self.assertNotIn('dirty-pages', vm.qmp.cmd('query-realm'))
 
     def check_move(self, vm, trace):
         """The destination folds what the source had to unfold."""
@@ -156,11 +159,30 @@ class Bare(RealmTest):
         self.assertEqual(trace.blocks(), set())
         self.wait_for_fold(dest_trace, FIRST, SECOND)
         self.assertEqual(self.pages(dest), (private, 0))
+        self.check_monitors(vm, dest, private)
         dest.console.send('')
         dest.console.wait_for('^end$', 30)
         lines = vm.console.lines + dest.console.lines
         self.assertEqual([x for x in lines if x.startswith('FAIL')], [])
         self.assertEqual(dest.wait(), 0)
+
+    def check_monitors(self, source, dest, private):
+        """What QEMU's own commands say of the Realm that has moved."""
+        for vm, phase in (source, 'gone'), (dest, 'here'):
+            realm = vm.qmp.cmd('query-migrate')['realm']
+            self.assertEqual(realm, vm.qmp.cmd('query-realm-migration'))
+            self.assertEqual(realm['phase'], phase)
+            self.assertGreaterEqual(realm['private-pages'], private)
+            self.assertEqual((realm['tag-pages'], realm['channels']), (0, 0))
+            self.assertIn(f"Realm private pages: {realm['private-pages']}, "
+                          'with tags: 0', vm.qmp.hmp('info migrate'))
+        ends = [event['data'] for event in source.qmp.events
+                if event['event'] == 'REALM_END']
+        self.assertEqual(ends, [{'reason': 'migrated'}])
+        info = source.qmp.cmd('query-realm')
+        self.assertEqual((info['state'], info['end-reason']),
+                         ('ended', 'migrated'))
+        self.assertEqual(dest.qmp.cmd('query-realm')['state'], 'active')
 
 
 if __name__ == '__main__':

@@ -34,6 +34,8 @@ class MigrateChannels(FailureTest):
             self.source(), guest_arguments(**SMALL), shared=True,
             channels=channels, psk=psk, compression=compression)
         self.assertGreater(report['realm']['tag-pages'], 0)
+        self.assertEqual(report['realm']['channels'],
+                         channels if compression == 'none' else 0)
         self.assert_moved_to(dest)
         return report['ram']['multifd-bytes'], report['realm']['bytes']
 

@@ -21,6 +21,7 @@
 #include "migration/realm.h"
 #include "system/cpu-throttle.h"
 #include "system/realm-backend.h"
+#include "system/realm-events.h"
 #include "system/system.h"
 #include "fake-migration.h"
 
@@ -440,4 +441,9 @@ bool multifd_queue_device_state(char *idstr, uint32_t instance_id, char *data,
     g_byte_array_append(packet, (uint8_t *)data, len);
     g_ptr_array_add(fake_migration.packets, packet);
     return true;
+}
+
+void realm_end(RealmEndReason reason)
+{
+    g_assert_cmpint(reason, ==, REALM_END_REASON_MIGRATED);
 }

@@ -76,7 +76,7 @@ static void begin(bool auto_converge)
         .max_cpu_throttle = 99,
     };
     now += 12345;
-    realm_counters_reset();
+    realm_counters_reset(0);
     round_after(0, 0, 1000000);
 }
 

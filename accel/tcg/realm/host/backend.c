@@ -13,11 +13,14 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/util.h"
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "system/runstate.h"
+#include "target/arm/cpu-qom.h"
 #include "target/arm/realm/cause.h"
 #include "target/arm/rmm/mig-abi.h"
+#include "target/arm/rmm/query.h"
 #include "target/arm/rmm/rmm-abi.h"
 #include "accel/tcg/realm/machine.h"
 #include "buffers.h"
@@ -25,6 +28,8 @@
 #include "mmu.h"
 #include "recs.h"
 #include "state.h"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RmmQuery, rmm_query_free)
 
 #define MIG(call) (MIG_FID_BASE + (call))
 
@@ -123,9 +128,57 @@ static bool count_pages(RealmPages *pages)
         !rmm_realm_pages(realm_rmm, rd(), &counted)) {
         return false;
     }
-    *pages = (RealmPages) { .private = counted.owned,
-                            .lent = counted.lent };
+    *pages = (RealmPages) {
+        .private = counted.owned,
+        .lent = counted.lent,
+        .empty = counted.empty,
+        .untouched = counted.untouched,
+        .dirty = counted.dirty,
+    };
     return true;
+}
+
+static bool features(RealmFeatures *features)
+{
+    g_autoptr(RmmQuery) query = NULL;
+
+    if (!realm_phase_exists(phase())) {
+        return false;
+    }
+    query = rmm_query(realm_rmm);
+    if (query->num_realms) {
+        features->sve_vl = query->realms[0].sve_vl;
+        features->pmu = query->realms[0].pmu;
+        features->pmu_num_ctrs = query->realms[0].pmu_num_ctrs;
+    }
+    return query->num_realms;
+}
+
+/* -cpu max has all that a CPU under TCG can have. */
+static RealmCapabilities *capabilities(Error **errp)
+{
+    RmmPlatform platform = { 0 };
+    RealmCapabilities *caps;
+
+    if (!realm_machine_platform(ARM_CPU_TYPE_NAME("max"), &platform, errp)) {
+        return NULL;
+    }
+    caps = g_new0(RealmCapabilities, 1);
+    caps->backend = g_strdup("tcg");
+    QAPI_LIST_PREPEND(caps->measurement_algorithms,
+                      RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
+    QAPI_LIST_PREPEND(caps->measurement_algorithms,
+                      RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+    caps->personalization_value = true;
+    caps->migration = platform.migration;
+    caps->mte = platform.mte;
+    caps->sve = caps->has_max_sve_vector_length = platform.sve;
+    caps->max_sve_vector_length = (platform.sve_vl + 1) * 128;
+    caps->pmu = caps->has_max_pmu_counters = platform.pmu;
+    caps->max_pmu_counters = platform.pmu_num_ctrs;
+    caps->max_ipa_width = platform.ipa_bits;
+    caps->max_cpus = RMM_MAX_RECS;
+    return caps;
 }
 
 static void migration_limits(RealmMigrationLimits *limits)
@@ -626,6 +679,8 @@ const RealmBackendOps *realm_tcg_backend(void)
         .phase = phase,
         .measurement = measurement,
         .count_pages = count_pages,
+        .features = features,
+        .capabilities = capabilities,
         .migration_limits = migration_limits,
         .prepare_migration = prepare_migration,
         .accept = accept_offer,

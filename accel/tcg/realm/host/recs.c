@@ -16,6 +16,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "system/realm-events.h"
 #include "system/runstate.h"
 #include "target/arm/arm-powerctl.h"
 #include "target/arm/cpu.h"
@@ -71,6 +72,7 @@ static void change_ripas(const RealmRec *rec, RmiRecRun *run)
     result = realm_mmu_call_for_range(RMI_RTT_SET_RIPAS, rec->pa, &reached,
                                       top);
     trace_realm_host_change_ripas(base, reached, exit->ripas_value, result);
+    realm_event_ripas(reached - base, exit->ripas_value != RMI_RIPAS_EMPTY);
     if (exit->ripas_value == RMI_RIPAS_EMPTY) {
         realm_mmu_reclaim(base, reached);
     } else {

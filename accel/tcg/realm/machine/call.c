@@ -16,6 +16,8 @@
 #include "qemu/atomic.h"
 #include "qemu/main-loop.h"
 #include "exec/cputlb.h"
+#include "system/realm-events.h"
+#include "target/arm/rmm/rmm-abi.h"
 #include "call.h"
 #include "context.h"
 #include "keys.h"
@@ -88,6 +90,16 @@ static void *ns(void *opaque, uint64_t pa, size_t len)
     return realm_physmem_has(pa, len) ? NULL : realm_host_ops->ns(pa, len);
 }
 
+/* A Realm may ask for tokens as often as it likes. */
+static void log_call(void *opaque, const RmmLog *entry)
+{
+    if (!entry->exit && entry->rd && entry->result == RSI_SUCCESS &&
+        g_str_equal(entry->call, "ATTESTATION_TOKEN_INIT")) {
+        realm_event_attestation();
+    }
+    realm_log(opaque, entry);
+}
+
 /*
  * No interrupt_pending: what interrupts a vCPU here is another thread's kick,
  * which takes effect behind the call in any case.  CPU_INTERRUPT_HARD is the
@@ -108,7 +120,7 @@ const RmmOps realm_rmm_ops = {
     .key = realm_key,
     .certificates = realm_certificates,
     .seconds = realm_seconds,
-    .log = realm_log,
+    .log = log_call,
 };
 
 void realm_call(RmmPe *pe)

@@ -13,13 +13,28 @@
 #include "physmem.h"
 #include "platform.h"
 
+static bool platform_of_type(const char *cpu_type, RealmChooseFeatures *choose,
+                             RmmPlatform *platform, Error **errp)
+{
+    *platform = (RmmPlatform) {
+        .sha512 = true, .mte = true, .migration = true,
+    };
+    return realm_platform_of_type(cpu_type, choose, platform, errp);
+}
+
+bool realm_machine_platform(const char *cpu_type, RmmPlatform *platform,
+                            Error **errp)
+{
+    return platform_of_type(cpu_type, NULL, platform, errp);
+}
+
 bool realm_machine_init(const RealmMachineConfig *config,
                         const RealmHostOps *host, Error **errp)
 {
-    RmmPlatform platform = { .sha512 = true, .mte = true, .migration = true };
+    RmmPlatform platform;
 
-    if (!realm_platform_of_type(config->cpu_type, realm_choose_features,
-                                &platform, errp) ||
+    if (!platform_of_type(config->cpu_type, realm_choose_features, &platform,
+                          errp) ||
         !realm_physmem_init(config, errp)) {
         return false;
     }
