@@ -15,6 +15,7 @@
 #include "migration/realm.h"
 #include "system/cpus.h"
 #include "system/realm-backend.h"
+#include "system/realm-events.h"
 #include "system/realm-shared-ram.h"
 #include "system/reset.h"
 #include "system/runstate-action.h"
@@ -85,6 +86,17 @@ void realm_migration_cancel(void)
 
 void realm_shared_ram_begin(void)
 {
+}
+
+void realm_end(RealmEndReason reason)
+{
+    g_assert_cmpint(reason, ==, REALM_END_REASON_RESET);
+    add("end");
+}
+
+void realm_runs(void)
+{
+    add("runs");
 }
 
 void qapi_event_send_realm_migration_phase(RealmMigrationPhase qmp, bool holds)
@@ -196,16 +208,16 @@ static void test_stopped(void)
 {
     begin(REALM_PHASE_HERE, false);
     machine_reset();
-    check("cancel reset devices");
+    check("cancel end reset devices");
     state_changed(NULL, true, RUN_STATE_RUNNING);
-    check("cancel reset devices start");
+    check("cancel end reset devices start runs");
 }
 
 static void test_running(void)
 {
     begin(REALM_PHASE_EXPORTING, true);
     machine_reset();
-    check("cancel reset devices start");
+    check("cancel end reset devices start runs");
 }
 
 /* Of these no Realm may be made. */
@@ -238,7 +250,7 @@ static void test_refused(void)
     begin(REALM_PHASE_HERE, true);
     refuses_reset = true;
     machine_reset();
-    check("cancel reset");
+    check("cancel end reset");
 }
 
 static void test_cannot_be_built(void)
@@ -249,7 +261,7 @@ static void test_cannot_be_built(void)
     begin(REALM_PHASE_HERE, true);
     refuses_start = true;
     machine_reset();
-    check("cancel reset devices start park vmstop");
+    check("cancel end reset devices start park vmstop");
     g_assert_cmpstr(stop_state, ==, "internal-error");
 }
 
