@@ -128,7 +128,8 @@ static int refuse_postcopy(NotifierWithReturn *notifier, void *opaque,
         data->reason != POSTCOPY_NOTIFY_INBOUND_LISTEN) {
         return 0;
     }
-    error_setg(errp, "Realm: postcopy does not work with Realms");
+    error_setg(errp, "Realm: postcopy does not work with Realms; turn "
+               "postcopy-ram off");
     return -EINVAL;
 }
 

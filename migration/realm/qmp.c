@@ -38,8 +38,8 @@ static uint8_t *decode(const char *text, const char *what, const char *from,
     }
     blob = qbase64_decode(text, -1, size, NULL);
     if (!blob) {
-        error_setg(errp, "Realm: %s is base64, this is not; use what %s "
-                   "returned", what, from);
+        error_setg(errp, "Realm: %s is base64, and '%.32s' is not; use what "
+                   "%s returned", what, text, from);
     }
     return blob;
 }
@@ -158,6 +158,12 @@ RealmMigrationOffer *qmp_realm_migration_offer(const char *text, Error **errp)
     if (!backend) {
         return NULL;
     }
+    if (!realm_config()->migration) {
+        error_setg(errp, "Realm: cannot %s: it was created with "
+                   "migration=off; give rme-guest migration=on",
+                   realm_step_text(REALM_STEP_OFFER));
+        return NULL;
+    }
     nonce = decode_nonce(text, errp);
     if (!nonce || !check_may_offer(backend->phase(), nonce, errp) ||
         (backend->phase() != REALM_PHASE_OFFERED &&
@@ -230,8 +236,11 @@ void qmp_realm_migration_resume(const char *token, Error **errp)
         error_setg(errp, backend->phase() == REALM_PHASE_GONE
                    ? "Realm: it runs on the destination, which cannot give it "
                      "back; end this machine"
-                   : "Realm: it has not left this machine for good; "
-                     "cont runs it if it is here");
+                   : realm_phase_holds(backend->phase())
+                   ? "Realm: it has not left this machine for good; cont runs "
+                     "it if it is paused"
+                   : "Realm: it did not leave this machine; use the source of "
+                     "its migration");
         return;
     }
     blob = decode(token, "an abort token", "realm-migration-abort", &size,

@@ -81,10 +81,7 @@ int realm_source_prepare(void *opaque, Error **errp)
     if (!realm_check_capabilities(errp)) {
         return -EINVAL;
     }
-    if (realm_backend()->phase() != REALM_PHASE_ACCEPTED) {
-        error_setg(errp, "Realm: no destination was accepted; give "
-                   "realm-migration-accept the offer that "
-                   "realm-migration-offer makes on the destination");
+    if (!realm_phase_check(realm_backend()->phase(), REALM_STEP_BEGIN, errp)) {
         return -EINVAL;
     }
     if (!migrate_return_path()) {

@@ -68,7 +68,8 @@ static const struct {
     PHASE(NEW, "new", HERE,
           "it does not exist yet; start the machine first"),
     PHASE(HERE, "here", HERE,
-          "no destination was accepted; give realm-migration-accept an offer"),
+          "no destination was accepted; give realm-migration-accept the "
+          "offer that realm-migration-offer makes on the destination"),
     PHASE(ACCEPTED, "accepted", ACCEPTED,
           "an offer was accepted, and its migration has not begun; "
           "use migrate, or realm-migration-prepare for another destination"),

@@ -13,11 +13,15 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "qapi/error.h"
+#include "hw/arm/virt-realm.h"
 #include "hw/boards.h"
 #include "semihosting/semihost.h"
 #include "system/cpu-timers.h"
+#include "system/hostmem.h"
 #include "system/kvm.h"
+#include "system/numa.h"
 #include "system/tcg.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
@@ -29,7 +33,11 @@
 static bool check_board(VirtMachineState *vms, Error **errp)
 {
     if (vms->gic_version != VIRT_GIC_VERSION_3) {
-        error_setg(errp, REALM "needs GICv3; use gic-version=3");
+        g_autofree char *given = object_property_get_str(
+            OBJECT(vms), "gic-version", &error_abort);
+
+        error_setg(errp, REALM "needs GICv3, not gic-version=%s; use "
+                   "gic-version=3", given);
     } else if (vms->secure) {
         error_setg(errp, REALM "has no EL3; leave secure=on out");
     } else if (vms->virt) {
@@ -80,18 +88,21 @@ static bool check_mte(VirtMachineState *vms, const RealmConfig *config,
 static bool check_memory(MachineState *machine, Error **errp)
 {
     if (machine->maxram_size > machine->ram_size) {
-        error_setg(errp, REALM "cannot grow; leave maxmem and slots out of "
-                   "-m");
+        error_setg(errp, REALM "cannot grow to maxmem, %" PRIu64 " MiB; "
+                   "leave maxmem and slots out of -m, and give it the size of "
+                   "a memory backend",
+                   machine->maxram_size / MiB);
         return false;
     }
     if (!memory_region_is_ram(machine->ram)) {
-        error_setg(errp, REALM "has one block of memory and no NUMA nodes; "
-                   "leave -numa out");
+        error_setg(errp, REALM "has one block of memory and no NUMA nodes "
+                   "(here: %d); leave -numa out",
+                   machine->numa_state->num_nodes);
         return false;
     }
     if (machine->ram_size % REALM_PAGE_SIZE) {
-        error_setg(errp, REALM "has whole pages; "
-                   "-m %" PRIu64 " bytes is no multiple of %d",
+        error_setg(errp, REALM "has whole pages, and %" PRIu64 " bytes of "
+                   "memory are no multiple of %d; give a size that is",
                    machine->ram_size, REALM_PAGE_SIZE);
         return false;
     }
@@ -108,8 +119,10 @@ static bool check_cpu(MachineState *machine, unsigned *pa_bits, Error **errp)
     *pa_bits = aarch64 ? arm_pamax(ARM_CPU(cpu)) : 0;
     object_unref(cpu);
     if (!aarch64) {
+        g_autofree char *model = cpu_model_from_type(machine->cpu_type);
+
         error_setg(errp, REALM "needs an AArch64 CPU, which '%s' is not; "
-                   "use -cpu max", machine->cpu_type);
+                   "use -cpu max", model);
     }
     return aarch64;
 }
@@ -174,4 +187,50 @@ bool virt_realm_check(VirtMachineState *vms, const RealmConfig *config,
            check_mte(vms, config, errp) &&
            check_memory(machine, errp) &&
            check_ipa_bits(vms, pa_bits, errp);
+}
+
+/* What these classes had before. */
+static ObjectPropertyAccessor *machine_set_support;
+static bool (*ram_alloc)(HostMemoryBackend *backend, Error **errp);
+
+/* The object that the user names is not there, or is another kind of object. */
+static void set_support(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    ERRP_GUARD();
+
+    machine_set_support(obj, v, name, opaque, errp);
+    if (*errp) {
+        error_prepend(errp, "%s: ", name);
+        error_append_hint(errp, "It names an object of the same command line; "
+                          "for a Realm, give -object rme-guest,id=NAME.\n");
+    }
+}
+
+/* More than this host has, or promises. */
+static bool alloc(HostMemoryBackend *backend, Error **errp)
+{
+    ERRP_GUARD();
+    bool ok = ram_alloc(backend, errp);
+
+    if (!ok && rme_guest()) {
+        error_append_hint(errp, "It is to have %" PRIu64 " MiB; give less to "
+                          "-m, or, if it is used in part only, a "
+                          "memory-backend-ram with reserve=off.\n",
+                          backend->size / MiB);
+    }
+    return ok;
+}
+
+void virt_realm_class_init(ObjectClass *oc)
+{
+    ObjectProperty *support = object_class_property_find(
+        oc, "confidential-guest-support");
+    HostMemoryBackendClass *ram = MEMORY_BACKEND_CLASS(
+        object_class_by_name(TYPE_MEMORY_BACKEND_RAM));
+
+    machine_set_support = support->set;
+    support->set = set_support;
+    ram_alloc = ram->alloc;
+    ram->alloc = alloc;
 }

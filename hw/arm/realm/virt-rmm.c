@@ -19,6 +19,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "exec/replay-core.h"
@@ -85,8 +86,9 @@ static bool check_machine(MachineState *machine, Error **errp)
         error_setg(errp, "rmm=on: Realms of a host at EL2 do not migrate; "
                    "leave -incoming out");
     } else if (machine->maxram_size > machine->ram_size) {
-        error_setg(errp, "rmm=on: memory that is plugged in cannot be "
-                   "delegated; leave maxmem and slots out of -m");
+        error_setg(errp, "rmm=on: memory that is plugged in, up to maxmem, "
+                   "%" PRIu64 " MiB, cannot be delegated; leave maxmem and "
+                   "slots out of -m", machine->maxram_size / MiB);
     } else {
         return true;
     }
@@ -103,8 +105,12 @@ static bool check_board(VirtMachineState *vms, Error **errp)
                    "world; leave secure=on out");
     } else if (vms->gic_version != VIRT_GIC_VERSION_NOSEL &&
                vms->gic_version != VIRT_GIC_VERSION_3) {
+        g_autofree char *given = object_property_get_str(
+            OBJECT(vms), "gic-version", &error_abort);
+
         error_setg(errp, "rmm=on: the RMM gives RECs the interrupts of a "
-                   "GICv3; use gic-version=3, or leave it out");
+                   "GICv3, not of gic-version=%s; use gic-version=3, or leave "
+                   "it out", given);
     } else {
         return true;
     }

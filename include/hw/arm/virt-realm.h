@@ -8,6 +8,9 @@
 
 #include "hw/arm/virt.h"
 
+/* What a user has to know whose machine finds no object that makes it a Realm. */
+void virt_realm_class_init(ObjectClass *oc);
+
 /*
  * Check the board's options against what a Realm can have, and create the
  * Realm: called when memory map, GIC version and PSCI conduit are chosen and

@@ -59,9 +59,9 @@ static bool set_type(RealmRule *rule, const char *type, Error **errp)
 {
     if (!*type || strlen(type) >= sizeof(rule->type) ||
         !g_utf8_validate(type, -1, NULL)) {
-        error_setg(errp, "a component's type has 1 to %zu bytes of UTF-8; "
-                   "give the type that a platform token has, or *",
-                   sizeof(rule->type) - 1);
+        error_setg(errp, "a component's type has 1 to %zu bytes of UTF-8, "
+                   "this one %zu bytes; give the type that a platform token "
+                   "has, or *", sizeof(rule->type) - 1, strlen(type));
         return false;
     }
     if (!g_str_equal(type, "*")) {
@@ -92,8 +92,8 @@ static bool read_words(RealmRule *rule, char **words, int n, Error **errp)
     } else if (g_str_equal(words[0], "measurement") && n == 3) {
         rule->kind = REALM_RULE_MEASUREMENT;
     } else {
-        error_setg(errp, "this is no rule; give " FORMS ", and a type with "
-                   "blanks in quotes");
+        error_setg(errp, "this is no rule, '%.32s' and %d words; give " FORMS
+                   ", and a type with blanks in quotes", words[0], n - 1);
         return false;
     }
     return set_type(rule, words[1], errp) && set_value(rule, words[2], errp) &&

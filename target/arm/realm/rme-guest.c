@@ -68,8 +68,9 @@ static void rme_guest_set_rpv(Object *obj, const char *value, Error **errp)
     }
     rpv = qbase64_decode(value, -1, &size, NULL);
     if (!rpv) {
-        error_setg(errp, "rme-guest: personalization-value is not base64; "
-                   "give base64 of exactly %d bytes", REALM_RPV_SIZE);
+        error_setg(errp, "rme-guest: personalization-value '%.128s' is not "
+                   "base64; give base64 of exactly %d bytes", value,
+                   REALM_RPV_SIZE);
         return;
     }
     if (size != REALM_RPV_SIZE) {
@@ -143,8 +144,12 @@ static void rme_guest_set_mte(Object *obj, bool value, Error **errp)
     }
 }
 
-/* The policy, for a change: from now on the Realm has one.  NULL on error. */
-static RealmPolicy *change_policy(Object *obj, Error **errp)
+/*
+ * The policy, for a change by @property: from now on the Realm has one.  NULL
+ * on error.
+ */
+static RealmPolicy *change_policy(Object *obj, const char *property,
+                                  Error **errp)
 {
     RmeGuest *guest = RME_GUEST(obj);
 
@@ -152,6 +157,7 @@ static RealmPolicy *change_policy(Object *obj, Error **errp)
         return NULL;
     }
     guest->config.has_policy = true;
+    guest->policy_property = property;
     return &guest->config.policy;
 }
 
@@ -162,7 +168,7 @@ static int rme_guest_get_compact(Object *obj, Error **errp)
 
 static void rme_guest_set_compact(Object *obj, int value, Error **errp)
 {
-    RealmPolicy *policy = change_policy(obj, errp);
+    RealmPolicy *policy = change_policy(obj, "migration-compact", errp);
 
     if (policy) {
         policy->compact = value;
@@ -176,7 +182,7 @@ static int rme_guest_get_life_cycle(Object *obj, Error **errp)
 
 static void rme_guest_set_life_cycle(Object *obj, int value, Error **errp)
 {
-    RealmPolicy *policy = change_policy(obj, errp);
+    RealmPolicy *policy = change_policy(obj, "migration-life-cycle", errp);
 
     if (policy) {
         policy->life_cycle = value;
@@ -202,12 +208,12 @@ static void rme_guest_set_implementation(Object *obj, const char *value,
     RealmPolicy *policy;
 
     if (policy_text_hex(id, sizeof(id), value) != sizeof(id)) {
-        error_setg(errp, "rme-guest: migration-implementation is no "
-                   "implementation id; give %zu hexadecimal digits",
-                   2 * sizeof(id));
+        error_setg(errp, "rme-guest: migration-implementation '%.128s' is "
+                   "no implementation id; give %zu hexadecimal digits",
+                   value, 2 * sizeof(id));
         return;
     }
-    policy = change_policy(obj, errp);
+    policy = change_policy(obj, "migration-implementation", errp);
     if (policy) {
         policy->has_implementation = true;
         memcpy(policy->implementation, id, sizeof(id));
@@ -221,7 +227,7 @@ static char *rme_guest_get_anchors(Object *obj, Error **errp)
 
 static void rme_guest_set_anchors(Object *obj, const char *path, Error **errp)
 {
-    RealmPolicy *policy = change_policy(obj, errp);
+    RealmPolicy *policy = change_policy(obj, "migration-trust-anchors", errp);
     RmeGuest *guest = RME_GUEST(obj);
 
     if (policy && trust_anchors_read(policy, path, errp)) {
@@ -237,7 +243,7 @@ static char *rme_guest_get_rules(Object *obj, Error **errp)
 
 static void rme_guest_set_rules(Object *obj, const char *path, Error **errp)
 {
-    RealmPolicy *policy = change_policy(obj, errp);
+    RealmPolicy *policy = change_policy(obj, "migration-rules", errp);
     RmeGuest *guest = RME_GUEST(obj);
 
     if (policy && migration_rules_read(policy, path, errp)) {
@@ -271,8 +277,9 @@ static void rme_guest_complete(UserCreatable *uc, Error **errp)
     MachineState *machine = current_machine;
 
     if (the_guest) {
-        error_setg(errp, "rme-guest: a machine is one Realm; "
-                   "give only one rme-guest object");
+        error_setg(errp, "rme-guest: a machine is one Realm, and '%s' is its "
+                   "object already; give only one rme-guest object",
+                   object_get_canonical_path_component(OBJECT(the_guest)));
         return;
     }
     if (phase_check(PHASE_MACHINE_CREATED)) {
@@ -281,8 +288,9 @@ static void rme_guest_complete(UserCreatable *uc, Error **errp)
         return;
     }
     if (RME_GUEST(uc)->config.has_policy && !RME_GUEST(uc)->config.migration) {
-        error_setg(errp, "rme-guest: migration-* properties are for a Realm "
-                   "that may be migrated; give migration=on as well");
+        error_setg(errp, "rme-guest: %s is for a Realm that may be migrated; "
+                   "give migration=on as well",
+                   RME_GUEST(uc)->policy_property);
         return;
     }
     the_guest = RME_GUEST(uc);
@@ -323,14 +331,16 @@ static void add_policy_properties(ObjectClass *oc)
                                    rme_guest_get_compact,
                                    rme_guest_set_compact);
     object_class_property_set_description(oc, "migration-compact",
-        "Whether lengths in a migration may depend on contents (measured)");
+        "Whether lengths in a migration may depend on contents: off, on or "
+        "required (measured)");
     object_class_property_add_enum(oc, "migration-life-cycle",
                                    "RmeGuestMigrationLifeCycle",
                                    &RmeGuestMigrationLifeCycle_lookup,
                                    rme_guest_get_life_cycle,
                                    rme_guest_set_life_cycle);
     object_class_property_set_description(oc, "migration-life-cycle",
-        "Life cycle that platforms must be in (measured)");
+        "Life cycle that platforms must be in: platform, secured or any "
+        "(measured)");
     object_class_property_add_str(oc, "migration-rules",
                                   rme_guest_get_rules, rme_guest_set_rules);
     object_class_property_set_description(oc, "migration-rules",
@@ -364,7 +374,7 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_get_algorithm,
                                    rme_guest_set_algorithm);
     object_class_property_set_description(oc, "measurement-algorithm",
-        "Hash algorithm of the Realm's measurements");
+        "Hash algorithm of the Realm's measurements: sha256 or sha512");
     object_class_property_add_bool(oc, "measurement-log", rme_guest_get_log,
                                    rme_guest_set_log);
     object_class_property_set_description(oc, "measurement-log",
@@ -374,7 +384,7 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_get_kvm_abi,
                                    rme_guest_set_kvm_abi);
     object_class_property_set_description(oc, "kvm-abi",
-        "Kernel interface for Realms");
+        "Kernel interface for Realms: auto, rme or rmi");
     object_class_property_add_bool(oc, "migration", rme_guest_get_migration,
                                    rme_guest_set_migration);
     object_class_property_set_description(oc, "migration",

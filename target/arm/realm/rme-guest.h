@@ -16,6 +16,7 @@ struct RmeGuest {
     ConfidentialGuestSupport parent_obj;
 
     RealmConfig config;
+    const char *policy_property;        /* one that the policy came from */
     char *trust_anchors;        /* the files that they came from */
     char *migration_rules;
 };

@@ -259,7 +259,8 @@ static bool publish_platform_key(const char *folder, Error **errp)
 static bool load_keys(const char *folder, Error **errp)
 {
     if (g_mkdir_with_parents(folder, 0700) < 0) {
-        error_setg_errno(errp, errno, "cannot create '%s'", folder);
+        error_setg(errp, "cannot create '%s': %s; name a folder that can be "
+                   "written to in XDG_STATE_HOME", folder, g_strerror(errno));
         return false;
     }
     for (int which = 0; which < RMM_KEYS; which++) {
