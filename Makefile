@@ -162,6 +162,12 @@ docs: configure
 	@sphinx-build -E -W --keep-going -q -c docs/realm docs $(BUILD)/manual
 	@echo '$(BUILD)/manual/realm/index.html'
 
+# What is refused, in which words: tests/errors/table.
+.PHONY: check-errors
+check-errors: build
+	@QEMU_PROGRAM='$(abspath $(BUILD))/qemu-system-aarch64' \
+	    tests/run-check errors
+
 patches: configure
 	@upstream/overlay patches --build-dir $(BUILD)
 
@@ -190,6 +196,7 @@ help:
 	@echo 'make check-libvirt    Realms with libvirt, migration included'
 	@echo 'make check-nested     QEMU for arm64 with KVM, in an emulated machine;'
 	@echo '                  KERNEL=Image: a kernel of yours as host of Realms'
+	@echo 'make check-errors     the messages of wrong options and commands'
 	@echo 'make check-secrets      look for keys in memory after migrations'
 	@echo 'make bench        measure boot and migration against an ordinary guest, an'
 	@echo '                  hour; BENCH=--quick: three minutes; tests/bench/run --help'
