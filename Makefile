@@ -168,6 +168,20 @@ check-errors: build
 	@QEMU_PROGRAM='$(abspath $(BUILD))/qemu-system-aarch64' \
 	    tests/run-check errors
 
+# Not built here: `make` as a user, then `sudo make install`.
+.PHONY: install uninstall deb
+prefix ?= /usr/local
+install:
+	@package/install --build-dir '$(BUILD)' --destdir '$(DESTDIR)' \
+	    --prefix '$(prefix)'
+
+uninstall:
+	@package/install --build-dir '$(BUILD)' --destdir '$(DESTDIR)' \
+	    --prefix '$(prefix)' --remove
+
+deb: build
+	@package/deb --build-dir '$(BUILD)'
+
 patches: configure
 	@upstream/overlay patches --build-dir $(BUILD)
 
@@ -206,6 +220,9 @@ help:
 	@echo '                  faults, delegation, code in a Realm'
 	@echo 'make bench-rmm    measure the calls of the RMM library, and its memory'
 	@echo 'make docs         the manual, as HTML'
+	@echo 'make install      install what was built; prefix=/usr/local, DESTDIR=;'
+	@echo '                  uninstall: remove it'
+	@echo 'make deb          the Debian package qemu-system-arm-realm, in $(BUILD)/deb'
 	@echo 'make patches      the fork as a patch series, in $(BUILD)/patches'
 	@echo 'make deps         install missing Debian packages (root or sudo)'
 	@echo 'make clean        remove $(BUILD)/ and qemu/; distclean: also what was downloaded'
