@@ -119,25 +119,25 @@ static void add_config(const RealmConfig *config, RealmInfo *info)
 
 /* ---- Of the backend ---- */
 
-static RealmState state_of(RealmPhase phase)
+static RealmLifeState state_of(RealmPhase phase)
 {
     switch (phase) {
     case REALM_PHASE_NEW:
-        return REALM_STATE_NEW;
+        return REALM_LIFE_STATE_NEW;
     case REALM_PHASE_WAITING:
     case REALM_PHASE_EMPTY:
     case REALM_PHASE_OFFERED:
     case REALM_PHASE_IMPORTING:
-        return REALM_STATE_INCOMING;
+        return REALM_LIFE_STATE_INCOMING;
     case REALM_PHASE_SEALED:
-        return REALM_STATE_SEALED;
+        return REALM_LIFE_STATE_SEALED;
     case REALM_PHASE_GONE:
-        return REALM_STATE_ENDED;
+        return REALM_LIFE_STATE_ENDED;
     case REALM_PHASE_FAILED:
     case REALM_PHASE_BROKEN:
-        return REALM_STATE_FAILED;
+        return REALM_LIFE_STATE_FAILED;
     default:
-        return REALM_STATE_ACTIVE;
+        return REALM_LIFE_STATE_ACTIVE;
     }
 }
 
@@ -146,7 +146,7 @@ static void add_state(RealmPhase phase, RealmInfo *info)
     info->state = state_of(phase);
     info->has_end_reason = realm_has_ended(&info->end_reason);
     if (info->has_end_reason) {
-        info->state = REALM_STATE_ENDED;
+        info->state = REALM_LIFE_STATE_ENDED;
     }
 }
 
