@@ -277,7 +277,7 @@ static void show_pages(GString *text, const RealmInfo *info)
 
 static void show_state(GString *text, const RealmInfo *info)
 {
-    g_string_append_printf(text, "Realm: %s", RealmState_str(info->state));
+    g_string_append_printf(text, "Realm: %s", RealmLifeState_str(info->state));
     if (info->has_end_reason) {
         g_string_append_printf(text, " (%s)",
                                RealmEndReason_str(info->end_reason));
