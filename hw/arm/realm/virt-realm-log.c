@@ -27,12 +27,13 @@
 
 static RealmConfig *the_config;
 
-static uint32_t cells(void *fdt, const char *name)
+/* A negative number if there is no such cell. */
+static int cells(void *fdt, const char *name)
 {
-    return qemu_fdt_getprop_cell(fdt, PARENT, name, NULL, &error_fatal);
+    return qemu_fdt_getprop_cell(fdt, PARENT, name, NULL, NULL);
 }
 
-/* A device tree of the user's may have the node. */
+/* A device tree of the user's may have the node, with what it likes in it. */
 static void make_parent(void *fdt)
 {
     if (fdt_path_offset(fdt, PARENT) < 0) {
@@ -42,8 +43,10 @@ static void make_parent(void *fdt)
         qemu_fdt_setprop(fdt, PARENT, "ranges", NULL, 0);
     } else if (cells(fdt, "#address-cells") != CELLS ||
                cells(fdt, "#size-cells") != CELLS) {
-        error_report("rme-guest: measurement-log=on needs " PARENT " in the "
-                     "-dtb with #address-cells and #size-cells of %d", CELLS);
+        error_report("rme-guest: measurement-log=on needs %d #address-cells "
+                     "and %d #size-cells in " PARENT " of the -dtb; change "
+                     "them there, or leave measurement-log=on out", CELLS,
+                     CELLS);
         exit(EXIT_FAILURE);
     }
 }
