@@ -6,12 +6,13 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import os
+import shutil
 import struct
 
 from realm_qmp import Migration
 from realm_vm import Vm, incoming, program
 
-PROGRAM = program()
+PROGRAM = os.path.abspath(shutil.which(program()))
 BARE = ['-nodefaults', '-display', 'none']
 NONCE_SIZE = 32
 WAIT_FOR_EVER = struct.pack('<2I', 0xd503207f, 0x17ffffff)      # wfi; b .-4
@@ -22,7 +23,7 @@ def state_of(qmp):
     is none."""
     return {command: qmp.try_cmd(command) for command in
             ('query-status', 'query-realm', 'query-realm-migration',
-             'query-migrate')}
+             'query-migrate', 'query-jobs')}
 
 
 class Machines:
