@@ -550,7 +550,8 @@ static void check_capabilities(bool rme, bool migration)
                         RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
     }
     g_assert_cmpint(caps->migration, ==, migration);
-    g_assert_false(caps->mte || caps->sve || caps->pmu);
+    g_assert_false(caps->measurement_log || caps->mte || caps->sve ||
+                   caps->pmu);
     g_assert_cmpint(caps->max_ipa_width, ==, 48);
     g_assert_cmpint(caps->max_cpus, ==, DOUBLE_MAX_CPUS);
     qapi_free_RealmCapabilities(caps);

@@ -62,6 +62,7 @@ static void check_capabilities(const QDict *caps)
     g_assert_cmpstr(hashes->str, ==, "sha256 sha512 ");
     g_assert_cmpstr(qdict_get_str(caps, "backend"), ==, "tcg");
     g_assert_false(qdict_haskey(caps, "kvm-abi"));
+    g_assert_true(qdict_get_bool(caps, "measurement-log"));
     g_assert_true(qdict_get_bool(caps, "personalization-value"));
     g_assert_true(qdict_get_bool(caps, "migration"));
     g_assert_true(qdict_get_bool(caps, "mte"));

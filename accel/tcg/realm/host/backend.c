@@ -169,6 +169,7 @@ static RealmCapabilities *capabilities(Error **errp)
                       RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
     QAPI_LIST_PREPEND(caps->measurement_algorithms,
                       RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+    caps->measurement_log = true;
     caps->personalization_value = true;
     caps->migration = platform.migration;
     caps->mte = platform.mte;
