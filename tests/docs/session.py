@@ -1,7 +1,8 @@
 """Runs the commands of one page, as a reader would: in one folder, in order.
 
 The folder has the entries of this repository, a kernel Image, its initrd, the
-public key bob.pub of another platform, and a home of its own.
+public key bob.pub of another platform, and a home of its own.  Nobody types
+anything: a console that a command opens is left at once.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -101,10 +102,15 @@ class Session:
         subprocess.run(['openssl', 'pkey', '-in', self.path('bob.key'), '-pubout',
                         '-out', self.path('bob.pub')], check=True)
         os.mkdir(self.path('home'))
+        os.mkdir(self.path('run'), 0o700)
         self.env = {name: value for name, value in os.environ.items()
                     if not name.startswith('XDG_')}
+        build = os.path.dirname(program())
         self.env.update(HOME=self.path('home'), LC_ALL='C.UTF-8',
-                        PATH=f'{os.path.dirname(program())}:{os.environ["PATH"]}')
+                        XDG_RUNTIME_DIR=self.path('run'),
+                        PATH=f'{build}:{os.environ["PATH"]}')
+        if os.path.exists(os.path.join(build, 'build.ninja')):
+            self.env['BUILD'] = build       # make has nothing to build then
 
     def __enter__(self):
         return self
@@ -112,7 +118,15 @@ class Session:
     def __exit__(self, *_):
         for terminal in self.terminals.values():
             terminal.kill()
+        self.end_guests()
         self._folder.cleanup()
+
+    def end_guests(self):
+        """Those that a page left, or has no time to end."""
+        names = self.path('run/realm-vm')
+        for name in os.listdir(names) if os.path.isdir(names) else []:
+            subprocess.run([TOP / 'scripts/realm-vm', 'stop', '--now', name],
+                           env=self.env, check=False, capture_output=True)
 
     def path(self, name):
         return os.path.join(self.folder, name)
