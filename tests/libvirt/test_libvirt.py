@@ -35,7 +35,7 @@ BUTTON = ('cd /sys/class/gpio; n=$(($(cat gpiochip*/base) + 3)); '
 def domain(folder):
     """The documented domain, with this machine's paths and a check of memory."""
     text = DOMAIN.read_text(encoding='utf-8')
-    for old, new in (('/usr/local/bin/qemu-system-aarch64', program()),
+    for old, new in (('/usr/local/bin/qemu-system-aarch64-realm', program()),
                      ('/srv/realm/Image', guest_file('Image')),
                      ('/srv/realm/initrd', guest_file('initramfs.cpio')),
                      ('/srv/realm/', f'{folder}/'),
