@@ -6,6 +6,8 @@
 
 #include "qemu/osdep.h"
 #include "qemu/units.h"
+#include "qobject/qjson.h"
+#include "qobject/qobject.h"
 #include "flow.h"
 
 #define PAGE REALM_PAGE_SIZE
@@ -473,6 +475,111 @@ static void what_is_told_of_a_realm(void)
     ask(m, COUNT_PAGES);
 }
 
+/* ---- Features and capabilities ---- */
+
+/* `alike` lists who does not know them. */
+static void features_are(Machine *m, unsigned sve_bits, unsigned counters)
+{
+    const Answer *answer = ask(m, FEATURES);
+    const RealmFeatures *got = (const RealmFeatures *)answer->blob->data;
+
+    if (answer->ok) {
+        g_assert_cmpint(got->sve_vl, ==, sve_bits);
+        g_assert_cmpint(got->pmu, ==, counters > 0);
+        g_assert_cmpint(got->pmu_num_ctrs, ==, counters);
+    }
+}
+
+static void features_are_the_machines_as_long_as_there_is_a_realm(void)
+{
+    static const ContractSetup setups[] = { { 0 }, { .featured = true } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(setups); i++) {
+        g_autoptr(Machine) m = loaded_machine("machine", &setups[i]);
+        unsigned bits = setups[i].featured ? CONTRACT_SVE_BITS : 0;
+        unsigned counters = setups[i].featured ? CONTRACT_COUNTERS : 0;
+
+        g_assert_false(ask(m, FEATURES)->ok);
+        yes(m, START);
+        features_are(m, bits, counters);
+        yes(m, STOPPED);
+        features_are(m, bits, counters);
+    }
+}
+
+static void features_are_those_of_a_realm_that_came(void)
+{
+    g_autoptr(Pair) p = g_new0(Pair, 1);
+
+    p->source = loaded_machine("source", &(ContractSetup) { .featured = true });
+    p->destination = machine_new("destination", &(ContractSetup) {
+        .incoming = true, .featured = true });
+    yes(p->source, START);
+    g_assert_false(ask(p->destination, FEATURES)->ok);
+    pair_migrate(p);
+    features_are(p->destination, CONTRACT_SVE_BITS, CONTRACT_COUNTERS);
+}
+
+static void a_reset_forgets_features_or_is_refused(void)
+{
+    g_autoptr(Machine) m = running_machine("machine");
+    bool told = ask(m, FEATURES)->ok, done;
+
+    yes(m, STOPPED);
+    done = ask(m, RESET)->ok;
+    g_assert_cmpint(ask(m, FEATURES)->ok, ==, told && !done);
+}
+
+static void capabilities_are_the_hosts(Machine *m)
+{
+    const GByteArray *blob = yes(m, CAPABILITIES)->blob;
+    g_autofree char *got = g_strndup((char *)blob->data, blob->len);
+    g_autofree char *wanted = machine_capabilities(m);
+    QObject *a = qobject_from_json(got, NULL);
+    QObject *b = qobject_from_json(wanted, NULL);
+
+    g_assert_nonnull(a);
+    g_assert_nonnull(b);
+    if (!qobject_is_equal(a, b)) {
+        g_test_message("capabilities: %s, and not %s", got, wanted);
+        g_test_fail();
+    }
+    qobject_unref(a);
+    qobject_unref(b);
+}
+
+/* ... whatever the machine is like, and without one. */
+static void capabilities_need_no_machine(void)
+{
+    static const ContractSetup setups[] = {
+        { 0 }, { .incoming = true }, { .fixed = true }, { .featured = true },
+        { .bare = true }, { .bare = true, .featured = true },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(setups); i++) {
+        g_autoptr(Machine) m = machine_new("machine", &setups[i]);
+
+        capabilities_are_the_hosts(m);
+        capabilities_are_the_hosts(m);
+    }
+}
+
+static void capabilities_do_not_depend_on_the_realm(void)
+{
+    g_autoptr(Pair) p = pair_new();
+
+    capabilities_are_the_hosts(p->source);
+    pair_bind(p);
+    capabilities_are_the_hosts(p->destination);
+    pair_until_start(p);
+    capabilities_are_the_hosts(p->source);
+    capabilities_are_the_hosts(p->destination);
+    pair_start(p);
+    capabilities_are_the_hosts(p->source);
+    capabilities_are_the_hosts(p->destination);
+    works(p->destination);
+}
+
 #define CASE(name) { #name, name }
 
 const Case life_cases[] = {
@@ -508,5 +615,10 @@ const Case life_cases[] = {
     CASE(no_reset_undoes_a_failure),
     CASE(limits_are_within_reason),
     CASE(what_is_told_of_a_realm),
+    CASE(features_are_the_machines_as_long_as_there_is_a_realm),
+    CASE(features_are_those_of_a_realm_that_came),
+    CASE(a_reset_forgets_features_or_is_refused),
+    CASE(capabilities_need_no_machine),
+    CASE(capabilities_do_not_depend_on_the_realm),
     { NULL }
 };

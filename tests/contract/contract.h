@@ -34,6 +34,8 @@
 #define CONTRACT_RAM_SIZE (32ull << 20)
 #define CONTRACT_RAM_TOP  (CONTRACT_RAM_BASE + CONTRACT_RAM_SIZE)
 #define CONTRACT_CPUS     2
+#define CONTRACT_SVE_BITS 256
+#define CONTRACT_COUNTERS 6             /* of a PMU of -cpu max */
 #define CONTRACT_ROM_BASE 0x0e000000ull
 #define CONTRACT_ROM_SIZE 0x10000ull
 #define CONTRACT_ROM_WORD 0x1122334455667788ull /* at its start */
@@ -44,6 +46,9 @@
 typedef struct ContractSetup {
     bool incoming;              /* waits for a migration */
     bool fixed;                 /* was created with migration=off */
+    bool bare;                  /* no machine, so no other op may be called */
+    bool featured;              /* vCPUs have CONTRACT_SVE_BITS and a PMU, where
+                                   that is for us to say */
 } ContractSetup;
 
 /* How an access of the guest ends. */
@@ -73,6 +78,13 @@ typedef struct ContractHarness {
     void (*start)(const ContractSetup *setup);
     const RealmBackendOps *(*ops)(void);
     const RealmConfig *(*config)(void);
+
+    /*
+     * What query-realm-capabilities has to say on a machine like this, in JSON;
+     * the caller frees it.  It follows from the command line, and from what
+     * others have documented of the host.
+     */
+    char *(*capabilities)(const ContractSetup *setup);
 
     /*
      * Let the vCPUs run for a moment, after the ops have allowed the machine

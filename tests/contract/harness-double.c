@@ -51,6 +51,24 @@ static void add_rom(void)
     }
 }
 
+/* The kernel has what its stand-in has no code for: nothing else asks. */
+static void offer_features(DoubleCall *call, bool after, void *opaque)
+{
+    uintptr_t extension = (uintptr_t)call->arg;
+
+    if (after && call->request == KVM_CHECK_EXTENSION &&
+        (extension == KVM_CAP_ARM_SVE || extension == KVM_CAP_ARM_PMU_V3)) {
+        call->ret = 1;
+    }
+}
+
+/* QEMU has opened /dev/kvm, and made no VM of it. */
+static void start_bare(void)
+{
+    machine.state.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
+    kvm_state = &machine.state;
+}
+
 static void start(const ContractSetup *setup)
 {
     DoubleMachineOptions m = {
@@ -63,9 +81,17 @@ static void start(const ContractSetup *setup)
     m.config.ram_size = CONTRACT_RAM_SIZE;
     m.config.num_cpus = CONTRACT_CPUS;
     m.config.migration = !setup->fixed;
+    options.mte = setup->featured;
     double_start(&options);
-    double_machine_create(&m, &error_fatal);
-    add_rom();
+    if (setup->featured) {
+        double_set_hook(offer_features, NULL);
+    }
+    if (setup->bare) {
+        start_bare();
+    } else {
+        double_machine_create(&m, &error_fatal);
+        add_rom();
+    }
     double_probing(true);
 }
 
@@ -76,6 +102,24 @@ static void ran(void)
 
     machine.running = true;
     double_guest_get_register(0, 0, &value, &error_fatal);
+}
+
+/*
+ * The first generation is told the hash algorithm and the personalization
+ * value, and the second is not.  The numbers are those of the stand-in.
+ */
+static char *capabilities(const ContractSetup *setup)
+{
+    bool rme = double_flavour(options.flavour)->rme;
+    const char *extras = setup->featured ? "true" : "false";
+
+    return g_strdup_printf(
+        "{'backend': 'kvm', 'kvm-abi': '%s', 'measurement-algorithms': [%s],"
+        " 'measurement-log': false, 'personalization-value': %s,"
+        " 'migration': true, 'mte': %s, 'sve': %s, 'pmu': %s,"
+        " 'max-ipa-width': 48, 'max-cpus': %d}",
+        rme ? "rme" : "rmi", rme ? "'sha256', 'sha512'" : "",
+        rme ? "true" : "false", extras, extras, extras, DOUBLE_MAX_CPUS);
 }
 
 static const RealmConfig *config(void)
@@ -153,6 +197,7 @@ static const ContractHarness harness = {
     .start = start,
     .ops = realm_kvm_backend,
     .config = config,
+    .capabilities = capabilities,
     .ran = ran,
     .shared_ram = shared_ram,
     .access = access_memory,

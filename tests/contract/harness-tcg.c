@@ -57,20 +57,32 @@ static void forget_images(void)
     g_array_set_size(images, 0);
 }
 
+static void start_bare(void)
+{
+    const char *args[] = { "contract", "-machine", "none", "-accel", "tcg",
+                           "-display", "none", "-nodefaults", NULL };
+
+    qemu_init(ARRAY_SIZE(args) - 1, (char **)args);
+}
+
 static void start(const ContractSetup *setup)
 {
     g_autofree char *size = g_strdup_printf("%lluM", CONTRACT_RAM_SIZE >> 20);
     g_autofree char *cpus = g_strdup_printf("%d", CONTRACT_CPUS);
     const char *guest = setup->fixed ? "rme-guest,id=rme0"
                                      : "rme-guest,id=rme0,migration=on";
+    const char *cpu = setup->featured ? "max,sve256=on,pmu=on" : "max";
     const char *args[] = {
         "contract", "-S", "-display", "none", "-nodefaults", "-accel", "tcg",
         "-machine", "virt,gic-version=3,confidential-guest-support=rme0",
-        "-cpu", "max", "-smp", cpus, "-m", size, "-object", guest,
+        "-cpu", cpu, "-smp", cpus, "-m", size, "-object", guest,
         setup->incoming ? "-incoming" : NULL, "defer", NULL
     };
     int n = 0;
 
+    if (setup->bare) {
+        return start_bare();
+    }
     while (args[n]) {
         n++;
     }
@@ -79,6 +91,24 @@ static void start(const ContractSetup *setup)
            realm_config()->ram_base == CONTRACT_RAM_BASE);
     add_rom();
     forget_images();
+}
+
+/*
+ * From the architecture, and QEMU 10.0's -cpu max: a machine that gave it a
+ * vector length gave it no longer one.
+ */
+static char *capabilities(const ContractSetup *setup)
+{
+    bool shorter = setup->featured && !setup->bare;
+
+    return g_strdup_printf(
+        "{'backend': 'tcg', 'measurement-algorithms': ['sha256', 'sha512'],"
+        " 'measurement-log': false, 'personalization-value': true,"
+        " 'migration': true, 'mte': true,"
+        " 'sve': true, 'max-sve-vector-length': %d,"
+        " 'pmu': true, 'max-pmu-counters': %d,"
+        " 'max-ipa-width': 52, 'max-cpus': 1023}",
+        shorter ? CONTRACT_SVE_BITS : 2048, CONTRACT_COUNTERS);
 }
 
 static RmmAccess kind(const ContractAccess *access)
@@ -170,8 +200,9 @@ static bool set_ripas(uint64_t base, uint64_t top, bool ram,
 static const ContractHarness harness = {
     .name = "tcg",
     .start = start,
-    .ops = realm_backend,
+    .ops = realm_tcg_backend,
     .config = realm_config,
+    .capabilities = capabilities,
     .shared_ram = shared_ram,
     .access = access_memory,
     .set_ripas = set_ripas,

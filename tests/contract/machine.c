@@ -14,6 +14,7 @@
 
 struct Machine {
     const char *name;
+    ContractSetup setup;
     pid_t pid;
     int fd;
     bool dead;
@@ -65,6 +66,7 @@ Machine *machine_new(const char *name, const ContractSetup *setup)
         g_error("socketpair: %s", strerror(errno));
     }
     m->name = name;
+    m->setup = *setup;
     m->answers = g_ptr_array_new_with_free_func(answer_free);
     m->fd = fds[0];
     fflush(NULL);
@@ -90,6 +92,11 @@ void machine_free(Machine *m)
     }
     g_ptr_array_unref(m->answers);
     g_free(m);
+}
+
+char *machine_capabilities(const Machine *m)
+{
+    return the_harness->capabilities(&m->setup);
 }
 
 static bool receive(Machine *m, void *buf, size_t size)

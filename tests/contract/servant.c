@@ -13,8 +13,12 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-realm.h"
+#include "qapi/qobject-output-visitor.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qobject/qjson.h"
+#include "qobject/qobject.h"
 #include "wire.h"
 
 #define FENCE 64
@@ -59,6 +63,36 @@ static void check_fence(const Serving *s)
 
 /* ---- Life cycle ---- */
 
+static void features(Serving *s)
+{
+    give_room(s, sizeof(RealmFeatures));
+    s->answer.ok = s->ops->features((RealmFeatures *)s->buf);
+    s->answer.blob_size = s->answer.ok ? s->room : 0;
+}
+
+/* In words of QMP, whose members need no struct at the other end. */
+static void capabilities(Serving *s)
+{
+    g_autoptr(RealmCapabilities) caps = s->ops->capabilities(&s->err);
+    g_autoptr(GString) json = NULL;
+    QObject *object;
+    Visitor *v;
+
+    s->answer.ok = caps;
+    if (!caps) {
+        return;
+    }
+    v = qobject_output_visitor_new(&object);
+    visit_type_RealmCapabilities(v, NULL, &caps, &error_abort);
+    visit_complete(v, &object);
+    visit_free(v);
+    json = qobject_to_json(object);
+    qobject_unref(object);
+    give_room(s, json->len);
+    memcpy(s->buf, json->str, json->len);
+    s->answer.blob_size = json->len;
+}
+
 static void serve_life(Serving *s, ContractCall call)
 {
     ContractAnswer *a = &s->answer;
@@ -100,6 +134,10 @@ static void serve_life(Serving *s, ContractCall call)
         a->value = pages.private;
         a->extra = pages.lent;
         break;
+    case CALL_FEATURES:
+        return features(s);
+    case CALL_CAPABILITIES:
+        return capabilities(s);
     default:
         g_assert_not_reached();
     }
@@ -275,7 +313,7 @@ static void serve_machine(Serving *s, ContractCall call)
 static void serve_call(Serving *s, ContractCall call)
 {
     switch (call) {
-    case CALL_INIT_RIPAS ... CALL_COUNT_PAGES:
+    case CALL_INIT_RIPAS ... CALL_CAPABILITIES:
         return serve_life(s, call);
     case CALL_LIMITS:
         return limits(s);

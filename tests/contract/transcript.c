@@ -73,6 +73,15 @@ static char *plain(const char *error)
     return g_regex_replace(layer, error, -1, 0, "detail", 0, NULL);
 }
 
+static char *feature_list(const GByteArray *blob)
+{
+    const RealmFeatures *features = (const RealmFeatures *)blob->data;
+
+    return g_strdup_printf("SVE of %u bits, PMU %d with %u counters",
+                           features->sve_vl, features->pmu,
+                           features->pmu_num_ctrs);
+}
+
 static bool takes_blob(ContractCall call)
 {
     return call == CALL_ACCEPT || call == CALL_EXPORT_START ||
@@ -158,6 +167,8 @@ static char *outcome(ContractCall call, const Answer *answer)
     case CALL_COUNT_PAGES:
         return g_strdup_printf("%" PRId64 " private, %u lent",
                                answer->value, answer->extra);
+    case CALL_FEATURES:
+        return feature_list(answer->blob);
     case CALL_HOST_READ:
     case CALL_GUEST_RIPAS:
         return g_strdup_printf("0x%" PRIx64, answer->value);

@@ -21,6 +21,8 @@
     CALL(PHASE,         "phase") \
     CALL(MEASUREMENT,   "measurement") \
     CALL(COUNT_PAGES,   "count_pages") \
+    CALL(FEATURES,      "features") \
+    CALL(CAPABILITIES,  "capabilities") \
     CALL(LIMITS,        "migration_limits") \
     CALL(PREPARE,       "prepare_migration") \
     CALL(ACCEPT,        "accept")           /* blob */ \

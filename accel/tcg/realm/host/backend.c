@@ -154,7 +154,10 @@ static bool features(RealmFeatures *features)
     return query->num_realms;
 }
 
-/* -cpu max has all that a CPU under TCG can have. */
+/*
+ * -cpu max has all that a CPU under TCG can have, but for what the user took
+ * away from it (-cpu max,sve256=on: longer vectors).
+ */
 static RealmCapabilities *capabilities(Error **errp)
 {
     RmmPlatform platform = { 0 };
