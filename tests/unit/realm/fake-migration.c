@@ -278,6 +278,15 @@ void qapi_event_send_realm_migration_phase(RealmMigrationPhase phase,
 {
 }
 
+/* Not of a migration; but in one file with the event before, in QEMU. */
+void qapi_event_send_realm_ripas_change(uint64_t private, uint64_t shared)
+{
+}
+
+void qapi_event_send_realm_attestation(uint64_t requests)
+{
+}
+
 void qapi_event_send_realm_migration_failed(const char *token)
 {
     assert(!token || realm_backend()->phase() == REALM_PHASE_FAILED);

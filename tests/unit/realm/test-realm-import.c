@@ -253,6 +253,12 @@ bool realm_machine_init(const RealmMachineConfig *config,
     return true;
 }
 
+bool realm_machine_platform(const char *cpu_type, RmmPlatform *platform,
+                            Error **errp)
+{
+    g_assert_not_reached();
+}
+
 bool realm_build_empty(Error **errp)
 {
     return true;
