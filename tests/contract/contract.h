@@ -34,7 +34,7 @@
 #define CONTRACT_RAM_SIZE (32ull << 20)
 #define CONTRACT_RAM_TOP  (CONTRACT_RAM_BASE + CONTRACT_RAM_SIZE)
 #define CONTRACT_CPUS     2
-#define CONTRACT_SVE_BITS 256
+#define CONTRACT_SVE_BITS 256           /* of a machine that is `featured` */
 #define CONTRACT_COUNTERS 6             /* of a PMU of -cpu max */
 #define CONTRACT_ROM_BASE 0x0e000000ull
 #define CONTRACT_ROM_SIZE 0x10000ull
@@ -46,9 +46,9 @@
 typedef struct ContractSetup {
     bool incoming;              /* waits for a migration */
     bool fixed;                 /* was created with migration=off */
-    bool bare;                  /* no machine, so no other op may be called */
-    bool featured;              /* vCPUs have CONTRACT_SVE_BITS and a PMU, where
-                                   that is for us to say */
+    bool bare;                  /* no machine: only for @capabilities */
+    bool featured;              /* vCPUs have SVE and a PMU; where the kernel
+                                   decides, it can do so, and MTE */
 } ContractSetup;
 
 /* How an access of the guest ends. */
@@ -81,8 +81,8 @@ typedef struct ContractHarness {
 
     /*
      * What query-realm-capabilities has to say on a machine like this, in JSON;
-     * the caller frees it.  It follows from the command line, and from what
-     * others have documented of the host.
+     * the caller frees it.  It follows from the command line and the host, not
+     * from the backend.
      */
     char *(*capabilities)(const ContractSetup *setup);
 

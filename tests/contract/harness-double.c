@@ -51,7 +51,7 @@ static void add_rom(void)
     }
 }
 
-/* The kernel has what its stand-in has no code for: nothing else asks. */
+/* The stand-in has neither, and only probe.c asks for them. */
 static void offer_features(DoubleCall *call, bool after, void *opaque)
 {
     uintptr_t extension = (uintptr_t)call->arg;

@@ -103,7 +103,7 @@ static char *capabilities(const ContractSetup *setup)
 
     return g_strdup_printf(
         "{'backend': 'tcg', 'measurement-algorithms': ['sha256', 'sha512'],"
-        " 'measurement-log': false, 'personalization-value': true,"
+        " 'measurement-log': true, 'personalization-value': true,"
         " 'migration': true, 'mte': true,"
         " 'sve': true, 'max-sve-vector-length': %d,"
         " 'pmu': true, 'max-pmu-counters': %d,"

@@ -30,11 +30,10 @@ typedef struct Answer {
 /* @name is for the transcript. */
 Machine *machine_new(const char *name, const ContractSetup *setup);
 void machine_free(Machine *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Machine, machine_free)
 
 /* ContractHarness.capabilities of @m. */
 char *machine_capabilities(const Machine *m);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Machine, machine_free)
 
 /* Make a call.  With yes it has to succeed, with no to fail with an error. */
 const Answer *machine_ask(Machine *m, ContractCall call, const Args *args);

@@ -136,7 +136,8 @@ static void test_before_the_start(void)
     };
     QTestState *qts = qtest_init(
         "-machine virt,confidential-guest-support=rme0 -accel tcg -S "
-        "-object rme-guest,id=rme0,migration=on,migration-compact=required,"
+        "-object rme-guest,id=rme0,measurement-log=on,"
+        "migration=on,migration-compact=required,"
         "migration-life-cycle=any,personalization-value=" RPV);
     QDict *info = query(qts, "query-realm"), *policy;
 
