@@ -31,4 +31,4 @@ _realm_completion()
 }
 
 complete -o default -F _realm_completion qemu-system-aarch64-realm \
-    realm-measure realm-migrate realm-stream realm-token realm-verify realm-vm
+    realm-measure realm-migrate realm-stream realm-verify realm-vm

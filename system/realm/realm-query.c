@@ -144,7 +144,10 @@ static RealmLifeState state_of(RealmPhase phase)
 static void add_state(RealmPhase phase, RealmInfo *info)
 {
     info->state = state_of(phase);
-    info->has_end_reason = realm_has_ended(&info->end_reason);
+    /* After a reset there may be another Realm already, or none that works. */
+    info->has_end_reason = realm_has_ended(&info->end_reason) &&
+                           info->state != REALM_LIFE_STATE_NEW &&
+                           info->state != REALM_LIFE_STATE_FAILED;
     if (info->has_end_reason) {
         info->state = REALM_LIFE_STATE_ENDED;
     }

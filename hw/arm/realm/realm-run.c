@@ -99,6 +99,12 @@ static bool end_realm(Error **errp)
     if (!realm_phase_check(backend->phase(), REALM_STEP_RESET, errp)) {
         return false;
     }
+    /* The loader writes no images then, and QEMU runs what the stream brought. */
+    if (runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "Realm: cannot be reset while its migration to here "
+                   "comes to its end; reset the machine once it runs");
+        return false;
+    }
     realm_migration_cancel();
     realm_end(REALM_END_REASON_RESET);
     ended.size = backend->measurement(ended.value);

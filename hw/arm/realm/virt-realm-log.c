@@ -71,14 +71,19 @@ static void place_log(const struct arm_boot_info *info, void *fdt)
     uint64_t top = info->loader_start + info->ram_size;
     g_autofree void *zeros = g_malloc0(REALM_LOG_SIZE);
 
-    if (base > top || top - base < REALM_LOG_SIZE) {
+    /* An ELF kernel at the base of RAM leaves no room for a device tree. */
+    if (base < info->loader_start || base > top || top - base < REALM_LOG_SIZE) {
         error_report("rme-guest: no room for measurement-log=on behind the "
                      "device tree at 0x%" PRIx64 "; give the machine more "
-                     "memory", (uint64_t)info->dtb_start);
+                     "memory, or a kernel that leaves room", info->dtb_start);
         exit(EXIT_FAILURE);
     }
-    /* The loader refuses images that overlap, so nothing else is there. */
-    rom_add_blob_fixed("measurement-log", zeros, REALM_LOG_SIZE, base);
+    /*
+     * The loader refuses images that overlap in one address space, that of the
+     * kernel, so nothing else is there.
+     */
+    rom_add_blob_fixed_as("measurement-log", zeros, REALM_LOG_SIZE, base,
+                          arm_boot_address_space(ARM_CPU(first_cpu), info));
     announce(fdt, base);
     the_config->log_base = base;
 }

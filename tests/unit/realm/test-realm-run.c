@@ -23,7 +23,7 @@
 #include "hw/arm/realm/realm-run.h"
 
 static RealmPhase phase;
-static bool running, refuses_reset, refuses_start;
+static bool running, loading, refuses_reset, refuses_start;
 static uint8_t rim;
 static GString *done;           /* in order: a word each */
 static char *stop_state;
@@ -56,6 +56,11 @@ void qemu_register_shutdown_notifier(Notifier *notifier)
 bool runstate_is_running(void)
 {
     return running;
+}
+
+bool runstate_check(RunState state)
+{
+    return state == RUN_STATE_INMIGRATE && loading;
 }
 
 bool cpus_are_resettable(void)
@@ -218,6 +223,22 @@ static void test_running(void)
     begin(REALM_PHASE_EXPORTING, true);
     machine_reset();
     check("cancel end reset devices start runs");
+}
+
+/* The Realm has come, and QEMU is about to run it. */
+static void test_loading(void)
+{
+    if (!g_test_subprocess()) {
+        trap("*its migration to here*");
+        return;
+    }
+    begin(REALM_PHASE_HERE, false);
+    loading = true;
+    machine_reset();
+    check("");
+    loading = false;
+    machine_reset();
+    check("cancel end reset devices");
 }
 
 /* Of these no Realm may be made. */
