@@ -11,7 +11,6 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/rcu_queue.h"
-#include "system/realm-events.h"
 #include "system/runstate.h"
 #include "target/arm/cpu.h"
 #include "target/arm/arm-powerctl.h"
@@ -74,10 +73,6 @@ static RmmPe cpu_pe;
 RmmPe *realm_pe(CPUState *cs)
 {
     return &cpu_pe;
-}
-
-void realm_event_ripas(uint64_t bytes, bool private)
-{
 }
 
 bool realm_pe_in_realm(CPUState *cs)

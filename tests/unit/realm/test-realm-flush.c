@@ -11,7 +11,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/rcu_queue.h"
 #include "exec/cputlb.h"
-#include "system/realm-events.h"
 #include "target/arm/cpu.h"
 #include "accel/tcg/realm/machine/call.h"
 #include "accel/tcg/realm/machine/context.h"
@@ -65,7 +64,6 @@ void rmm_call(Rmm *rmm, RmmPe *pe)
         g_assert_not_reached(); \
     }
 
-NEVER(void, realm_event_attestation, void)
 NEVER(void *, realm_physmem_granule, void *opaque, uint64_t pa)
 NEVER(uint8_t *, realm_physmem_granule_tags, void *opaque, uint64_t pa)
 NEVER(bool, realm_physmem_has, uint64_t pa, size_t len)

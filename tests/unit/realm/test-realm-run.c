@@ -368,6 +368,7 @@ int main(int argc, char **argv)
     TEST("a-reset-before-the-realm-is-one-of-devices", test_no_realm_yet);
     TEST("a-machine-that-stands-still-stays-so", test_stopped);
     TEST("a-machine-that-runs-goes-on", test_running);
+    TEST("nothing-is-reset-while-the-stream-ends", test_loading);
     TEST("nothing-is-reset-where-the-realm-is-not", test_not_here);
     TEST("nothing-is-reset-where-the-backend-refuses", test_refused);
     TEST("a-realm-that-cannot-be-built-ends-in-an-error",
