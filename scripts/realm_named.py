@@ -356,45 +356,79 @@ class NamedVm:
         with self._change():
             self.reload()
             self.need()
-            old = self.run
             for run in self._runs():
-                if run.number != old.number:    # of a realm-vm that was killed
-                    run.end()
+                if run.number != self.state['run']:     # of one that was killed
+                    self._settle(run, self.run)
+            old = self.run
             new = Run(self, old.number + 1)
+            migration = None
             try:
                 new.start(incoming(self.state['arguments']), self.state['cwd'])
                 old.qmp = Qmp(old.path('qmp'))
-                report = Migration(old.qmp, new.qmp,
-                                   f'unix:{new.path("stream")}',
-                                   plain=not self.state['realm'],
-                                   progress=progress, **options).run()
-            except BaseException:
-                if self._has_arrived(new):
-                    self._go_on_in(new, old)
-                else:
+                migration = Migration(old.qmp, new.qmp,
+                                      f'unix:{new.path("stream")}',
+                                      plain=not self.state['realm'],
+                                      progress=progress, **options)
+                report = migration.run()
+            except BaseException as err:
+                if not migration:
                     new.end()
+                    raise
+                migration.cancel()      # a signal may have come at any moment
+                migration.take_back()
+                self._settle(new, old, f'{err}; ' if isinstance(err, Exception)
+                             else 'interrupted; ')
                 raise
             self._go_on_in(new, old)
             return report
 
+    def _settle(self, new, old, why=''):
+        """After a migration that broke off: ends the QEMU that the guest is
+        not in.  A destination must not be ended while the source is sealed:
+        nobody else can give it the Realm back."""
+        if self._has_arrived(new):
+            self._go_on_in(new, old)
+        elif not new.pid() or self._has_stayed(old):
+            new.end()
+        else:
+            raise VmError(
+                f'{why}it is not certain where {self.name} is, so both QEMUs '
+                f'are left: process {old.pid()} ({old.path("qmp")}) and '
+                f'process {new.pid()} ({new.path("qmp")}); ask them with '
+                f'{self._question()}; `{command()} migrate {self.name}` goes '
+                f'on when one has it, `{command()} stop {self.name}` ends both')
+
+    def _question(self):
+        return ('query-realm-migration' if self.state['realm'] else
+                'query-status')
+
+    def _ask(self, run):
+        """The answer of its QEMU, or nothing."""
+        with (contextlib.suppress(QmpError),
+              contextlib.closing(Qmp(run.path('query'), timeout=20)) as qmp):
+            return qmp.cmd(self._question())
+        return {}
+
     def _has_arrived(self, run):
-        """Whether the guest is there after a migration that failed."""
-        if not run.qmp:
-            return False
-        if self.state['realm']:
-            there = run.qmp.try_cmd('query-realm-migration') or {}
-            return there.get('holds', False)
-        status = run.qmp.try_cmd('query-status') or {}
-        return status.get('status') in ('running', 'paused')
+        answer = self._ask(run)
+        return (answer.get('holds', False) if self.state['realm'] else
+                answer.get('status') in ('running', 'paused'))
+
+    def _has_stayed(self, run):
+        answer = self._ask(run)
+        place = answer.get('phase' if self.state['realm'] else 'status')
+        return place not in (None, 'sealed', 'gone',
+                             'finish-migrate', 'postmigrate')
 
     def _go_on_in(self, new, old):
         """Whoever is at the console looks into vm.json when it closes."""
         pid = old.pid()
         self._save(run=new.number)
-        if pid:
+        if pid and old.qmp:
             old.qmp.try_cmd('quit')
             wait_for_end(pid, 10)
         old.end()
+        new.qmp = new.qmp or Qmp(new.path('qmp'))
         self._forward(new)      # the port is free now
         new.qmp.close()
 

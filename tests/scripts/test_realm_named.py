@@ -1,0 +1,181 @@
+# Tests of scripts/realm_named.py with stand-ins for QEMU: processes that do nothing,
+# and QMP that answers what the test says. A migration that breaks off must never
+# cost the guest.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+import unittest.mock
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
+
+import realm_named  # noqa: E402
+from realm_qmp import Migration, Qmp, QmpError  # noqa: E402
+from realm_vm import VmError  # noqa: E402
+
+SEALED = {'phase': 'sealed', 'holds': False}
+HERE = {'phase': 'here', 'holds': True}
+IMPORTING = {'phase': 'importing', 'holds': False}
+TOKEN = 'UkVMTQEAIgA='
+
+
+class Side(Qmp):
+    """A QEMU that answers a question as the dictionary says, and refuses what is
+    not in it.  Functions are called with the arguments."""
+
+    def __init__(self, realm=None, **answers):
+        self.answers = {name.replace('_', '-'): answer
+                        for name, answer in answers.items()}
+        if realm:
+            self.answers['query-realm-migration'] = realm
+        self.asked = []
+
+    def cmd(self, command, **arguments):
+        self.asked.append(command)
+        if command not in self.answers:
+            raise QmpError(f'{command}: no answer')
+        answer = self.answers[command]
+        return answer(**arguments) if callable(answer) else answer
+
+    def close(self):
+        pass
+
+
+class Interrupted(Migration):
+    """Ctrl-C when the source has accepted the destination's offer, and ran."""
+    error = KeyboardInterrupt
+
+    def run(self):
+        self.accepted = self.was_running = True
+        raise self.error
+
+
+class Named(unittest.TestCase):
+
+    def setUp(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.enterContext(unittest.mock.patch.dict(os.environ,
+                                                   XDG_RUNTIME_DIR=folder))
+        self.processes = {}
+        self.sides = {}         # number of the run: Side; without: it is silent
+        self.patch('Qmp', self.qmp)
+        self.patch('Migration', Interrupted)
+        self.enterContext(unittest.mock.patch.object(
+            realm_named.Run, 'start', lambda run, *_: self.start(run)))
+        self.vm = realm_named.NamedVm('a')
+        self.vm.start([], guest='', realm=True, memory='1G', network=False)
+
+    def patch(self, name, value):
+        self.enterContext(unittest.mock.patch.object(realm_named, name, value))
+
+    def qmp(self, path, **_):
+        number = int(Path(path).parent.name)
+        if number not in self.sides:
+            raise QmpError(f'{path}: no QMP greeting')
+        return self.sides[number]
+
+    def start(self, run):
+        """A process with the path of its socket in its command line."""
+        os.mkdir(run.folder)
+        process = self.enterContext(subprocess.Popen(
+            [run.path('qmp')], executable='cat', bufsize=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        self.addCleanup(process.kill)
+        process.stdin.write(b'x')
+        process.stdout.read(1)              # so it is that program now
+        self.processes[run.number] = process
+        Path(run.path('pid')).write_text(f'{process.pid}\n', encoding='ascii')
+        run.qmp = self.sides.get(run.number, Side())
+
+    def alive(self):
+        """The runs whose process goes on."""
+        return [number for number, process in sorted(self.processes.items())
+                if process.poll() is None]
+
+    def kill(self, number):
+        self.processes[number].kill()
+        self.processes[number].wait()
+
+    def migrate(self, source, dest):
+        source.answers['quit'] = self.processes[1].kill
+        self.sides = {1: source, 2: dest}
+        self.vm.migrate(None)
+
+    # ---- A migration that breaks off ----
+
+    @contextlib.contextmanager
+    def left(self, why=''):
+        """Nothing has ended, and a person is told where both are."""
+        with self.assertRaises(BaseException) as caught:
+            yield
+        text = str(caught.exception)
+        self.assertRegex(text, f'^{why}it is not certain where a is')
+        for number in 1, 2:
+            self.assertIn(str(self.processes[number].pid), text)
+            self.assertIn(f'{self.vm.folder}/{number}/qmp', text)
+        self.assertEqual(self.alive(), [1, 2])
+        self.assertEqual(self.vm.state['run'], 1)
+
+    def test_the_only_one_that_can_give_a_sealed_realm_back_is_left(self):
+        with self.left('interrupted; '):
+            self.migrate(Side(SEALED), Side(IMPORTING))
+        with self.left():       # the next try does not end it either
+            self.vm.migrate(None)
+        self.sides[2].answers['query-realm-migration'] = HERE
+        self.sides[3] = Side({'phase': 'waiting', 'holds': False})
+        with self.assertRaises(KeyboardInterrupt):      # of a new migration
+            self.vm.migrate(None)
+        self.assertEqual((self.alive(), self.vm.state['run']), ([2], 2))
+
+    def test_the_source_is_gone_or_silent(self):
+        for source in Side({'phase': 'gone', 'holds': False}), Side():
+            with self.subTest(str(source.answers)), self.left('interrupted; '):
+                self.migrate(source, Side(IMPORTING))
+            self.kill(2)
+
+    def test_a_signal_and_an_error_are_the_same(self):
+        for error, why in ((SystemExit(143), 'interrupted; '),
+                           (QmpError('no luck'), 'no luck; ')):
+            with self.subTest(why), self.left(why), \
+                    unittest.mock.patch.object(Interrupted, 'error', error):
+                self.migrate(Side(SEALED), Side(IMPORTING))
+            self.kill(2)
+
+    def test_an_interrupted_realm_is_taken_back(self):
+        def resume(token):
+            self.assertEqual(token, TOKEN)
+            source.answers['query-realm-migration'] = HERE
+
+        source = Side(SEALED, realm_migration_resume=resume, cont={})
+        with self.assertRaises(KeyboardInterrupt):
+            self.migrate(source, Side(IMPORTING, realm_migration_abort={
+                'token': TOKEN}))
+        self.assertEqual(self.alive(), [1])
+        self.assertEqual(self.vm.state['run'], 1)
+        self.assertIn('cont', source.asked)
+        self.assertNotIn('2', os.listdir(self.vm.folder))
+
+    def test_an_interrupted_realm_that_has_arrived(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.migrate(Side(SEALED), Side(HERE))
+        self.assertEqual((self.alive(), self.vm.state['run']), ([2], 2))
+
+    def test_an_interrupted_realm_that_never_left(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.migrate(Side(HERE), Side(IMPORTING))
+        self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
+
+    def test_a_source_that_could_not_be_asked_to_migrate(self):
+        with self.assertRaises(QmpError):
+            self.vm.migrate(None)
+        self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
+
+
+if __name__ == '__main__':
+    unittest.main()
