@@ -336,11 +336,14 @@ class NamedVm:
             pid = self.pid()
             willing = True
             if pid and seconds:
-                with contextlib.closing(self.query()) as qmp:
-                    qmp.cmd('system_powerdown')
-                with self.open('agent') as agent:   # hears it, if there is one
-                    agent.sendall(b'poweroff\n')
-                    willing = wait_for_end(pid, seconds)
+                # One that cannot be asked is ended, too.
+                with contextlib.suppress(VmError, QmpError, OSError):
+                    with contextlib.closing(self.query()) as qmp:
+                        qmp.cmd('system_powerdown')
+                    with self.open('agent') as agent:   # if it runs
+                        agent.sendall(b'poweroff\n')
+                        wait_for_end(pid, seconds)
+                willing = not self.pid()
             if self.pid():
                 with contextlib.suppress(VmError, QmpError):
                     with contextlib.closing(self.query()) as qmp:
@@ -448,12 +451,14 @@ class NamedVm:
         """Connects to a socket of the current run."""
         path = self.run.path(name)
         end = socket.socket(socket.AF_UNIX)
+        end.settimeout(20)          # a QEMU that hangs accepts nobody
         try:
             end.connect(path)
         except OSError as err:
             end.close()
             raise VmError(f'{self.name}: connecting to {path}: '
-                          f'{err.strerror}') from err
+                          f'{err.strerror or err}') from err
+        end.settimeout(None)
         return end
 
     def token(self, challenge, seconds):
@@ -464,8 +469,11 @@ class NamedVm:
         with self.open('agent') as end:
             end.sendall(b'token ' + words + b'\n')
             while True:
-                end.settimeout(max(deadline - time.monotonic(), 0.001))
                 try:
+                    left = deadline - time.monotonic()
+                    if left <= 0:       # whatever else the guest says
+                        raise TimeoutError
+                    end.settimeout(left)
                     more = end.recv(65536)
                 except TimeoutError as err:
                     raise VmError(

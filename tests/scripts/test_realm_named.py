@@ -1,14 +1,16 @@
 # Tests of scripts/realm_named.py with stand-ins for QEMU: processes that do nothing,
 # and QMP that answers what the test says. A migration that breaks off must never
-# cost the guest.
+# cost the guest, and nothing that hangs or floods holds up the person.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import unittest.mock
 from pathlib import Path
@@ -54,6 +56,25 @@ class Interrupted(Migration):
     def run(self):
         self.accepted = self.was_running = True
         raise self.error
+
+
+class Flood(contextlib.nullcontext):
+    """A socket that has always one more line."""
+
+    def __init__(self):
+        super().__init__(self)
+        self.end = time.monotonic() + 10
+
+    def sendall(self, _):
+        pass
+
+    def settimeout(self, _):
+        pass
+
+    def recv(self, _):
+        if time.monotonic() > self.end:
+            raise AssertionError('nobody has had enough in 10 s')
+        return b'x\n'
 
 
 class Named(unittest.TestCase):
@@ -175,6 +196,32 @@ class Named(unittest.TestCase):
         with self.assertRaises(QmpError):
             self.vm.migrate(None)
         self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
+
+    # ---- What hangs or floods ----
+
+    def test_a_qemu_that_hangs_is_stopped(self):
+        self.assertFalse(self.vm.stop(1))
+        self.assertEqual(self.alive(), [])
+        self.assertFalse(os.path.exists(self.vm.folder))
+
+    def test_a_socket_at_which_nobody_is_accepted(self):
+        path = self.vm.run.path('agent')
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(path)
+            server.listen(0)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(path)
+            with self.assertRaisesRegex(VmError, f'connecting to {path}: '):
+                self.vm.open('agent')
+
+    def test_a_guest_that_floods_instead_of_a_token(self):
+        with unittest.mock.patch.object(self.vm, 'open', return_value=Flood()), \
+                self.assertRaisesRegex(VmError, 'in 0.1 s'):
+            self.vm.token(bytes(64), 0.1)
 
 
 if __name__ == '__main__':

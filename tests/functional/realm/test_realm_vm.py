@@ -117,7 +117,7 @@ class RealmVm(CommandTest):
         """It migrates, has no token, and is missed when it is killed."""
         self.call('start', 'a', '--no-realm', '--mem', '512M')
         self.assertEqual(self.row('a')['kind'], 'ordinary')
-        said = self.call('token', 'a', status=1)
+        said = self.call('token', 'a', '--timeout', str(BOOT_SECONDS), status=1)
         self.assertIn('gives no token; it says: no /sys/kernel/config', said)
         self.call('migrate', 'a')
         row = self.row('a')
