@@ -12,6 +12,7 @@ import time
 import tty
 
 from realm_named import command
+from realm_qmp import QmpError
 from realm_vm import VmError
 
 ESCAPE = b'\x1d'
@@ -88,7 +89,7 @@ def attach(vm):
                 show(vm.history())
                 with vm.open('console') as end:
                     left = pump(end, fd)
-            except (VmError, ConnectionError):
+            except (VmError, QmpError, ConnectionError):
                 left = False            # it ended or went on meanwhile
             if left:
                 say(f'{vm.name} goes on; back: {command()} console {vm.name}; '
