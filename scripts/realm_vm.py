@@ -60,7 +60,10 @@ def guest_file(name):
     path = os.path.join(os.environ.get('GUEST_DIR',
                                        os.path.join(BUILD, 'guest')), name)
     if not os.path.exists(path):
-        raise VmError(f'{path} does not exist; run tests/guest/build')
+        built = os.path.exists(os.path.join(TOP, 'tests/guest/build'))
+        raise VmError(f'{path} does not exist; ' + (
+            'run tests/guest/build' if built else
+            'give --kernel and --initrd, or set GUEST_DIR'))
     return path
 
 

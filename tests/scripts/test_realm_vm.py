@@ -153,6 +153,24 @@ class RealmVm(unittest.TestCase):
                               stdout=subprocess.PIPE)
         self.assertIn('scripts/realm-demo\n', done.stdout)
 
+    def test_a_disk_of_debian_for_each_name(self):
+        """Whole and nobody else's; what is there already stays."""
+        source = self.folder / 'guest/debian'
+        source.mkdir()
+        names = 'disk.img', 'key', 'known_hosts'
+        for name in names:
+            (source / name).write_text(name)
+        copy = self.folder / 'state/realm-vm/a'
+        for _ in range(2):
+            disk = self.after('-drive', self.arguments('--guest', 'debian'))[0]
+            self.assertIn(f'file={copy}/disk.img,', disk)
+            self.assertEqual(os.listdir(copy.parent), ['a'])
+            self.assertEqual({path.name: path.read_text()
+                              for path in copy.iterdir()},
+                             {name: name for name in names})
+            self.assertEqual(copy.stat().st_mode & 0o777, 0o700)
+            (source / 'disk.img').write_text('newer')
+
     # ---- Refusals ----
 
     def test_what_is_no_name(self):
@@ -178,6 +196,12 @@ class RealmVm(unittest.TestCase):
     def test_a_kernel_that_nobody_has_built(self):
         self.refused('nowhere/initramfs.cpio does not exist; run tests/guest/build',
                      'start', 'a', GUEST_DIR='nowhere')
+        # Installed, it has nothing to build a guest with.
+        with unittest.mock.patch.object(realm_vm, 'TOP', '/none'), \
+                unittest.mock.patch.dict(os.environ, GUEST_DIR='nowhere'), \
+                self.assertRaisesRegex(realm_vm.VmError, 'give --kernel and '
+                                       '--initrd, or set GUEST_DIR'):
+            realm_vm.guest_file('Image')
 
     def test_a_qemu_that_is_not_there(self):
         self.refused('starting /nowhere/qemu .*: No such file.*QEMU_PROGRAM',
