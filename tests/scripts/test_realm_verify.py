@@ -16,6 +16,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import SimpleNamespace
 
+import cbor2
 from cryptography.hazmat.primitives import serialization
 
 TOP = Path(__file__).resolve().parents[2]
@@ -69,6 +70,35 @@ class Vectors(unittest.TestCase):
         for bad in (b'', data[:-1], data + b'\0'):
             with self.assertRaises(rv.Refused):
                 appraise({**vector, 'base64': base64.b64encode(bad)})
+
+
+class Hostile(unittest.TestCase):
+    """What a stranger can send is refused, whatever it makes of the decoder."""
+
+    def refused(self, why, function, *args):
+        with self.assertRaisesRegex(rv.Refused, why):
+            function(*args)
+
+    def test_tags_that_cannot_be_decoded(self):
+        # Of RFC 8949, 3.4, and of IANA's list
+        for data in ('c5821b7fffffffffffffff01',    # 1 * 2 ** (2 ** 63 - 1)
+                     'c482006161',          # a decimal fraction of a text
+                     'd81e820100',          # the fraction 1 / 0
+                     'd81e820160',          # and 1 / ""
+                     'd8236128'):           # the regular expression "("
+            with self.subTest(data):
+                self.refused('^token: not CBOR: ', rv.verify,
+                             bytes.fromhex(data), options(), rv.Report())
+
+    def test_list_as_the_algorithm(self):
+        header = bytes.fromhex('a1018101')          # {1: [1]}
+        self.refused('^x: the algorithm is not ', rv.Sign1, cbor2.dumps(
+            cbor2.CBORTag(18, [header, {}, b'', b''])), 'x')
+
+    def test_list_as_the_curve(self):
+        self.refused('^x: not a key on a known curve', rv.public_key,
+                     cbor2.dumps({1: 2, -1: [1], -2: bytes(32),
+                                  -3: bytes(32)}), 'x')
 
 
 class Program(unittest.TestCase):
