@@ -85,11 +85,18 @@ class LibvirtTest(unittest.TestCase):
             'migrate', '--live', *words, 'realm', dest.uri, '--migrateuri',
             f'unix://{self.folder}/stream')
 
+    def wait_for(self, answer, daemon, *words):
+        """A daemon notices some time later that a QEMU has ended."""
+        deadline = time.monotonic() + 60
+        while daemon.virsh(*words) != answer:
+            self.assertLess(time.monotonic(), deadline, words)
+            time.sleep(0.1)
+
     def assert_runs(self, daemon, elsewhere):
         """One libvirt runs the Realm, the other one has none.  Returns the Realm's
         console."""
         self.assertEqual(daemon.virsh('domstate', 'realm'), 'running')
-        self.assertEqual(elsewhere.virsh('list', '--name'), '')
+        self.wait_for('', elsewhere, 'list', '--name')
         console = self.console(daemon)
         self.assertEqual(console.run('echo $kept'), (0, ['4711']))
         return console
@@ -162,10 +169,7 @@ class LibvirtTest(unittest.TestCase):
         self.assertTrue(ok, line)
         self.assertEqual(console.run(BUTTON)[0], 0)
         self.a.virsh('shutdown', 'realm')
-        deadline = time.monotonic() + 60
-        while self.a.virsh('domstate', 'realm') != 'shut off':
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
+        self.wait_for('shut off', self.a, 'domstate', 'realm')
         self.a.virsh('undefine', 'realm')
 
 
