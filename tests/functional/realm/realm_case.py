@@ -28,10 +28,18 @@ BOOT_SECONDS = 120
 MIGRATION_SECONDS = 120
 
 
+at_end = []                     # what end_at_once() calls, the last one first
+
+
 def end_at_once(number, _):
-    """Meson ends a test that takes too long; its guests end with it."""
-    stop_all()
-    os._exit(128 + number)
+    """Meson ends a test that takes too long, and kills it half a second later.
+    What the test has started ends with it."""
+    try:
+        for function in reversed(at_end):
+            with contextlib.suppress(Exception):
+                function()
+    finally:
+        os._exit(128 + number)
 
 
 def wait_until(condition, what, timeout=60):
@@ -56,7 +64,9 @@ class RealmTest(QemuSystemTest):
         if guest.exists():
             os.environ.setdefault('GUEST_DIR', str(guest))
         signal.signal(signal.SIGTERM, end_at_once)
-        cls.folder = cls.enterClassContext(temporary_folder())
+        folder = temporary_folder()
+        cls.folder = cls.enterClassContext(folder)
+        at_end[:] = [folder.cleanup, stop_all]
         cls.started = 0
 
     def setUp(self):
@@ -80,6 +90,11 @@ class RealmTest(QemuSystemTest):
                 print(f'{self.id()} {msg or ""} {params}:', file=sys.stderr)
                 traceback.print_exc()
                 raise
+
+    def add_end(self, function):
+        """To be called after the test, and if meson ends it."""
+        self.addCleanup(function)
+        at_end.append(function)
 
     def path(self, name):
         """A file for this test, deleted with the class; short enough for a

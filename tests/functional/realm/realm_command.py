@@ -10,8 +10,10 @@ import select
 import subprocess
 import termios
 import time
+from pathlib import Path
 
 from realm_case import RealmTest
+from realm_named import NamedVm, Run
 from realm_vm import TOP
 
 PROGRAM = os.path.join(TOP, 'scripts', 'realm-vm')
@@ -65,12 +67,12 @@ class CommandTest(RealmTest):
         super().setUp()
         os.environ['XDG_RUNTIME_DIR'] = self.folder
         os.environ['XDG_STATE_HOME'] = self.path('state')
-        self.addCleanup(self.end_all)
+        self.add_end(self.end_all)
 
     def end_all(self):
-        for name in os.listdir(self.path('realm-vm')):
-            if not name.startswith('.'):
-                subprocess.run([PROGRAM, 'stop', '--now', name], check=False)
+        """Does not wait for a realm-vm that is at it."""
+        for path in Path(self.folder).glob('realm-vm/[!.]*/[0-9]*'):
+            Run(NamedVm(path.parent.name), path.name).end()
 
     def call(self, *words, status=0, timeout=240):
         """Returns what it says."""
@@ -90,4 +92,5 @@ class CommandTest(RealmTest):
     def terminal(self, *words):
         terminal = Terminal([PROGRAM, *words])
         self.addCleanup(terminal.close)
+        self.add_end(terminal.process.kill)
         return terminal
