@@ -33,10 +33,11 @@ class Debian(CommandTest):
                    'login by ssh', 2 * BOOT_SECONDS)
         boot = self.ssh('cat /proc/sys/kernel/random/boot_id')
         self.assertIn('13', self.ssh('. /etc/os-release; echo $VERSION_ID'))
+        self.assertIn('URIs: ', self.ssh('cat /etc/apt/sources.list.d/*'))
         self.assertIn('RSI version', self.ssh('dmesg | grep RME'))
         self.assertEqual(self.ssh('dpkg --audit; systemctl is-system-running '
                                   '--wait'), 'running')
-        self.ssh('echo kept > /root/file; nohup sleep 1000 > /dev/null 2>&1 &')
+        self.ssh('echo kept > /srv/kept; nohup sleep 1000 > /dev/null 2>&1 &')
 
         self.call('migrate', 'd')
         self.assertEqual(self.ssh('cat /proc/sys/kernel/random/boot_id'), boot)
@@ -47,7 +48,7 @@ class Debian(CommandTest):
         self.assertIn('d has ended', self.call('stop', 'd', '--timeout', '120'))
         disk = os.path.join(self.path('state'), 'realm-vm', 'd', 'disk.img')
         self.assertIn('kept', subprocess.run(
-            ['/usr/sbin/debugfs', '-R', 'cat /root/file', disk], text=True,
+            ['/usr/sbin/debugfs', '-R', 'cat /srv/kept', disk], text=True,
             check=True, capture_output=True).stdout)
         subprocess.run(['/usr/sbin/e2fsck', '-fn', disk], check=True,
                        capture_output=True)
