@@ -6,10 +6,10 @@
  * linux-headers/ therefore lack.  Facts only, from the user ABI patches of the
  * series "arm64: Support for Arm CCA in KVM":
  *
- *                     versions 5 to 11             versions 12 to 15
+ *                     versions 5 to 11             version 12 and later
  *   in this header    KVM_ARM_RME_...              KVM_ARM_RMI_...
  *   capability        KVM_CAP_ARM_RME: 300, 240,   KVM_CAP_ARM_RMI: 247, 248,
- *                     243, 244                     249, 251
+ *                     243, 244                     249, 251, 253
  *   VM type           bits [11:8] = 1              the same, bit 30 from v14 on
  *   vCPU feature      REC: 8, 9 from v8 on         none
  *   steps             KVM_ENABLE_CAP sub-ops,      KVM_ARM_RMI_POPULATE, the
@@ -88,5 +88,33 @@ struct kvm_arm_rmi_populate {
 /* ...later ones return 0, with base, size and source_uaddr moved on. */
 #define KVM_ARM_RMI_POPULATE \
 	_IOWR(KVMIO, 0xd7, struct kvm_arm_rmi_populate)
+
+/*
+ * guest_memfd in place, as the trees after version 15 have it: private is an
+ * attribute of the file, which has both halves of a slot, and is mapped.
+ * Flags of KVM_CREATE_GUEST_MEMFD:
+ */
+#ifndef GUEST_MEMFD_FLAG_MMAP
+#define GUEST_MEMFD_FLAG_MMAP		(1ULL << 0)
+#endif
+#ifndef GUEST_MEMFD_FLAG_INIT_SHARED
+#define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
+#endif
+
+#define KVM_CAP_GUEST_MEMFD_FLAGS		244
+#define KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES	252
+
+/* On the descriptor of a guest_memfd */
+struct kvm_memory_attributes2 {
+	__u64 offset;				/* 0x00 in the file */
+	__u64 size;				/* 0x08 bytes */
+	__u64 attributes;			/* 0x10 KVM_MEMORY_ATTRIBUTE_... */
+	__u64 flags;				/* 0x18 */
+	__u64 error_offset;			/* 0x20 out, with EAGAIN */
+	__u64 reserved[11];			/* 0x28 */
+};						/* 0x80 */
+
+#define KVM_SET_MEMORY_ATTRIBUTES2 \
+	_IOWR(KVMIO, 0xd2, struct kvm_memory_attributes2)
 
 #endif

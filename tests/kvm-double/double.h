@@ -36,7 +36,7 @@
 
 /* What differs between the posted versions. */
 typedef struct DoubleFlavour {
-    const char *name;           /* "v5", ... "v15", "mainline", "no-rme" */
+    const char *name;           /* "v5", ... "v16", "mainline", "no-rme" */
     int refusal;                /* of a Realm's VM: an errno, or 0 */
     bool rme;                   /* the first generation */
     uint32_t cap;               /* KVM_CAP_ARM_RME or KVM_CAP_ARM_RMI */
@@ -45,6 +45,8 @@ typedef struct DoubleFlavour {
     uint64_t vm_type;
     unsigned long populate;     /* second generation: the ioctl */
     bool vm_attributes;         /* KVM_SET_MEMORY_ATTRIBUTES is there */
+    bool in_place;              /* KVM_SET_MEMORY_ATTRIBUTES2; both halves of a
+                                   slot are in guest_memfd */
     bool fault_is_error;        /* KVM_EXIT_MEMORY_FAULT comes with EFAULT */
     uint8_t hash_algo;          /* unless configured, RMI_HASH_* */
 } DoubleFlavour;

@@ -57,6 +57,7 @@ typedef struct RealmKvmAbi {
     unsigned long populate;     /* RMI: the number of KVM_ARM_RMI_POPULATE */
     bool guest_memfd;           /* private memory can come from one */
     bool vm_attributes;         /* private is an attribute of the VM */
+    bool in_place;              /* ...of guest_memfd, which has both halves */
     unsigned max_cpus;
     bool sha512, migration, mte, sve, pmu;  /* a Realm's VM can have it */
 } RealmKvmAbi;
