@@ -26,6 +26,8 @@ static __thread DoubleCall *current_call;
 #define SYSTEM      BIT(DOUBLE_SYSTEM)
 #define VM          BIT(DOUBLE_VM)
 #define VCPU        BIT(DOUBLE_VCPU)
+#define GMEM        BIT(DOUBLE_GMEM)
+#define DEVICE      BIT(DOUBLE_DEVICE)
 
 #define NONE        BIT(VM_NONE)
 #define NEW         BIT(VM_NEW)
@@ -38,7 +40,8 @@ typedef struct DoubleRow {
     unsigned states;            /* of the VM */
     DoubleHandler *handler;
     bool unlocked;
-    enum { ALWAYS, RME, RMI, MIGRATION, ATTRIBUTES } where;
+    bool even_dead;             /* the handler looks itself */
+    enum { ALWAYS, RME, RMI, MIGRATION, ATTRIBUTES, IN_PLACE } where;
 } DoubleRow;
 
 #define ROW(request, kinds, states, handler, ...) \
@@ -56,6 +59,9 @@ static const DoubleRow rows[] = {
     ROW(KVM_SET_USER_MEMORY_REGION2, VM, ANY, vm_set_region2),
     ROW(KVM_SET_MEMORY_ATTRIBUTES,   VM, ANY, vm_set_attributes,
         .where = ATTRIBUTES),
+    ROW(KVM_SET_MEMORY_ATTRIBUTES2,  GMEM, ANY, gmem_set_attributes,
+        .even_dead = true, .where = IN_PLACE),
+    ROW(KVM_SET_DEVICE_ATTR,         DEVICE, ANY, device_set_attr),
     ROW(KVM_ARM_MTE_COPY_TAGS,       VM, ANY, vm_copy_tags),
 
     ROW(KVM_ARM_VCPU_INIT,           VCPU, NONE, vcpu_init),
@@ -65,9 +71,9 @@ static const DoubleRow rows[] = {
     ROW(KVM_SET_MP_STATE,            VCPU, ANY, vcpu_set_mp_state),
     ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
 
-    ROW(KVM_ARM_RMI_POPULATE,        VM, NONE | NEW, vm_populate,
+    ROW(KVM_ARM_RMI_POPULATE,        VM, ANY, vm_populate,
         .where = RMI),
-    { KVM_ARM_RMI_POPULATE_V12, "KVM_ARM_RMI_POPULATE", VM, NONE | NEW,
+    { KVM_ARM_RMI_POPULATE_V12, "KVM_ARM_RMI_POPULATE", VM, ANY,
       vm_populate, .where = RMI },
 
     ROW(KVM_ARM_REALM_MIG_INFO,      VM, ANY, vm_mig_info, .where = MIGRATION),
@@ -97,6 +103,8 @@ static bool is_here(const DoubleRow *row)
         return the_double->options.migration;
     case ATTRIBUTES:
         return f->vm_attributes;
+    case IN_PLACE:
+        return f->in_place;
     default:
         return true;
     }
@@ -215,15 +223,19 @@ DoubleFile *double_file(int fd)
 
 int double_open(DoubleKind kind, DoubleVm *vm, void *object)
 {
-    DoubleFile *file;
-    int fd;
+    return double_open_fd(kind, vm, object,
+                          memfd_create("kvm", MFD_CLOEXEC));
+}
 
-    if (kind == DOUBLE_VM) {
-        free_vms();
-    }
-    fd = memfd_create("kvm", MFD_CLOEXEC);
+int double_open_fd(DoubleKind kind, DoubleVm *vm, void *object, int fd)
+{
+    DoubleFile *file;
+
     if (fd < 0) {
         return -errno;
+    }
+    if (kind == DOUBLE_VM) {
+        free_vms();
     }
     file = g_new(DoubleFile, 1);
     *file = (DoubleFile) { kind, fd, inode_of(fd), vm, object };
@@ -237,10 +249,11 @@ int double_open(DoubleKind kind, DoubleVm *vm, void *object)
 
 /* ---- ioctls ---- */
 
+/* A dead VM leaves its guest_memfd, which other files do not know, alone. */
 static int check_state(const DoubleRow *row, const DoubleVm *vm)
 {
-    if (vm->state == VM_DEAD) {
-        return -EIO;
+    if (vm->dead || vm->state == VM_DEAD) {
+        return row->even_dead ? 0 : -EIO;
     }
     if (!(row->states & BIT(vm->state))) {
         return double_forbid(vm->state == VM_EMPTY ? EBUSY : EINVAL,

@@ -47,15 +47,18 @@ typedef struct DoubleFlavour {
     bool vm_attributes;         /* KVM_SET_MEMORY_ATTRIBUTES is there */
     bool in_place;              /* KVM_SET_MEMORY_ATTRIBUTES2; both halves of a
                                    slot are in guest_memfd */
+    bool after_v15;             /* RIPAS changes wait for the attribute,
+                                   POPULATE wants a source, the GIC has to be
+                                   initialised, there are blocks */
     bool fault_is_error;        /* KVM_EXIT_MEMORY_FAULT comes with EFAULT */
     uint8_t hash_algo;          /* unless configured, RMI_HASH_* */
 } DoubleFlavour;
 
-/* NULL if there is none of this name. */
+/* The newest one if @name is NULL; NULL if there is none of this name. */
 const DoubleFlavour *double_flavour(const char *name);
 
 typedef struct DoubleOptions {
-    const char *flavour;
+    const char *flavour;        /* NULL: the newest */
     size_t page_size;           /* of the host: 4, 16 or 64 KiB; 0: 4 KiB */
     bool migration;             /* KVM_CAP_ARM_REALM_MIGRATION */
     bool mte;                   /* a VM may have memory tags */
@@ -69,6 +72,9 @@ void double_stop(void);
 
 /* Refuse forbidden calls with an errno, instead of failing the test. */
 void double_probing(bool on);
+
+/* Somebody pins the host page of guest_memfd at @ipa, or lets it go. */
+void double_pin(uint64_t ipa, bool pinned);
 
 /* Let @seconds pass for the RMM. */
 void double_pass(unsigned seconds);

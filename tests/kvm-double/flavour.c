@@ -33,7 +33,7 @@ static const DoubleFlavour flavours[] = {
       .hash_algo = RMI_HASH_SHA_256 },
     { .name = "v16", .cap = 253, .vm_type = KVM_ARM_RMI_VM_TYPE_REALM,
       .populate = KVM_ARM_RMI_POPULATE, .fault_is_error = true,
-      .in_place = true, .hash_algo = RMI_HASH_SHA_256 },
+      .in_place = true, .after_v15 = true, .hash_algo = RMI_HASH_SHA_256 },
     { .name = "mainline", .refusal = EINVAL, .vm_attributes = true },
     { .name = "no-rme", .refusal = EPERM, .vm_attributes = true,
       .vm_type = KVM_ARM_RMI_VM_TYPE_REALM },
@@ -41,10 +41,12 @@ static const DoubleFlavour flavours[] = {
 
 #undef RME
 
+#define NEWEST "v16"
+
 const DoubleFlavour *double_flavour(const char *name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(flavours); i++) {
-        if (g_str_equal(flavours[i].name, name)) {
+        if (g_str_equal(flavours[i].name, name ?: NEWEST)) {
             return &flavours[i];
         }
     }

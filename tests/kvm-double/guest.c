@@ -30,6 +30,10 @@ static bool may_run(unsigned n, Error **errp)
                    realm_kvm.parked ? "parked" : "stopped");
         return false;
     }
+    if (vcpu_of(machine.cpus[n])->power_off) {
+        error_setg(errp, "vCPU %u is off: KVM_RUN would sleep", n);
+        return false;
+    }
     return true;
 }
 
@@ -44,6 +48,10 @@ static bool handle_exit(CPUState *cs, int ret, Error **errp)
                                        run->memory_fault.size,
                                        run->memory_fault.flags &
                                        KVM_MEMORY_EXIT_FLAG_PRIVATE, errp);
+    }
+    if (run->exit_reason == KVM_EXIT_MMIO && ret == 0) {
+        memset(cs->kvm_run->mmio.data, 0, sizeof(run->mmio.data));
+        return true;            /* no device is there */
     }
     error_setg(errp, "KVM_RUN: it returned %d, with exit reason %u", ret,
                run->exit_reason);

@@ -2,14 +2,16 @@
  * The stand-in kernel: what its files share
  *
  * Purpose: double.c has descriptors and the table of ioctls, vm.c VMs, slots
- * and attributes, life.c what builds a Realm in both generations, realm.c and
- * mmu.c the host's half of RMI, run.c KVM_RUN and the guest, migrate.c and
- * pages.c the migration interface, tags.c memory tags, physical.c memory.
+ * and attributes, gmem.c guest_memfd, life.c what builds a Realm in both
+ * generations, realm.c and mmu.c the host's half of RMI, run.c KVM_RUN and the
+ * guest, migrate.c and pages.c the migration interface, tags.c memory tags,
+ * physical.c memory.
  *
  *     PA                      what
  *     POOL  + n * 4096        granules of tables, RDs and RECs
  *     GMEM  + id << 36        pages of a guest_memfd
- *     SHARED + slot << 36     Non-secure: the shared mapping of a slot
+ *     SHARED + slot << 36     Non-secure: the shared mapping of a slot, if it is
+ *                             not in guest_memfd
  *     RUN   + n * 4096        Non-secure: run pages of RECs
  *     WINDOW + n << 36        Non-secure: a user buffer, for this thread
  *
@@ -58,12 +60,15 @@ typedef struct DoubleGmem {
     uint8_t *host;
     uint8_t *tags;
     unsigned long *delegated;   /* granules */
+    unsigned long *private;     /* host pages: flavours with in_place */
+    unsigned long *pinned;      /* host pages that somebody holds */
 } DoubleGmem;
 
 typedef struct DoubleSlot {
     struct kvm_userspace_memory_region2 region;
     DoubleGmem *gmem;           /* NULL without */
     uint8_t *tags;              /* of the shared mapping */
+    bool in_place;              /* which is in @gmem, and so are its tags */
 } DoubleSlot;
 
 typedef enum GuestActionKind {
@@ -78,6 +83,8 @@ typedef struct GuestAction {
     uint8_t *buf;
     bool write;
     bool asked;                 /* RIPAS, CPU_ON: the call was made */
+    bool kicked;                /* a signal comes while it runs */
+    uint64_t abort_pc;          /* ACCESS: of the instruction, if it aborted */
     bool ram;
     unsigned target;            /* CPU_ON: vCPU; REGISTER: number */
     uint64_t value;
@@ -95,8 +102,12 @@ typedef struct DoubleVcpu {
     RmiRecRun *run;             /* the Non-secure page of the REC */
     uint64_t run_pa;
     RmmPe pe;
-    bool ripas_pending;         /* the next entry commits what @run asks */
-    bool running;               /* in KVM_RUN; VM locked */
+    /* What KVM does before it enters the REC again, as @run asks. */
+    bool ripas_pending, psci_pending;
+    bool mmio_pending;          /* user space emulates an access */
+    /* VM locked: */
+    bool running;               /* in KVM_RUN */
+    bool signalled;             /* KVM_RUN ends, or the next one */
     GuestAction *action;
     struct kvm_run *kvm_run;
 } DoubleVcpu;
@@ -131,12 +142,14 @@ typedef struct DoubleOwed {
 
 struct DoubleVm {
     QemuMutex lock;
+    QemuCond wake;              /* vCPUs that sleep in KVM_RUN */
     bool realm;
     DoubleVmState state;
     unsigned ipa_bits;
     uint8_t hash_algo;
     uint8_t rpv[64];
-    bool mte, migratable, irqchip, ran;
+    bool mte, migratable, irqchip, vgic_initialized;
+    bool dead;                  /* set by vm_kill alone */
     uint8_t policy[KVM_ARM_REALM_MAX_POLICY];
     uint64_t policy_size;       /* 0: the RMM's own */
     GPtrArray *slots, *vcpus, *gmems;
@@ -188,6 +201,8 @@ int double_ioctl(int fd, unsigned long request, void *arg);
 
 /* A new descriptor; a negative errno if there can be none. */
 int double_open(DoubleKind kind, DoubleVm *vm, void *object);
+/* The same for @fd, which becomes the caller's, or is a negative errno. */
+int double_open_fd(DoubleKind kind, DoubleVm *vm, void *object, int fd);
 DoubleFile *double_file(int fd);
 
 /*
@@ -215,7 +230,6 @@ uint64_t physical_window(unsigned window, const void *host, size_t size);
 uint8_t *physical_host(uint64_t pa);            /* what a PE reads there */
 uint8_t *physical_tags(uint64_t pa);
 uint64_t shared_pa(const DoubleSlot *slot, uint64_t gpa);
-bool physical_is_shared(uint64_t pa);
 DoubleGmem *gmem_new(uint64_t size);
 void gmem_free(DoubleGmem *gmem);
 uint64_t gmem_pa(const DoubleGmem *gmem, uint64_t offset);
@@ -231,6 +245,7 @@ uint64_t double_rmi(uint64_t out[4], uint64_t fid, const uint64_t *args,
 /* ---- mmu.c: VM locked ---- */
 
 DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa);
+uint64_t slot_gmem_offset(const DoubleSlot *slot, uint64_t gpa);
 bool vm_is_private(DoubleVm *vm, uint64_t gpa);
 
 /* Make the tables for @ipa; returns RMI's result. */
@@ -251,6 +266,17 @@ void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size);
 void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size);
 void mmu_destroy(DoubleVm *vm);
 
+/* ---- run.c: VM locked ---- */
+
+/*
+ * Complete what the vCPU's last exit asked of KVM alone: a PSCI call, and a
+ * change of RIPAS.  Returns false if the latter waits for user space, and says
+ * for what in kvm_run.
+ */
+bool run_complete(DoubleVcpu *vcpu);
+/* A signal: KVM_RUN ends at once, or the next one.  VM not locked. */
+void double_kick(DoubleVcpu *vcpu);
+
 /* ---- realm.c: VM locked; 0 or a negative errno ---- */
 
 int host_create(DoubleVm *vm);
@@ -264,16 +290,27 @@ void host_destroy(DoubleVm *vm);
 void vm_free(DoubleVm *vm);
 void vcpu_free(DoubleVcpu *vcpu);
 
-/* Remove the private pages of a range from guest_memfd. */
-int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size);
+/*
+ * As KVM_BUG_ON does: from now on each ioctl on the VM and its vCPUs is EIO,
+ * unless its row in double.c says that it lives on.
+ */
+void vm_kill(DoubleVm *vm);
 bool vm_is_aligned(uint64_t base, uint64_t size);       /* to host pages */
 bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size);
+
+/* ---- gmem.c ---- */
+
+/* Remove the pages of a range from guest_memfd, by FALLOC_FL_PUNCH_HOLE. */
+int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size);
+/* Both halves of @slot are in its guest_memfd: check that it is mapped. */
+int gmem_check_mapping(const DoubleSlot *slot);
 
 /* ---- handlers: a row each in double.c ---- */
 
 typedef int DoubleHandler(DoubleFile *file, void *arg);
 DoubleHandler system_create_vm, check_extension, vm_enable_cap,
-    vm_preferred_target, vm_create_vcpu, vm_create_device, vm_create_gmem,
+    vm_preferred_target, vm_create_vcpu, vm_create_device, device_set_attr,
+    vm_create_gmem, gmem_set_attributes,
     vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
     vcpu_set_reg, vcpu_set_mp_state, vcpu_run, vm_populate, vm_mig_info,
     vm_migrate, vm_dirty_log, vm_export_pages, vm_import_pages,

@@ -2,7 +2,7 @@
  * The stand-in kernel: what builds a Realm, in both generations
  *
  * Purpose: the sub-operations of KVM_CAP_ARM_RME (versions 5 to 11), and
- * KVM_ARM_RMI_POPULATE (versions 12 to 15).  In the latter versions the first
+ * KVM_ARM_RMI_POPULATE (from version 12 on).  In the latter versions the first
  * KVM_RUN builds the rest (run.c).
  *
  * Lock rule: handlers run with DoubleVm.lock.
@@ -202,23 +202,48 @@ int vcpu_finalize(DoubleFile *file, void *arg)
 static int check_populate(DoubleVm *vm,
                           const struct kvm_arm_rmi_populate *args)
 {
+    bool source = args->source_uaddr ||
+                  (!args->size && !the_double->flavour->after_v15);
+
     if (!vm->realm) {
         return -ENXIO;
     }
     if (args->reserved || args->flags & ~KVM_ARM_RMI_POPULATE_MEASURE ||
         !vm_is_aligned(args->base, args->size) ||
+        args->base + args->size < args->base ||
         !vm_is_aligned(args->source_uaddr, 0)) {
         return double_forbid(EINVAL, "whole pages, known flags, and reserved "
                              "is zero");
     }
-    if (args->size && !args->source_uaddr) {
-        return double_forbid(EOPNOTSUPP, "there is no source");
+    if (!source) {
+        return double_forbid(the_double->flavour->after_v15 ? EINVAL
+                                                            : EOPNOTSUPP,
+                             "there is no source");
     }
-    if (args->size && !vm_is_ram(vm, args->base, args->size)) {
-        return double_forbid(EINVAL, "0x%" PRIx64 " is not a slot with "
-                             "guest_memfd", (uint64_t)args->base);
+    return vm->state > VM_NEW
+        ? double_forbid(EBUSY, "POPULATE in state %d of the VM", vm->state)
+        : 0;
+}
+
+/* After version 15, a size of 0 is enough to create the Realm. */
+static int create_for_populate(DoubleVm *vm, uint64_t size)
+{
+    return vm->rd || (!size && !the_double->flavour->after_v15)
+        ? 0 : host_create(vm);
+}
+
+static int check_range(DoubleVm *vm, const struct kvm_arm_rmi_populate *args)
+{
+    uint64_t top = BIT_ULL(vm->ipa_bits - 1);
+
+    if (args->size > top || args->base > top - args->size) {
+        return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
+                             " are not in the protected half",
+                             (uint64_t)args->size, (uint64_t)args->base);
     }
-    return 0;
+    return !args->size || vm_is_ram(vm, args->base, args->size) ? 0
+        : double_forbid(EINVAL, "0x%" PRIx64 " is not a slot with guest_memfd",
+                        (uint64_t)args->base);
 }
 
 /* Returns how many bytes were populated, maybe a part, or a negative errno. */
@@ -228,18 +253,24 @@ static int64_t populate_rmi(DoubleVm *vm,
     uint64_t size = double_partly() ? MIN(args->size, the_double->page_size)
                                     : args->size;
     const uint8_t *source = (const uint8_t *)(uintptr_t)args->source_uaddr;
-    int ret = vm->rd ? 0 : host_create(vm);
+    uint64_t at;
+    int ret = 0;
 
-    for (uint64_t at = 0; at < size && !ret; at += the_double->page_size) {
+    for (at = 0; at < size; at += the_double->page_size) {
         ret = populate_page(vm, args->base + at, source + at, args->flags);
+        if (ret) {
+            break;
+        }
     }
-    return ret ?: size;
+    return at ?: ret;
 }
 
 int vm_populate(DoubleFile *file, void *arg)
 {
     struct kvm_arm_rmi_populate *args = arg;
-    int64_t ret = check_populate(file->vm, args);
+    int64_t ret = check_populate(file->vm, args) ?:
+                  create_for_populate(file->vm, args->size) ?:
+                  check_range(file->vm, args);
 
     if (!ret && args->size) {
         ret = populate_rmi(file->vm, args);

@@ -236,6 +236,10 @@ static bool add_vcpus(Error **errp)
 static bool add_irqchip(Error **errp)
 {
     struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+    struct kvm_device_attr init = {
+        .group = KVM_DEV_ARM_VGIC_GRP_CTRL,
+        .attr = KVM_DEV_ARM_VGIC_CTRL_INIT,
+    };
 
     if (!machine.irqchip_in_kernel) {
         return true;
@@ -244,7 +248,7 @@ static bool add_irqchip(Error **errp)
         return false;
     }
     machine.irqchip = device.fd;
-    return true;
+    return CALL(device.fd, KVM_SET_DEVICE_ATTR, &init, errp) >= 0;
 }
 
 /* ---- The whole ---- */

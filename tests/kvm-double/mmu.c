@@ -56,15 +56,27 @@ DoubleSlot *slot_at(DoubleVm *vm, uint64_t gpa)
     return NULL;
 }
 
+uint64_t slot_gmem_offset(const DoubleSlot *slot, uint64_t gpa)
+{
+    return slot->region.guest_memfd_offset +
+           (gpa - slot->region.guest_phys_addr);
+}
+
 /* In a kernel without the attribute, all of a guest_memfd is private. */
 bool vm_is_private(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
     gpointer page = GSIZE_TO_POINTER(gpa / the_double->page_size);
 
-    return slot && slot->gmem &&
-           (!the_double->flavour->vm_attributes ||
-            g_hash_table_contains(vm->private, page));
+    if (!slot || !slot->gmem) {
+        return false;
+    }
+    if (slot->in_place) {
+        return test_bit(slot_gmem_offset(slot, gpa) / the_double->page_size,
+                        slot->gmem->private);
+    }
+    return !the_double->flavour->vm_attributes ||
+           g_hash_table_contains(vm->private, page);
 }
 
 static uint64_t create_table(DoubleVm *vm, uint64_t ipa, int level)
@@ -116,16 +128,10 @@ uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top)
 
 /* ---- Private pages ---- */
 
-static uint64_t gmem_offset(const DoubleSlot *slot, uint64_t gpa)
-{
-    return slot->region.guest_memfd_offset +
-           (gpa - slot->region.guest_phys_addr);
-}
-
 uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
-    uint64_t offset = gmem_offset(slot, gpa);
+    uint64_t offset = slot_gmem_offset(slot, gpa);
     uint64_t pa = gmem_pa(slot->gmem, offset);
 
     if (test_and_set_bit(offset / GRANULE, slot->gmem->delegated)) {
@@ -140,13 +146,13 @@ bool mmu_is_secret(DoubleVm *vm, uint64_t gpa)
     DoubleSlot *slot = slot_at(vm, gpa);
 
     return slot && slot->gmem &&
-           test_bit(gmem_offset(slot, gpa) / GRANULE, slot->gmem->delegated);
+           test_bit(slot_gmem_offset(slot, gpa) / GRANULE, slot->gmem->delegated);
 }
 
 static void undelegate(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
-    uint64_t offset = gmem_offset(slot, gpa);
+    uint64_t offset = slot_gmem_offset(slot, gpa);
 
     if (test_and_clear_bit(offset / GRANULE, slot->gmem->delegated)) {
         g_assert_cmphex(RMI(RMI_GRANULE_UNDELEGATE,
@@ -159,7 +165,7 @@ static uint64_t private_pa(DoubleVm *vm, uint64_t gpa)
     DoubleSlot *slot = slot_at(vm, gpa);
 
     mmu_delegate(vm, gpa);
-    return gmem_pa(slot->gmem, gmem_offset(slot, gpa));
+    return gmem_pa(slot->gmem, slot_gmem_offset(slot, gpa));
 }
 
 uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,

@@ -239,13 +239,11 @@ uint64_t physical_window(unsigned window, const void *host, size_t size)
 
 uint64_t shared_pa(const DoubleSlot *slot, uint64_t gpa)
 {
+    if (slot->in_place) {
+        return gmem_pa(slot->gmem, slot_gmem_offset(slot, gpa));
+    }
     return SHARED_BASE + ((uint64_t)slot->region.slot << ID_SHIFT) +
            (gpa - slot->region.guest_phys_addr);
-}
-
-bool physical_is_shared(uint64_t pa)
-{
-    return pa >= SHARED_BASE && pa < RUN_BASE;
 }
 
 uint8_t *physical_host(uint64_t pa)
@@ -277,6 +275,8 @@ DoubleGmem *gmem_new(uint64_t size)
                       gmem->fd, 0);
     assert(gmem->host != MAP_FAILED);
     gmem->delegated = bitmap_new(size / GRANULE);
+    gmem->private = bitmap_new(size / the_double->page_size);
+    gmem->pinned = bitmap_new(size / the_double->page_size);
     if (the_double->options.mte) {
         gmem->tags = g_malloc0(size / 32);
     }
@@ -296,5 +296,7 @@ void gmem_free(DoubleGmem *gmem)
     close(gmem->fd);
     g_free(gmem->tags);
     g_free(gmem->delegated);
+    g_free(gmem->private);
+    g_free(gmem->pinned);
     g_free(gmem);
 }

@@ -65,7 +65,7 @@ int host_create(DoubleVm *vm)
     }
     vm->state = VM_NEW;
     if (vm->policy_size && !set_policy(vm)) {
-        vm->state = VM_DEAD;
+        vm_kill(vm);
         return -ENXIO;
     }
     return 0;
@@ -121,7 +121,7 @@ int host_activate(DoubleVm *vm)
 {
     check_power_states(vm);
     if (RMI(RMI_REALM_ACTIVATE, vm->rd)) {
-        vm->state = VM_DEAD;
+        vm_kill(vm);
         return -ENXIO;
     }
     vm->state = VM_ACTIVE;

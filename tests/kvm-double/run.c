@@ -6,8 +6,9 @@
  * others: a change of RIPAS, or an access to a page that is in the other half's
  * state.
  *
- * Invariants: a vCPU without an action is interrupted at once.  The next entry
- * of the REC commits a change of RIPAS, whatever QEMU did.
+ * Invariants: a vCPU without an action is interrupted at once.  What the last
+ * exit asked KVM for stays pending until the next entry of the REC: KVM_RUN with
+ * immediate_exit, or a signal, ends before that.
  *
  * Lock rule: one thread runs a vCPU, and takes DoubleVm.lock to change the VM.
  *
@@ -15,16 +16,30 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "internal.h"
 
+#define ACCESS_REG      16      /* the guest loads and stores this one */
 #define ESR_DATA_ABORT  (0x24ull << 26 | 1ull << 25)
 #define ESR_WNR         (1ull << 6)
-#define ESR_ISV         (1ull << 24 | 3ull << 22 | 31 << 16) /* 64 bits, XZR */
+#define ESR_ISV         (1ull << 24 | 3ull << 22 | ACCESS_REG << 16) /* 64 bits */
 #define FSC_TRANSLATION 4
 #define FSC_PERMISSION  12
 
 /* ---- The first run, in the second generation ---- */
+
+/* What fails here leaves the VM as it is; KVM_RUN may be tried again. */
+static int check_irqchip(DoubleVm *vm)
+{
+    if (!vm->irqchip) {
+        return double_forbid(EOPNOTSUPP, "no irqchip");
+    }
+    if (the_double->flavour->after_v15 && !vm->vgic_initialized) {
+        return double_forbid(ENODEV, "the GIC is not initialised");
+    }
+    return 0;
+}
 
 static int check_vcpus(DoubleVm *vm)
 {
@@ -37,7 +52,7 @@ static int check_vcpus(DoubleVm *vm)
                                  i);
         }
     }
-    return vm->irqchip ? 0 : double_forbid(EOPNOTSUPP, "no irqchip");
+    return 0;
 }
 
 static int init_ram(DoubleVm *vm)
@@ -54,32 +69,28 @@ static int init_ram(DoubleVm *vm)
     return 0;
 }
 
-/* If any of it fails, the Realm never runs. */
+/* If any of it fails once there is a descriptor, the VM is dead. */
 static int first_run(DoubleVm *vm)
 {
-    int ret = check_vcpus(vm);
+    int ret = check_irqchip(vm);
 
     if (!ret && !vm->rd) {
         ret = host_create(vm);
     }
-    if (!ret) {
-        ret = host_create_recs(vm);
-    }
-    if (!ret) {
-        ret = init_ram(vm);
-    }
-    if (!ret) {
-        ret = host_activate(vm);
-    }
     if (ret) {
-        vm->state = VM_DEAD;
+        return ret;
+    }
+    ret = check_vcpus(vm) ?: host_create_recs(vm) ?: init_ram(vm) ?:
+          host_activate(vm);
+    if (ret) {
+        vm_kill(vm);
     }
     return ret;
 }
 
 static int check_runs(DoubleVm *vm)
 {
-    if (vm->state == VM_DEAD) {
+    if (vm->dead) {
         return -EIO;
     }
     if (!migrate_may_run(vm)) {
@@ -93,22 +104,46 @@ static int check_runs(DoubleVm *vm)
         : first_run(vm);
 }
 
-/* The Realm cannot be paused until leave_vcpu. */
-static int enter_vcpu(DoubleVcpu *vcpu)
+/* What user space has read from a device is taken before anything else. */
+static void take_mmio(DoubleVcpu *vcpu)
 {
-    DoubleVm *vm = vcpu->vm;
-    QEMU_LOCK_GUARD(&vm->lock);
-    int ret = check_runs(vm);
+    const struct kvm_run *run = vcpu->kvm_run;
 
-    vcpu->running = ret == 0;
-    return ret;
+    if (vcpu->mmio_pending) {
+        vcpu->run->enter.flags |= RMI_ENTER_EMUL_MMIO;
+        if (!run->mmio.is_write) {
+            vcpu->run->enter.gprs[0] = ldq_le_p(run->mmio.data);
+        }
+        vcpu->mmio_pending = false;
+    }
 }
 
-static void leave_vcpu(DoubleVcpu *vcpu)
+static int exit_interrupted(DoubleVcpu *vcpu)
 {
-    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+    vcpu->kvm_run->exit_reason = KVM_EXIT_INTR;
+    return -EINTR;
+}
 
-    vcpu->running = false;
+/*
+ * What KVM does before each entry of the REC: sleep as long as the vCPU is off,
+ * then complete what the last exit asked for, unless there is a signal.
+ * Returns 0 if the REC may be entered.
+ */
+static int prepare_entry(DoubleVcpu *vcpu)
+{
+    DoubleVm *vm = vcpu->vm;
+
+    while (vcpu->power_off && !vcpu->signalled && !vm->dead) {
+        qemu_cond_wait(&vm->wake, &vm->lock);
+    }
+    if (vm->dead) {
+        return -EIO;
+    }
+    if (vcpu->signalled) {
+        vcpu->signalled = false;
+        return exit_interrupted(vcpu);
+    }
+    return run_complete(vcpu) ? 0 : -EFAULT;
 }
 
 /* ---- Exits to QEMU ---- */
@@ -125,22 +160,21 @@ static int exit_memory_fault(DoubleVcpu *vcpu, uint64_t gpa, uint64_t size,
     return the_double->flavour->fault_is_error ? -EFAULT : 0;
 }
 
-/* QEMU emulates a write to a slot with KVM_MEM_READONLY. */
+/* QEMU emulates what no slot has, and a write to one with KVM_MEM_READONLY. */
 static int exit_mmio(DoubleVcpu *vcpu, uint64_t gpa)
 {
+    const RmiRecExit *exit = &vcpu->run->exit;
     struct kvm_run *run = vcpu->kvm_run;
 
     run->exit_reason = KVM_EXIT_MMIO;
-    run->mmio.phys_addr = gpa;
+    run->mmio.phys_addr = gpa | (exit->far & (GRANULE - 1));
     run->mmio.len = 8;
-    run->mmio.is_write = true;
+    run->mmio.is_write = exit->esr & ESR_WNR;
+    if (run->mmio.is_write) {
+        stq_le_p(run->mmio.data, exit->gprs[0]);
+    }
+    vcpu->mmio_pending = true;
     return 0;
-}
-
-static int exit_interrupted(DoubleVcpu *vcpu)
-{
-    vcpu->kvm_run->exit_reason = KVM_EXIT_INTR;
-    return -EINTR;
 }
 
 static void finish(GuestAction *action, DoubleOutcome outcome)
@@ -161,6 +195,11 @@ static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, uint64_t fsc,
         .hpfar = ipa >> 12 << 4,
     };
 
+    if (write) {
+        memcpy(&vcpu->pe.x[ACCESS_REG], vcpu->action->buf,
+               MIN(vcpu->action->size, 8));
+    }
+    vcpu->action->abort_pc = vcpu->pe.pc;
     rmm_exception(the_double->rmm, &vcpu->pe, &s);
 }
 
@@ -196,25 +235,39 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
                                                   : FSC_TRANSLATION), write);
         return NULL;
     }
-    if (!physical_is_shared(found.pa)) {
+    slot = slot_at(vm, gpa);
+    if (write && ipa & BIT_ULL(vm->ipa_bits - 1)) {
+        log_shared(vm, ipa);
+    }
+    if (slot->in_place || !(ipa & BIT_ULL(vm->ipa_bits - 1))) {
         *tags = physical_tags(found.pa);
         return physical_host(found.pa);
     }
-    if (write) {
-        log_shared(vm, ipa);
-    }
-    slot = slot_at(vm, gpa);
     gpa -= slot->region.guest_phys_addr;
     *tags = slot->tags ? slot->tags + gpa / 32 : NULL;
     return (uint8_t *)(uintptr_t)slot->region.userspace_addr + gpa;
+}
+
+/* The host has emulated the access, of at most 8 bytes. */
+static bool is_emulated(const DoubleVcpu *vcpu, const GuestAction *a)
+{
+    return a->abort_pc && vcpu->pe.pc == a->abort_pc + 4;
 }
 
 /* Do the part of the access that is in one page, or take its exception. */
 static void do_access(DoubleVcpu *vcpu, GuestAction *a)
 {
     uint64_t offset = a->ipa % GRANULE, n = MIN(a->size, GRANULE - offset);
-    uint8_t *tags, *page = translate(vcpu, a->ipa, a->write, &tags);
+    uint8_t *tags, *page;
 
+    if (is_emulated(vcpu, a)) {
+        if (!a->write) {
+            memcpy(a->buf, &vcpu->pe.x[ACCESS_REG], MIN(n, 8));
+        }
+        finish(a, DOUBLE_DONE);
+        return;
+    }
+    page = translate(vcpu, a->ipa, a->write, &tags);
     if (!page) {
         return;
     }
@@ -321,6 +374,9 @@ static void run_guest(DoubleVcpu *vcpu)
             actions[a->kind](vcpu, a);
         }
     }
+    if (a && a->kicked) {
+        double_kick(vcpu);
+    }
     if (vcpu->pe.world == RMM_WORLD_REALM) {
         const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
 
@@ -340,17 +396,14 @@ static int handle_abort(DoubleVcpu *vcpu)
     DoubleSlot *slot = slot_at(vm, gpa);
 
     if (!slot) {
-        if (private) {
-            return -EFAULT;
-        }
-        vcpu->run->enter.flags = RMI_ENTER_INJECT_SEA;
-        return 1;
+        return private ? -EFAULT : exit_mmio(vcpu, gpa);
     }
     if (slot->region.flags & KVM_MEM_READONLY && !private &&
         vcpu->run->exit.esr & ESR_WNR) {
         return exit_mmio(vcpu, gpa);
     }
-    if (slot->gmem && the_double->flavour->vm_attributes &&
+    if (slot->gmem &&
+        (the_double->flavour->vm_attributes || slot->in_place) &&
         vm_is_private(vm, gpa) != private) {
         return exit_memory_fault(vcpu,
                                  ROUND_DOWN(gpa, the_double->page_size),
@@ -363,35 +416,68 @@ static int handle_abort(DoubleVcpu *vcpu)
     return 1;
 }
 
-static int handle_ripas(DoubleVcpu *vcpu)
+/* The range that the vCPU's change of RIPAS is about, and what it wants. */
+static int exit_ripas(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
 
-    vcpu->ripas_pending = true;
     return exit_memory_fault(vcpu, exit->ripas_base,
                              exit->ripas_top - exit->ripas_base,
                              exit->ripas_value == RMI_RIPAS_RAM);
 }
 
-/* KVM handles PSCI in the kernel. */
+static int handle_ripas(DoubleVcpu *vcpu)
+{
+    vcpu->ripas_pending = true;
+    return exit_ripas(vcpu);
+}
+
+static DoubleVcpu *psci_target(const DoubleVcpu *vcpu)
+{
+    uint64_t mpidr = vcpu->run->exit.gprs[1] & 0xff;    /* as MPIDR_EL1 reads */
+
+    return mpidr < vcpu->vm->vcpus->len
+        ? g_ptr_array_index(vcpu->vm->vcpus, mpidr) : NULL;
+}
+
+static int exit_system_event(DoubleVcpu *vcpu, unsigned type)
+{
+    DoubleVm *vm = vcpu->vm;
+
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        ((DoubleVcpu *)g_ptr_array_index(vm->vcpus, i))->power_off = true;
+    }
+    vcpu->kvm_run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    vcpu->kvm_run->system_event.type = type;
+    return 0;
+}
+
+/* KVM handles PSCI in the kernel; the next entry says to the RMM that it did. */
 static int handle_psci(DoubleVcpu *vcpu)
 {
-    const RmiRecExit *exit = &vcpu->run->exit;
-    DoubleVm *vm = vcpu->vm;
-    unsigned target = exit->gprs[1] & 0xff; /* an MPIDR, as MPIDR_EL1 reads */
-    struct kvm_run *run = vcpu->kvm_run;
+    DoubleVcpu *target = psci_target(vcpu);
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
 
-    if (exit->gprs[0] == PSCI_FID_CPU_ON) {
-        if (target < vm->vcpus->len) {
-            DoubleVcpu *other = g_ptr_array_index(vm->vcpus, target);
-
-            RMI(RMI_PSCI_COMPLETE, vcpu->rec, other->rec, PSCI_SUCCESS);
+    switch (vcpu->run->exit.gprs[0]) {
+    case PSCI_FID_CPU_ON:
+        if (target) {
+            target->power_off = false;
+            qemu_cond_broadcast(&vcpu->vm->wake);
         }
+        /* fall through */
+    case PSCI_FID_AFFINITY_INFO:
+        vcpu->psci_pending = target != NULL;
+        return 1;
+    case PSCI_FID_CPU_OFF:
+        vcpu->power_off = true;
+        return 1;
+    case PSCI_FID_SYSTEM_OFF:
+        return exit_system_event(vcpu, KVM_SYSTEM_EVENT_SHUTDOWN);
+    case PSCI_FID_SYSTEM_RESET:
+        return exit_system_event(vcpu, KVM_SYSTEM_EVENT_RESET);
+    default:
         return 1;
     }
-    run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
-    run->system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
-    return 0;
 }
 
 static int handle_exit(DoubleVcpu *vcpu)
@@ -411,48 +497,122 @@ static int handle_exit(DoubleVcpu *vcpu)
     }
 }
 
-/* Commit the change of RIPAS.  QEMU could prepare for it since the exit. */
-static void commit_ripas(DoubleVcpu *vcpu)
+/* After version 15, memory has to be as the Realm wants it: RAM is private. */
+static bool ripas_agrees(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
-    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+    bool private = exit->ripas_value == RMI_RIPAS_RAM;
 
-    mmu_ripas(vcpu->vm, vcpu->rec, exit->ripas_base, exit->ripas_top);
-    vcpu->ripas_pending = false;
+    for (uint64_t gpa = exit->ripas_base;
+         the_double->flavour->after_v15 && gpa < exit->ripas_top;
+         gpa += GRANULE) {
+        if (vm_is_private(vcpu->vm, gpa) != private) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static int run_vcpu(DoubleVcpu *vcpu)
+bool run_complete(DoubleVcpu *vcpu)
 {
-    int ret;
+    const RmiRecExit *exit = &vcpu->run->exit;
 
-    if (vcpu->ripas_pending) {
-        commit_ripas(vcpu);
+    if (vcpu->psci_pending) {
+        RMI(RMI_PSCI_COMPLETE, vcpu->rec, psci_target(vcpu)->rec,
+            PSCI_SUCCESS);
+        vcpu->psci_pending = false;
     }
-    memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
-    do {
-        vcpu->pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec,
-                                    vcpu->run_pa } };
-        rmm_call(the_double->rmm, &vcpu->pe);
-        memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
-        if (vcpu->pe.world != RMM_WORLD_REALM && vcpu->pe.x[0]) {
-            vcpu->kvm_run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-            return -EPERM;      /* off */
+    if (vcpu->ripas_pending) {
+        if (!ripas_agrees(vcpu)) {
+            exit_ripas(vcpu);
+            return false;
         }
-        run_guest(vcpu);
-        ret = handle_exit(vcpu);
-    } while (ret == 1);
+        mmu_ripas(vcpu->vm, vcpu->rec, exit->ripas_base, exit->ripas_top);
+        vcpu->ripas_pending = false;
+    }
+    return true;
+}
+
+/* The RMM refused to enter the REC. */
+static int handle_refusal(DoubleVcpu *vcpu, uint64_t result)
+{
+    struct kvm_run *run = vcpu->kvm_run;
+
+    switch (RMI_STATUS(result)) {
+    case RMI_ERROR_REALM:
+        run->exit_reason = KVM_EXIT_SHUTDOWN;
+        return 0;
+    case RMI_ERROR_REC:
+        return -EAGAIN;
+    default:
+        run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+        WITH_QEMU_LOCK_GUARD(&vcpu->vm->lock) {
+            vm_kill(vcpu->vm);
+        }
+        return 0;
+    }
+}
+
+/* Returns 1 to enter the REC again. */
+static int run_once(DoubleVcpu *vcpu)
+{
+    WITH_QEMU_LOCK_GUARD(&vcpu->vm->lock) {
+        int ret = prepare_entry(vcpu);
+
+        if (ret) {
+            return ret;
+        }
+    }
+    vcpu->pe = (RmmPe) { .x = { RMI_REC_ENTER, vcpu->rec, vcpu->run_pa } };
+    rmm_call(the_double->rmm, &vcpu->pe);
+    if (vcpu->pe.world != RMM_WORLD_REALM && vcpu->pe.x[0]) {
+        return handle_refusal(vcpu, vcpu->pe.x[0]);
+    }
+    run_guest(vcpu);
+    memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
+    return handle_exit(vcpu);
+}
+
+/* The vCPU cannot be paused between this and leave. */
+static int enter(DoubleVcpu *vcpu)
+{
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+    int ret = check_runs(vcpu->vm);
+
+    if (!ret) {
+        take_mmio(vcpu);
+        vcpu->running = !vcpu->kvm_run->immediate_exit;
+        ret = vcpu->running ? 0 : -EINTR;
+    }
+    vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
     return ret;
+}
+
+static void leave(DoubleVcpu *vcpu)
+{
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+
+    vcpu->running = false;
 }
 
 int vcpu_run(DoubleFile *file, void *arg)
 {
     DoubleVcpu *vcpu = file->object;
-    int ret = enter_vcpu(vcpu);
+    int ret = enter(vcpu);
 
-    vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
     if (!ret) {
-        ret = run_vcpu(vcpu);
-        leave_vcpu(vcpu);
+        do {
+            ret = run_once(vcpu);
+        } while (ret == 1);
+        leave(vcpu);
     }
     return ret;
+}
+
+void double_kick(DoubleVcpu *vcpu)
+{
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+
+    vcpu->signalled = true;
+    qemu_cond_broadcast(&vcpu->vm->wake);
 }

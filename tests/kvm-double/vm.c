@@ -29,6 +29,7 @@ static DoubleVm *vm_new(bool realm, unsigned ipa_bits)
     DoubleVm *vm = g_new0(DoubleVm, 1);
 
     qemu_mutex_init(&vm->lock);
+    qemu_cond_init(&vm->wake);
     vm->realm = realm;
     vm->ipa_bits = ipa_bits ?: 40;
     vm->hash_algo = the_double->flavour->hash_algo;
@@ -44,7 +45,9 @@ static DoubleVm *vm_new(bool realm, unsigned ipa_bits)
 
 static void slot_free(DoubleSlot *slot)
 {
-    g_free(slot->tags);
+    if (!slot->in_place) {
+        g_free(slot->tags);
+    }
     g_free(slot);
 }
 
@@ -52,6 +55,12 @@ void vcpu_free(DoubleVcpu *vcpu)
 {
     g_free(vcpu->kvm_run);
     g_free(vcpu);
+}
+
+void vm_kill(DoubleVm *vm)
+{
+    vm->dead = true;
+    qemu_cond_broadcast(&vm->wake);
 }
 
 void vm_free(DoubleVm *vm)
@@ -67,6 +76,7 @@ void vm_free(DoubleVm *vm)
     g_hash_table_unref(vm->populated);
     g_hash_table_unref(vm->shared_log);
     g_array_unref(vm->ripas);
+    qemu_cond_destroy(&vm->wake);
     qemu_mutex_destroy(&vm->lock);
     g_free(vm);
 }
@@ -104,6 +114,8 @@ static int realm_extension(unsigned extension)
         return 1;
     case KVM_CAP_MEMORY_ATTRIBUTES:
         return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+    case KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES:
+        return f->in_place ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
     case KVM_CAP_MAX_VCPUS:
         return DOUBLE_MAX_CPUS;
     case KVM_CAP_ARM_MTE:
@@ -188,6 +200,18 @@ int vm_create_device(DoubleFile *file, void *arg)
     }
     file->vm->irqchip = true;
     device->fd = fd;
+    return 0;
+}
+
+/* Of the attributes of a GIC, a Realm depends on its initialisation alone. */
+int device_set_attr(DoubleFile *file, void *arg)
+{
+    const struct kvm_device_attr *attr = arg;
+
+    if (attr->group == KVM_DEV_ARM_VGIC_GRP_CTRL &&
+        attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT) {
+        file->vm->vgic_initialized = true;
+    }
     return 0;
 }
 
@@ -291,31 +315,11 @@ int vcpu_set_mp_state(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "state %u of a vCPU", state->mp_state);
     }
     vcpu->power_off = state->mp_state == KVM_MP_STATE_STOPPED;
+    qemu_cond_broadcast(&vcpu->vm->wake);
     return 0;
 }
 
 /* ---- Memory ---- */
-
-int vm_create_gmem(DoubleFile *file, void *arg)
-{
-    struct kvm_create_guest_memfd *args = arg;
-    DoubleGmem *gmem;
-    int fd;
-
-    if (args->flags || !args->size || !vm_is_aligned(args->size, 0) ||
-        !buffer_is_zero(args->reserved, sizeof(args->reserved))) {
-        return double_forbid(EINVAL, "flags and reserved are zero, the size "
-                             "is whole pages");
-    }
-    gmem = gmem_new(args->size);
-    fd = double_open(DOUBLE_GMEM, file->vm, gmem);
-    if (fd < 0) {
-        gmem_free(gmem);
-        return fd;
-    }
-    g_ptr_array_add(file->vm->gmems, gmem);
-    return fd;
-}
 
 static DoubleSlot *slot_by_id(DoubleVm *vm, unsigned id)
 {
@@ -348,6 +352,7 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
     return 0;
 }
 
+/* In a kernel with attributes of guest_memfd, a slot has nothing else. */
 static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
 {
     const struct kvm_userspace_memory_region2 *region = &slot->region;
@@ -364,7 +369,8 @@ static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
         return double_forbid(EINVAL, "no guest_memfd of this VM, or it is too "
                              "small");
     }
-    return 0;
+    slot->in_place = the_double->flavour->in_place;
+    return slot->in_place ? gmem_check_mapping(slot) : 0;
 }
 
 static int add_slot(DoubleVm *vm,
@@ -385,7 +391,9 @@ static int add_slot(DoubleVm *vm,
         return ret;
     }
     if (the_double->options.mte) {
-        slot->tags = g_malloc0(region->memory_size / 32);
+        slot->tags = slot->in_place
+            ? slot->gmem->tags + region->guest_memfd_offset / 32
+            : g_malloc0(region->memory_size / 32);
     }
     g_ptr_array_add(vm->slots, slot);
     return 0;
@@ -483,38 +491,4 @@ int vm_set_attributes(DoubleFile *file, void *arg)
         set_attribute(file->vm, args->address + at, args->attributes);
     }
     return 0;
-}
-
-/* The RMM has some granule of the host page at @offset of guest_memfd. */
-static bool is_delegated(const DoubleGmem *gmem, uint64_t offset)
-{
-    unsigned long first = offset / GRANULE;
-    unsigned long end = first + the_double->page_size / GRANULE;
-
-    return find_next_bit(gmem->delegated, end, first) < end;
-}
-
-int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
-{
-    QEMU_LOCK_GUARD(&vm->lock);
-    DoubleSlot *slot = slot_at(vm, gpa);
-    uint64_t offset = slot->region.guest_memfd_offset +
-                      (gpa - slot->region.guest_phys_addr);
-    int ret = migrate_check_frozen(vm);
-
-    if (ret) {
-        return ret;
-    }
-    for (uint64_t at = 0; at < size; at += the_double->page_size) {
-        if (!vm_is_private(vm, gpa + at) &&
-            is_delegated(slot->gmem, offset + at)) {
-            return double_forbid(EINVAL, "guest_memfd loses its page at 0x%"
-                                 PRIx64 " while that is not private: it would "
-                                 "stay delegated", gpa + at);
-        }
-    }
-    mmu_unmap_private(vm, gpa, size);
-    return fallocate(slot->gmem->fd,
-                     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                     offset, size) ? -errno : 0;
 }
