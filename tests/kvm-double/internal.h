@@ -73,7 +73,7 @@ typedef struct DoubleSlot {
 
 typedef enum GuestActionKind {
     GUEST_ACCESS, GUEST_TAGS, GUEST_RIPAS, GUEST_CPU_ON, GUEST_REGISTER,
-    GUEST_KINDS
+    GUEST_OFF, GUEST_KINDS
 } GuestActionKind;
 
 /* What the guest is about to do on a vCPU. */
@@ -84,7 +84,8 @@ typedef struct GuestAction {
     bool write;
     bool asked;                 /* RIPAS, CPU_ON: the call was made */
     bool kicked;                /* a signal comes while it runs */
-    uint64_t abort_pc;          /* ACCESS: of the instruction, if it aborted */
+    bool aborted;               /* ACCESS: the instruction at this PC */
+    uint64_t abort_pc;
     bool ram;
     unsigned target;            /* CPU_ON: vCPU; REGISTER: number */
     uint64_t value;

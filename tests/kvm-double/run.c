@@ -23,7 +23,8 @@
 #define ACCESS_REG      16      /* the guest loads and stores this one */
 #define ESR_DATA_ABORT  (0x24ull << 26 | 1ull << 25)
 #define ESR_WNR         (1ull << 6)
-#define ESR_ISV         (1ull << 24 | 3ull << 22 | ACCESS_REG << 16) /* 64 bits */
+/* 64 bits, in that register */
+#define ESR_ISV         (1ull << 24 | 3ull << 22 | ACCESS_REG << 16 | 1 << 15)
 #define FSC_TRANSLATION 4
 #define FSC_PERMISSION  12
 
@@ -169,7 +170,7 @@ static int exit_mmio(DoubleVcpu *vcpu, uint64_t gpa)
     run->exit_reason = KVM_EXIT_MMIO;
     run->mmio.phys_addr = gpa | (exit->far & (GRANULE - 1));
     run->mmio.len = 8;
-    run->mmio.is_write = exit->esr & ESR_WNR;
+    run->mmio.is_write = (exit->esr & ESR_WNR) != 0;
     if (run->mmio.is_write) {
         stq_le_p(run->mmio.data, exit->gprs[0]);
     }
@@ -199,6 +200,7 @@ static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, uint64_t fsc,
         memcpy(&vcpu->pe.x[ACCESS_REG], vcpu->action->buf,
                MIN(vcpu->action->size, 8));
     }
+    vcpu->action->aborted = true;
     vcpu->action->abort_pc = vcpu->pe.pc;
     rmm_exception(the_double->rmm, &vcpu->pe, &s);
 }
@@ -251,7 +253,7 @@ static uint8_t *translate(DoubleVcpu *vcpu, uint64_t ipa, bool write,
 /* The host has emulated the access, of at most 8 bytes. */
 static bool is_emulated(const DoubleVcpu *vcpu, const GuestAction *a)
 {
-    return a->abort_pc && vcpu->pe.pc == a->abort_pc + 4;
+    return a->aborted && vcpu->pe.pc == a->abort_pc + 4;
 }
 
 /* Do the part of the access that is in one page, or take its exception. */
@@ -345,6 +347,11 @@ static void do_cpu_on(DoubleVcpu *vcpu, GuestAction *a)
     guest_smc(vcpu, PSCI_FID_CPU_ON, a->target, a->value, 0, 0);
 }
 
+static void do_off(DoubleVcpu *vcpu, GuestAction *a)
+{
+    guest_smc(vcpu, PSCI_FID_SYSTEM_OFF, 0, 0, 0, 0);
+}
+
 static void do_register(DoubleVcpu *vcpu, GuestAction *a)
 {
     if (a->write) {
@@ -363,6 +370,7 @@ static void run_guest(DoubleVcpu *vcpu)
         [GUEST_RIPAS] = do_ripas,
         [GUEST_CPU_ON] = do_cpu_on,
         [GUEST_REGISTER] = do_register,
+        [GUEST_OFF] = do_off,
     };
     GuestAction *a = vcpu->action;
 

@@ -98,54 +98,150 @@ int system_create_vm(DoubleFile *file, void *arg)
 
 /* ---- Capabilities ---- */
 
-/* A Realm's VM: v14, "Restrict KVM capabilities", as far as anyone asks. */
-static int realm_extension(unsigned extension)
+/*
+ * What virt/kvm answers itself, so for all VMs, or NOT_GENERIC: then it asks
+ * arm64.  Only that part looks whether the VM is a Realm's.
+ */
+#define NOT_GENERIC -1
+
+static int generic_extension(unsigned extension)
 {
     const DoubleFlavour *f = the_double->flavour;
 
     switch (extension) {
-    case KVM_CAP_ARM_VM_IPA_SIZE:
-        return MAX_IPA_BITS;
-    case KVM_CAP_ARM_PSCI:
-    case KVM_CAP_ARM_PSCI_0_2:
-    case KVM_CAP_IRQCHIP:
-    case KVM_CAP_GUEST_MEMFD:
+    case KVM_CAP_USER_MEMORY:
     case KVM_CAP_USER_MEMORY2:
+    case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+    case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+    case KVM_CAP_INTERNAL_ERROR_DATA:
+    case KVM_CAP_SIGNAL_MSI:
+    case KVM_CAP_IRQFD:
+    case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+    case KVM_CAP_CHECK_EXTENSION_VM:
+    case KVM_CAP_ENABLE_CAP_VM:
+    case KVM_CAP_HALT_POLL:
+    case KVM_CAP_COALESCED_MMIO:
+    case KVM_CAP_DEVICE_CTRL:
+    case KVM_CAP_GUEST_MEMFD:
         return 1;
+    case KVM_CAP_IRQ_ROUTING:
+        return 4096;
+    case KVM_CAP_NR_MEMSLOTS:
+        return 32767;
     case KVM_CAP_MEMORY_ATTRIBUTES:
         return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+    case KVM_CAP_GUEST_MEMFD_FLAGS:
+        return f->in_place ? GUEST_MEMFD_FLAG_MMAP |
+                             GUEST_MEMFD_FLAG_INIT_SHARED : NOT_GENERIC;
     case KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES:
-        return f->in_place ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+        return f->in_place ? KVM_MEMORY_ATTRIBUTE_PRIVATE : NOT_GENERIC;
+    default:
+        return NOT_GENERIC;
+    }
+}
+
+/* What arm64 lets the VM of a Realm answer for (kvm_realm_ext_allowed). */
+static bool realm_allows(unsigned extension)
+{
+    const DoubleFlavour *f = the_double->flavour;
+
+    switch (extension) {
+    case KVM_CAP_IRQCHIP:
+    case KVM_CAP_ARM_PSCI:
+    case KVM_CAP_ARM_PSCI_0_2:
+    case KVM_CAP_NR_VCPUS:
     case KVM_CAP_MAX_VCPUS:
+    case KVM_CAP_MAX_VCPU_ID:
+    case KVM_CAP_MSI_DEVID:
+    case KVM_CAP_ARM_VM_IPA_SIZE:
+    case KVM_CAP_ARM_SVE:
+    case KVM_CAP_ARM_PTRAUTH_ADDRESS:
+    case KVM_CAP_ARM_PTRAUTH_GENERIC:
+    case KVM_CAP_ARM_MTE:       /* proposed, with the next */
+    case KVM_CAP_ARM_REALM_MIGRATION:
+        return true;
+    case KVM_CAP_ONE_REG:
+    case KVM_CAP_SYNC_MMU:
+        return f->after_v15;
+    default:
+        return extension == f->cap;
+    }
+}
+
+/* arm64's part.  This host has neither SVE nor a PMU. */
+static int arch_extension(unsigned extension)
+{
+    switch (extension) {
+    case KVM_CAP_IRQCHIP:
+    case KVM_CAP_IOEVENTFD:
+    case KVM_CAP_SYNC_MMU:
+    case KVM_CAP_ONE_REG:
+    case KVM_CAP_ARM_PSCI:
+    case KVM_CAP_ARM_PSCI_0_2:
+    case KVM_CAP_READONLY_MEM:
+    case KVM_CAP_MP_STATE:
+    case KVM_CAP_IMMEDIATE_EXIT:
+    case KVM_CAP_VCPU_EVENTS:
+    case KVM_CAP_ARM_IRQ_LINE_LAYOUT_2:
+    case KVM_CAP_ARM_NISV_TO_USER:
+    case KVM_CAP_ARM_INJECT_EXT_DABT:
+    case KVM_CAP_ARM_INJECT_SERROR_ESR:
+    case KVM_CAP_SET_GUEST_DEBUG:
+    case KVM_CAP_VCPU_ATTRIBUTES:
+    case KVM_CAP_IRQFD_RESAMPLE:
+    case KVM_CAP_COUNTER_OFFSET:
+    case KVM_CAP_STEAL_TIME:
+    case KVM_CAP_MSI_DEVID:
+    case KVM_CAP_ARM_PTRAUTH_ADDRESS:
+    case KVM_CAP_ARM_PTRAUTH_GENERIC:
+        return 1;
+    case KVM_CAP_ARM_VM_IPA_SIZE:
+        return MAX_IPA_BITS;
+    case KVM_CAP_NR_VCPUS:
+    case KVM_CAP_MAX_VCPUS:
+    case KVM_CAP_MAX_VCPU_ID:
         return DOUBLE_MAX_CPUS;
+    case KVM_CAP_GUEST_DEBUG_HW_BPS:
+        return 6;
+    case KVM_CAP_GUEST_DEBUG_HW_WPS:
+        return 4;
     case KVM_CAP_ARM_MTE:
         return the_double->options.mte;
     case KVM_CAP_ARM_REALM_MIGRATION:
         return the_double->options.migration;
     default:
-        return f->cap && extension == f->cap;
+        return the_double->flavour->cap &&
+               extension == the_double->flavour->cap;
     }
 }
 
-/* Other VMs: mainline uses numbers that the series once had for Realms. */
-static int other_extension(unsigned extension)
+/* Mainline uses numbers that the series once had for Realms. */
+static bool is_mainlines(unsigned extension)
 {
     switch (extension) {
     case 240: /* ARM_EL2 */
     case 243: /* ARM_CACHEABLE_PFNMAP_SUPPORTED */
     case 244: /* GUEST_MEMFD_FLAGS */
-        return 1;
+        return true;
+    case 251: /* ARM_PMU_V3_STRICT, since then */
+        return the_double->flavour->after_v15;
     default:
-        return realm_extension(extension);
+        return false;
     }
 }
 
 int check_extension(DoubleFile *file, void *arg)
 {
     unsigned extension = (uintptr_t)arg;
+    int generic = generic_extension(extension);
 
-    return file->vm && file->vm->realm ? realm_extension(extension)
-                                       : other_extension(extension);
+    if (generic != NOT_GENERIC) {
+        return generic;
+    }
+    if (file->vm && file->vm->realm) {
+        return realm_allows(extension) ? arch_extension(extension) : 0;
+    }
+    return is_mainlines(extension) ? 1 : arch_extension(extension);
 }
 
 static int enable_mte(DoubleVm *vm)

@@ -1,0 +1,878 @@
+/*
+ * The stand-in kernel answers what KVM answers
+ *
+ * Purpose: test the double itself, a claim for each sentence of its sources,
+ * with ioctls only: no code of the backend takes part, but for the last test.
+ * The sources, which the comments name:
+ *
+ *     rmi       arch/arm64/kvm/rmi.c after version 15 of "arm64: Support for
+ *               Arm CCA in KVM"
+ *     exit      rmi-exit.c of the same trees
+ *     arm       arch/arm64/kvm/arm.c, and virt/kvm/kvm_main.c
+ *     gmem      virt/kvm/guest_memfd.c with "guest_memfd: In-place conversion
+ *               support", version 7
+ *     rtt       RMM 1.0, and how KVM uses it in version 12
+ *
+ * Each refusal is followed by the same with the fault put right: so nothing has
+ * changed.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include "qemu/bswap.h"
+#include "qemu/memalign.h"
+#include "qemu/units.h"
+#include "system/kvm_int.h"
+#include "system/realm-kvm.h"
+#include "accel/kvm/realm/realm-kvm.h"
+#include "internal.h"
+
+#define BASE        (1 * GiB)
+#define RAM_SIZE    (4 * MiB)
+#define IPA_BITS    33
+#define SHARED_BIT  BIT_ULL(IPA_BITS - 1)
+#define NOWHERE     (2 * GiB)           /* no slot is there */
+#define IMAGE_BYTE  0x5a
+
+/* A host with one VM, made by hand. */
+static struct Host {
+    KVMState state;
+    int gmem, gic, cpus[2];
+    size_t page_size;
+    uint8_t *ram;               /* maps @gmem */
+    uint8_t *source;            /* of images */
+} host;
+
+static int call(int fd, unsigned long request, void *arg)
+{
+    return double_ioctl(fd, request, arg);
+}
+
+static int vm_call(unsigned long request, void *arg)
+{
+    return call(host.state.vmfd, request, arg);
+}
+
+static void *map(int fd, size_t offset, size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+
+    g_assert_true(p != MAP_FAILED);
+    return p;
+}
+
+static void create_vm(const char *flavour, size_t page_size)
+{
+    DoubleOptions options = { flavour, page_size };
+    const DoubleFlavour *f = double_flavour(flavour);
+
+    double_start(&options);
+    double_probing(true);
+    host = (struct Host) { .gmem = -1, .gic = -1, .cpus = { -1, -1 },
+                           .page_size = page_size };
+    host.state.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
+    host.state.vmfd = call(host.state.fd, KVM_CREATE_VM,
+                           (void *)(uintptr_t)(f->vm_type | IPA_BITS));
+    g_assert_cmpint(host.state.vmfd, >=, 0);
+    kvm_state = &host.state;
+    host.source = qemu_memalign(64 * KiB, 64 * KiB);
+    memset(host.source, IMAGE_BYTE, 64 * KiB);
+}
+
+static int create_gmem(uint64_t size, uint64_t flags)
+{
+    struct kvm_create_guest_memfd args = { .size = size, .flags = flags };
+
+    return vm_call(KVM_CREATE_GUEST_MEMFD, &args);
+}
+
+static int set_slot(void *ram, uint64_t offset, uint64_t size)
+{
+    struct kvm_userspace_memory_region2 region = {
+        .flags = KVM_MEM_GUEST_MEMFD, .guest_phys_addr = BASE,
+        .memory_size = size, .userspace_addr = (uintptr_t)ram,
+        .guest_memfd = host.gmem, .guest_memfd_offset = offset,
+    };
+
+    return vm_call(KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+static void add_ram(void)
+{
+    host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP |
+                                      GUEST_MEMFD_FLAG_INIT_SHARED);
+    g_assert_cmpint(host.gmem, >=, 0);
+    host.ram = map(host.gmem, 0, RAM_SIZE);
+    g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
+}
+
+static void add_gic(bool initialize)
+{
+    struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+    struct kvm_device_attr init = { .group = KVM_DEV_ARM_VGIC_GRP_CTRL,
+                                    .attr = KVM_DEV_ARM_VGIC_CTRL_INIT };
+
+    if (host.gic < 0) {
+        g_assert_cmpint(vm_call(KVM_CREATE_DEVICE, &device), ==, 0);
+        host.gic = device.fd;
+    }
+    if (initialize) {
+        g_assert_cmpint(call(host.gic, KVM_SET_DEVICE_ATTR, &init), ==, 0);
+    }
+}
+
+static void add_vcpus(uint32_t features)
+{
+    struct kvm_vcpu_init init = { .target = KVM_ARM_TARGET_GENERIC_V8 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
+        host.cpus[i] = vm_call(KVM_CREATE_VCPU, (void *)(uintptr_t)i);
+        init.features[0] = features | (i ? BIT(KVM_ARM_VCPU_POWER_OFF) : 0);
+        g_assert_cmpint(call(host.cpus[i], KVM_ARM_VCPU_INIT, &init), ==, 0);
+    }
+}
+
+/* All but the first KVM_RUN. */
+static void build(size_t page_size)
+{
+    create_vm(NULL, page_size);
+    add_ram();
+    add_vcpus(BIT(KVM_ARM_VCPU_PSCI_0_2));
+    add_gic(true);
+}
+
+static void end(void)
+{
+    kvm_state = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
+        close(host.cpus[i]);
+    }
+    close(host.gic);
+    close(host.gmem);
+    close(host.state.vmfd);
+    close(host.state.fd);
+    if (host.ram) {
+        munmap(host.ram, RAM_SIZE);
+    }
+    qemu_vfree(host.source);
+    double_stop();
+}
+
+/* ---- Calls ---- */
+
+static int set_private(uint64_t gpa, uint64_t size, bool private)
+{
+    struct kvm_memory_attributes2 args = {
+        .offset = gpa - BASE, .size = size,
+        .attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+    };
+
+    return call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args);
+}
+
+static int populate(uint64_t base, uint64_t size, const void *source)
+{
+    struct kvm_arm_rmi_populate args = {
+        base, size, (uintptr_t)source,
+    };
+
+    return vm_call(KVM_ARM_RMI_POPULATE, &args);
+}
+
+static int check(unsigned extension)
+{
+    return vm_call(KVM_CHECK_EXTENSION, (void *)(uintptr_t)extension);
+}
+
+static DoubleVcpu *vcpu(unsigned n)
+{
+    return double_file(host.cpus[n])->object;
+}
+
+static DoubleVm *vm(void)
+{
+    return double_file(host.state.vmfd)->vm;
+}
+
+static struct kvm_run *run_of(unsigned n)
+{
+    return vcpu(n)->kvm_run;
+}
+
+static int run(unsigned n)
+{
+    return call(host.cpus[n], KVM_RUN, NULL);
+}
+
+/* The guest on vCPU 0 is about to do @action, in one KVM_RUN or more. */
+static int act(GuestAction *action)
+{
+    vcpu(0)->action = action;
+    return run(0);
+}
+
+static GuestAction access_to(uint64_t ipa, void *buf, bool write)
+{
+    return (GuestAction) { GUEST_ACCESS, .ipa = ipa, .size = 8, .buf = buf,
+                           .write = write };
+}
+
+/* ... it ends within this KVM_RUN, in DOUBLE_DONE. */
+static void does(GuestAction *action)
+{
+    g_assert_cmpint(act(action), ==, -EINTR);
+    g_assert_true(action->over);
+    g_assert_cmpint(action->outcome, ==, DOUBLE_DONE);
+}
+
+static uint64_t reads(uint64_t ipa)
+{
+    uint64_t value = 0;
+    GuestAction a = access_to(ipa, &value, false);
+
+    does(&a);
+    return value;
+}
+
+static void writes(uint64_t ipa, uint64_t value)
+{
+    GuestAction a = access_to(ipa, &value, true);
+
+    does(&a);
+}
+
+/* ...it ends with KVM_EXIT_MEMORY_FAULT of this range. */
+static void faults(int ret, uint64_t gpa, uint64_t size, bool private)
+{
+    const struct kvm_run *r = run_of(0);
+
+    g_assert_cmpint(ret, ==, -EFAULT);
+    g_assert_cmpuint(r->exit_reason, ==, KVM_EXIT_MEMORY_FAULT);
+    g_assert_cmphex(r->memory_fault.gpa, ==, gpa);
+    g_assert_cmphex(r->memory_fault.size, ==, size);
+    g_assert_cmphex(r->memory_fault.flags, ==,
+                    private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0);
+}
+
+/* The Realm runs, and its RAM is private. */
+static void start_guest(size_t page_size)
+{
+    build(page_size);
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
+    g_assert_cmpint(populate(BASE, page_size, host.source), ==, 0);
+    g_assert_cmpint(run(0), ==, -EINTR);
+}
+
+/* True if a process that does this is killed by a signal. */
+static bool is_killed_reading(const uint8_t *p)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct rlimit none = { 0 };
+
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        _exit(*(volatile const uint8_t *)p & 0);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    return WIFSIGNALED(status);
+}
+
+/* ---- guest_memfd ---- */
+
+/* gmem: "if (flags & ~kvm_gmem_get_supported_flags(kvm)) return -EINVAL" */
+static void test_gmem_flags(void)
+{
+    create_vm(NULL, 4096);
+    g_assert_cmpint(create_gmem(RAM_SIZE, 4), ==, -EINVAL);
+    g_assert_cmpint(create_gmem(RAM_SIZE + 1, 0), ==, -EINVAL);
+    g_assert_cmpint(create_gmem(0, 0), ==, -EINVAL);
+    g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_FLAGS), ==,
+                    GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+    add_ram();
+    end();
+}
+
+/* Who reads and writes for KVM uses userspace_addr. */
+static void test_slot_mapping(void)
+{
+    uint8_t *other;
+
+    create_vm(NULL, 4096);
+    host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP |
+                                      GUEST_MEMFD_FLAG_INIT_SHARED);
+    host.ram = map(host.gmem, 0, RAM_SIZE);
+    other = qemu_memalign(4096, RAM_SIZE);
+    g_assert_cmpint(set_slot(other, 0, RAM_SIZE), ==, -EINVAL);
+    g_assert_cmpint(set_slot(host.ram + 4096, 0, 4096), ==, -EINVAL);
+    g_assert_cmpint(set_slot(host.ram, 4096, 4096), ==, -EINVAL);
+    g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
+    qemu_vfree(other);
+    end();
+}
+
+/* gmem: the checks of kvm_gmem_set_attributes, in its order */
+static void test_attribute_arguments(void)
+{
+    const uint64_t private = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    struct kvm_memory_attributes2 bad[] = {
+        { .size = 4096, .attributes = private, .flags = 1 },
+        { .size = 4096, .attributes = private, .reserved = { 0, 1 } },
+        { .size = 4096, .attributes = private | 1 },
+        { .size = 0, .attributes = private },
+        { .offset = 4096, .size = -4096ull, .attributes = private },
+        { .offset = 2048, .size = 4096, .attributes = private },
+        { .offset = 4096, .size = 2048, .attributes = private },
+        { .offset = RAM_SIZE, .size = 4096, .attributes = private },
+        { .offset = 4096, .size = RAM_SIZE, .attributes = private },
+    };
+
+    build(4096);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &bad[i]),
+                        ==, -EINVAL);
+    }
+    g_assert_cmpint(vm_call(KVM_SET_MEMORY_ATTRIBUTES2, &bad[0]), <, 0);
+    host.ram[0] = 1;            /* all is shared still */
+    host.ram[RAM_SIZE - 1] = 1;
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
+    end();
+}
+
+/* arm64: no attributes of the VM; gmem: but those of the file */
+static void test_attribute_capabilities(void)
+{
+    struct kvm_memory_attributes args = { .address = BASE, .size = 4096 };
+
+    build(4096);
+    g_assert_cmpint(check(KVM_CAP_MEMORY_ATTRIBUTES), ==, 0);
+    g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES), ==,
+                    KVM_MEMORY_ATTRIBUTE_PRIVATE);
+    g_assert_cmpint(vm_call(KVM_SET_MEMORY_ATTRIBUTES, &args), <, 0);
+    end();
+}
+
+/* gmem: kvm_gmem_fault_user_mapping: -EACCES, so SIGBUS, for private pages */
+static void test_private_mapping(void)
+{
+    uint64_t page = BASE + 0x10000;
+
+    build(4096);
+    g_assert_false(is_killed_reading(host.ram + 0x10000));
+    g_assert_cmpint(set_private(page, 4096, true), ==, 0);
+    g_assert_true(is_killed_reading(host.ram + 0x10000));
+    g_assert_false(is_killed_reading(host.ram + 0xf000));
+    g_assert_false(is_killed_reading(host.ram + 0x11000));
+    g_assert_cmpint(set_private(page, 4096, false), ==, 0);
+    g_assert_false(is_killed_reading(host.ram + 0x10000));
+    end();
+}
+
+/* gmem: default attributes are private without INIT_SHARED */
+static void test_initially_private(void)
+{
+    create_vm(NULL, 4096);
+    host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP);
+    host.ram = map(host.gmem, 0, RAM_SIZE);
+    g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
+    end();
+}
+
+/*
+ * gmem: "Tell userspace to try again if there are outstanding references"; the
+ * first such page is error_offset; nothing is converted; and what has the
+ * attribute already is not looked at.
+ */
+static void test_pinned(void)
+{
+    struct kvm_memory_attributes2 args = {
+        .size = RAM_SIZE, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+    };
+
+    build(4096);
+    double_pin(BASE + 0x3000, true);
+    double_pin(BASE + 0x9000, true);
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, false), ==, 0);
+    g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args), ==,
+                    -EAGAIN);
+    g_assert_cmphex(args.error_offset, ==, 0x3000);
+    host.ram[0] = 1;
+    double_pin(BASE + 0x3000, false);
+    g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args), ==,
+                    -EAGAIN);
+    g_assert_cmphex(args.error_offset, ==, 0x9000);
+    double_pin(BASE + 0x9000, false);
+    g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args), ==, 0);
+    end();
+}
+
+/* Both halves of a slot are one memory: what is shared, the other side sees. */
+static void test_one_memory(void)
+{
+    uint64_t page = BASE + 0x20000;
+
+    start_guest(4096);
+    g_assert_cmpint(set_private(page, 4096, false), ==, 0);
+    stq_le_p(host.ram + 0x20000, 0x1234);
+    g_assert_cmphex(reads(page | SHARED_BIT), ==, 0x1234);
+    writes((page + 8) | SHARED_BIT, 0x5678);
+    g_assert_cmphex(ldq_le_p(host.ram + 0x20008), ==, 0x5678);
+    end();
+}
+
+/* What was private is given back by the RMM, which wipes it. */
+static void test_to_shared_is_wiped(void)
+{
+    uint64_t page = BASE + 0x20000;
+
+    start_guest(4096);
+    writes(page, 0x1234);
+    g_assert_cmpint(set_private(page, 4096, false), ==, 0);
+    g_assert_cmphex(ldq_le_p(host.ram + 0x20000), ==, 0);
+    end();
+}
+
+/* An access to the other half than the attribute's: arm's gmem_abort. */
+static void test_access_faults(void)
+{
+    uint64_t page = BASE + 0x20000, value = 0;
+    GuestAction shared = access_to(page | SHARED_BIT, &value, false);
+    GuestAction private = access_to(page, &value, false);
+
+    start_guest(4096);
+    faults(act(&shared), page, 4096, false);
+    g_assert_cmpint(set_private(page, 4096, false), ==, 0);
+    does(&shared);
+    faults(act(&private), page, 4096, true);
+    end();
+}
+
+/* ---- RIPAS ---- */
+
+static GuestAction ripas_of(uint64_t base, uint64_t size, bool ram)
+{
+    return (GuestAction) { GUEST_RIPAS, .ipa = base, .size = size, .ram = ram };
+}
+
+/*
+ * rmi: kvm_complete_ripas_change: unless every page agrees, it exits for the
+ * same range again, and the request stays pending.
+ */
+static void test_ripas_needs_attributes(void)
+{
+    uint64_t base = BASE + 0x20000;
+    GuestAction empty = ripas_of(base, 0x2000, false);
+    GuestAction ram = ripas_of(base, 0x2000, true);
+
+    start_guest(4096);
+    faults(act(&empty), base, 0x2000, false);
+    faults(run(0), base, 0x2000, false);
+    g_assert_cmpint(set_private(base, 4096, false), ==, 0);
+    faults(run(0), base, 0x2000, false);        /* one page does not */
+    g_assert_cmpint(set_private(base, 0x2000, false), ==, 0);
+    does(&empty);
+    faults(act(&ram), base, 0x2000, true);
+    faults(run(0), base, 0x2000, true);
+    g_assert_cmpint(set_private(base, 0x2000, true), ==, 0);
+    does(&ram);
+    end();
+}
+
+/* rmi: kvm_gmem_is_private_gfn is false without a slot, which EMPTY wants */
+static void test_ripas_outside_of_ram(void)
+{
+    GuestAction empty = ripas_of(NOWHERE, 0x1000, false);
+
+    start_guest(4096);
+    faults(act(&empty), NOWHERE, 0x1000, false);
+    does(&empty);
+    end();
+}
+
+/* ---- KVM_RUN ---- */
+
+/* arm: "if (!vcpu->wants_to_run) ret = -EINTR", before requests are looked at */
+static void test_immediate_exit_leaves_ripas(void)
+{
+    uint64_t base = BASE + 0x20000;
+    GuestAction empty = ripas_of(base, 0x1000, false);
+
+    start_guest(4096);
+    faults(act(&empty), base, 0x1000, false);
+    g_assert_cmpint(set_private(base, 0x1000, false), ==, 0);
+    run_of(0)->immediate_exit = 1;
+    g_assert_cmpint(run(0), ==, -EINTR);
+    g_assert_true(vcpu(0)->ripas_pending);
+    run_of(0)->immediate_exit = 0;
+    does(&empty);
+    end();
+}
+
+/* ...but kvm_handle_mmio_return comes before that. */
+static void test_immediate_exit_takes_mmio(void)
+{
+    uint64_t value = 0;
+    GuestAction a = access_to(NOWHERE | SHARED_BIT | 0x18, &value, false);
+
+    start_guest(4096);
+    g_assert_cmpint(act(&a), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_MMIO);
+    g_assert_cmphex(run_of(0)->mmio.phys_addr, ==, NOWHERE | 0x18);
+    g_assert_cmpuint(run_of(0)->mmio.is_write, ==, 0);
+    stq_le_p(run_of(0)->mmio.data, 0x1122334455667788);
+    run_of(0)->immediate_exit = 1;
+    g_assert_cmpint(run(0), ==, -EINTR);
+    stq_le_p(run_of(0)->mmio.data, 0);          /* too late */
+    run_of(0)->immediate_exit = 0;
+    g_assert_cmpint(run(0), ==, -EINTR);
+    g_assert_cmphex(value, ==, 0x1122334455667788);
+    end();
+}
+
+static void test_mmio_write(void)
+{
+    uint64_t value = 0x99;
+    GuestAction a = access_to(NOWHERE | SHARED_BIT, &value, true);
+
+    start_guest(4096);
+    g_assert_cmpint(act(&a), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_MMIO);
+    g_assert_cmpuint(run_of(0)->mmio.is_write, ==, 1);
+    g_assert_cmphex(ldq_le_p(run_of(0)->mmio.data), ==, 0x99);
+    does(&a);
+    end();
+}
+
+/* exit: a PSCI call is completed before the next entry; a signal comes first */
+static void test_signal_leaves_psci(void)
+{
+    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE,
+                       .kicked = true };
+
+    start_guest(4096);
+    g_assert_cmpint(act(&on), ==, -EINTR);
+    g_assert_false(on.over);
+    g_assert_true(vcpu(0)->psci_pending);
+    /* exit: "the REC state hasn't been updated ... -EAGAIN for a retry" */
+    g_assert_cmpint(run(1), ==, -EAGAIN);
+    does(&on);
+    g_assert_cmpint(run(1), ==, -EINTR);
+    end();
+}
+
+static void *run_1(void *opaque)
+{
+    return GINT_TO_POINTER(run(1));
+}
+
+/* vCPU 1 is in KVM_RUN. */
+static bool is_in(void)
+{
+    bool is;
+
+    qemu_mutex_lock(&vm()->lock);
+    is = vcpu(1)->running;
+    qemu_mutex_unlock(&vm()->lock);
+    return is;
+}
+
+static QemuThread run_in_thread(void)
+{
+    QemuThread thread;
+
+    qemu_thread_create(&thread, "vcpu", run_1, NULL, QEMU_THREAD_JOINABLE);
+    while (!is_in()) {
+        g_thread_yield();
+    }
+    return thread;
+}
+
+/* arm: kvm_vcpu_sleep of a vCPU with KVM_MP_STATE_STOPPED */
+static void test_off_sleeps_until_signal(void)
+{
+    QemuThread thread;
+
+    start_guest(4096);
+    thread = run_in_thread();
+    double_kick(vcpu(1));
+    g_assert_cmpint(GPOINTER_TO_INT(qemu_thread_join(&thread)), ==, -EINTR);
+    g_assert_true(vcpu(1)->power_off);
+    run_of(1)->immediate_exit = 1;
+    g_assert_cmpint(run(1), ==, -EINTR);
+    end();
+}
+
+static void test_off_sleeps_until_cpu_on(void)
+{
+    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE };
+    uint64_t value = 0x77;
+    GuestAction a = access_to(BASE + 0x30000, &value, true);
+    QemuThread thread;
+    int ret;
+
+    start_guest(4096);
+    vcpu(1)->action = &a;
+    thread = run_in_thread();
+    does(&on);
+    /* If it came before the completion, it has to be tried again. */
+    ret = GPOINTER_TO_INT(qemu_thread_join(&thread));
+    while (ret == -EAGAIN) {
+        ret = run(1);
+    }
+    g_assert_cmpint(ret, ==, -EINTR);
+    g_assert_true(a.over);
+    g_assert_cmphex(reads(BASE + 0x30000), ==, 0x77);
+    end();
+}
+
+/* ---- The first KVM_RUN ---- */
+
+/* rmi: kvm_activate_realm: "Userspace irqchip not yet supported" */
+static void test_run_without_irqchip(void)
+{
+    create_vm(NULL, 4096);
+    add_ram();
+    add_vcpus(BIT(KVM_ARM_VCPU_PSCI_0_2));
+    g_assert_cmpint(run(0), ==, -EOPNOTSUPP);
+    add_gic(false);
+    g_assert_cmpint(run(0), ==, -ENODEV);
+    add_gic(true);
+    g_assert_cmpint(run(0), ==, -EINTR);
+    end();
+}
+
+/* rmi: "Mark state as dead in case we fail"; arm: then all is EIO */
+static void check_dead(void)
+{
+    struct kvm_userspace_memory_region2 region = { 0 };
+    struct kvm_mp_state state = { KVM_MP_STATE_RUNNABLE };
+
+    for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
+        g_assert_cmpint(run(i), ==, -EIO);
+        g_assert_cmpint(call(host.cpus[i], KVM_SET_MP_STATE, &state), ==,
+                        -EIO);
+    }
+    g_assert_cmpint(check(KVM_CAP_ARM_PSCI), ==, -EIO);
+    g_assert_cmpint(vm_call(KVM_SET_USER_MEMORY_REGION2, &region), ==, -EIO);
+    g_assert_cmpint(create_gmem(4096, 0), ==, -EIO);
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, -EIO);
+    /* Another VM has nothing to do with that. */
+    g_assert_cmpint(call(host.state.fd, KVM_CHECK_EXTENSION,
+                         (void *)KVM_CAP_ARM_PSCI), ==, 1);
+    /* Nor has the file. */
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, false), ==, 0);
+}
+
+static void test_failed_first_run_is_the_end(void)
+{
+    create_vm(NULL, 4096);
+    add_ram();
+    add_vcpus(0);               /* without PSCI 0.2, kvm_create_rec fails */
+    add_gic(true);
+    g_assert_cmpint(run(0), ==, -EINVAL);
+    check_dead();
+    end();
+}
+
+/* ---- REC_ENTER ---- */
+
+/* exit: "Unexpected REC_ENTER status": rec_exit_fatal */
+static void test_other_status_is_the_end(void)
+{
+    uint64_t rec;
+
+    start_guest(4096);
+    rec = vcpu(0)->rec;
+    vcpu(0)->rec = vm()->rd;    /* RMI_ERROR_INPUT */
+    g_assert_cmpint(run(0), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_INTERNAL_ERROR);
+    vcpu(0)->rec = rec;
+    check_dead();
+    end();
+}
+
+/* exit: a REC of a Realm that is off: KVM_EXIT_SHUTDOWN, which is no failure */
+static void test_realm_status_is_shutdown(void)
+{
+    struct kvm_mp_state state = { KVM_MP_STATE_RUNNABLE };
+    GuestAction off = { GUEST_OFF };
+
+    start_guest(4096);
+    g_assert_cmpint(act(&off), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_SYSTEM_EVENT);
+    g_assert_cmpuint(run_of(0)->system_event.type, ==,
+                     KVM_SYSTEM_EVENT_SHUTDOWN);
+    g_assert_true(vcpu(0)->power_off);
+    g_assert_cmpint(call(host.cpus[0], KVM_SET_MP_STATE, &state), ==, 0);
+    g_assert_cmpint(run(0), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_SHUTDOWN);
+    g_assert_cmpint(check(KVM_CAP_ARM_PSCI), ==, 1);
+    end();
+}
+
+/* ---- POPULATE ---- */
+
+/* rmi: kvm_arm_rmi_populate: "!args->source_uaddr", and the alignments */
+static void test_populate_arguments(void)
+{
+    uint64_t end_of_half = SHARED_BIT;
+
+    build(4096);
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
+    g_assert_cmpint(populate(BASE, 4096, NULL), ==, -EINVAL);
+    g_assert_cmpint(populate(BASE, 0, NULL), ==, -EINVAL);
+    g_assert_cmpint(populate(BASE, 4096, host.source + 1), ==, -EINVAL);
+    g_assert_cmpint(populate(BASE + 1, 4096, host.source), ==, -EINVAL);
+    g_assert_cmpint(populate(BASE, -4096ull, host.source), ==, -EINVAL);
+    g_assert_cmphex(vm()->rd, ==, 0);
+    /* Once there is a descriptor: beyond BIT(ia_bits - 1) */
+    g_assert_cmpint(populate(end_of_half, 4096, host.source), ==, -EINVAL);
+    g_assert_cmpint(populate(end_of_half - 4096, 8192, host.source), ==,
+                    -EINVAL);
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
+    end();
+}
+
+/* rmi: realm_ensure_created comes before "if (args->size == 0)" */
+static void test_populate_of_nothing_creates(void)
+{
+    build(4096);
+    g_assert_cmphex(vm()->rd, ==, 0);
+    g_assert_cmpint(populate(0, 0, host.source), ==, 0);
+    g_assert_cmphex(vm()->rd, !=, 0);
+    g_assert_cmpint(populate(0, 0, host.source), ==, 0);
+    g_assert_cmpint(run(0), ==, -EINTR);
+    g_assert_cmpint(populate(0, 0, host.source), ==, -EBUSY);
+    end();
+}
+
+/* gmem: kvm_gmem_populate: EINVAL for a page that is shared */
+static void test_populate_of_shared(void)
+{
+    build(4096);
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, -EINVAL);
+    g_assert_cmpint(set_private(BASE, 4096, true), ==, 0);
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
+    g_assert_cmpint(run(0), ==, -EINTR);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    end();
+}
+
+/* ---- Extensions ---- */
+
+/* arm: kvm_realm_ext_allowed; what virt/kvm answers is not asked there */
+static void test_realm_extensions(void)
+{
+    static const uint16_t absent[] = {
+        KVM_CAP_IOEVENTFD, KVM_CAP_READONLY_MEM, KVM_CAP_IRQFD_RESAMPLE,
+        KVM_CAP_VCPU_EVENTS, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_MP_STATE,
+        KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_STEAL_TIME, KVM_CAP_COUNTER_OFFSET,
+        KVM_CAP_ARM_MTE, KVM_CAP_VCPU_ATTRIBUTES,
+        251 /* ARM_PMU_V3_STRICT */
+    };
+    static const uint16_t present[] = {
+        KVM_CAP_IRQCHIP, KVM_CAP_ARM_PSCI, KVM_CAP_ARM_PSCI_0_2,
+        KVM_CAP_NR_VCPUS, KVM_CAP_MAX_VCPUS, KVM_CAP_MAX_VCPU_ID,
+        KVM_CAP_MSI_DEVID, KVM_CAP_ARM_VM_IPA_SIZE, KVM_CAP_ONE_REG,
+        KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC,
+        KVM_CAP_SYNC_MMU, 253 /* ARM_RMI */, KVM_CAP_DEVICE_CTRL,
+        KVM_CAP_USER_MEMORY, KVM_CAP_IOEVENTFD_ANY_LENGTH,
+    };
+
+    create_vm(NULL, 4096);
+    for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
+        g_assert_cmpint(check(absent[i]), ==, 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(present); i++) {
+        g_assert_cmpint(check(present[i]), >, 0);
+    }
+    end();
+}
+
+static void test_first_generation_of_rmi_has_fewer(void)
+{
+    create_vm("v12", 4096);
+    g_assert_cmpint(check(KVM_CAP_SYNC_MMU), ==, 0);
+    g_assert_cmpint(check(KVM_CAP_ONE_REG), ==, 0);
+    g_assert_cmpint(check(247), ==, 1);
+    end();
+}
+
+/*
+ * What kvm_init, kvm_arch_init and the irqchip ask in QEMU, once the Realm's VM
+ * exists: without the first of them QEMU ends, the others are missed later.
+ */
+static void test_kvm_init(void)
+{
+    static const uint16_t asked[] = {
+        KVM_CAP_USER_MEMORY, KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
+        KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, KVM_CAP_INTERNAL_ERROR_DATA,
+        KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_DEVICE_CTRL,
+        KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_READONLY_MEM, KVM_CAP_IRQFD,
+        KVM_CAP_IRQFD_RESAMPLE, KVM_CAP_VCPU_EVENTS, KVM_CAP_MP_STATE,
+        KVM_CAP_IRQCHIP, KVM_CAP_IRQ_ROUTING, KVM_CAP_NR_MEMSLOTS,
+    };
+
+    create_vm(NULL, 4096);
+    realm_kvm.abi.generation = RME_GUEST_KVM_ABI_RMI;
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+        int ret;
+
+        if (!realm_kvm_check_extension(kvm_state, asked[i], &ret)) {
+            ret = kvm_ioctl(kvm_state, KVM_CHECK_EXTENSION, asked[i]);
+        }
+        g_assert_cmpint(ret, >, 0);
+    }
+    realm_kvm = (RealmKvm) { 0 };
+    end();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define TEST(claim, test) g_test_add_func("/double/kernel/" claim, test)
+    TEST("guest_memfd_takes_known_flags_and_whole_pages", test_gmem_flags);
+    TEST("a_slot_is_a_mapping_of_its_guest_memfd", test_slot_mapping);
+    TEST("attributes_refuse_bad_arguments", test_attribute_arguments);
+    TEST("attributes_belong_to_guest_memfd", test_attribute_capabilities);
+    TEST("a_private_page_cannot_be_touched", test_private_mapping);
+    TEST("pages_are_private_without_init_shared", test_initially_private);
+    TEST("a_pinned_page_cannot_become_private_yet", test_pinned);
+    TEST("both_halves_are_one_memory", test_one_memory);
+    TEST("what_becomes_shared_is_wiped", test_to_shared_is_wiped);
+    TEST("the_other_half_faults", test_access_faults);
+    TEST("ripas_waits_for_the_attribute", test_ripas_needs_attributes);
+    TEST("ripas_empty_outside_of_ram_waits_for_nothing",
+         test_ripas_outside_of_ram);
+    TEST("immediate_exit_leaves_a_ripas_change_pending",
+         test_immediate_exit_leaves_ripas);
+    TEST("immediate_exit_takes_what_mmio_read",
+         test_immediate_exit_takes_mmio);
+    TEST("mmio_writes_are_for_user_space", test_mmio_write);
+    TEST("a_signal_leaves_psci_pending", test_signal_leaves_psci);
+    TEST("an_off_vcpu_sleeps_until_a_signal", test_off_sleeps_until_signal);
+    TEST("an_off_vcpu_sleeps_until_cpu_on", test_off_sleeps_until_cpu_on);
+    TEST("the_first_run_wants_an_initialised_gic", test_run_without_irqchip);
+    TEST("a_first_run_that_fails_is_the_end",
+         test_failed_first_run_is_the_end);
+    TEST("another_status_of_rec_enter_is_the_end",
+         test_other_status_is_the_end);
+    TEST("a_realm_that_is_off_shuts_down", test_realm_status_is_shutdown);
+    TEST("populate_refuses_bad_arguments", test_populate_arguments);
+    TEST("populate_of_nothing_creates_the_realm",
+         test_populate_of_nothing_creates);
+    TEST("populate_wants_private_pages", test_populate_of_shared);
+    TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
+    TEST("v12_has_fewer", test_first_generation_of_rmi_has_fewer);
+    TEST("kvm_init_finds_what_it_asks_for", test_kvm_init);
+#undef TEST
+    return g_test_run();
+}
