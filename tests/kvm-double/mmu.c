@@ -4,8 +4,10 @@
  * Purpose: what KVM's MMU does for a Realm, by RMI calls.  A private page comes
  * from the guest_memfd, a shared one from the slot's mapping.
  *
- * Invariants: stage 2 has pages only and never blocks.  A guest_memfd marks
- * which of its granules are delegated.
+ * Invariants: a guest_memfd marks which of its granules are delegated.  Stage 2
+ * has blocks only after version 15 and without a session: where a slot, its
+ * alignment and its attributes allow one, a fault maps all of it, as pages that
+ * are then folded; what is unmapped of it unfolds it first, and is folded again.
  *
  * Lock rule: DoubleVm.lock is held.
  *
@@ -14,8 +16,10 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
+#include "qemu/units.h"
 #include "internal.h"
 
+#define BLOCK   (2 * MiB)               /* level 2 */
 #define LEVEL_BYTES(level) (1ull << (12 + 9 * (3 - (level))))
 
 /* Shared pages are Normal, write-back, and always writable. */
@@ -91,15 +95,64 @@ static uint64_t create_table(DoubleVm *vm, uint64_t ipa, int level)
     return result;
 }
 
-uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa)
+static uint64_t create_tables(DoubleVm *vm, uint64_t ipa, int last)
 {
     uint64_t result = 0;
 
-    for (int level = read_entry(vm, ipa).level + 1; level <= 3 && !result;
+    for (int level = read_entry(vm, ipa).level + 1; level <= last && !result;
          level++) {
         result = create_table(vm, ipa, level);
     }
     return result;
+}
+
+uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa)
+{
+    return create_tables(vm, ipa, 3);
+}
+
+/* ---- Blocks ---- */
+
+static bool may_fold(DoubleVm *vm)
+{
+    return the_double->flavour->after_v15 && migrate_in(vm, BIT(SESSION_NONE));
+}
+
+/* The RMM folds what is alike, and refuses the rest. */
+static void fold(DoubleVm *vm, uint64_t ipa)
+{
+    uint64_t out[4];
+
+    if (RMI_OUT(out, RMI_RTT_FOLD, vm->rd, ROUND_DOWN(ipa, BLOCK), 3) == 0) {
+        physical_release(out[0], 1);
+    }
+}
+
+static void fold_range(DoubleVm *vm, uint64_t ipa, uint64_t size)
+{
+    for (uint64_t at = ROUND_DOWN(ipa, BLOCK);
+         may_fold(vm) && at < ipa + size; at += BLOCK) {
+        fold(vm, at);
+    }
+}
+
+/* All of the block around @gpa is in one half of a slot that is in place. */
+static bool fits_block(DoubleVm *vm, const DoubleSlot *slot, uint64_t gpa)
+{
+    uint64_t base = ROUND_DOWN(gpa, BLOCK);
+    bool private = vm_is_private(vm, gpa);
+
+    if (!may_fold(vm) || !slot->in_place ||
+        base < slot->region.guest_phys_addr || !vm_is_ram(vm, base, BLOCK) ||
+        slot_gmem_offset(slot, base) % BLOCK) {
+        return false;
+    }
+    for (uint64_t at = base; at < base + BLOCK; at += the_double->page_size) {
+        if (vm_is_private(vm, at) != private) {
+            return false;
+        }
+    }
+    return true;
 }
 
 uint64_t mmu_ripas(DoubleVm *vm, uint64_t rec, uint64_t base, uint64_t top)
@@ -190,15 +243,18 @@ static bool assign_granule(DoubleVm *vm, uint64_t gpa)
            RMI(RMI_DATA_CREATE_UNKNOWN, vm->rd, private_pa(vm, gpa), gpa) == 0;
 }
 
-static bool fault_private(DoubleVm *vm, uint64_t gpa)
+static bool fault_private(DoubleVm *vm, const DoubleSlot *slot, uint64_t gpa)
 {
-    uint64_t base = ROUND_DOWN(gpa, the_double->page_size);
+    uint64_t size = fits_block(vm, slot, gpa) ? BLOCK : the_double->page_size;
+    uint64_t base = ROUND_DOWN(gpa, size);
 
-    for (uint64_t at = base; at < base + the_double->page_size;
-         at += GRANULE) {
+    for (uint64_t at = base; at < base + size; at += GRANULE) {
         if (!assign_granule(vm, at) && at == gpa) {
             return false;
         }
+    }
+    if (size == BLOCK) {
+        fold(vm, base);
     }
     return true;
 }
@@ -209,10 +265,14 @@ void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size)
 
     for (uint64_t at = gpa; at < gpa + size; at += GRANULE) {
         if (vm->rd && read_entry(vm, at).assigned) {
+            g_assert_cmphex(mmu_create_tables(vm, at), ==, 0);
             result = RMI(RMI_DATA_DESTROY, vm->rd, at);
             g_assert_cmphex(result, ==, 0);
         }
         undelegate(vm, at);
+    }
+    if (vm->rd) {
+        fold_range(vm, gpa, size);
     }
 }
 
@@ -221,26 +281,51 @@ void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size)
 static bool fault_shared(DoubleVm *vm, DoubleSlot *slot, uint64_t ipa)
 {
     uint64_t gpa = ipa & ~shared_bit(vm), attributes = SHARED_ATTRIBUTES;
+    int level = 3;
 
+    if (read_entry(vm, ipa).assigned) {
+        return true;
+    }
     if (!(slot->region.flags & KVM_MEM_READONLY)) {
         attributes |= SHARED_WRITABLE;
     }
-    return read_entry(vm, ipa).assigned ||
-           (mmu_create_tables(vm, ipa) == 0 &&
-            RMI(RMI_RTT_MAP_UNPROTECTED, vm->rd, ipa, 3,
-                shared_pa(slot, gpa) | attributes) == 0);
+    if (fits_block(vm, slot, gpa)) {
+        fold(vm, ipa);
+        if (read_entry(vm, ipa).level <= 2) {   /* no page was there */
+            level = 2;
+            ipa = ROUND_DOWN(ipa, BLOCK);
+            gpa = ROUND_DOWN(gpa, BLOCK);
+        }
+    }
+    return create_tables(vm, ipa, level) == 0 &&
+           RMI(RMI_RTT_MAP_UNPROTECTED, vm->rd, ipa, level,
+               shared_pa(slot, gpa) | attributes) == 0;
 }
 
 void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size)
 {
-    for (uint64_t at = gpa; vm->rd && at < gpa + size; at += GRANULE) {
-        uint64_t ipa = at | shared_bit(vm);
+    uint64_t bytes;
 
-        if (read_entry(vm, ipa).assigned) {
-            g_assert_cmphex(RMI(RMI_RTT_UNMAP_UNPROTECTED, vm->rd, ipa, 3),
-                            ==, 0);
-        }
+    if (!vm->rd) {
+        return;
     }
+    for (uint64_t at = gpa; at < gpa + size; at += bytes) {
+        uint64_t ipa = at | shared_bit(vm);
+        Entry entry = read_entry(vm, ipa);
+
+        bytes = GRANULE;
+        if (!entry.assigned) {
+            continue;
+        }
+        if (entry.level == 2 && !(at % BLOCK) && gpa + size - at >= BLOCK) {
+            bytes = BLOCK;
+        } else {
+            g_assert_cmphex(mmu_create_tables(vm, ipa), ==, 0);
+        }
+        g_assert_cmphex(RMI(RMI_RTT_UNMAP_UNPROTECTED, vm->rd, ipa,
+                            bytes == BLOCK ? 2 : 3), ==, 0);
+    }
+    fold_range(vm, gpa | shared_bit(vm), size);
 }
 
 bool mmu_fault(DoubleVm *vm, uint64_t ipa)
@@ -249,7 +334,7 @@ bool mmu_fault(DoubleVm *vm, uint64_t ipa)
     DoubleSlot *slot = slot_at(vm, gpa);
 
     return slot && (ipa & shared_bit(vm) ? fault_shared(vm, slot, ipa)
-                                         : fault_private(vm, gpa));
+                                         : fault_private(vm, slot, gpa));
 }
 
 /* ---- The end ---- */

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/memalign.h"
 #include "qemu/units.h"
@@ -486,6 +487,15 @@ static void test_ripas_needs_attributes(void)
     end();
 }
 
+/* The Realm makes RAM of what is private, and what the host has destroyed. */
+static void makes_ram(uint64_t base, uint64_t size)
+{
+    GuestAction ram = ripas_of(base, size, true);
+
+    faults(act(&ram), base, size, true);
+    does(&ram);
+}
+
 /* rmi: kvm_gmem_is_private_gfn is false without a slot, which EMPTY wants */
 static void test_ripas_outside_of_ram(void)
 {
@@ -766,6 +776,100 @@ static void test_populate_of_shared(void)
     end();
 }
 
+/* ---- Blocks ---- */
+
+#define BLOCK   (2 * MiB)
+
+/* The level of stage 2 at which @ipa is mapped, or -1. */
+static int level_of(uint64_t ipa)
+{
+    uint64_t out[4];
+
+    g_assert_cmphex(RMI_OUT(out, RMI_RTT_READ_ENTRY, vm()->rd, ipa, 3), ==,
+                    0);
+    return out[1] == RMI_ASSIGNED ? (int)out[0] : -1;
+}
+
+/* rtt: KVM maps 512 pages, then folds their table */
+static void private_blocks(size_t page_size)
+{
+    uint64_t block = BASE + BLOCK, page = block + 3 * page_size;
+
+    start_guest(page_size);
+    writes(page, 7);
+    g_assert_cmpint(level_of(block), ==, 2);
+    g_assert_cmpint(level_of(block + BLOCK - 4096), ==, 2);
+    /* What is taken out of it unfolds it ... */
+    g_assert_cmpint(set_private(page + page_size, page_size, false), ==, 0);
+    g_assert_cmpint(level_of(page + page_size), ==, -1);
+    g_assert_cmpint(level_of(page), ==, 3);
+    g_assert_cmphex(reads(page), ==, 7);
+    /* ... a fault in it while it is mixed maps a page ... */
+    g_assert_cmphex(reads((page + page_size) | SHARED_BIT), ==, 0);
+    g_assert_cmpint(level_of((page + page_size) | SHARED_BIT), ==, 3);
+    /* ... and once it is whole again, so is the block. */
+    g_assert_cmpint(set_private(page + page_size, page_size, true), ==, 0);
+    makes_ram(page + page_size, page_size);
+    g_assert_cmphex(reads(page + page_size), ==, 0);
+    g_assert_cmpint(level_of(block), ==, 2);
+    g_assert_cmphex(reads(page), ==, 7);
+    end();
+}
+
+static void test_private_blocks(void)
+{
+    private_blocks(4 * KiB);
+    private_blocks(64 * KiB);
+}
+
+static void test_shared_blocks(void)
+{
+    uint64_t block = BASE + BLOCK, page = block + 0x5000;
+
+    start_guest(4096);
+    g_assert_cmpint(set_private(block, BLOCK, false), ==, 0);
+    writes(page | SHARED_BIT, 7);
+    g_assert_cmpint(level_of(block | SHARED_BIT), ==, 2);
+    g_assert_cmpint(set_private(page + 4096, 4096, true), ==, 0);
+    g_assert_cmpint(level_of((page + 4096) | SHARED_BIT), ==, -1);
+    g_assert_cmpint(level_of(page | SHARED_BIT), ==, 3);
+    g_assert_cmphex(reads(page | SHARED_BIT), ==, 7);
+    g_assert_cmphex(reads(page + 4096), ==, 0);
+    g_assert_cmpint(level_of(page + 4096), ==, 3);
+    /* All of a block at once goes as a block. */
+    g_assert_cmpint(set_private(block, BLOCK, true), ==, 0);
+    g_assert_cmphex(reads(block), ==, 0);
+    g_assert_cmpint(level_of(block), ==, 2);
+    end();
+}
+
+static unsigned long granules(void)
+{
+    return bitmap_count_one(the_double->pool_used, POOL_GRANULES);
+}
+
+/* rmi: realm_unmap_shared_range ends with realm_fold_rtt_level */
+static void test_empty_tables_are_folded(void)
+{
+    unsigned long without = 0;
+
+    start_guest(4096);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpint(set_private(BASE, 4096, false), ==, 0);
+        g_assert_cmphex(reads(BASE | SHARED_BIT), ==, 0);
+        g_assert_cmpint(level_of(BASE | SHARED_BIT), ==, 3);
+        if (i) {                /* the first has made upper tables, too */
+            g_assert_cmpuint(granules(), ==, without + 1);
+        }
+        g_assert_cmpint(set_private(BASE, 4096, true), ==, 0);
+        if (i) {
+            g_assert_cmpuint(granules(), ==, without);
+        }
+        without = granules();
+    }
+    end();
+}
+
 /* ---- Extensions ---- */
 
 /* arm: kvm_realm_ext_allowed; what virt/kvm answers is not asked there */
@@ -870,6 +974,9 @@ int main(int argc, char **argv)
     TEST("populate_of_nothing_creates_the_realm",
          test_populate_of_nothing_creates);
     TEST("populate_wants_private_pages", test_populate_of_shared);
+    TEST("private_memory_has_blocks", test_private_blocks);
+    TEST("shared_memory_has_blocks", test_shared_blocks);
+    TEST("empty_tables_are_folded", test_empty_tables_are_folded);
     TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
     TEST("v12_has_fewer", test_first_generation_of_rmi_has_fewer);
     TEST("kvm_init_finds_what_it_asks_for", test_kvm_init);
