@@ -5,8 +5,8 @@
  * that hooks in accel/kvm/kvm-all.c and target/arm/kvm.c call.  In a VM that is
  * not a Realm, the latter do nothing and say so.
  *
- * Lock rule: BQL, but for realm_kvm_convert and realm_kvm_refuse_exit, which a
- * vCPU's thread calls without it.
+ * Lock rule: BQL, but for realm_kvm_convert, realm_kvm_ends_run and
+ * realm_kvm_answer, which any thread calls without it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,8 +16,6 @@
 #include "exec/memory.h"
 #include "qapi/qapi-types-rme-guest.h"
 #include "system/kvm.h"
-
-struct kvm_run;
 
 #ifdef TARGET_AARCH64
 
@@ -38,11 +36,18 @@ int realm_kvm_vm_type(unsigned ipa_bits);
 bool realm_kvm_active(void);
 
 /*
- * Put into *@result what the Realm's VM answers to KVM_CHECK_EXTENSION.  A
- * Realm's VM has fewer extensions than the system (KVM series v14, "Restrict
- * KVM capabilities").  Returns false if there is no such VM yet.
+ * Put into *@result the answer to KVM_CHECK_EXTENSION of @extension, for a
+ * Realm: that of its VM or that of the system (hook.c has the table).  Returns
+ * false if there is no such VM yet.
  */
 bool realm_kvm_check_extension(KVMState *s, unsigned extension, int *result);
+
+/*
+ * What QEMU takes for the answer to the ioctl @request, on the VM or on one of
+ * its devices, which returned @ret: a VM that the kernel has given up answers
+ * nothing any more, and where that would end in an abort, QEMU goes on.
+ */
+int realm_kvm_answer(unsigned long request, int ret);
 
 /* Returns @flags of a memory slot without those that KVM refuses for it. */
 int realm_kvm_slot_flags(int flags);
@@ -62,8 +67,12 @@ bool realm_kvm_hides(const MemoryRegionSection *section);
 /* The vCPUs are parked (RealmBackendOps.park). */
 bool realm_kvm_parked(void);
 
-/* True, with a message, if KVM_RUN ended for a reason no Realm can have. */
-bool realm_kvm_refuse_exit(const struct kvm_run *run);
+/*
+ * KVM_RUN of @cpu has returned @ret.  True, with a message, if the machine has
+ * to stop: for an error, a reason that no Realm can have, or one that has come
+ * again and again for 10 seconds; it pauses in between.
+ */
+bool realm_kvm_ends_run(CPUState *cpu, int ret);
 
 /* The type of a VM for trials, for KVM_CREATE_VM; @type without a Realm. */
 int realm_kvm_scratch_type(int type);
@@ -82,6 +91,11 @@ static inline bool realm_kvm_check_extension(KVMState *s, unsigned extension,
                                              int *result)
 {
     return false;
+}
+
+static inline int realm_kvm_answer(unsigned long request, int ret)
+{
+    return ret;
 }
 
 static inline int realm_kvm_slot_flags(int flags)
@@ -109,7 +123,7 @@ static inline bool realm_kvm_parked(void)
     return false;
 }
 
-static inline bool realm_kvm_refuse_exit(const struct kvm_run *run)
+static inline bool realm_kvm_ends_run(CPUState *cpu, int ret)
 {
     return false;
 }

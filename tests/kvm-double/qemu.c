@@ -62,6 +62,23 @@ int __wrap_getpagesize(void)
     return the_double ? (int)the_double->page_size : __real_getpagesize();
 }
 
+/* Whoever waits does not, but the clock goes on as if. */
+static int64_t skipped_us;
+
+void __wrap_g_usleep(gulong microseconds);
+void __wrap_g_usleep(gulong microseconds)
+{
+    qatomic_add(&skipped_us, microseconds);
+    sched_yield();
+}
+
+gint64 __wrap_g_get_monotonic_time(void);
+gint64 __real_g_get_monotonic_time(void);
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    return __real_g_get_monotonic_time() + qatomic_read(&skipped_us);
+}
+
 /* ---- Instead of accel/kvm/realm/board.c and dirty-listener.c ---- */
 
 void *realm_kvm_shared(uint64_t base, uint64_t size)
@@ -153,6 +170,12 @@ void realm_kvm_watch_shared(void)
 bool runstate_check(RunState state)
 {
     return state == RUN_STATE_INMIGRATE && machine.incoming;
+}
+
+ShutdownCause qemu_reset_requested_get(void)
+{
+    return machine.reset_requested ? SHUTDOWN_CAUSE_GUEST_RESET
+                                   : SHUTDOWN_CAUSE_NONE;
 }
 
 void kvm_mark_guest_state_protected(void)

@@ -34,12 +34,6 @@ static pid_t servant_pid;
 static const RealmBackendOps *ops;
 static unsigned num_threads;            /* of the run; at least 1 */
 
-/* Without this, the pauses before ioctls are repeated would add up. */
-void __wrap_g_usleep(gulong microseconds);
-void __wrap_g_usleep(gulong microseconds)
-{
-}
-
 /* ---- The guest ---- */
 
 static bool is_done(DoubleOutcome outcome, Error **errp)

@@ -6,9 +6,13 @@
  *
  * Invariants: an ioctl that returned EINTR or EAGAIN has changed nothing, or
  * its argument says how far it got.  KVM defines both errors that way, so the
- * ioctl may be made again.
+ * ioctl may be made again.  EAGAIN says that another call for this VM, or a
+ * pin of its memory, is in the way; this comes to its end without us.  So it is
+ * waited for by time, and not by a number of tries.
  *
- * Lock rule: none.
+ * Lock rule: none.  Callers that have the BQL keep it while they wait, as they
+ * do in the ioctl itself: nothing else may be done to the Realm before it has
+ * an answer.  What is waited for needs no BQL, and the wait has an end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,34 +20,44 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "realm-kvm.h"
 #include "trace.h"
 
-/* A kernel that asks for more tries than this makes no progress. */
-#define MAX_TRIES   1000
-#define PAUSE_US    100
+#define PATIENCE_US     (10 * 1000 * 1000)
+#define SAY_SO_US       (1000 * 1000)
+#define MIN_PAUSE_US    100
+#define MAX_PAUSE_US    10000
 
-static bool is_to_be_repeated(int ret, unsigned *tries)
+bool realm_kvm_wait(RealmKvmWait *wait, const char *what)
 {
-    if ((ret != -EINTR && ret != -EAGAIN) || ++*tries == MAX_TRIES) {
+    int64_t now = g_get_monotonic_time(), waited;
+
+    wait->since = wait->since ?: now;
+    waited = now - wait->since;
+    if (waited >= PATIENCE_US) {
         return false;
     }
-    if (ret == -EAGAIN) {
-        g_usleep(PAUSE_US);
+    if (waited >= SAY_SO_US && !wait->said) {
+        warn_report("Realm: %s: no progress for a second; it is tried for up "
+                    "to 10 seconds", what);
+        wait->said = true;
     }
+    g_usleep(MIN(MIN_PAUSE_US + waited / 4, MAX_PAUSE_US));
     return true;
 }
 
 /* @expression makes @call: repeat it, and return what it returned last. */
-#define REPEAT(call, expression) ({                     \
-    unsigned tries_ = 0;                                \
-    int ret_;                                           \
-                                                        \
-    do {                                                \
-        ret_ = (expression);                            \
-    } while (is_to_be_repeated(ret_, &tries_));                     \
-    trace_realm_kvm_call((call)->name, ret_);           \
-    ret_;                                               \
+#define REPEAT(call, expression) ({                                     \
+    RealmKvmWait wait_ = { 0 };                                         \
+    int ret_;                                                           \
+                                                                        \
+    do {                                                                \
+        ret_ = (expression);                                            \
+    } while ((ret_ == -EINTR || ret_ == -EAGAIN) &&                     \
+             realm_kvm_wait(&wait_, (call)->name));                     \
+    trace_realm_kvm_call((call)->name, ret_);                           \
+    ret_;                                                               \
 })
 
 int realm_kvm_system_call(KVMState *s, const RealmKvmCall *call)

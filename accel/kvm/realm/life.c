@@ -4,7 +4,7 @@
  * Purpose: create and start a Realm, by the steps of either generation of the
  * posted interface.
  *
- *     step            RME (v5 to v11)              RMI (v12 to v15)
+ *     step            RME (v5 to v11)              RMI (v12 and later)
  *     configure       CONFIG_REALM                 nothing can be
  *     build           CREATE_REALM                 by the first POPULATE
  *       RAM           INIT_RIPAS, each range       by the first KVM_RUN
@@ -14,6 +14,10 @@
  *                     FINALIZE
  *       start         ACTIVATE                     by the first KVM_RUN
  *     build_empty     CREATE_REALM, FINALIZE       by OFFER
+ *
+ * Where guest_memfd has both halves of RAM (RMI, in place), all of it is shared
+ * until here.  An image is copied then, its pages become private, and are
+ * populated from the copy; the rest becomes private after the images.
  *
  * Invariants:
  * - A Realm is built once: no step leads back to the phase NEW, also not stop
@@ -30,6 +34,7 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
 #include "qapi/error.h"
+#include "qemu/memalign.h"
 #include "realm-kvm.h"
 #include "trace.h"
 
@@ -61,6 +66,26 @@ static bool configure_rpv(const RealmConfig *config, Error **errp)
                   errp);
 }
 
+/* The kernel has chosen, and for some kernels it is known what. */
+static bool check_fixed_algorithm(const RealmConfig *config, Error **errp)
+{
+    if (!realm_kvm.abi.sha256) {
+        error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
+                   "chooses the measurement-algorithm itself; leave it out");
+        return false;
+    }
+    if (config->measurement_algorithm !=
+        RME_GUEST_MEASUREMENT_ALGORITHM_SHA256) {
+        error_setg(errp, "rme-guest: measurement-algorithm=%s: this kernel's "
+                   "interface for Realms (rmi) measures with sha256 only; "
+                   "give sha256, or leave it out",
+                   RmeGuestMeasurementAlgorithm_str(
+                       config->measurement_algorithm));
+        return false;
+    }
+    return true;
+}
+
 static bool configure_algorithm(const RealmConfig *config, Error **errp)
 {
     struct kvm_arm_rme_config rme = {
@@ -74,9 +99,7 @@ static bool configure_algorithm(const RealmConfig *config, Error **errp)
         return true;
     }
     if (!realm_kvm_is_rme()) {
-        error_setg(errp, "rme-guest: this kernel's interface for Realms (rmi) "
-                   "chooses the measurement-algorithm itself; leave it out");
-        return false;
+        return check_fixed_algorithm(config, errp);
     }
     return rme_do(KVM_ARM_RME_CONFIG_REALM, &rme, "set measurement-algorithm",
                   errp);
@@ -160,10 +183,10 @@ static uint64_t populated_bytes(const struct kvm_arm_rmi_populate *before,
 }
 
 /* The kernel may populate a part of the range: ask it for the rest. */
-static bool populate_rmi(const RealmRange *image, Error **errp)
+static bool populate_from(const RealmRange *image, const uint8_t *source,
+                          Error **errp)
 {
     uint64_t base = image->base, done;
-    uint8_t *source = realm_kvm_shared(base, image->top - base);
 
     for (; base < image->top; base += done, source += done) {
         struct kvm_arm_rmi_populate before = {
@@ -191,6 +214,33 @@ static bool populate_rmi(const RealmRange *image, Error **errp)
     return true;
 }
 
+static bool populate_in_place(const RealmRange *image, Error **errp)
+{
+    size_t size = image->top - image->base;
+    uint8_t *copy = qemu_try_memalign(realm_kvm.layout.page_size, size);
+    bool ok;
+
+    if (!copy) {
+        error_setg(errp, "Realm: cannot populate 0x%zx bytes at 0x%" PRIx64
+                   ": no memory for a copy of this image", size, image->base);
+        return false;
+    }
+    memcpy(copy, realm_kvm_shared(image->base, size), size);
+    ok = realm_kvm_convert_range(image->base, size, true, errp) &&
+         populate_from(image, copy, errp);
+    qemu_vfree(copy);
+    return ok;
+}
+
+static bool populate_rmi(const RealmRange *image, Error **errp)
+{
+    return realm_kvm.abi.in_place
+        ? populate_in_place(image, errp)
+        : populate_from(image, realm_kvm_shared(image->base, image->top -
+                                                             image->base),
+                        errp);
+}
+
 static bool for_ranges(const GArray *ranges,
                        bool (*do_range)(const RealmRange *, Error **),
                        Error **errp)
@@ -203,10 +253,14 @@ static bool for_ranges(const GArray *ranges,
     return true;
 }
 
-static bool discard_shared(const RealmRange *range, Error **errp)
+/* Nothing of the range is shared from now on. */
+static bool take_ram(const RealmRange *range, Error **errp)
 {
-    return realm_kvm_discard(range->base, range->top - range->base, false,
-                             errp);
+    uint64_t size = range->top - range->base;
+
+    return realm_kvm.abi.in_place
+        ? realm_kvm_convert_range(range->base, size, true, errp)
+        : realm_kvm_discard(range->base, size, false, errp);
 }
 
 static bool populate_images(Error **errp)
@@ -306,7 +360,7 @@ static bool activate_rme(Error **errp)
            rme_do(KVM_ARM_RME_ACTIVATE, NULL, "activate it", errp);
 }
 
-/* The shared copy of the images is discarded once the Realm has its own. */
+/* The images that are shared are given back once the Realm has its own. */
 static bool build(Error **errp)
 {
     const GArray *ram = realm_kvm.layout.ram;
@@ -314,13 +368,16 @@ static bool build(Error **errp)
     return for_vcpus(set_boot_registers, errp) &&
            for_vcpus(set_power_state, errp) && create_rme(errp) &&
            (!realm_kvm_is_rme() || for_ranges(ram, init_ripas, errp)) &&
-           populate_images(errp) && for_ranges(ram, discard_shared, errp) &&
+           populate_images(errp) && for_ranges(ram, take_ram, errp) &&
            for_vcpus(finalize_vcpu, errp) && activate_rme(errp);
 }
 
+/* What is shared later becomes shared then. */
 static bool build_empty(Error **errp)
 {
-    return create_rme(errp) && for_vcpus(finalize_vcpu, errp);
+    return create_rme(errp) && for_vcpus(finalize_vcpu, errp) &&
+           (!realm_kvm.abi.in_place ||
+            for_ranges(realm_kvm.layout.ram, take_ram, errp));
 }
 
 /* @step was tried, and @ok says whether it worked. */

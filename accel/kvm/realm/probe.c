@@ -7,12 +7,13 @@
  * generation can do, and close it.
  *
  *     VM type      the VM accepts                         then it is
- *     bit 30       KVM_ARM_RMI_POPULATE                   RMI, v14 or v15
+ *     bit 30       KVM_ARM_RMI_POPULATE                   RMI, v14 and later
  *     bits [11:8]  KVM_ENABLE_CAP, to configure a hash    RME, v5 to v11
  *                  KVM_ARM_RMI_POPULATE, one of two       RMI, v12 or v13
  *
- * Invariants: this kernel has accepted what is found; no descriptor is left
- * open.
+ * Invariants: this kernel has accepted what is found.  No descriptor is left
+ * open, whatever the kernel answers: a trial may make a Realm of the VM, which
+ * holds memory of the RMM's until it is closed.
  *
  * Lock rule: BQL.
  *
@@ -22,9 +23,10 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qapi/util.h"
+#include "qemu/memalign.h"
 #include "qemu/units.h"
 #include "system/kvm_int.h"
 #include "system/realm-kvm.h"
@@ -83,22 +85,24 @@ static bool is_known(int ret)
 }
 
 /*
- * Some kernels accept the ioctl with a size of 0.  The others get a page
- * without a source: the error for that is not the one for an unknown ioctl.
+ * The newest kernels call an ioctl without a source invalid, as if they did not
+ * know it; with a size of 0 they only create the Realm.  Others call a size of
+ * 0 invalid, but return something else if only the source is missing.
  */
 static bool takes_populate(Trial *trial, unsigned long request)
 {
-    struct kvm_arm_rmi_populate nothing = { 0 };
-    struct kvm_arm_rmi_populate no_source = {
-        .size = qemu_real_host_page_size(),
+    size_t page_size = qemu_real_host_page_size();
+    void *source = qemu_memalign(page_size, page_size);
+    struct kvm_arm_rmi_populate of_nothing = {
+        .source_uaddr = (uintptr_t)source,
     };
-    RealmKvmCall call = { "KVM_ARM_RMI_POPULATE", request, &nothing };
+    struct kvm_arm_rmi_populate from_nothing = { .size = page_size };
+    RealmKvmCall call = { "KVM_ARM_RMI_POPULATE", request, &of_nothing };
+    bool found = is_known(try_call(trial, trial->vm, &call));
 
-    if (is_known(try_call(trial, trial->vm, &call))) {
-        return true;
-    }
-    call.arg = &no_source;
-    return is_known(try_call(trial, trial->vm, &call));
+    qemu_vfree(source);
+    call.arg = &from_nothing;
+    return found || is_known(try_call(trial, trial->vm, &call));
 }
 
 static bool find_populate(Trial *trial, RealmKvmAbi *abi)
@@ -195,6 +199,7 @@ static bool find_rme(Trial *trial, RealmKvmAbi *abi)
             find_rec_feature(trial, abi)) {
             abi->generation = RME_GUEST_KVM_ABI_RME;
             abi->rme_cap = caps[i];
+            abi->sha256 = true;
             abi->sha512 = takes_hash(trial, caps[i], KVM_ARM_RME_HASH_SHA512);
             return true;
         }
@@ -211,6 +216,39 @@ static bool find_generation(Trial *trial, RmeGuestKvmAbi wanted,
     return wanted != RME_GUEST_KVM_ABI_RME && find_populate(trial, abi);
 }
 
+/* Both halves of RAM can be in one guest_memfd, which is private in parts. */
+static bool takes_in_place(Trial *trial)
+{
+    struct kvm_create_guest_memfd args = {
+        .size = qemu_real_host_page_size(),
+        .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+    };
+    int fd;
+
+    if (!(check_extension(trial, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) &
+          KVM_MEMORY_ATTRIBUTE_PRIVATE)) {
+        return false;
+    }
+    fd = try_call(trial, trial->vm,
+                  REALM_KVM_CALL(KVM_CREATE_GUEST_MEMFD, &args));
+    if (fd < 0) {
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+/*
+ * Kernels with guest_memfd in place measure with SHA-256.  Of those before them
+ * some measure with SHA-512, and none tells.
+ */
+static void find_in_place(Trial *trial, RealmKvmAbi *abi)
+{
+    abi->in_place = abi->generation == RME_GUEST_KVM_ABI_RMI &&
+                    !abi->vm_attributes && takes_in_place(trial);
+    abi->sha256 |= abi->in_place;
+}
+
 static void find_limits(Trial *trial, RealmKvmAbi *abi)
 {
     abi->max_ipa_bits = check_extension(trial, KVM_CAP_ARM_VM_IPA_SIZE);
@@ -218,8 +256,10 @@ static void find_limits(Trial *trial, RealmKvmAbi *abi)
                        check_extension(trial, KVM_CAP_USER_MEMORY2) > 0;
     abi->vm_attributes = check_extension(trial, KVM_CAP_MEMORY_ATTRIBUTES) &
                          KVM_MEMORY_ATTRIBUTE_PRIVATE;
+    find_in_place(trial, abi);
+    abi->dirty_log = check_extension(trial, KVM_CAP_GUEST_MEMFD_DIRTY_LOG);
     abi->max_cpus = check_extension(trial, KVM_CAP_MAX_VCPUS);
-    abi->migration = check_extension(trial, KVM_CAP_ARM_REALM_MIGRATION);
+    abi->migration = check_extension(trial, KVM_CAP_CC_MIGRATION);
     abi->mte = check_extension(trial, KVM_CAP_ARM_MTE);
     abi->sve = check_extension(trial, KVM_CAP_ARM_SVE);
     abi->pmu = check_extension(trial, KVM_CAP_ARM_PMU_V3);
@@ -258,16 +298,18 @@ static void explain_failure(const Trial *trial, RmeGuestKvmAbi wanted,
     } else if (trial->vm_created) {
         error_setg(errp, "rme-guest: this kernel creates the VM of a Realm, "
                    "but has not the interface kvm-abi=%s; use %sa kernel with "
-                   "versions 5 to 15 of the series for Arm CCA",
+                   "version 5 or later of the series for Arm CCA",
                    RmeGuestKvmAbi_str(wanted),
                    wanted == RME_GUEST_KVM_ABI_AUTO ? "" : "kvm-abi=auto, or ");
     } else if (trial->vm_error == -EPERM) {
         error_setg(errp, "rme-guest: KVM_CREATE_VM of a Realm: this machine "
                    "has no RME or no RMM; use one that has, or -accel tcg");
     } else {
+        /* Newer kernels know the type in that mode only. */
         error_setg_errno(errp, -trial->vm_error, "rme-guest: KVM_CREATE_VM: "
-                         "this kernel cannot run a Realm; use one with "
-                         "support for Arm CCA, or -accel tcg");
+                         "this kernel cannot run a Realm; if it has support "
+                         "for Arm CCA, boot it with kvm-arm.mode=rmm; else "
+                         "use one that has, or -accel tcg");
     }
 }
 
@@ -309,7 +351,7 @@ static bool find_abi(KVMState *s, RmeGuestKvmAbi wanted, RealmKvmAbi *found,
             }
             trace_realm_kvm_probed(RmeGuestKvmAbi_str(abi.generation),
                                    abi.vm_type, abi.max_ipa_bits,
-                                   abi.vm_attributes);
+                                   abi.vm_attributes, abi.in_place);
             *found = abi;
             return true;
         }
@@ -326,16 +368,16 @@ bool realm_kvm_probe(KVMState *s, RmeGuestKvmAbi wanted, Error **errp)
 /* A kernel with the interface 'rmi' can be told neither hash nor RPV. */
 static void add_measurements(const RealmKvmAbi *abi, RealmCapabilities *caps)
 {
-    if (abi->generation != RME_GUEST_KVM_ABI_RME) {
-        return;
-    }
-    caps->personalization_value = true;
+    caps->personalization_value =
+        abi->generation == RME_GUEST_KVM_ABI_RME;
     if (abi->sha512) {
         QAPI_LIST_PREPEND(caps->measurement_algorithms,
                           RME_GUEST_MEASUREMENT_ALGORITHM_SHA512);
     }
-    QAPI_LIST_PREPEND(caps->measurement_algorithms,
-                      RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+    if (abi->sha256) {
+        QAPI_LIST_PREPEND(caps->measurement_algorithms,
+                          RME_GUEST_MEASUREMENT_ALGORITHM_SHA256);
+    }
 }
 
 /* If the machine is a Realm, the interface that it uses. */

@@ -11,8 +11,8 @@
  *     board.c            QEMU's memory and vCPUs
  *     probe.c            which of the posted interfaces the kernel has, for
  *                        the board (system/realm-kvm.h)
- *     life.c             from the VM to a Realm that runs
  *     convert.c          memory becomes private or shared
+ *     life.c             from the VM to a Realm that runs
  *     shared-tags.c      tags of shared memory
  *     dirty.c            which pages were written
  *     dirty-listener.c   QEMU asks for the shared ones among them
@@ -59,7 +59,9 @@ typedef struct RealmKvmAbi {
     bool vm_attributes;         /* private is an attribute of the VM */
     bool in_place;              /* ...of guest_memfd, which has both halves */
     unsigned max_cpus;
-    bool sha512, migration, mte, sve, pmu;  /* a Realm's VM can have it */
+    bool dirty_log;             /* of the shared pages of guest_memfd */
+    bool sha256, sha512;        /* a Realm can be measured so, as is known */
+    bool migration, mte, sve, pmu;      /* a Realm's VM can have it */
 } RealmKvmAbi;
 
 typedef struct RealmKvm {
@@ -68,6 +70,7 @@ typedef struct RealmKvm {
     RealmLayout layout;
     RealmPhase phase;
     bool parked;                /* vCPUs may not run */
+    bool dead;                  /* the kernel has given its VM up */
     bool migratable;            /* the kernel can migrate it */
     RealmMigrationLimits limits;
 } RealmKvm;
@@ -117,6 +120,19 @@ void realm_kvm_busy(Error **errp, RealmStep step, const char *name,
 
 /* ---- call.c: ioctls by name ---- */
 
+/* How long something has not got further; zero at first. */
+typedef struct RealmKvmWait {
+    int64_t since;
+    bool said;
+} RealmKvmWait;
+
+/*
+ * @what has got no further and is to be tried again: pause before that.  False
+ * after 10 seconds; after one second a warning says so.  It sleeps, with
+ * whatever lock its caller has.
+ */
+bool realm_kvm_wait(RealmKvmWait *wait, const char *what);
+
 typedef struct RealmKvmCall {
     const char *name;           /* in messages */
     unsigned long request;
@@ -128,8 +144,8 @@ typedef struct RealmKvmCall {
                              .arg = (void *)(uintptr_t)(argument) })
 
 /*
- * Make the ioctl @call, again after EINTR and EAGAIN.  Each returns what the
- * ioctl does, or a negative errno.
+ * Make the ioctl @call, again after EINTR and EAGAIN, as long as
+ * realm_kvm_wait says.  Each returns what the ioctl does, or a negative errno.
  */
 int realm_kvm_system_call(KVMState *s, const RealmKvmCall *call);
 int realm_kvm_vm_call(const RealmKvmCall *call);
@@ -188,6 +204,12 @@ bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
 /* See RealmBackendOps. */
 RealmCapabilities *realm_kvm_capabilities(Error **errp);
 
+/* ---- convert.c ---- */
+
+/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
+bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
+                             Error **errp);
+
 /* ---- life.c ---- */
 
 /* Tell the kernel what the user asked for, before the Realm is created. */
@@ -196,12 +218,6 @@ bool realm_kvm_configure(const RealmConfig *config, Error **errp);
 /* Build the Realm with its images, or (for a migration) without contents. */
 bool realm_kvm_build(Error **errp);
 bool realm_kvm_build_empty(Error **errp);
-
-/* ---- convert.c ---- */
-
-/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
-bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
-                             Error **errp);
 
 /* ---- shared-tags.c ---- */
 
