@@ -14,8 +14,10 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
+#include "system/kvm_int.h"
+#include "system/realm-kvm.h"
 #include "accel/kvm/realm/realm-kvm.h"
-#include "double.h"
+#include "internal.h"
 
 #define BASE    (1 * GiB)               /* of RAM */
 
@@ -379,7 +381,8 @@ static void check_refused(const char *const words[])
 static void test_no_realms(void)
 {
     start("mainline", 4 * KiB);
-    REFUSED("KVM_CREATE_VM", "cannot run a Realm");
+    REFUSED("KVM_CREATE_VM", "cannot run a Realm", "kvm-arm.mode=rmm",
+            "-accel tcg");
 }
 
 static void test_no_rme(void)
@@ -426,6 +429,19 @@ static void test_rmi_properties(void)
     }
 }
 
+/* What came after version 15 measures with SHA-256, and takes no other. */
+static void test_fixed_hash(void)
+{
+    start("v16", 4 * KiB);
+    the_options.config.has_rpv = true;
+    REFUSED("personalization-value", "rmi");
+    start("v16", 4 * KiB);
+    the_options.config.has_measurement_algorithm = true;
+    the_options.config.measurement_algorithm =
+        RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    REFUSED("measurement-algorithm=sha512", "give sha256");
+}
+
 static void test_rme_properties(void)
 {
     for (size_t v = 0; v < 4; v++) {
@@ -438,6 +454,153 @@ static void test_rme_properties(void)
         end();
     }
 }
+
+/* ---- What the kernel answers to a trial ---- */
+
+typedef struct Answer {
+    unsigned number;            /* of the ioctl */
+    int error;
+    bool met;
+} Answer;
+
+static void answer(DoubleCall *call, bool after, void *opaque)
+{
+    Answer *a = opaque;
+
+    if (call->number == a->number) {
+        a->met = true;
+        call->ret = -a->error;
+    }
+}
+
+/*
+ * Each ioctl of the search in turn fails for a reason that says nothing about
+ * the interface: there is no Realm, and double_stop finds no descriptor.
+ */
+static void failing_trials(const char *version, size_t page_size)
+{
+    static const int errors[] = { ENOMEM, EIO, EMFILE, EBUSY };
+    KVMState s = { 0 };
+    Answer a = { .met = true };
+
+    for (a.number = 1; a.met; a.number++) {
+        DoubleOptions options = { version, page_size };
+        Error *err = NULL;
+
+        double_start(&options);
+        double_probing(true);
+        s.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
+        a.error = errors[a.number % ARRAY_SIZE(errors)];
+        a.met = false;
+        double_set_hook(answer, &a);
+        if (!realm_kvm_probe(&s, RME_GUEST_KVM_ABI_AUTO, &err)) {
+            g_assert_true(a.met);
+            g_assert_nonnull(strstr(error_get_pretty(err), "rme-guest"));
+            error_free(err);
+        } else {
+            g_assert_false(a.met);
+        }
+        double_set_hook(NULL, NULL);
+        realm_kvm.abi = (RealmKvmAbi) { 0 };
+        close(s.fd);
+        double_stop();
+    }
+}
+
+static void test_failing_trials(void)
+{
+    for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
+        failing_trials(versions[v], 4 * KiB);
+    }
+    failing_trials("v16", 64 * KiB);
+}
+
+/* What each version is taken for. */
+static void test_found(void)
+{
+    static const struct {
+        const char *version;
+        bool rme, vm_attributes, in_place;
+    } expected[] = {
+        { "v5", true, true }, { "v10", true, true }, { "v12", false, true },
+        { "v13", false, true }, { "v14", false, true }, { "v15" },
+        { "v16", .in_place = true },
+    };
+
+    for (size_t v = 0; v < ARRAY_SIZE(expected); v++) {
+        DoubleOptions options = { expected[v].version };
+        KVMState s = { 0 };
+
+        double_start(&options);
+        double_probing(true);
+        s.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
+        g_assert_true(realm_kvm_probe(&s, RME_GUEST_KVM_ABI_AUTO,
+                                      &error_abort));
+        close(s.fd);
+        g_assert_cmpint(realm_kvm_is_rme(), ==, expected[v].rme);
+        g_assert_cmpint(realm_kvm.abi.vm_attributes, ==,
+                        expected[v].vm_attributes);
+        g_assert_cmpint(realm_kvm.abi.in_place, ==, expected[v].in_place);
+        realm_kvm.abi = (RealmKvmAbi) { 0 };
+        double_stop();
+    }
+}
+
+/* ---- EAGAIN ---- */
+
+typedef struct Busy {
+    gint64 until;
+    int error;
+    unsigned calls;
+} Busy;
+
+static void is_busy(DoubleCall *call, bool after, void *opaque)
+{
+    Busy *b = opaque;
+
+    if (!after && call->request == KVM_SET_MP_STATE) {
+        b->calls++;
+        call->ret = g_get_monotonic_time() < b->until ? -b->error : 0;
+    }
+}
+
+/* The kernel is busy for @seconds.  Returns whether the Realm was built. */
+static bool builds(int error, unsigned seconds, unsigned *calls)
+{
+    Busy b = { .error = error };
+    Error *err = NULL;
+    bool built;
+
+    start("v14", 4 * KiB);
+    g_assert_true(double_machine_create(&the_options, &error_abort));
+    b.until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+    double_set_hook(is_busy, &b);
+    built = double_machine_run(&err);
+    double_set_hook(NULL, NULL);
+    if (!built) {
+        g_test_message("%s", error_get_pretty(err));
+        g_assert_nonnull(strstr(error_get_pretty(err), strerror(error)));
+        error_free(err);
+    }
+    end();
+    *calls = b.calls;
+    return built;
+}
+
+/* EAGAIN is waited for by time, some 10 s.  Other errors are final. */
+static void test_busy(void)
+{
+    unsigned calls;
+
+    g_assert_true(builds(EAGAIN, 9, &calls));
+    g_assert_cmpuint(calls, >, 500);
+    g_assert_false(builds(EAGAIN, 12, &calls));
+    g_assert_cmpuint(calls, <, 2000);
+    g_assert_false(builds(EBUSY, 1, &calls));
+    g_assert_cmpuint(calls, ==, 1);
+}
+
+/* ---- Other refusals ---- */
 
 static void test_irqchip(void)
 {
@@ -614,7 +777,11 @@ int main(int argc, char **argv)
     TEST("capabilities_with_and_without_a_realm", test_capabilities);
     TEST("no_capabilities_without_rme", test_no_capabilities);
     TEST("refuse_properties_that_rmi_cannot_set", test_rmi_properties);
+    TEST("the_newest_kernels_measure_with_sha256", test_fixed_hash);
     TEST("properties_of_rme", test_rme_properties);
+    TEST("no_trial_leaves_a_vm_behind", test_failing_trials);
+    TEST("each_version_is_recognised", test_found);
+    TEST("a_busy_kernel_is_waited_for_by_time", test_busy);
     TEST("refuse_another_irqchip", test_irqchip);
     TEST("refuse_tags_that_the_kernel_has_not", test_mte);
     TEST("refuse_migration_that_the_kernel_has_not", test_migration);

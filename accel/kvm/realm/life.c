@@ -222,11 +222,12 @@ static bool populate_in_place(const RealmRange *image, Error **errp)
 
     if (!copy) {
         error_setg(errp, "Realm: cannot populate 0x%zx bytes at 0x%" PRIx64
-                   ": no memory for a copy of this image", size, image->base);
+                   ": no memory for a copy of this image; free some of the "
+                   "host's", size, image->base);
         return false;
     }
     memcpy(copy, realm_kvm_shared(image->base, size), size);
-    ok = realm_kvm_convert_range(image->base, size, true, errp) &&
+    ok = realm_kvm_discard(image->base, size, false, errp) &&
          populate_from(image, copy, errp);
     qemu_vfree(copy);
     return ok;
@@ -253,14 +254,11 @@ static bool for_ranges(const GArray *ranges,
     return true;
 }
 
-/* Nothing of the range is shared from now on. */
-static bool take_ram(const RealmRange *range, Error **errp)
+/* Nothing of the range is shared from now on; in place, it becomes private. */
+static bool discard_shared(const RealmRange *range, Error **errp)
 {
-    uint64_t size = range->top - range->base;
-
-    return realm_kvm.abi.in_place
-        ? realm_kvm_convert_range(range->base, size, true, errp)
-        : realm_kvm_discard(range->base, size, false, errp);
+    return realm_kvm_discard(range->base, range->top - range->base, false,
+                             errp);
 }
 
 static bool populate_images(Error **errp)
@@ -368,16 +366,16 @@ static bool build(Error **errp)
     return for_vcpus(set_boot_registers, errp) &&
            for_vcpus(set_power_state, errp) && create_rme(errp) &&
            (!realm_kvm_is_rme() || for_ranges(ram, init_ripas, errp)) &&
-           populate_images(errp) && for_ranges(ram, take_ram, errp) &&
+           populate_images(errp) && for_ranges(ram, discard_shared, errp) &&
            for_vcpus(finalize_vcpu, errp) && activate_rme(errp);
 }
 
-/* What is shared later becomes shared then. */
+/* The kernel imports no page that is shared, as in place all are at first. */
 static bool build_empty(Error **errp)
 {
     return create_rme(errp) && for_vcpus(finalize_vcpu, errp) &&
            (!realm_kvm.abi.in_place ||
-            for_ranges(realm_kvm.layout.ram, take_ram, errp));
+            for_ranges(realm_kvm.layout.ram, discard_shared, errp));
 }
 
 /* @step was tried, and @ok says whether it worked. */

@@ -11,8 +11,8 @@
  *     board.c            QEMU's memory and vCPUs
  *     probe.c            which of the posted interfaces the kernel has, for
  *                        the board (system/realm-kvm.h)
- *     convert.c          memory becomes private or shared
  *     life.c             from the VM to a Realm that runs
+ *     convert.c          memory becomes private or shared
  *     shared-tags.c      tags of shared memory
  *     dirty.c            which pages were written
  *     dirty-listener.c   QEMU asks for the shared ones among them
@@ -204,12 +204,6 @@ bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
 /* See RealmBackendOps. */
 RealmCapabilities *realm_kvm_capabilities(Error **errp);
 
-/* ---- convert.c ---- */
-
-/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
-bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
-                             Error **errp);
-
 /* ---- life.c ---- */
 
 /* Tell the kernel what the user asked for, before the Realm is created. */
@@ -218,6 +212,12 @@ bool realm_kvm_configure(const RealmConfig *config, Error **errp);
 /* Build the Realm with its images, or (for a migration) without contents. */
 bool realm_kvm_build(Error **errp);
 bool realm_kvm_build_empty(Error **errp);
+
+/* ---- convert.c ---- */
+
+/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
+bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
+                             Error **errp);
 
 /* ---- shared-tags.c ---- */
 
