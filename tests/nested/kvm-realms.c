@@ -6,7 +6,8 @@
  * posted way, and looks for a call that only such a VM has.  It says in one line
  * what it found, and ends with one of enum Answer.
  *
- * Invariants: only VMs of its own, without memory or vCPUs, are touched.
+ * Invariants: only VMs of its own, without memory or vCPUs, are touched.  They
+ * end with the program.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +41,7 @@ static bool is_known(int ret)
 
 /*
  * The posted versions differ in what they call invalid: without a source, or
- * with a size of 0.
+ * with a size of 0.  The first of these makes a Realm of the VM.
  */
 static bool has_populate(int vm, unsigned long request)
 {
@@ -103,7 +104,8 @@ static enum Answer explain(int error)
 {
     switch (error) {
     case EINVAL:
-        printf("no: KVM_CREATE_VM knows no type of a Realm\n");
+        printf("no: KVM_CREATE_VM knows no type of a Realm; newer kernels know "
+               "it only if they are booted with kvm-arm.mode=rmm\n");
         return NO;
     case EPERM:
         printf("refused: KVM_CREATE_VM finds no RMM that it can use\n");

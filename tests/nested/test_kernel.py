@@ -24,7 +24,9 @@ YES, NO, REFUSED, UNKNOWN = range(4)
 # What kvm-realms says on each kernel of kvm-answers.c.
 ANSWERS = {
     'no-kvm': (UNKNOWN, 'unknown: /dev/kvm: No such file or directory'),
-    'mainline': (NO, 'no: KVM_CREATE_VM knows no type of a Realm'),
+    'mainline': (NO, 'no: KVM_CREATE_VM knows no type of a Realm; newer '
+                     'kernels know it only if they are booted with '
+                     'kvm-arm.mode=rmm'),
     'other-use-of-the-bit':
         (NO, 'no: VM type 0x40000000 is not that of a Realm'),
     'rme-v5': (YES, 'yes: VM type 0x100, capability 300'),
