@@ -18,7 +18,8 @@
  *   travel as one bundle of type STATE.
  *   The host may take page 1 back at any time, from each Realm.  (Page 0 is
  *   like it; one that goes is enough for a stale page.)  The Realm then meets
- *   DESTROYED there, and the map says so.
+ *   DESTROYED there, and the map says so.  At a destination the page may come
+ *   again, until the start token has come.
  *   COMMIT has two pieces: through page 1, and through page 0.
  *   The hosts and the network are one adversary, who keeps every record and
  *   every token, gives any of them to any RMM in any order and any number of
@@ -62,10 +63,10 @@
  *   without harm to these properties, since others cover for them:
  *     NO_ACCEPT_IDLE and NO_PREPARE_IDLE (without a nonce no ACCEPT),
  *     NO_NONCE_ONCE and NO_FRESH_SHARE, NO_START_TOTAL and NO_READY_NOW,
- *     NO_COMMIT_WIPES and NO_COMMIT_ENDS, and of three each,
- *     NO_ALL_DIRTY, NO_PAGES_CHECK and NO_READY_ALL,
+ *     NO_COMMIT_WIPES and NO_COMMIT_ENDS, and of three,
  *     NO_STATE_LEFT, NO_STATE_CHECK and NO_READY_ALL
  *   cover for each other, and taking out all of them does harm.
+ *     NO_ALL_DIRTY, NO_READY_ALL: the check of pages at COMMIT.
  *     NO_READY and NO_NONCE: who has no ready record has a destination that
  *   cannot commit, and sessions have other keys.  Both are there for what
  *   realm-hosts.pml shows.
@@ -184,7 +185,13 @@ short ivs[SESSIONS * STREAMS];  /* bit n: IV n was used under the key */
 short back_ivs[SESSIONS];       /* likewise, under the back key */
 bit moved;                      /* a destination has committed */
 bit gave_up[2];                 /* the source resumed with this token */
+bit taken_at[2];                /* page 1 went there; for situation 19 only */
 
+#if REACH == 19
+#define TAKEN(d)        taken_at[d] = 1
+#else
+#define TAKEN(d)        skip
+#endif
 #define AT(s, t)        ((s) * STREAMS + (t))
 #define SUM(counts, s)  (counts[AT(s, 0)] + counts[AT(s, 1)] + \
                          counts[AT(s, 2)])
@@ -676,6 +683,7 @@ inline import_commit(d)
                     page_at[d * 2 + 1] == (gone == 1 -> 0 : version[1] + 1) &&
                     state_at[d] == ALL_STATE + 1);
         SITUATION(5, gone == 1 && sent[AT(session, 1)]);
+        SITUATION(19, taken_at[d] && page_at[d * 2 + 1]);
         PROPERTY(5, !gave_up[d]);
         PROPERTY(7, !foreign[session_at[d]]);
         SITUATION(1, epoch == EPOCHS && version[0] && version[1]);
@@ -704,16 +712,18 @@ inline import_abort(d)
 }
 
 /*
- * DATA_DESTROY of page 1, which came.  The session fails at its next call,
- * which is the same as IMPORT_ABORT, so with the rule this adds no states.
+ * DATA_DESTROY of page 1, which came: it is missing, and may come again.  When
+ * the start token has come, the session fails at its next call, which is the
+ * same as IMPORT_ABORT, so with the rule that adds no states.
  */
 inline reclaim_at(d)
 {
     d_step {
-        OTHER_QUIET(d) && IN_SESSION(d) && page_at[d * 2 + 1] &&
-        NO(RECLAIM_AT) ->
+        OTHER_QUIET(d) && page_at[d * 2 + 1] &&
+        (IMPORTS_AT(d) || phase_at[d] == STARTED && NO(RECLAIM_AT)) ->
         printf("dest. %d    DATA_DESTROY page 1\n", d);
-        page_at[d * 2 + 1] = 0
+        page_at[d * 2 + 1] = 0;
+        TAKEN(d)
     }
 }
 

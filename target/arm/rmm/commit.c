@@ -10,9 +10,10 @@
  *    entries, since the guest decides how long the map is.  COMMIT checks a
  *    piece and then makes it true, under one hold of the Realm's lock.
  * 2. What was made true stays so until the Realm runs: nobody but the session
- *    changes the RIPAS of a Realm in IMPORT, and the session is over if the
- *    host takes something away.  Pieces are counted in IPAs, so the host may
- *    make and fold tables between them.
+ *    changes the RIPAS of a Realm in IMPORT, and after the start token the
+ *    session is over if the host takes something away.  Pieces are counted in
+ *    IPAs, so the host may make and fold tables between them.  READY begins
+ *    anew if a page went since.
  * 3. A call reports with its IPA what the host has to put right (a missing
  *    table), has changed nothing then, and may be made again.
  * 4. The last piece of COMMIT takes effect together with the Realm's state, the
@@ -63,12 +64,13 @@ static const MigRun *find_run(const MigSession *s, uint64_t ipa)
 }
 
 /*
- * Where the next call begins.  What came in between (for COMMIT, at least the
- * start token) is a reason to begin anew.
+ * Where the next call begins.  What came or went in between (for COMMIT, at
+ * least the start token) is a reason to begin anew.
  */
-static uint64_t reached(const MigSession *s)
+static uint64_t reached(const MigCall *c)
 {
-    return s->map_total == session_total(s) ? s->map_reached : 0;
+    return c->s->map_total == session_total(c->s) &&
+           c->s->map_taken == c->realm->taken ? c->s->map_reached : 0;
 }
 
 /*
@@ -78,7 +80,7 @@ static uint64_t reached(const MigSession *s)
 static Piece next_piece(MigCall *c)
 {
     RmmRealm *realm = c->realm;
-    uint64_t ipa = reached(c->s);
+    uint64_t ipa = reached(c);
     Piece piece;
     RttWalk walk;
 
@@ -99,6 +101,7 @@ static bool is_last(MigCall *c, const Piece *piece)
 static void piece_done(MigCall *c, const Piece *piece)
 {
     c->s->map_total = session_total(c->s);
+    c->s->map_taken = c->realm->taken;
     c->s->map_reached = is_last(c, piece) ? 0 : piece->top;
 }
 
@@ -248,7 +251,6 @@ uint64_t mig_import_ready(MigCall *c)
 
         result = cause ? mig_refuse(cause) : RMI_SUCCESS;
     }
-    mig_unlock_realm(c);
     if (result == RMI_SUCCESS) {
         piece_done(c, &piece);
         if (is_last(c, &piece)) {
@@ -257,6 +259,7 @@ uint64_t mig_import_ready(MigCall *c)
             c->out[2] = piece.top;
         }
     }
+    mig_unlock_realm(c);
     return result;
 }
 

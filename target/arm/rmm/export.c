@@ -232,11 +232,9 @@ uint64_t mig_export_begin(MigCall *c)
     if (result != RMI_SUCCESS) {
         return result;
     }
-    result = rtt_has_blocks(realm)
-             ? RMI_RESULT(RMI_ERROR_RTT, RTT_PAGE_LEVEL - 1) : give_begin(c);
+    result = give_begin(c);
     if (result == RMI_SUCCESS) {
-        /* Permissions are only added: PEs need not be told */
-        rtt_mark_all_dirty(realm);
+        rtt_owe_all(realm);
         c->s->recs_due = realm->num_recs;
         realm_set_state(realm, REALM_EXPORT);
         session_set_phase(c->s, MIG_EXPORTING);
@@ -266,22 +264,37 @@ static void note_page(void *opaque, uint64_t ipa)
     to->bits[n / 64] |= 1ull << n % 64;
 }
 
-/* One piece; @bitmap is where its bits belong.  Sets @c->collected. */
+/*
+ * One piece, up to the first block in it; @bitmap is where its bits belong.
+ * Sets @c->collected.
+ */
 static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
                               uint64_t bitmap)
 {
     Collection to = { .base = base };
-    uint64_t words = ((top - base) / RMM_GRANULE_SIZE + 63) / 64;
-    uint64_t result = mig_lock_realm(c, export_state(c->s));
+    uint64_t result = mig_lock_realm(c, export_state(c->s)), words;
+    RttWalk block;
+    bool found;
 
     if (result != RMI_SUCCESS) {
         return result;
     }
+    found = rtt_find_block(c->realm, base, top, &block);
+    if (found) {
+        top = MAX(base, block.ipa);
+    }
     c->out[1] += rtt_collect_dirty(c->realm, base, top, note_page, &to,
                                    &c->collected);
     mig_unlock_realm(c);
-    return rmm_write_ns(c->rmm, bitmap, to.bits, words * 8) ?
-           RMI_SUCCESS : RMI_ERROR_INPUT;
+    words = ((top - base) / RMM_GRANULE_SIZE + 63) / 64;
+    if (words && !rmm_write_ns(c->rmm, bitmap, to.bits, words * 8)) {
+        return RMI_ERROR_INPUT;
+    }
+    if (found) {
+        c->out[1] = block.ipa;
+        return RMI_RESULT(RMI_ERROR_RTT, block.level);
+    }
+    return RMI_SUCCESS;
 }
 
 uint64_t mig_collect_dirty(MigCall *c)
@@ -664,7 +677,8 @@ static uint64_t start_possible(MigCall *c)
     if (c->s->num_recs != c->s->recs_due) {
         return mig_refuse(MIG_CAUSE_REC_MISSING);
     }
-    if (rtt_count_unexported(c->realm)) {
+    /* Blocks that are EMPTY, too: FINISH wipes page by page */
+    if (rtt_has_blocks(c->realm) || rtt_count_unexported(c->realm)) {
         return mig_refuse(MIG_CAUSE_PAGES_DIRTY);
     }
     return RMI_SUCCESS;

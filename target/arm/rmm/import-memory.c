@@ -10,9 +10,10 @@
  *    the call changes nothing, not even the stream's counter: the same bundle
  *    may come again.
  * 3. A page whose contents are written belongs to the Realm: they are written
- *    under the Realm's lock, PAGES_PER_HOLD at a time, and only as long as the
- *    host has taken nothing away.  At any other time the host may take the
- *    page, and the granule may then be its own.
+ *    under the Realm's lock, PAGES_PER_HOLD at a time, to where the tables say
+ *    in that hold that the page is.  At any other time the host may take the
+ *    page, and the granule may then be its own, or another Realm's.  A page
+ *    that went before it was written is missing, as one that went afterwards.
  *
  * Lock rule: session.h; one stream, and the Realm's lock while pages are mapped
  * and written.
@@ -35,7 +36,7 @@ _Static_assert(RMM_TAG_BYTES == MTE_TAGS_BYTES, "tags of a granule");
 typedef struct Arrival {
     uint64_t ipa;
     uint64_t *entry;            /* once found, as long as the Realm is locked */
-    uint64_t pa;                /* from the host; then: where it is */
+    uint64_t pa;                /* from the host, for a new page */
     const uint8_t *data;        /* NULL: zero */
     const uint8_t *tags;        /* with MTE */
     bool mapped;                /* by this call */
@@ -160,7 +161,6 @@ static uint64_t check_place(const Import *im, Arrival *page, RttWalk *walk)
         if (page->pa != 0 && page->pa != walk->pa) {
             return RMI_ERROR_INPUT;
         }
-        page->pa = walk->pa;
         page->mapped = false;
         return RMI_SUCCESS;
     }
@@ -220,26 +220,30 @@ static uint64_t map_pages(Import *im)
     return result;
 }
 
-static void write_page(const Import *im, const Arrival *page)
+static void write_page(const Import *im, const Arrival *page, uint64_t pa)
 {
     Rmm *rmm = im->c->rmm;
 
     if (page->data) {
-        memcpy(granule_map(rmm, page->pa), page->data, RMM_GRANULE_SIZE);
+        memcpy(granule_map(rmm, pa), page->data, RMM_GRANULE_SIZE);
     } else {
         /* Takes no memory where nothing was */
-        granule_wipe(rmm, page->pa);
+        granule_wipe(rmm, pa);
     }
     if (realm_has_mte(im->c->realm)) {
         mte_tags_unpack(page->tags, MTE_TAGS_MAX_PACKED,
-                        granule_map_tags(rmm, page->pa));
+                        granule_map_tags(rmm, pa));
     }
 }
 
-/* If the host takes a page meanwhile, some are written and the import fails. */
+/*
+ * If the host takes a table or a REC meanwhile, some are written and the import
+ * fails.
+ */
 static uint64_t write_pages(const Import *im)
 {
     for (uint32_t i = 0; i < im->count;) {
+        RttWalk walk = { .entry = NULL };
         uint32_t stop = MIN(i + PAGES_PER_HOLD, im->count);
         uint64_t result = mig_lock_realm(im->c, REALM_IMPORT);
 
@@ -247,7 +251,10 @@ static uint64_t write_pages(const Import *im)
             return result;
         }
         for (; i < stop; i++) {
-            write_page(im, &im->pages[i]);
+            rtt_walk_on(im->c->realm, im->pages[i].ipa, &walk);
+            if (rtt_has_arrived(&walk)) {
+                write_page(im, &im->pages[i], walk.pa);
+            }
         }
         mig_unlock_realm(im->c);
     }

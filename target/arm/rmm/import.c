@@ -233,11 +233,12 @@ static uint64_t import_begin(MigCall *c)
 
 /* ---- tokens ---- */
 
-/* In the next epoch, or in the Realm that runs, every page may come again. */
-static void forget_arrived(MigCall *c)
+/* In the next epoch each page may come again; after the start token, none. */
+static void forget_arrived(MigCall *c, bool started)
 {
     rmm_mutex_lock(&c->realm->lock);
     rtt_forget_arrived(c->realm);
+    c->realm->started = started;
     rmm_mutex_unlock(&c->realm->lock);
 }
 
@@ -252,7 +253,7 @@ static uint64_t import_epoch(MigCall *c, const MigHeader *h)
     if (c->s->epoch == UINT32_MAX) {
         return mig_refuse(MIG_CAUSE_EPOCH);
     }
-    forget_arrived(c);
+    forget_arrived(c, false);
     c->s->epoch++;
     return RMI_SUCCESS;
 }
@@ -269,7 +270,7 @@ static uint64_t import_start(MigCall *c, const MigHeader *h)
         c->s->num_recs != c->realm->num_recs) {
         return mig_refuse(MIG_CAUSE_INCOMPLETE);
     }
-    forget_arrived(c);
+    forget_arrived(c, true);
     /* No record follows that needs the key */
     session_set_phase(c->s, MIG_STARTED);
     session_wipe(c->s);

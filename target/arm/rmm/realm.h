@@ -70,6 +70,11 @@ typedef struct RmmRealm {
     bool destroyed;             /* lost a race with REALM_DESTROY */
     gint reclaimed;             /* the host took away what a session relies on;
                                    atomic, but changed with `lock` held */
+    bool started;               /* destination: the start token came, and no
+                                   page can come any more */
+    uint64_t taken;             /* pages that went in IMPORT before that */
+    uint64_t owed_from;         /* source: the session has collected nothing
+                                   from this IPA on (rtt_owe_all) */
     uint32_t next_index;        /* of the next REC; counts up for ever */
     uint32_t num_recs;          /* RECs that exist */
     struct RmmRec *recs[RMM_MAX_RECS];  /* those, with NULL between them */
@@ -127,31 +132,34 @@ static inline bool realm_is_frozen(RealmState s)
 }
 
 /*
- * In these states a session relies on what is there: the source counts what it
- * exported since the pause as the whole Realm, the destination counts what it
- * imported.  The host may take pages, tables and RECs away all the same, and
- * the session is over then ("Taking back" in
- * docs/specs/realm-migration-stream.rst).
- */
-static inline bool realm_is_relied_on(RealmState s)
-{
-    return s == REALM_IMPORT || s == REALM_EXPORT_PAUSED;
-}
-
-/*
- * The host has taken a page, table or REC from the Realm, whose lock is held.
- * If a session relies on what was there, it can only fail from now on.
+ * The host has taken a table or a REC from the Realm, whose lock is held.  The
+ * source counts what it exported since the pause as the whole Realm, the
+ * destination counts what it imported: such a session can only fail from now on
+ * ("Taking back" in docs/specs/realm-migration-stream.rst).
  */
 static inline void realm_reclaimed(RmmRealm *realm)
 {
-    if (realm_is_relied_on(realm->state)) {
+    if (realm->state == REALM_IMPORT || realm->state == REALM_EXPORT_PAUSED) {
         g_atomic_int_set(&realm->reclaimed, 1);
     }
 }
 
 /*
+ * Likewise a page of RAM.  Until the start token another one may come in its
+ * place, and COMMIT waits for it.
+ */
+static inline void realm_page_reclaimed(RmmRealm *realm)
+{
+    if (realm->state == REALM_IMPORT && !realm->started) {
+        realm->taken++;
+    } else {
+        realm_reclaimed(realm);
+    }
+}
+
+/*
  * The host may fold pages to a block.  A block has one dirty state for all its
- * pages; a session needs one for each page, so there are no blocks then.
+ * pages; a session needs one for each page, so it makes no new ones.
  */
 static inline bool realm_may_fold_pages(RealmState s)
 {

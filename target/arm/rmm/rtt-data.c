@@ -118,7 +118,7 @@ uint64_t rtt_data_destroy(RmmRealm *realm, uint64_t ipa,
                                                      : RTT_DESTROYED),
              BY_DATA_DESTROY);
     if (walk.ripas == RTT_RAM) {
-        realm_reclaimed(realm);
+        realm_page_reclaimed(realm);
     }
     rmm->ops.tlb_invalidate(rmm->opaque, realm->vmid, ipa,
                             ipa + RMM_GRANULE_SIZE);
@@ -261,12 +261,13 @@ uint64_t rtt_set_ripas_import(RmmRealm *realm, uint64_t base, uint64_t top,
                            : RMI_RESULT(RMI_ERROR_RTT, walk.level);
 }
 
-static void count_leaf(uint64_t desc, int level, uint64_t n, RmmPages *pages)
+static void count_leaf(uint64_t desc, int level, uint64_t n, bool owed,
+                       RmmPages *pages)
 {
     switch (desc_ownership(desc, level)) {
     case RTT_OWNED:
         pages->owned += n;
-        pages->dirty += desc & (DESC_S2AP_W | DESC_PENDING) ? n : 0;
+        pages->dirty += owed || desc & (DESC_S2AP_W | DESC_PENDING) ? n : 0;
         break;
     case RTT_EMPTIED:
         pages->empty += n;
@@ -294,7 +295,8 @@ uint64_t rtt_count_pages(RmmRealm *realm, uint64_t ipa, RmmPages *pages)
         if (desc_is_table(desc, walk.level)) {
             break;
         }
-        count_leaf(desc, walk.level, (end - ipa) / RMM_GRANULE_SIZE, pages);
+        count_leaf(desc, walk.level, (end - ipa) / RMM_GRANULE_SIZE,
+                   ipa >= realm->owed_from, pages);
         ipa = end;
     }
     return ipa;

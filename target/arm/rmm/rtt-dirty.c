@@ -71,7 +71,7 @@ static uint64_t visit_pages(RmmRealm *realm, PageVisitor *v)
     unsigned i;
 
     v->top = MIN(v->top, realm_protected_top(realm));
-    for (i = 0; i < realm->rtt_num_start; i++) {
+    for (i = 0; v->base < v->top && i < realm->rtt_num_start; i++) {
         if (v->base < (i + 1) * bytes && v->top > i * bytes) {
             visit_table(realm, v, realm->rtt_base + i * RMM_GRANULE_SIZE,
                         level, i * bytes);
@@ -80,22 +80,34 @@ static uint64_t visit_pages(RmmRealm *realm, PageVisitor *v)
     return v->count;
 }
 
+void rtt_owe_all(RmmRealm *realm)
+{
+    realm->owed_from = 0;
+}
+
 static void mark_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
                       uint64_t ipa)
 {
-    while (!desc_change_dirty(entry, &desc, v->level, DESC_PENDING,
-                              DESC_S2AP_W)) {
-        /* A walker set S2AP[1]. */
+    while ((desc & (DESC_PENDING | DESC_S2AP_W)) != DESC_S2AP_W) {
+        desc_change_dirty(entry, &desc, v->level, DESC_PENDING, DESC_S2AP_W);
     }
 }
 
-void rtt_mark_all_dirty(RmmRealm *realm)
+/*
+ * From here on the entries below @top say what is owed.  Permissions are only
+ * added: PEs need not be told.
+ */
+static void mark_owed(RmmRealm *realm, uint64_t top)
 {
     PageVisitor v = {
-        .top = UINT64_MAX, .mask = DESC_AF, .visit = mark_page
+        .base = realm->owed_from, .top = top, .mask = DESC_AF,
+        .visit = mark_page
     };
 
-    visit_pages(realm, &v);
+    if (v.base < top) {
+        visit_pages(realm, &v);
+        realm->owed_from = v.top;
+    }
 }
 
 static void collect_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
@@ -118,8 +130,10 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
         .base = base, .top = top, .mask = DESC_S2AP_W | DESC_PENDING,
         .visit = collect_page, .fn = fn, .opaque = opaque
     };
-    uint64_t count = visit_pages(realm, &v);
+    uint64_t count;
 
+    mark_owed(realm, top);
+    count = visit_pages(realm, &v);
     if (cleaned) {
         *cleaned |= v.cleaned;
     }
@@ -129,52 +143,44 @@ uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
 static void count_pages(PageVisitor *v, uint64_t *entry, uint64_t desc,
                         uint64_t ipa)
 {
-    v->count += rtt_entry_bytes(v->level) / RMM_GRANULE_SIZE;
+    uint64_t end = MIN(ipa + rtt_entry_bytes(v->level), v->top);
+
+    v->count += (end - MAX(ipa, v->base)) / RMM_GRANULE_SIZE;
 }
 
-/*
- * Whether a block is ASSIGNED in @table or below it, with any RIPAS: a block
- * that is EMPTY may become RAM as a whole.
- */
-static bool table_has_blocks(RmmRealm *realm, uint64_t table, int level)
+bool rtt_find_block(RmmRealm *realm, uint64_t base, uint64_t top,
+                    RttWalk *walk)
 {
-    const uint64_t *entry = granule_map(realm->rmm, table);
-    unsigned i;
-
-    for (i = 0; level < RTT_PAGE_LEVEL && i < RTT_ENTRIES; i++) {
-        uint64_t desc = desc_load(&entry[i]);
-        RttHipas hipas = desc_hipas(desc, level);
-
-        if (hipas == RTT_ASSIGNED ||
-            (hipas == RTT_TABLE &&
-             table_has_blocks(realm, desc & DESC_PA, level + 1))) {
+    while (base < top) {
+        rtt_walk(realm, base, RTT_PAGE_LEVEL - 1, walk);
+        walk->ipa = rtt_entry_base(base, walk->level);
+        if (walk->hipas == RTT_ASSIGNED) {
             return true;
         }
+        base = walk->ipa + rtt_entry_bytes(walk->level);
     }
     return false;
 }
 
 bool rtt_has_blocks(RmmRealm *realm)
 {
-    unsigned i;
+    RttWalk walk;
 
-    for (i = 0; i < realm->rtt_num_start; i++) {
-        if (table_has_blocks(realm, realm->rtt_base + i * RMM_GRANULE_SIZE,
-                             realm->rtt_level_start)) {
-            return true;
-        }
-    }
-    return false;
+    return rtt_find_block(realm, 0, realm_protected_top(realm), &walk);
 }
 
 uint64_t rtt_count_unexported(RmmRealm *realm)
 {
-    PageVisitor v = {
-        .top = UINT64_MAX, .mask = DESC_S2AP_W | DESC_PENDING,
+    PageVisitor collected = {
+        .top = realm->owed_from, .mask = DESC_S2AP_W | DESC_PENDING,
+        .visit = count_pages
+    };
+    PageVisitor rest = {
+        .base = realm->owed_from, .top = UINT64_MAX, .mask = DESC_AF,
         .visit = count_pages
     };
 
-    return visit_pages(realm, &v);
+    return visit_pages(realm, &collected) + visit_pages(realm, &rest);
 }
 
 uint64_t rtt_count_assigned(RmmRealm *realm)
@@ -202,7 +208,7 @@ static bool swap_pending(RttWalk *walk, bool now)
 
 bool rtt_take_pending(RmmRealm *realm, uint64_t ipa, RttWalk *walk)
 {
-    if (ipa >= realm_protected_top(realm)) {
+    if (ipa >= realm->owed_from) {      /* not collected in this session */
         return false;
     }
     rtt_walk_on(realm, ipa, walk);

@@ -8,10 +8,9 @@
  * Invariants:
  * - Entries of the protected half are UNASSIGNED, ASSIGNED or TABLE; those
  *   of the other half UNASSIGNED_NS, ASSIGNED_NS or TABLE.
- * - ASSIGNED stands at levels 1 to 3.  While a session relies on the dirty
- *   state of pages it stands at level 3 only: RTT_FOLD makes no block then,
- *   and a Realm with blocks is neither exported nor makes an offer
- *   (rtt_has_blocks).
+ * - ASSIGNED stands at levels 1 to 3.  In a session RTT_FOLD makes no block
+ *   (realm_may_fold_pages): at the source there may be some until START, at
+ *   the destination there is none.
  *
  * Lock rule: the Realm's lock is held.  Granules of tables and pages that are
  * taken away are the caller's to release (rmm_tlb_sync, walkers_wait).

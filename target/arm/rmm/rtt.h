@@ -185,27 +185,40 @@ uint64_t rtt_count_pages(RmmRealm *realm, uint64_t ipa, RmmPages *pages);
 /* ---- for migration sessions ---- */
 
 /*
- * Whether some pages are assigned as a block.  A block has one dirty state for
- * all its pages, and no page of it can be dropped, so the host has to unfold
- * it before a session starts.
+ * The first block that is ASSIGNED in [@base, @top), with any RIPAS: @walk ends
+ * there, with the IPA where it begins, which may be below @base.  False if there
+ * is none.  A block has one dirty state for all its pages, and no page of it
+ * can be taken or dropped.
  */
+bool rtt_find_block(RmmRealm *realm, uint64_t base, uint64_t top,
+                    RttWalk *walk);
+
+/* Whether there is a block anywhere */
 bool rtt_has_blocks(RmmRealm *realm);
 
-/* Every assigned RAM page becomes dirty, none is PENDING: a session starts. */
-void rtt_mark_all_dirty(RmmRealm *realm);
+/*
+ * A session starts: every assigned RAM page is owed.  This looks at no table:
+ * what entries still say of an earlier session counts for nothing from
+ * RmmRealm.owed_from on, where each page is dirty and none is PENDING.
+ */
+void rtt_owe_all(RmmRealm *realm);
 
 typedef void RttPageFn(void *opaque, uint64_t ipa);
 
 /*
- * Every dirty page in [@base, @top) becomes clean and PENDING; then @fn sees
- * every PENDING page of the range, in order of IPA.  Returns how many @fn
- * saw.  @fn must not change tables; it may be NULL.
+ * Every dirty page in [@base, @top), which has no block, becomes clean and
+ * PENDING; then @fn sees every PENDING page of the range, in order of IPA.
+ * Returns how many @fn saw.  @fn must not change tables; it may be NULL.
  *
  * *@cleaned becomes true if any was dirty; it may be NULL.  Then the caller
  * makes PEs drop their translations before anybody reads a page.  Otherwise
  * there is nothing to drop: a translation that allows writes is made of a
  * descriptor with S2AP[1] only, and whoever cleared that bit since has dropped
  * it, or is about to.
+ *
+ * It first moves RmmRealm.owed_from up to @top, and makes the pages below it
+ * dirty that an earlier session left clean.  So the work goes with the range
+ * for who collects in ascending order.
  */
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
                            RttPageFn *fn, void *opaque, bool *cleaned);

@@ -144,7 +144,8 @@ typedef struct MigSession {
     uint32_t num_runs;          /* source: that went */
     uint64_t map_reached;       /* destination: IPA that READY or COMMIT came
                                    to, when... */
-    uint64_t map_total;         /* ...so many bundles had come (commit.c) */
+    uint64_t map_total;         /* ...so many bundles had come, and... */
+    uint64_t map_taken;         /* ...so many pages had gone (commit.c) */
     uint64_t wiped;             /* source: IPA that FINISH came to */
     /* Once made, and given as often as the host asks: sealed, no secret */
     uint8_t start[MIG_EMPTY_BUNDLE];    /* source: the start token */

@@ -194,7 +194,7 @@ static void test_a_destination_that_is_dead_is_not_ready(void)
     pair_free(&p);
 
     p = pair_complete();
-    OK(SMC(p.dst, RMI_DATA_DESTROY, p.dst->rd, page_ipa(1, PAGES)));
+    OK(SMC(p.dst, RMI_REC_DESTROY, p.dst->recs[0]));
     g_assert_cmphex(machine_ready(p.dst, &token), ==,
                     REFUSED(MIG_CAUSE_RECLAIMED));
     g_assert_cmpint(machine_state(p.dst), ==, REALM_FAILED);
@@ -709,7 +709,7 @@ static void test_every_end_wipes_the_back_key(void)
                             REFUSED(MIG_CAUSE_FORMAT));
             break;
         case DST_TAKEN:
-            OK(SMC(p.dst, RMI_DATA_DESTROY, p.dst->rd, 0));
+            OK(SMC(p.dst, RMI_REC_DESTROY, p.dst->recs[0]));
             g_assert_cmphex(machine_ready(p.dst, &token), ==,
                             REFUSED(MIG_CAUSE_RECLAIMED));
             break;

@@ -190,7 +190,9 @@ static void test_no_older_page_takes_the_place_of_one_that_is_gone(void)
 static void test_an_import_that_loses_something_fails(void)
 {
     for (Moment at = AT_OFFERED; at <= AT_STARTED; at++) {
-        for (Taking what = 0; what < LENT_TABLE; what++) {
+        /* Until the start token, a page is only missing */
+        for (Taking what = at == AT_STARTED ? A_PAGE : A_TABLE;
+             what < LENT_TABLE; what++) {
             Pair p = pair_at(at);
             Record *token;
 
@@ -222,7 +224,7 @@ static void test_an_import_that_lost_something_gives_its_token(void)
         Pair p = pair_at(at);
         Record *token;
 
-        take(p.dst, A_PAGE);
+        take(p.dst, A_TABLE);
         OK(machine_abort(p.dst, &token));
         g_assert_cmpint(machine_state(p.dst), ==, REALM_FAILED);
         g_byte_array_unref(token);
@@ -266,13 +268,301 @@ static void test_a_page_that_goes_during_a_call_counts(void)
     pair_free(&p);
 }
 
+/* ---- pages that are only missing ---- */
+
+/* All but the start token comes; the destination gets @ready */
+static uint64_t end_import(Pair *p, uint64_t out[4])
+{
+    GPtrArray *records;
+
+    OK(MIG(p->src, MIG_PAUSE));
+    records = machine_final_records(p->src);
+    for (guint i = 0; i < records->len; i++) {
+        OK(machine_receive(p->dst, records->pdata[i]));
+    }
+    g_ptr_array_unref(records);
+    return MIG_OUT(p->dst, out, MIG_IMPORT_READY, NS_BLOB(0), 4096);
+}
+
+/* READY waits for it, and names it. */
+static void test_ready_wants_a_page_that_went(void)
+{
+    Pair p = pair_at(AT_IMPORTING);
+    uint64_t out[4];
+
+    take(p.dst, A_PAGE);
+    g_assert_cmpint(machine_state(p.dst), ==, REALM_IMPORT);
+    is_destroyed(p.dst, A_PAGE);
+    g_assert_cmphex(end_import(&p, out), ==, REFUSED(MIG_CAUSE_PAGE_MISSING));
+    g_assert_cmphex(out[1], ==, LOST_IPA);
+    REFUSES(p.dst, MIG(p.dst, MIG_IMPORT_READY, NS_BLOB(0), 4096),
+            REFUSED(MIG_CAUSE_PAGE_MISSING));
+    g_assert_cmpint(machine_state(p.dst), ==, REALM_IMPORT);
+    pair_free(&p);
+}
+
+/* What went after READY is missed by COMMIT: the source gets its Realm back. */
+static void test_commit_wants_a_page_that_went_after_ready(void)
+{
+    Pair p = pair_at(AT_IMPORTING);
+    uint64_t out[4], result;
+    Record *token;
+
+    OK(end_import(&p, out));
+    memcpy(machine_ns(p.src, NS_LIST(0)), machine_ns(p.dst, NS_BLOB(0)),
+           out[0]);
+    take(p.dst, A_PAGE);
+    result = MIG_OUT(p.src, out, MIG_EXPORT_START, NS_BLOB(0), 4096,
+                     NS_LIST(0));
+    step_take(p.dst, machine_record(p.src, result, out[0], 0));
+    REFUSES(p.dst, MIG_OUT(p.dst, out, MIG_IMPORT_COMMIT),
+            REFUSED(MIG_CAUSE_PAGE_MISSING));
+    g_assert_cmphex(out[0], ==, LOST_IPA);
+    g_assert_cmpint(machine_state(p.dst), ==, REALM_IMPORT);
+    OK(machine_abort(p.dst, &token));
+    OK(machine_resume(p.src, token));
+    g_assert_cmpint(machine_state(p.src), ==, REALM_ACTIVE);
+    g_byte_array_unref(token);
+    pair_free(&p);
+}
+
+/* The Realm wrote to the page since, so that it comes again. */
+static void test_a_later_bundle_brings_a_page_that_went(void)
+{
+    for (Moment at = AT_OFFERED; at <= AT_IMPORTING; at++) {
+        Pair p = pair_at(at);
+        uint64_t result;
+
+        take(p.dst, A_PAGE);
+        if (at == AT_OFFERED) {
+            step_take(p.dst, machine_export(p.src, MIG_EXPORT_BEGIN, 0,
+                                            &result));
+        } else {
+            step_epoch(p.src, p.dst);
+            machine_scribble(p.src, LOST_IPA, p.src->rand);
+        }
+        g_assert_cmpuint(step_round(p.src, p.dst, 1, 64), ==,
+                         at == AT_OFFERED ? 4 : 1);
+        step_finish(p.src, p.dst);
+        same_realm(p.src, p.dst);
+        pair_free(&p);
+    }
+}
+
+/* What was private in one round is shared in a later one: no page at the end */
+static void test_a_page_that_the_realm_gave_up_may_go(void)
+{
+    Pair p = pair_at(AT_IMPORTING);
+    RmmRealm *realm = realm_lock(p.src->rmm, p.src->rd);
+    uint64_t out[4], top;
+
+    OK(rtt_set_ripas(realm, LOST_IPA, LOST_IPA + RMM_GRANULE_SIZE, RTT_EMPTY,
+                     false, &top));
+    realm_unlock(realm);
+    take(p.dst, A_PAGE);
+    step_finish(p.src, p.dst);
+    OK(SMC_OUT(p.dst, out, RMI_RTT_READ_ENTRY, p.dst->rd, LOST_IPA, 3));
+    g_assert_cmphex(out[1], ==, RMI_UNASSIGNED);
+    g_assert_cmphex(out[3], ==, RMI_RIPAS_EMPTY);
+    pair_free(&p);
+}
+
+/* ---- pages that go while a bundle is on its way in ---- */
+
+#define MANY 40                         /* pages: three holds of the lock */
+#define HOSTS 0xee                      /* what the host writes to its own */
+
+/* What the host has taken and has again; 0: it could not take the page */
+static uint64_t taken[MANY];
+
+static void host_takes(Machine *m, unsigned i)
+{
+    uint64_t out[4];
+
+    if (SMC_OUT(m, out, RMI_DATA_DESTROY, m->rd, page_ipa(i, MANY)) ==
+        RMI_SUCCESS) {
+        taken[i] = out[0];
+        OK(SMC(m, RMI_GRANULE_UNDELEGATE, taken[i]));
+        memset(m->granules + (taken[i] - MACHINE_GRANULES), HOSTS,
+               RMM_GRANULE_SIZE);
+    }
+}
+
+/* The host's memory is as it left it; what it did not take has come. */
+static unsigned check_taken(Pair *p)
+{
+    unsigned n = 0;
+
+    g_assert_cmpint(machine_state(p->dst), ==, REALM_IMPORT);
+    for (unsigned i = 0; i < MANY; i++) {
+        const uint8_t *own = p->dst->granules + (taken[i] - MACHINE_GRANULES);
+
+        if (!taken[i]) {
+            same_page(p->src, p->dst, page_ipa(i, MANY));
+            continue;
+        }
+        n++;
+        g_assert_null(machine_page(p->dst, page_ipa(i, MANY), false, NULL));
+        for (unsigned b = 0; b < RMM_GRANULE_SIZE; b++) {
+            g_assert_cmphex(own[b], ==, HOSTS);
+        }
+    }
+    return n;
+}
+
+static Pair pair_of_many(void)
+{
+    MachineParams params = machine_defaults;
+    Pair p;
+
+    params.granules = 300;
+    p.src = source_new(&params, MANY);
+    p.dst = machine_new(&params);
+    step_connect(p.src, p.dst);
+    for (unsigned i = 0; i < MANY; i++) {
+        machine_table(p.dst, page_ipa(i, MANY));
+    }
+    g_array_unref(machine_collect(p.src));
+    memset(taken, 0, sizeof(taken));
+    return p;
+}
+
+/* What went comes in the next epoch, and the Realm arrives. */
+static void bring_again(Pair *p)
+{
+    step_epoch(p->src, p->dst);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (taken[i]) {
+            machine_scribble(p->src, page_ipa(i, MANY), p->src->rand);
+        }
+    }
+    step_round(p->src, p->dst, 1, MANY);
+    step_finish(p->src, p->dst);
+    same_realm(p->src, p->dst);
+}
+
+/* After the @left-th hold of its Realm's lock from now on, the host comes in */
+static struct {
+    Machine *m;                 /* NULL: it does not */
+    RmmMutex *lock;
+    unsigned left;
+} between;
+
+void __real_rmm_mutex_unlock(RmmMutex *mutex);
+void __wrap_rmm_mutex_unlock(RmmMutex *mutex);
+
+static gpointer take_some(gpointer m)
+{
+    host_takes(m, 3);
+    host_takes(m, 20);
+    host_takes(m, MANY - 1);
+    return NULL;
+}
+
+void __wrap_rmm_mutex_unlock(RmmMutex *mutex)
+{
+    Machine *m = between.m;
+    bool now = m && mutex == between.lock && --between.left == 0;
+
+    if (now) {
+        between.m = NULL;
+    }
+    __real_rmm_mutex_unlock(mutex);
+    if (now) {
+        g_thread_join(g_thread_new("host", take_some, m));
+    }
+}
+
+static void test_no_page_is_written_that_the_host_has_again(void)
+{
+    unsigned hold, found = 0;
+    bool last = false;
+
+    for (hold = 1; !last; hold++) {
+        Pair p = pair_of_many();
+        uint64_t ipas[MANY];
+        RmmRealm *realm = realm_lock(p.dst->rmm, p.dst->rd);
+        Record *bundle;
+
+        realm_unlock(realm);
+        for (unsigned i = 0; i < MANY; i++) {
+            ipas[i] = page_ipa(i, MANY);
+        }
+        bundle = machine_send_pages(p.src, ipas, MANY, 1);
+        between.lock = &realm->lock;
+        between.left = hold;
+        between.m = p.dst;
+        OK(machine_receive(p.dst, bundle));
+        last = between.m;
+        between.m = NULL;
+        found += check_taken(&p) == 3;
+        bring_again(&p);
+        g_byte_array_unref(bundle);
+        pair_free(&p);
+    }
+    /* Behind the one that maps, and those of 16, 32 and 40 pages */
+    g_assert_cmpuint(found, ==, 4);
+}
+
+typedef struct Stream {
+    Machine *dst;
+    Record *bundles[MANY / 8];
+} Stream;
+
+static gpointer import_stream(gpointer opaque)
+{
+    Stream *s = opaque;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(s->bundles); i++) {
+        OK(machine_receive(s->dst, s->bundles[i]));
+    }
+    return NULL;
+}
+
+/* Two streams bring pages, of 4 a bundle, and the host takes what it can. */
+static void test_races(void)
+{
+    for (int run = 0; run < 30; run++) {
+        Pair p = pair_of_many();
+        Stream s[2] = { { p.dst }, { p.dst } };
+        GThread *threads[2];
+
+        for (unsigned i = 0; i < MANY; i += 4) {
+            uint64_t ipas[4];
+
+            for (unsigned j = 0; j < 4; j++) {
+                ipas[j] = page_ipa(i + j, MANY);
+            }
+            s[i / 4 % 2].bundles[i / 8] =
+                machine_send_pages(p.src, ipas, 4, i / 4 % 2);
+        }
+        for (int i = 0; i < 2; i++) {
+            threads[i] = g_thread_new("stream", import_stream, &s[i]);
+        }
+        for (unsigned i = 0; i < 4 * MANY; i++) {
+            if (!taken[i % MANY]) {
+                host_takes(p.dst, i % MANY);
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            g_thread_join(threads[i]);
+            for (unsigned j = 0; j < MANY / 8; j++) {
+                g_byte_array_unref(s[i].bundles[j]);
+            }
+        }
+        check_taken(&p);
+        bring_again(&p);
+        pair_free(&p);
+    }
+}
+
 /* ACCEPT is no call of an import: what it is refused for ends nothing. */
 static void test_accept_ends_no_import_that_lost_something(void)
 {
     for (Moment at = AT_OFFERED; at <= AT_STARTED; at++) {
         Pair p = pair_at(at);
 
-        take(p.dst, A_PAGE);
+        take(p.dst, A_TABLE);
         REFUSES(p.dst, MIG(p.dst, MIG_ACCEPT, NS_BLOB(0), 4096),
                 REFUSED(MIG_CAUSE_STATE));
         g_assert_cmpint(machine_state(p.dst), ==, REALM_IMPORT);
@@ -379,6 +669,12 @@ int main(int argc, char **argv)
     TEST(an_import_that_lost_something_gives_its_token);
     TEST(a_page_that_goes_during_a_call_counts);
     TEST(accept_ends_no_import_that_lost_something);
+    TEST(ready_wants_a_page_that_went);
+    TEST(commit_wants_a_page_that_went_after_ready);
+    TEST(a_later_bundle_brings_a_page_that_went);
+    TEST(a_page_that_the_realm_gave_up_may_go);
+    TEST(no_page_is_written_that_the_host_has_again);
+    TEST(races);
     TEST(where_nothing_is_relied_on_nothing_fails);
     TEST(after_the_seal_the_destination_has_what_the_source_lost);
     TEST(a_rec_that_waits_for_one_that_is_gone);

@@ -41,36 +41,128 @@ static void test_pages_leave_once_per_epoch_and_only_if_collected(void)
 
 #define BLOCK (2ull << 20)
 
-/* A machine whose Realm has its first 2 MiB as a block */
+/* A machine for one block, and one whose Realm has it, and pages around it */
+static MachineParams large(void)
+{
+    MachineParams params = machine_defaults;
+
+    params.granules = 3 * BLOCK / RMM_GRANULE_SIZE;
+    return params;
+}
+
 static Machine *machine_new_with_block(void)
 {
-    MachineParams large = machine_defaults;
-    Machine *m;
+    const MachineParams params = large();
+    Machine *m = machine_new(&params);
 
-    large.granules = 3 * BLOCK / RMM_GRANULE_SIZE;
-    m = machine_new(&large);
-    machine_table(m, 0);
+    machine_add_page(m, BLOCK - RMM_GRANULE_SIZE);
+    machine_add_page(m, 2 * BLOCK);
+    machine_table(m, BLOCK);
     m->next_granule = (m->next_granule + BLOCK - 1) / BLOCK * BLOCK;
-    for (uint64_t ipa = 0; ipa < BLOCK; ipa += RMM_GRANULE_SIZE) {
-        machine_add_page(m, ipa);
+    for (uint64_t at = 0; at < BLOCK; at += RMM_GRANULE_SIZE) {
+        machine_add_page(m, BLOCK + at);
     }
-    OK(SMC(m, RMI_RTT_FOLD, m->rd, 0, 3));
+    OK(SMC(m, RMI_RTT_FOLD, m->rd, BLOCK, 3));
     return m;
 }
 
-/* A block has no dirty state for each of its pages. */
-static void test_a_realm_with_blocks_is_not_exported(void)
+/* What the RMM counts as owed */
+static uint64_t dirty_pages(Machine *m)
 {
-    Machine *src = machine_new_with_block();
-    Machine *dst = machine_new(&machine_defaults);
-    Record *begin;
+    RmmPages pages;
+
+    g_assert_true(rmm_realm_pages(m->rmm, m->rd, &pages));
+    return pages.dirty;
+}
+
+static bool leaves(Machine *m, uint64_t ipa)
+{
+    uint64_t out[4];
+
+    memcpy(machine_ns(m, NS_LIST(0)), &ipa, sizeof(ipa));
+    OK(MIG_OUT(m, out, MIG_EXPORT_MEMORY, NS_LIST(0), 1, NS_BLOB(0),
+               MIG_MAX_BUNDLE, 0));
+    return out[0] != 0;
+}
+
+/* Paused, and all out but pages: is START refused for those? */
+static void owes_pages(Machine *m)
+{
+    OK(MIG(m, MIG_PAUSE));
+    g_ptr_array_unref(machine_final_records(m));
+    REFUSES(m, MIG(m, MIG_EXPORT_START, NS_BLOB(0), 4096, NS_LIST(0)),
+            REFUSED(MIG_CAUSE_PAGES_DIRTY));
+}
+
+/*
+ * A block has no dirty state for each of its pages: all of them are owed, none
+ * leaves, and collecting stops there until the host unfolds it.
+ */
+static void test_collecting_stops_at_a_block(void)
+{
+    const MachineParams params = large();
+    Machine *src = machine_new_with_block(), *dst = machine_new(&params);
+    uint64_t *bits = machine_ns(src, NS_BITMAP), out[4];
 
     machine_activate(src);
-    g_assert_cmphex(machine_connect(src, dst, &begin), ==,
+    step_connect(src, dst);
+    g_assert_cmpuint(dirty_pages(src), ==, 514);
+    memset(bits, 0xff, 32 * sizeof(*bits));
+    g_assert_cmphex(MIG_OUT(src, out, MIG_COLLECT_DIRTY, 0, 4 * BLOCK,
+                            NS_BITMAP), ==, RMI_RESULT(RMI_ERROR_RTT, 2));
+    g_assert_cmphex(out[0], ==, BLOCK);
+    /* What is below was collected, and what is behind was not looked at */
+    for (int i = 0; i < 32; i++) {
+        g_assert_cmphex(bits[i], ==, i < 7 ? 0 : i == 7 ? 1ull << 63 : ~0ull);
+    }
+    g_assert_cmpuint(dirty_pages(src), ==, 514);
+    g_assert_cmphex(MIG_OUT(src, out, MIG_COLLECT_DIRTY, BLOCK + 0x5000,
+                            2 * BLOCK, NS_BITMAP), ==,
                     RMI_RESULT(RMI_ERROR_RTT, 2));
-    g_assert_null(begin);
+    g_assert_cmphex(out[0], ==, BLOCK);
+    g_assert_cmphex(bits[0], ==, 0);
+    /* From behind it on, a host may go on */
+    OK(MIG_OUT(src, out, MIG_COLLECT_DIRTY, 2 * BLOCK, 3 * BLOCK, NS_BITMAP));
+    g_assert_cmphex(out[0], ==, 1);
+
+    g_assert_false(leaves(src, BLOCK));
+    g_assert_false(leaves(src, BLOCK + 0x5000));
+    OK(SMC(src, RMI_RTT_CREATE, src->rd, machine_granule(src), BLOCK, 3));
+    g_assert_cmphex(SMC(src, RMI_RTT_FOLD, src->rd, BLOCK, 3), ==,
+                    RMI_RESULT(RMI_ERROR_RTT, 3));
+    g_assert_cmpuint(step_round(src, dst, 1, 256), ==, 514);
+    step_finish(src, dst);
+    same_realm(src, dst);
     machine_free(src);
     machine_free(dst);
+}
+
+/* A block that the Realm gave up has nothing to send; it is in the way too. */
+static void test_no_start_token_while_there_is_a_block(void)
+{
+    for (int empty = 0; empty < 2; empty++) {
+        const MachineParams params = large();
+        Machine *src = machine_new_with_block(), *dst = machine_new(&params);
+        RmmRealm *realm;
+        uint64_t top;
+
+        machine_activate(src);
+        if (empty) {
+            realm = realm_lock(src->rmm, src->rd);
+            OK(rtt_set_ripas(realm, BLOCK, 2 * BLOCK, RTT_EMPTY, false, &top));
+            realm_unlock(realm);
+        }
+        step_connect(src, dst);
+        g_assert_cmphex(MIG(src, MIG_COLLECT_DIRTY, BLOCK, 2 * BLOCK,
+                            NS_BITMAP), ==, RMI_RESULT(RMI_ERROR_RTT, 2));
+        OK(MIG(src, MIG_COLLECT_DIRTY, 0, BLOCK, NS_BITMAP));
+        OK(MIG(src, MIG_COLLECT_DIRTY, 2 * BLOCK, MACHINE_TOP, NS_BITMAP));
+        g_assert_true(leaves(src, BLOCK - RMM_GRANULE_SIZE));
+        g_assert_true(leaves(src, 2 * BLOCK));
+        owes_pages(src);
+        machine_free(src);
+        machine_free(dst);
+    }
 }
 
 /* ...and a destination that has one could not take a page of it away. */
@@ -154,6 +246,79 @@ static unsigned looks_of_commit(unsigned tables)
     machine_free(src);
     machine_free(dst);
     return counted;
+}
+
+/* What EXPORT_BEGIN looks at */
+static unsigned looks_of_begin(unsigned tables)
+{
+    Machine *src = scattered_new(tables), *dst = scattered_new(1);
+    Record *offer;
+    unsigned counted;
+
+    for (unsigned i = 0; i < tables * PAGES_A_TABLE; i++) {
+        machine_add_page(src, scattered_ipa(i));
+    }
+    machine_activate(src);
+    OK(machine_prepare(src, dst));
+    OK(machine_offer(dst, &offer));
+    OK(machine_accept(src, offer));
+    g_byte_array_unref(offer);
+    start_counting(src);
+    OK(MIG(src, MIG_EXPORT_BEGIN, NS_BLOB(0), MIG_MAX_BUNDLE));
+    counted = stop_counting(src);
+    machine_free(src);
+    machine_free(dst);
+    return counted;
+}
+
+static void test_begin_looks_at_no_table(void)
+{
+    /* But at the host's buffer */
+    g_assert_cmpuint(looks_of_begin(40), ==, looks_of_begin(1));
+}
+
+/*
+ * So BEGIN leaves what an earlier session said of pages, which counts for
+ * nothing: all of them are owed until they were collected in this one.
+ */
+static void test_an_earlier_session_sent_nothing_for_this_one(void)
+{
+    enum { PAGES = 8 };
+
+    for (int half = 0; half < 2; half++) {
+        Machine *src = source_new(&machine_defaults, PAGES);
+        Machine *first = machine_new(&machine_defaults);
+        Machine *dst = machine_new(&machine_defaults);
+
+        step_connect(src, first);
+        step_round(src, first, 1, 64);
+        step_epoch(src, first);
+        /* One page is PENDING, the others are clean */
+        machine_scribble(src, page_ipa(1, PAGES), src->rand);
+        g_array_unref(machine_collect(src));
+        g_assert_cmpuint(dirty_pages(src), ==, 1);
+        OK(MIG(src, MIG_EXPORT_ABORT));
+
+        step_connect(src, dst);
+        g_assert_cmpuint(dirty_pages(src), ==, PAGES);
+        g_assert_false(leaves(src, page_ipa(1, PAGES)));
+        if (half) {
+            /* Not those in the upper half of RAM */
+            OK(MIG(src, MIG_COLLECT_DIRTY, 0, BLOCK, NS_BITMAP));
+            for (int i = 0; i < PAGES; i++) {
+                g_assert_true(leaves(src, page_ipa(i, PAGES)) ==
+                              (page_ipa(i, PAGES) < BLOCK));
+            }
+            owes_pages(src);
+        } else {
+            g_assert_cmpuint(step_round(src, dst, 1, 64), ==, PAGES);
+            step_finish(src, dst);
+            same_realm(src, dst);
+        }
+        machine_free(src);
+        machine_free(first);
+        machine_free(dst);
+    }
 }
 
 static void test_commit_looks_at_each_entry_a_few_times(void)
@@ -292,15 +457,6 @@ static void test_only_what_became_clean_is_invalidated(void)
     g_assert_cmpint(src->invalidations, ==, before + 1);
     machine_free(src);
     machine_free(dst);
-}
-
-static uint64_t dirty_pages(Machine *m)
-{
-    RmmPages pages;
-
-    g_assert_true(rmm_realm_pages(m->rmm, m->rd, &pages));
-    g_assert_cmpuint(pages.owned, ==, 40);
-    return pages.dirty;
 }
 
 /* What was collected is dirty for an onlooker as long as it was not sent. */
@@ -757,7 +913,10 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     TEST(pages_leave_once_per_epoch_and_only_if_collected);
-    TEST(a_realm_with_blocks_is_not_exported);
+    TEST(collecting_stops_at_a_block);
+    TEST(no_start_token_while_there_is_a_block);
+    TEST(begin_looks_at_no_table);
+    TEST(an_earlier_session_sent_nothing_for_this_one);
     TEST(a_realm_with_blocks_makes_no_offer);
     TEST(commit_looks_at_each_entry_a_few_times);
     TEST(a_part_of_the_map_looks_no_further_than_it_goes);

@@ -236,7 +236,7 @@ static void unprotected_memory_has_no_dirty_state(Fixture *f,
     rtt_walk(f->realm, UNPROTECTED, 3, &before);
     g_assert_cmpint(walk(f, UNPROTECTED, RMM_ACCESS_WRITE, &t), ==,
                     RMM_FAULT_NONE);
-    rtt_mark_all_dirty(f->realm);
+    rtt_owe_all(f->realm);
     rtt_collect_dirty(f->realm, 0, UINT64_MAX, NULL, NULL, NULL);
     rtt_walk(f->realm, UNPROTECTED, 3, &after);
     g_assert_cmphex(before.desc, ==, after.desc);
@@ -407,7 +407,7 @@ static void a_session_starts_with_all_pages_dirty(Fixture *f,
 
     make_clean(f);
     rtt_put_pending(f->realm, 0x1000);
-    rtt_mark_all_dirty(f->realm);
+    rtt_owe_all(f->realm);
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES);
     g_assert_false(rtt_take_pending(f->realm, 0x1000, &at));
 }
@@ -420,7 +420,7 @@ static void pages_that_are_not_ram_have_no_dirty_state(Fixture *f,
     make_clean(f);
     fake_call(f->m, RMI_DATA_DESTROY, f->r.rd, 0x1000);
     rtt_set_ripas_import(f->realm, 0x2000, 0x3000, RTT_EMPTY, &top);
-    rtt_mark_all_dirty(f->realm);
+    rtt_owe_all(f->realm);
     g_assert_cmpuint(rtt_count_unexported(f->realm), ==, RAM_PAGES - 2);
     make_clean(f);
     rtt_set_ripas_import(f->realm, 0x2000, 0x3000, RTT_RAM, &top);
