@@ -225,17 +225,6 @@ static bool accept_offer(const void *offer, size_t size, Error **errp)
     return mig_call(&pe, REALM_STEP_ACCEPT, errp);
 }
 
-/* A session has a dirty state for each page, and a block has none. */
-static bool unfold_all(Error **errp)
-{
-    if (!realm_mmu_unfold_all()) {
-        error_setg(errp, "Realm: the RMM refused a table for a block of "
-                   "pages, so it cannot be migrated");
-        return false;
-    }
-    return true;
-}
-
 static ssize_t export_begin(void *buf, Error **errp)
 {
     RmmPe pe = { .x = { MIG(MIG_EXPORT_BEGIN), rd(), blob_window(buf),
@@ -244,7 +233,8 @@ static ssize_t export_begin(void *buf, Error **errp)
     if (!check_step(REALM_STEP_BEGIN, errp)) {
         return -1;
     }
-    if (!unfold_all(errp) || !mig_call(&pe, REALM_STEP_BEGIN, errp)) {
+    realm_mmu_stop_folding();
+    if (!mig_call(&pe, REALM_STEP_BEGIN, errp)) {
         realm_mmu_fold_all();
         return -1;
     }
@@ -260,6 +250,15 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
                         config->ram_base + config->ram_size,
                         realm_window(1, bitmap, size) } };
 
+    if (!check_step(REALM_STEP_COLLECT_DIRTY, errp)) {
+        return -1;
+    }
+    /* Pages have a dirty state each, and a block has none of theirs. */
+    if (!realm_mmu_unfold_all()) {
+        error_setg(errp, "Realm: the RMM refused a table for a block of "
+                   "pages, so it cannot be migrated");
+        return -1;
+    }
     if (!mig_call(&pe, REALM_STEP_COLLECT_DIRTY, errp)) {
         return -1;
     }

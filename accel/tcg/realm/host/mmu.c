@@ -403,14 +403,20 @@ void realm_mmu_fold_all(void)
     }
 }
 
+void realm_mmu_stop_folding(void)
+{
+    QEMU_LOCK_GUARD(&realm_mmu_lock);
+
+    mmu.paged = true;
+    bitmap_zero(mmu.due, mmu.num_blocks);
+}
+
 /* The translations stay what they were: nothing is flushed. */
 bool realm_mmu_unfold_all(void)
 {
     QEMU_LOCK_GUARD(&realm_mmu_lock);
     uint64_t block = find_first_bit(mmu.folded, mmu.num_blocks);
 
-    mmu.paged = true;
-    bitmap_zero(mmu.due, mmu.num_blocks);
     while (block < mmu.num_blocks) {
         if (realm_mmu_create_table(block_base(block), 3) != RMI_SUCCESS) {
             return false;

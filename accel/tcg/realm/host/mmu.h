@@ -82,7 +82,11 @@ void realm_mmu_undelegate_all(void);
 /* Fold the blocks of the images; there are no RECs yet. */
 void realm_mmu_fold_images(void);
 
-/* A migration begins: pages only, until realm_mmu_fold_all. */
+/*
+ * A migration begins: no new blocks until realm_mmu_fold_all, and when it
+ * collects pages, none at all.
+ */
+void realm_mmu_stop_folding(void);
 bool realm_mmu_unfold_all(void);
 void realm_mmu_fold_all(void);
 
