@@ -15,7 +15,7 @@
 #include "system/kvm_int.h"
 #include "system/realm-kvm.h"
 #include "accel/kvm/realm/realm-kvm.h"
-#include "double.h"
+#include "internal.h"
 #include "machine.h"
 
 #define BASE    (1 * GiB)               /* of RAM */
@@ -414,11 +414,6 @@ static void test_shutdown(void)
     end();
 }
 
-static void give_up(DoubleCall *call, bool after, void *opaque)
-{
-    call->ret = -EIO;
-}
-
 /*
  * The kernel has given up the VM.  It is said once; what QEMU does to the VM
  * while it stops or changes its memory does nothing, and no call of the
@@ -432,7 +427,9 @@ static void test_dead(void)
         KVM_SET_GSI_ROUTING, KVM_SET_DEVICE_ATTR,
     };
     struct kvm_run run = { .exit_reason = KVM_EXIT_INTERNAL_ERROR };
+    struct kvm_userspace_memory_region2 slot = { 0 };
     Error *err = NULL;
+    int ret;
 
     start("v14");
     g_assert_true(double_machine_run(&error_abort));
@@ -445,14 +442,16 @@ static void test_dead(void)
     g_assert_false(realm_kvm.dead);
     g_assert_false(ends(0, &run));
     g_assert_true(realm_kvm.dead);
-    g_assert_true(ends(-EIO, &run));
+    vm_kill(double_file(kvm_state->vmfd)->vm);
+    g_assert_true(realm_kvm_ends_run(first_cpu,
+                                     kvm_vcpu_ioctl(first_cpu, KVM_RUN, 0)));
+    ret = kvm_vm_ioctl(kvm_state, KVM_SET_USER_MEMORY_REGION2, &slot);
+    g_assert_cmpint(ret, ==, -EIO);
     for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
         g_assert_cmpint(realm_kvm_answer(ignored[i], -EIO), ==, 0);
     }
     g_assert_cmpint(realm_kvm_answer(KVM_CHECK_EXTENSION, -EIO), ==, -EIO);
-    double_set_hook(give_up, NULL);
-    g_assert_false(realm_kvm_convert_range(BASE + 0x10000, 4096, false, &err));
-    double_set_hook(NULL, NULL);
+    g_assert_false(realm_kvm_convert_range(BASE + 0x10000, 4096, true, &err));
     error_free_or_abort(&err);
     g_assert_cmpuint(count_heard("given up its VM"), ==, 1);
     end();
@@ -478,7 +477,7 @@ static void test_convert(void)
     g_assert_cmpint(realm_kvm_convert(BASE + 0x10000, 4096, true), ==, 0);
     g_assert_cmpint(realm_kvm_convert(double_shared_bit() + BASE + 0x10000,
                                       4096, false), ==, 0);
-    g_assert_cmpint(realm_kvm_convert(0, 4096, false), ==, -EINVAL);
+    g_assert_cmpint(realm_kvm_convert(0, 4096, true), ==, -EINVAL);
     end();
 }
 
