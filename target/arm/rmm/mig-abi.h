@@ -40,7 +40,8 @@ enum {
                                 (X4 to X7)                bytes              */
     MIG_ACCEPT          = 2, /* rd buf size               -                  */
     MIG_EXPORT_BEGIN    = 3, /* rd buf size               bytes              */
-    MIG_COLLECT_DIRTY   = 4, /* rd base top bitmap        pages              */
+    MIG_COLLECT_DIRTY   = 4, /* rd base top bitmap        pages, or the IPA
+                                                          of a block         */
     MIG_EXPORT_MEMORY   = 5, /* rd list count buf size
                                 stream                    bytes, pages       */
     MIG_EXPORT_EPOCH    = 6, /* rd buf size               bytes              */

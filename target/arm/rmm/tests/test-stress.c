@@ -264,13 +264,15 @@ static void accept_an_offer(Actor *a)
 #define EXPORT_PAGES 4
 #define EXPORT_BYTES (6 * RMM_GRANULE_SIZE)
 
-/* Blocks are in the way: unfold the one there is, as a host does. */
-static void begin_export(Actor *a)
+/* A block is in the way: unfold it, as a host does. */
+static void collect(Actor *a)
 {
-    if (MIG(a, MIG_EXPORT_BEGIN, a->ns, EXPORT_BYTES) != RMI_SUCCESS) {
-        CALL(a, RMI_RTT_CREATE, RD(a), a->granule[2 + draw(a, 2)], IPA_BLOCK,
-             3);
-        MIG(a, MIG_EXPORT_BEGIN, a->ns, EXPORT_BYTES);
+    uint64_t result = MIG(a, MIG_COLLECT_DIRTY, 0, IPA_TOP, a->ns);
+
+    if (RMI_STATUS(result) == RMI_ERROR_RTT) {
+        CALL(a, RMI_RTT_CREATE, RD(a), a->granule[2 + draw(a, 2)], a->pe.x[1],
+             RMI_INDEX(result) + 1);
+        MIG(a, MIG_COLLECT_DIRTY, 0, IPA_TOP, a->ns);
     }
 }
 
@@ -296,7 +298,7 @@ static void migrate(Actor *a)
     case 0:
         MIG(a, MIG_EXPORT_ABORT, 0);
         accept_an_offer(a);
-        begin_export(a);
+        MIG(a, MIG_EXPORT_BEGIN, a->ns, EXPORT_BYTES);
         break;
     case 1:
         /* Pauses only if no REC runs; then the host cannot do much. */
@@ -310,7 +312,7 @@ static void migrate(Actor *a)
         }
         break;
     default:
-        MIG(a, MIG_COLLECT_DIRTY, 0, IPA_TOP, a->ns);
+        collect(a);
         for (i = 0; i < 4; i++) {
             a->done += export_pages(a, 0, i % 2 ? IPA_DATA : IPA_RIPAS);
         }
