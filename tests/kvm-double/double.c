@@ -6,7 +6,8 @@
  * allows it.
  *
  * Invariants: descriptors are real ones, so that a test can count those that
- * were not closed.  The double notices by the inode that one was closed.
+ * were not closed.  The double notices by the inode that one was closed: of a
+ * guest_memfd before the next ioctl, of the others before the next VM.
  *
  * Lock rule: Double.lock covers the list of descriptors.  A handler runs with
  * the lock of its VM, unless its row says `unlocked`.
@@ -176,16 +177,44 @@ static void file_free(DoubleFile *file)
     g_free(file);
 }
 
-/* Forget closed descriptors.  A VM lives as long as one of its own is open. */
-static void sweep(void)
+/* A mapping keeps a file open, too. */
+static bool is_open(const DoubleFile *file)
 {
+    return inode_of(file->fd) == file->inode ||
+           (file->kind == DOUBLE_GMEM && gmem_is_mapped(file->object));
+}
+
+/* Take closed descriptors from the list. */
+static GPtrArray *take_closed(unsigned kinds)
+{
+    GPtrArray *closed = g_ptr_array_new();
+    QEMU_LOCK_GUARD(&the_double->lock);
+
     for (guint i = 0; i < the_double->files->len; ) {
         DoubleFile *file = g_ptr_array_index(the_double->files, i);
 
-        if (inode_of(file->fd) == file->inode) {
+        if (!(kinds & BIT(file->kind)) || is_open(file)) {
             i++;
         } else {
             g_ptr_array_remove_index_fast(the_double->files, i);
+            g_ptr_array_add(closed, file);
+        }
+    }
+    return closed;
+}
+
+/* A VM lives as long as one of its own descriptors is open. */
+static void close_files(unsigned kinds)
+{
+    g_autoptr(GPtrArray) closed = take_closed(kinds);
+
+    for (guint i = 0; i < closed->len; i++) {
+        DoubleFile *file = g_ptr_array_index(closed, i);
+
+        if (file->kind == DOUBLE_GMEM) {
+            gmem_release(file->vm, file->object);
+        }
+        WITH_QEMU_LOCK_GUARD(&the_double->lock) {
             file_free(file);
         }
     }
@@ -196,8 +225,8 @@ static void free_vms(void)
 {
     g_autoptr(GPtrArray) dead = NULL;
 
+    close_files(~0u);
     WITH_QEMU_LOCK_GUARD(&the_double->lock) {
-        sweep();
         dead = the_double->dead;
         the_double->dead = g_ptr_array_new();
     }
@@ -296,6 +325,7 @@ int double_ioctl(int fd, unsigned long request, void *arg)
     const DoubleRow *row;
     DoubleCall call = { .request = (uint32_t)request, .arg = arg };
 
+    close_files(GMEM);
     file = double_file(fd);
     if (!file) {
         return -EBADF;

@@ -59,6 +59,13 @@ static GArray *find_mappings(const DoubleGmem *gmem)
     return found;
 }
 
+bool gmem_is_mapped(const DoubleGmem *gmem)
+{
+    g_autoptr(GArray) mappings = find_mappings(gmem);
+
+    return mappings->len > 0;
+}
+
 int gmem_check_mapping(const DoubleSlot *slot)
 {
     g_autoptr(GArray) mappings = find_mappings(slot->gmem);
@@ -147,6 +154,15 @@ static void unmap(DoubleVm *vm, const DoubleGmem *gmem, uint64_t offset,
     }
 }
 
+static void unmap_all(DoubleVm *vm, const DoubleGmem *gmem, uint64_t offset,
+                      uint64_t size)
+{
+    if (the_double->flavour->in_place) {
+        unmap(vm, gmem, offset, size, mmu_unmap_shared);
+    }
+    unmap(vm, gmem, offset, size, mmu_unmap_private);
+}
+
 static int check_attributes(const DoubleGmem *gmem,
                             const struct kvm_memory_attributes2 *args)
 {
@@ -197,6 +213,23 @@ int gmem_set_attributes(DoubleFile *file, void *arg)
     return 0;
 }
 
+void gmem_release(DoubleVm *vm, DoubleGmem *gmem)
+{
+    QEMU_LOCK_GUARD(&vm->lock);
+
+    unmap_all(vm, gmem, 0, gmem->size);
+    for (guint i = 0; i < vm->slots->len; i++) {
+        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+
+        if (slot->gmem == gmem) {
+            slot->gmem = NULL;
+            slot->tags = slot->in_place ? NULL : slot->tags;
+        }
+    }
+    g_ptr_array_remove(vm->gmems, gmem);
+    gmem_free(gmem);
+}
+
 void double_pin(uint64_t ipa, bool pinned)
 {
     DoubleVm *vm = double_file(kvm_state->vmfd)->vm;
@@ -237,10 +270,7 @@ int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
                                  "stay delegated", gpa + at);
         }
     }
-    if (slot->in_place) {
-        unmap(vm, slot->gmem, offset, size, mmu_unmap_shared);
-    }
-    unmap(vm, slot->gmem, offset, size, mmu_unmap_private);
+    unmap_all(vm, slot->gmem, offset, size);
     return fallocate(slot->gmem->fd,
                      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                      offset, size) ? -errno : 0;

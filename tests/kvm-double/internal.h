@@ -66,10 +66,12 @@ typedef struct DoubleGmem {
 
 typedef struct DoubleSlot {
     struct kvm_userspace_memory_region2 region;
-    DoubleGmem *gmem;           /* NULL without */
+    DoubleGmem *gmem;           /* NULL without, or if it was closed */
     uint8_t *tags;              /* of the shared mapping */
     bool in_place;              /* which is in @gmem, and so are its tags */
 } DoubleSlot;
+
+typedef struct DoubleVcpu DoubleVcpu;
 
 typedef enum GuestActionKind {
     GUEST_ACCESS, GUEST_TAGS, GUEST_RIPAS, GUEST_CPU_ON, GUEST_REGISTER,
@@ -83,7 +85,7 @@ typedef struct GuestAction {
     uint8_t *buf;
     bool write;
     bool asked;                 /* RIPAS, CPU_ON: the call was made */
-    bool kicked;                /* a signal comes while it runs */
+    void (*at_exit)(DoubleVcpu *vcpu);  /* before KVM sees the exit, or NULL */
     bool aborted;               /* ACCESS: the instruction at this PC */
     uint64_t abort_pc;
     bool ram;
@@ -93,7 +95,7 @@ typedef struct GuestAction {
     DoubleOutcome outcome;
 } GuestAction;
 
-typedef struct DoubleVcpu {
+struct DoubleVcpu {
     DoubleVm *vm;
     unsigned index;
     bool initialized, finalized, power_off;
@@ -111,7 +113,7 @@ typedef struct DoubleVcpu {
     bool signalled;             /* KVM_RUN ends, or the next one */
     GuestAction *action;
     struct kvm_run *kvm_run;
-} DoubleVcpu;
+};
 
 typedef struct DoubleRange {
     uint64_t base, top;
@@ -303,6 +305,9 @@ bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size);
 
 /* Remove the pages of a range from guest_memfd, by FALLOC_FL_PUNCH_HOLE. */
 int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size);
+/* Nobody has @gmem any more: its pages go back.  VM not locked. */
+void gmem_release(DoubleVm *vm, DoubleGmem *gmem);
+bool gmem_is_mapped(const DoubleGmem *gmem);
 /* Both halves of @slot are in its guest_memfd: check that it is mapped. */
 int gmem_check_mapping(const DoubleSlot *slot);
 

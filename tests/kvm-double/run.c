@@ -382,13 +382,13 @@ static void run_guest(DoubleVcpu *vcpu)
             actions[a->kind](vcpu, a);
         }
     }
-    if (a && a->kicked) {
-        double_kick(vcpu);
-    }
     if (vcpu->pe.world == RMM_WORLD_REALM) {
         const RmmSyndrome irq = { .kind = RMM_EXCEPTION_IRQ };
 
         rmm_exception(the_double->rmm, &vcpu->pe, &irq);
+    }
+    if (a && a->at_exit) {
+        a->at_exit(vcpu);
     }
 }
 
@@ -417,6 +417,12 @@ static int handle_abort(DoubleVcpu *vcpu)
                                  ROUND_DOWN(gpa, the_double->page_size),
                                  the_double->page_size, private);
     }
+    if ((slot->region.flags & KVM_MEM_GUEST_MEMFD) && !slot->gmem &&
+        (private || slot->in_place)) {          /* it was closed */
+        return exit_memory_fault(vcpu,
+                                 ROUND_DOWN(gpa, the_double->page_size),
+                                 the_double->page_size, private);
+    }
     if (!mmu_fault(vm, ipa)) {
         vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
         return -EFAULT;         /* RIPAS is DESTROYED */
@@ -436,6 +442,14 @@ static int exit_ripas(DoubleVcpu *vcpu)
 
 static int handle_ripas(DoubleVcpu *vcpu)
 {
+    const RmiRecExit *exit = &vcpu->run->exit;
+    uint64_t shared = BIT_ULL(vcpu->vm->ipa_bits - 1);
+
+    if (exit->ripas_top <= exit->ripas_base || exit->ripas_base >= shared ||
+        exit->ripas_top > shared) {
+        vcpu->run->enter.flags = RMI_ENTER_RIPAS_REJECT;
+        return -EINVAL;
+    }
     vcpu->ripas_pending = true;
     return exit_ripas(vcpu);
 }

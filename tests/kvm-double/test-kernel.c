@@ -268,6 +268,16 @@ static void start_guest(size_t page_size)
     g_assert_cmpint(run(0), ==, -EINTR);
 }
 
+/* The level of stage 2 at which @ipa is mapped, or -1. */
+static int level_of(uint64_t ipa)
+{
+    uint64_t out[4];
+
+    g_assert_cmphex(RMI_OUT(out, RMI_RTT_READ_ENTRY, vm()->rd, ipa, 3), ==,
+                    0);
+    return out[1] == RMI_ASSIGNED ? (int)out[0] : -1;
+}
+
 /* True if a process that does this is killed by a signal. */
 static bool is_killed_reading(const uint8_t *p)
 {
@@ -456,6 +466,46 @@ static void test_access_faults(void)
     end();
 }
 
+/* gmem: kvm_gmem_release: it zaps all, and a slot without its file faults */
+static void test_close(void)
+{
+    uint64_t value = 0;
+    GuestAction a = access_to(BASE, &value, false);
+    GuestAction shared = access_to((BASE + 0x1000) | SHARED_BIT, &value,
+                                   false);
+
+    start_guest(4096);
+    g_assert_cmpint(set_private(BASE + 0x1000, 4096, false), ==, 0);
+    does(&shared);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    close(host.gmem);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    munmap(host.ram, RAM_SIZE);         /* that was the last */
+    host.ram = NULL;
+    host.gmem = -1;
+    faults(act(&a), BASE, 4096, true);
+    g_assert_cmpint(level_of(BASE), ==, -1);
+    g_assert_cmpint(level_of((BASE + 0x1000) | SHARED_BIT), ==, -1);
+    g_assert_cmpint(check(KVM_CAP_ARM_PSCI), ==, 1);    /* it lives */
+    end();
+}
+
+/* gmem: kvm_gmem_punch_hole zaps the range in both halves */
+static void test_punch(void)
+{
+    start_guest(4096);
+    writes(BASE + 0x1000, 7);
+    g_assert_cmpint(vm_punch(vm(), BASE + 0x1000, 4096), ==, 0);
+    g_assert_cmpint(level_of(BASE + 0x1000), ==, -1);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    g_assert_cmpint(set_private(BASE + 0x2000, 4096, false), ==, 0);
+    writes((BASE + 0x2000) | SHARED_BIT, 8);
+    g_assert_cmpint(vm_punch(vm(), BASE + 0x2000, 4096), ==, 0);
+    g_assert_cmpint(level_of((BASE + 0x2000) | SHARED_BIT), ==, -1);
+    g_assert_cmphex(reads((BASE + 0x2000) | SHARED_BIT), ==, 0);
+    end();
+}
+
 /* ---- RIPAS ---- */
 
 static GuestAction ripas_of(uint64_t base, uint64_t size, bool ram)
@@ -504,6 +554,36 @@ static void test_ripas_outside_of_ram(void)
     start_guest(4096);
     faults(act(&empty), NOWHERE, 0x1000, false);
     does(&empty);
+    end();
+}
+
+static void say_upper_half(DoubleVcpu *cpu)
+{
+    cpu->run->exit.ripas_top |= SHARED_BIT;
+}
+
+static void say_nothing(DoubleVcpu *cpu)
+{
+    cpu->run->exit.ripas_top = cpu->run->exit.ripas_base;
+}
+
+/* exit: "Invalid RIPAS_CHANGE": EINVAL, and the Realm learns of a refusal */
+static void test_bad_ripas_range(void)
+{
+    void (*const bad[])(DoubleVcpu *) = { say_upper_half, say_nothing };
+
+    start_guest(4096);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        GuestAction a = ripas_of(BASE + 0x20000, 0x1000, false);
+
+        a.at_exit = bad[i];
+        g_assert_cmpint(act(&a), ==, -EINVAL);
+        a.at_exit = NULL;
+        g_assert_cmpint(run(0), ==, -EINTR);
+        g_assert_true(a.over);
+        g_assert_cmpint(a.outcome, ==, DOUBLE_REFUSED);
+        g_assert_cmphex(reads(BASE + 0x20000), ==, 0);  /* it is RAM still */
+    }
     end();
 }
 
@@ -565,12 +645,13 @@ static void test_mmio_write(void)
 static void test_signal_leaves_psci(void)
 {
     GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE,
-                       .kicked = true };
+                       .at_exit = double_kick };
 
     start_guest(4096);
     g_assert_cmpint(act(&on), ==, -EINTR);
     g_assert_false(on.over);
     g_assert_true(vcpu(0)->psci_pending);
+    on.at_exit = NULL;
     /* exit: "the REC state hasn't been updated ... -EAGAIN for a retry" */
     g_assert_cmpint(run(1), ==, -EAGAIN);
     does(&on);
@@ -780,16 +861,6 @@ static void test_populate_of_shared(void)
 
 #define BLOCK   (2 * MiB)
 
-/* The level of stage 2 at which @ipa is mapped, or -1. */
-static int level_of(uint64_t ipa)
-{
-    uint64_t out[4];
-
-    g_assert_cmphex(RMI_OUT(out, RMI_RTT_READ_ENTRY, vm()->rd, ipa, 3), ==,
-                    0);
-    return out[1] == RMI_ASSIGNED ? (int)out[0] : -1;
-}
-
 /* rtt: KVM maps 512 pages, then folds their table */
 static void private_blocks(size_t page_size)
 {
@@ -953,9 +1024,13 @@ int main(int argc, char **argv)
     TEST("both_halves_are_one_memory", test_one_memory);
     TEST("what_becomes_shared_is_wiped", test_to_shared_is_wiped);
     TEST("the_other_half_faults", test_access_faults);
+    TEST("a_closed_guest_memfd_gives_its_pages_back", test_close);
+    TEST("a_hole_takes_both_halves_away", test_punch);
     TEST("ripas_waits_for_the_attribute", test_ripas_needs_attributes);
     TEST("ripas_empty_outside_of_ram_waits_for_nothing",
          test_ripas_outside_of_ram);
+    TEST("a_ripas_change_of_no_private_range_is_refused",
+         test_bad_ripas_range);
     TEST("immediate_exit_leaves_a_ripas_change_pending",
          test_immediate_exit_leaves_ripas);
     TEST("immediate_exit_takes_what_mmio_read",
