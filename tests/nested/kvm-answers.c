@@ -44,6 +44,8 @@ static const struct Kernel {
       .populate = KVM_ARM_RMI_POPULATE, .rule = ANY_SOURCE },
     { "rmi-after-v15", .type = KVM_ARM_RMI_VM_TYPE_REALM,
       .populate = KVM_ARM_RMI_POPULATE, .rule = SOURCE_NOT_NULL },
+    { "rmi-after-v15-in-another-mode", .type = KVM_ARM_RMI_VM_TYPE_REALM,
+      .create_error = EINVAL },
     { "rmi-without-rmm", .type = KVM_ARM_RMI_VM_TYPE_REALM,
       .create_error = EPERM },
     { "rme-without-rmm", .type = KVM_ARM_RME_VM_TYPE_REALM,
@@ -82,7 +84,8 @@ static int populate(const struct kvm_arm_rmi_populate *args)
 {
     int null = !args->source_uaddr;
 
-    if (kernel()->rule == SOURCE_NOT_NULL && null) {
+    if ((kernel()->rule == SOURCE_NOT_NULL && null) ||
+        args->source_uaddr % 4096) {
         return answer(EINVAL);
     }
     return args->size && null ? answer(EFAULT) : 0;

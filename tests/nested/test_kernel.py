@@ -34,6 +34,8 @@ ANSWERS = {
     'rmi-v12': (YES, 'yes: VM type 0x100, KVM_ARM_RMI_POPULATE'),
     'rmi-v15': (YES, 'yes: VM type 0x40000000, KVM_ARM_RMI_POPULATE'),
     'rmi-after-v15': (YES, 'yes: VM type 0x40000000, KVM_ARM_RMI_POPULATE'),
+    'rmi-after-v15-in-another-mode':
+        (NO, 'no: KVM_CREATE_VM knows no type of a Realm'),
     'rmi-without-rmm':
         (REFUSED, 'refused: KVM_CREATE_VM finds no RMM that it can use'),
     'rme-without-rmm':
