@@ -20,21 +20,11 @@
  * Copy the tags of @pages pages at @address with KVM_ARM_MTE_COPY_TAGS, at
  * most KVM_TAGS_RUN_PAGES; address and size are multiples of the host's
  * page.  @buffer: KVM_TAGS_KERNEL_BYTES for each page.  Any thread; to the
- * guest while no dirty log is on (else EBUSY).
+ * guest while no dirty log is on (else EBUSY).  Private pages of a Realm are
+ * left out: zero is read, and nothing is written.
  */
 bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
                        bool to_guest, uint8_t *buffer, Error **errp);
-
-/*
- * A VM whose kernel copies tags by another call sets this when it is made, and
- * has it for its life; NULL, the default: by kvm_arm_copy_tags().  The
- * addresses are those of @pages pages of KVM_TAGS_PAGE bytes from @gpa on,
- * whatever the host's pages are; @tags has KVM_TAGS_BYTES for each.  A
- * failure has address and length in its message.
- */
-typedef bool KvmArmCopyTags(uint64_t gpa, unsigned pages, uint8_t *tags,
-                            bool to_guest, Error **errp);
-extern KvmArmCopyTags *kvm_arm_copy_tags_of_vm;
 
 /*
  * Whether the tags of this machine migrate, so that nothing has to keep it

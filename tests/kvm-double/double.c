@@ -68,7 +68,7 @@ static const DoubleRow rows[] = {
     ROW(KVM_ARM_VCPU_INIT,           VCPU, NONE, vcpu_init),
     ROW(KVM_ARM_VCPU_FINALIZE,       VCPU, NONE | NEW, vcpu_finalize,
         .where = RME),
-    ROW(KVM_SET_ONE_REG,             VCPU, NONE | NEW, vcpu_set_reg),
+    ROW(KVM_SET_ONE_REG,             VCPU, ANY, vcpu_set_reg),
     ROW(KVM_SET_MP_STATE,            VCPU, ANY, vcpu_set_mp_state),
     ROW(KVM_RUN,                     VCPU, ANY, vcpu_run, .unlocked = true),
 
@@ -77,15 +77,18 @@ static const DoubleRow rows[] = {
     { KVM_ARM_RMI_POPULATE_V12, "KVM_ARM_RMI_POPULATE", VM, ANY,
       vm_populate, .where = RMI },
 
-    ROW(KVM_ARM_REALM_MIG_INFO,      VM, ANY, vm_mig_info, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_MIGRATE,       VM, ANY, vm_migrate, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_DIRTY_LOG,     VM, ANY, vm_dirty_log,
+    ROW(KVM_GET_DIRTY_LOG,           VM, ANY, vm_get_dirty_log),
+    ROW(KVM_CLEAR_DIRTY_LOG,         VM, ANY, vm_clear_dirty_log),
+    ROW(KVM_GET_ONE_REG,             VCPU, ANY, vcpu_get_reg),
+
+    ROW(KVM_CC_MIG_INFO,             VM, ANY, vm_mig_info, .where = MIGRATION),
+    ROW(KVM_CC_MIGRATE,              VM, ANY, vm_migrate,
+        .even_dead = true, .where = MIGRATION),
+    ROW(KVM_CC_OWED_PAGES,           VM, ANY, vm_owed_pages,
         .where = MIGRATION),
-    ROW(KVM_ARM_REALM_EXPORT_PAGES,  VM, ANY, vm_export_pages,
+    ROW(KVM_CC_EXPORT_PAGES,         VM, ANY, vm_export_pages,
         .unlocked = true, .where = MIGRATION),
-    ROW(KVM_ARM_REALM_IMPORT_PAGES,  VM, ANY, vm_import_pages,
-        .where = MIGRATION),
-    ROW(KVM_ARM_COPY_TAGS_LIST,      VM, ANY, vm_copy_tags_list,
+    ROW(KVM_CC_IMPORT_PAGES,         VM, ANY, vm_import_pages,
         .where = MIGRATION),
 };
 
@@ -281,7 +284,7 @@ int double_open_fd(DoubleKind kind, DoubleVm *vm, void *object, int fd)
 /* A dead VM leaves its guest_memfd, which other files do not know, alone. */
 static int check_state(const DoubleRow *row, const DoubleVm *vm)
 {
-    if (vm->dead || vm->state == VM_DEAD) {
+    if (vm->dead) {
         return row->even_dead ? 0 : -EIO;
     }
     if (!(row->states & BIT(vm->state))) {
@@ -302,7 +305,7 @@ static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
                              the_double->flavour->name);
     }
     if (row->where == MIGRATION && !vm->realm) {
-        return -ENXIO;
+        return -ENOTTY;
     }
     if (!vm || row->unlocked) {
         return row->handler(file, arg);

@@ -60,7 +60,7 @@ const DoubleFlavour *double_flavour(const char *name);
 typedef struct DoubleOptions {
     const char *flavour;        /* NULL: the newest */
     size_t page_size;           /* of the host: 4, 16 or 64 KiB; 0: 4 KiB */
-    bool migration;             /* KVM_CAP_ARM_REALM_MIGRATION */
+    bool migration;             /* KVM_CAP_CC_MIGRATION */
     bool mte;                   /* a VM may have memory tags */
     bool no_key;                /* the RMM has no platform key */
 } DoubleOptions;
@@ -135,14 +135,20 @@ void double_machine_stop(void);
 uint8_t *double_shared(uint64_t ipa, size_t size);
 uint8_t *double_shared_tags(uint64_t ipa);
 
-/* Count the pages that realm_kvm_shared_written marked, and unmark them. */
+/*
+ * As QEMU does at a migration's setup and end: KVM logs writes to shared pages,
+ * or no more.  And at each synchronisation: read the log.  Then count the
+ * pages that it had, and unmark them.
+ */
+bool double_log_shared(bool on, Error **errp);
+bool double_sync_shared(Error **errp);
 uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
+
+/* KVM itself writes to a shared page, as it does for its interrupt controller */
+void double_kvm_writes(uint64_t ipa, const void *buf, size_t size);
 
 /* How many pages of shared RAM are lent, as the rest of QEMU was told. */
 uint64_t double_lent(uint64_t ipa, uint64_t size);
-
-/* The rest of QEMU was told that writes to shared pages are logged. */
-bool double_shared_log_began(void);
 
 /* From now on no page can be lent. */
 void double_refuse_to_lend(void);

@@ -257,11 +257,7 @@ int vm_punch(DoubleVm *vm, uint64_t gpa, uint64_t size)
     QEMU_LOCK_GUARD(&vm->lock);
     DoubleSlot *slot = slot_at(vm, gpa);
     uint64_t offset = slot_gmem_offset(slot, gpa);
-    int ret = migrate_check_frozen(vm);
 
-    if (ret) {
-        return ret;
-    }
     for (uint64_t at = 0; at < size; at += the_double->page_size) {
         if (!vm_is_private(vm, gpa + at) &&
             is_delegated(slot->gmem, offset + at)) {

@@ -4,7 +4,8 @@
  * Purpose: double.c has descriptors and the table of ioctls, vm.c VMs, slots
  * and attributes, gmem.c guest_memfd, life.c what builds a Realm in both
  * generations, realm.c and mmu.c the host's half of RMI, run.c KVM_RUN and the
- * guest, migrate.c and pages.c the migration interface, tags.c memory tags,
+ * guest, migrate.c and pages.c the migration interface, log.c the dirty log,
+ * tags.c memory tags,
  * physical.c memory.
  *
  *     PA                      what
@@ -25,7 +26,7 @@
 
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qemu/bitops.h"
 #include "qemu/thread.h"
 #include "target/arm/rmm/mig-abi.h"
@@ -68,7 +69,8 @@ typedef struct DoubleSlot {
     struct kvm_userspace_memory_region2 region;
     DoubleGmem *gmem;           /* NULL without, or if it was closed */
     uint8_t *tags;              /* of the shared mapping */
-    bool in_place;              /* which is in @gmem, and so are its tags */
+    unsigned long *dirty;       /* host pages; NULL: they are not logged */
+    bool in_place;              /* the shared half is in @gmem; so are @tags */
 } DoubleSlot;
 
 typedef struct DoubleVcpu DoubleVcpu;
@@ -108,6 +110,7 @@ struct DoubleVcpu {
     /* What KVM does before it enters the REC again, as @run asks. */
     bool ripas_pending, psci_pending;
     bool mmio_pending;          /* user space emulates an access */
+    bool host_call_pending;     /* results for it are in @run */
     /* VM locked: */
     bool running;               /* in KVM_RUN */
     bool signalled;             /* KVM_RUN ends, or the next one */
@@ -124,7 +127,6 @@ typedef enum DoubleVmState {
     VM_NEW,                     /* RD, and it may be populated */
     VM_EMPTY,                   /* a destination's: waits for an import */
     VM_ACTIVE,
-    VM_DEAD,                    /* could not be built */
 } DoubleVmState;
 
 /* KVM's own states of a migration; IMPORTING includes IMPORTED. */
@@ -134,14 +136,12 @@ typedef enum DoubleSession {
     SESSION_FAILED,
 } DoubleSession;
 
-/* A record that a caller's memory had no page for. */
-typedef struct DoubleOwed {
-    GBytes *record;             /* NULL: nothing is owed */
-    uint32_t cmd, part;         /* of a step; or DOUBLE_OWES_PAGES */
-    unsigned pages;
-} DoubleOwed;
-
-#define DOUBLE_OWES_PAGES   UINT32_MAX
+/* The last blob of the steps, or of a stream, which is given again. */
+typedef struct DoubleKept {
+    GBytes *blob;               /* NULL: none */
+    uint32_t step, part;        /* of the steps */
+    unsigned pages;             /* of a stream */
+} DoubleKept;
 
 struct DoubleVm {
     QemuMutex lock;
@@ -153,7 +153,7 @@ struct DoubleVm {
     uint8_t rpv[64];
     bool mte, migratable, irqchip, vgic_initialized;
     bool dead;                  /* set by vm_kill alone */
-    uint8_t policy[KVM_ARM_REALM_MAX_POLICY];
+    uint8_t policy[KVM_CC_MAX_POLICY];
     uint64_t policy_size;       /* 0: the RMM's own */
     GPtrArray *slots, *vcpus, *gmems;
     GHashTable *private;        /* host pages with that attribute */
@@ -166,8 +166,10 @@ struct DoubleVm {
     /* Migration */
     DoubleSession session;
     bool came;                  /* by COMMIT, and accepted no offer since */
-    DoubleOwed owed[MIG_MAX_STREAMS];   /* steps: the first */
-    GHashTable *shared_log;     /* granules' addresses */
+    DoubleKept kept, kept_bundle[MIG_MAX_STREAMS];
+    uint64_t next_number[MIG_MAX_STREAMS];      /* of a bundle */
+    uint32_t next_epoch;
+    bool manual_log;            /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
     uint64_t next_base;
     unsigned next_part;         /* of the Realm's state */
     unsigned first_rec;         /* the part; 0: not known yet */
@@ -272,8 +274,8 @@ void mmu_destroy(DoubleVm *vm);
 /* ---- run.c: VM locked ---- */
 
 /*
- * Complete what the vCPU's last exit asked of KVM alone: a PSCI call, and a
- * change of RIPAS.  Returns false if the latter waits for user space, and says
+ * Complete what the vCPU's last exit asked for: an emulated access, whose value
+ * is in kvm_run, a PSCI call, and a change of RIPAS.  Returns false if the latter waits for user space, and says
  * for what in kvm_run.
  */
 bool run_complete(DoubleVcpu *vcpu);
@@ -318,24 +320,35 @@ DoubleHandler system_create_vm, check_extension, vm_enable_cap,
     vm_preferred_target, vm_create_vcpu, vm_create_device, device_set_attr,
     vm_create_gmem, gmem_set_attributes,
     vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
-    vcpu_set_reg, vcpu_set_mp_state, vcpu_run, vm_populate, vm_mig_info,
-    vm_migrate, vm_dirty_log, vm_export_pages, vm_import_pages,
-    vm_copy_tags_list, vm_copy_tags;
+    vcpu_set_reg, vcpu_get_reg, vcpu_set_mp_state, vcpu_run, vm_populate,
+    vm_mig_info, vm_migrate, vm_owed_pages, vm_export_pages, vm_import_pages,
+    vm_copy_tags, vm_get_dirty_log, vm_clear_dirty_log;
 
 /* life.c, called by vm_enable_cap */
 int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);
 
 /* migrate.c, called by vm_enable_cap */
 int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap);
-int migrate_result(uint64_t result, bool import, uint32_t *cause);
+int migrate_features(void);
+int migrate_result(DoubleVm *vm, uint64_t result, bool import,
+                   uint32_t *cause, __u64 *detail);
 void migrate_forget(DoubleVm *vm);
-
-/* Give what is owed to @to, with *@size bytes of room: *@size is its size. */
-int migrate_give_owed(DoubleOwed *owed, uint64_t to, __u64 *size);
+int migrate_give_kept(const DoubleKept *kept, uint64_t to, __u64 *size);
+void migrate_keep(DoubleKept *kept, DoubleKept last);
 bool migrate_in(const DoubleVm *vm, unsigned sessions);     /* BIT()s of them */
 bool migrate_may_run(const DoubleVm *vm);
-bool migrate_logs_shared(const DoubleVm *vm);
-/* Forbid the current call if the Realm's memory may not change now. */
-int migrate_check_frozen(const DoubleVm *vm);
+
+/*
+ * KVM_REG_ARM_REC_ANSWER: which of them @id is, or -1; what the vCPU's next
+ * entry gives to its REC.
+ */
+int migrate_answer_register(uint64_t id);
+int migrate_get_answer(DoubleVcpu *vcpu, unsigned n, uint64_t *value);
+int migrate_set_answer(DoubleVcpu *vcpu, unsigned n, uint64_t value);
+
+/* log.c: the dirty log of shared pages; VM locked */
+bool log_is_on(const DoubleVm *vm);
+int log_set(DoubleSlot *slot, bool on);
+void log_write(DoubleVm *vm, uint64_t gpa);
 
 #endif

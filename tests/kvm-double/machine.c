@@ -84,11 +84,6 @@ uint64_t double_lent(uint64_t ipa, uint64_t size)
                                         size / REALM_PAGE_SIZE);
 }
 
-bool double_shared_log_began(void)
-{
-    return machine.log_began;
-}
-
 void double_refuse_to_lend(void)
 {
     machine.lends_nothing = true;
@@ -161,18 +156,26 @@ static void alloc_ram(void)
     machine.lent = bitmap_new(size / REALM_PAGE_SIZE);
 }
 
-static bool add_slot(Error **errp)
+static bool set_slot(uint32_t flags, Error **errp)
 {
-    struct kvm_create_guest_memfd gmem = { .size = machine.config.ram_size };
     struct kvm_userspace_memory_region2 region = {
-        .flags = KVM_MEM_GUEST_MEMFD,
+        .flags = KVM_MEM_GUEST_MEMFD | flags,
         .guest_phys_addr = machine.config.ram_base,
         .memory_size = machine.config.ram_size,
         .userspace_addr = (uintptr_t)machine.ram,
+        .guest_memfd = machine.gmem,
     };
+
+    return CALL(machine.state.vmfd, KVM_SET_USER_MEMORY_REGION2, &region,
+                errp) >= 0;
+}
+
+static bool add_slot(Error **errp)
+{
+    struct kvm_create_guest_memfd gmem = { .size = machine.config.ram_size };
     struct kvm_memory_attributes attributes = {
-        .address = region.guest_phys_addr,
-        .size = region.memory_size,
+        .address = machine.config.ram_base,
+        .size = machine.config.ram_size,
         .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
     };
 
@@ -181,12 +184,35 @@ static bool add_slot(Error **errp)
     if (machine.gmem < 0) {
         return false;
     }
-    region.guest_memfd = machine.gmem;
-    return CALL(machine.state.vmfd, KVM_SET_USER_MEMORY_REGION2, &region,
-                errp) >= 0 &&
+    return set_slot(0, errp) &&
            (!realm_kvm.abi.vm_attributes ||
             CALL(machine.state.vmfd, KVM_SET_MEMORY_ATTRIBUTES, &attributes,
                  errp) >= 0);
+}
+
+/* ---- The dirty log of shared pages, as kvm-all.c has it ---- */
+
+bool double_log_shared(bool on, Error **errp)
+{
+    return set_slot(on ? KVM_MEM_LOG_DIRTY_PAGES : 0, errp);
+}
+
+bool double_sync_shared(Error **errp)
+{
+    uint64_t host_pages = machine.config.ram_size / the_double->page_size;
+    uint64_t each = the_double->page_size / REALM_PAGE_SIZE;
+    g_autofree unsigned long *bits = bitmap_new(ROUND_UP(host_pages, 64));
+    struct kvm_dirty_log log = { .dirty_bitmap = bits };
+
+    if (CALL(machine.state.vmfd, KVM_GET_DIRTY_LOG, &log, errp) < 0) {
+        return false;
+    }
+    bitmap_from_le(bits, bits, host_pages);
+    for (uint64_t i = find_first_bit(bits, host_pages); i < host_pages;
+         i = find_next_bit(bits, host_pages, i + 1)) {
+        bitmap_set(machine.written, i * each, each);
+    }
+    return true;
 }
 
 /* ---- vCPUs ---- */
@@ -338,6 +364,8 @@ static void forget_realm(void)
         g_array_unref(realm_kvm.layout.ram);
         g_array_unref(realm_kvm.layout.images);
     }
+    g_free(realm_kvm.answers);
+    g_free(realm_kvm.next_number);
     realm_kvm = (RealmKvm) { 0 };
     for (size_t i = 0; i < ARRAY_SIZE(machine.blockers); i++) {
         if (machine.blockers[i]) {

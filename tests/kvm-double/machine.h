@@ -23,9 +23,7 @@ typedef struct Machine {
     unsigned long *written;     /* shared pages of 4 KiB */
     unsigned long *lent;        /* as system/realm/shared-ram.c has it */
     bool lends_nothing;         /* a device refuses to map what is lent */
-    bool watched;
     bool reset_requested;       /* somebody has asked QEMU for a reset */
-    bool log_began;             /* of shared memory */
     Error **blockers[2];        /* the backend's, and migration/realm/'s */
 } Machine;
 

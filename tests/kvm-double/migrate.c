@@ -1,14 +1,14 @@
 /*
  * The stand-in kernel: sessions of a migration
  *
- * Purpose: KVM_CAP_ARM_REALM_MIGRATION, KVM_ARM_REALM_MIG_INFO and the steps
- * of KVM_ARM_REALM_MIGRATE, as calls to the RMM's migration extension.
+ * Purpose: KVM_CAP_CC_MIGRATION, KVM_CC_MIG_INFO and the steps of
+ * KVM_CC_MIGRATE, as calls to the RMM's migration extension.
  *
  * Invariants: a call that the session's state does not allow is refused
  * without asking the RMM: EPERM.  A call that the RMM refuses has changed
  * nothing: EPROTO.  But a record that cannot be what the source sealed ends the
- * session: EBADMSG.  The RMM writes to memory of the kernel, so it owes
- * nothing; the kernel owes what it could not copy to its caller: EFAULT.
+ * session: EBADMSG.  The RMM writes to memory of the kernel, which keeps the
+ * blob: a caller whose memory was gone (EFAULT), or that lost it, gets it again.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -23,17 +23,71 @@
 #define MIG(vm, out, call, ...) \
     RMI_OUT(out, MIG_FID_BASE + (call), (vm)->rd, ##__VA_ARGS__)
 
-int migrate_result(uint64_t result, bool import, uint32_t *cause)
+/*
+ * What user space can do, for each of the RMM's causes; 0, OTHER, for those of
+ * which it can change nothing.
+ */
+static const uint8_t causes[] = {
+#define CAUSE(mig, cc) [MIG_CAUSE_##mig] = KVM_CC_CAUSE_##cc
+    CAUSE(OFFER_FORMAT, FORMAT), CAUSE(ABORT_FORMAT, FORMAT),
+    CAUSE(REPLY_FORMAT, FORMAT), CAUSE(FORMAT, FORMAT), CAUSE(TYPE, FORMAT),
+    CAUSE(PAGE_REPEATED, FORMAT), CAUSE(POLICY_FORMAT, FORMAT),
+
+    CAUSE(ABORT_SECRET, SEAL), CAUSE(REPLY_SEAL, SEAL),
+    CAUSE(AUTHENTICATION, SEAL), CAUSE(KEY, SEAL), CAUSE(ORDER, SEAL),
+    CAUSE(EPOCH, SEAL), CAUSE(TOTAL, SEAL),
+
+    CAUSE(VERSION, VERSION), CAUSE(FEATURES, VERSION),
+
+    CAUSE(PEER_TOKEN, PEER), CAUSE(PEER_SIGNATURE, PEER),
+    CAUSE(PEER_CHALLENGE, PEER), CAUSE(PEER_PROFILE, PEER),
+    CAUSE(PEER_LIFECYCLE, PEER), CAUSE(PEER_IMPLEMENTATION, PEER),
+    CAUSE(PEER_SOFTWARE, PEER), CAUSE(OWN_HELLO, PEER),
+
+    CAUSE(OFFER_NONCE, EXPIRED), CAUSE(OFFER_EXPIRED, EXPIRED),
+    CAUSE(EXPIRED, EXPIRED),
+
+    CAUSE(CONTEXT_REFUSED, DIFFERENT), CAUSE(REC_UNKNOWN, DIFFERENT),
+    CAUSE(REC_EXTRA, DIFFERENT), CAUSE(DIFFERENT_IPA_WIDTH, DIFFERENT),
+    CAUSE(DIFFERENT_START_LEVEL, DIFFERENT),
+    CAUSE(DIFFERENT_HASH_ALGORITHM, DIFFERENT),
+    CAUSE(DIFFERENT_PERSONALIZATION_VALUE, DIFFERENT),
+    CAUSE(DIFFERENT_MTE, DIFFERENT), CAUSE(DIFFERENT_FLAGS, DIFFERENT),
+    CAUSE(DIFFERENT_SVE, DIFFERENT), CAUSE(DIFFERENT_BREAKPOINTS, DIFFERENT),
+    CAUSE(DIFFERENT_WATCHPOINTS, DIFFERENT), CAUSE(DIFFERENT_PMU, DIFFERENT),
+    CAUSE(DIFFERENT_NUM_RECS, DIFFERENT), CAUSE(DIFFERENT_POLICY, DIFFERENT),
+
+    CAUSE(PAGES_DIRTY, OWED), CAUSE(REALM_MISSING, OWED),
+    CAUSE(REC_MISSING, OWED),
+
+    CAUSE(PAGE_MISSING, MISSING), CAUSE(START_MISSING, MISSING),
+    CAUSE(INCOMPLETE, MISSING),
+
+    CAUSE(ABORT_OTHER, OTHER_SESSION), CAUSE(REPLY_OTHER, OTHER_SESSION),
+    CAUSE(OTHER_OFFER, OTHER_SESSION),
+
+    CAUSE(RECLAIMED, LOST),
+    CAUSE(PLATFORM_KEY, KEY),
+    CAUSE(COUNTER, LIMIT), CAUSE(MAP_RUNS, LIMIT),
+#undef CAUSE
+};
+
+int migrate_result(DoubleVm *vm, uint64_t result, bool import,
+                   uint32_t *cause, __u64 *detail)
 {
     *cause = 0;
+    *detail = 0;
     if (result == RMI_SUCCESS) {
         return 0;
     }
     if (RMI_STATUS(result) != RMI_ERROR_REALM) {
+        vm_kill(vm);            /* nothing else can be an answer */
         return -EIO;
     }
-    *cause = RMI_INDEX(result);
-    return import && *cause >= MIG_CAUSE_FINAL ? -EBADMSG : -EPROTO;
+    *detail = RMI_INDEX(result);
+    *cause = *detail < ARRAY_SIZE(causes) ? causes[*detail]
+                                          : KVM_CC_CAUSE_OTHER;
+    return import && *detail >= MIG_CAUSE_FINAL ? -EBADMSG : -EPROTO;
 }
 
 /* ---- States ---- */
@@ -48,18 +102,6 @@ bool migrate_in(const DoubleVm *vm, unsigned sessions)
 bool migrate_may_run(const DoubleVm *vm)
 {
     return migrate_in(vm, IN(NONE) | IN(ACCEPTED) | IN(EXPORTING));
-}
-
-bool migrate_logs_shared(const DoubleVm *vm)
-{
-    return migrate_in(vm, IN(EXPORTING) | IN(PAUSED) | IN(SEALED));
-}
-
-int migrate_check_frozen(const DoubleVm *vm)
-{
-    return migrate_in(vm, IN(PAUSED) | IN(OFFERED) | IN(IMPORTING))
-        ? double_forbid(EBUSY, "no memory changes in a session that is paused "
-                        "or imports") : 0;
 }
 
 /* ---- Before the Realm is created ---- */
@@ -87,55 +129,108 @@ int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap)
     return 0;
 }
 
+int migrate_features(void)
+{
+    return !the_double->options.migration ? 0 :
+           KVM_CC_MIG_PRECOPY |
+           (the_double->options.mte ? KVM_CC_MIG_TAGS : 0);
+}
+
 int vm_mig_info(DoubleFile *file, void *arg)
 {
-    struct kvm_arm_realm_mig_info *info = arg;
+    struct kvm_cc_mig_info *info = arg;
 
-    *info = (struct kvm_arm_realm_mig_info) {
-        .version = KVM_ARM_REALM_MIG_VERSION,
-        .flags = the_double->options.mte ? KVM_ARM_REALM_MIG_TAGS : 0,
+    *info = (struct kvm_cc_mig_info) {
+        .features = migrate_features(),
         .max_blob = MIG_MAX_BUNDLE,
         .max_pages = MIG_MAX_PAGES,
         .max_streams = MIG_MAX_STREAMS,
+        .granule = GRANULE,
     };
     return 0;
 }
 
-/* ---- Records that a caller had no memory for ---- */
+/* ---- Blobs that are given again ---- */
 
-int migrate_give_owed(DoubleOwed *owed, uint64_t to, __u64 *size)
+int migrate_give_kept(const DoubleKept *kept, uint64_t to, __u64 *size)
 {
     gsize needed;
-    const void *record = g_bytes_get_data(owed->record, &needed);
-    int ret = needed > *size ? -ENOSPC : double_copy_out(to, record, needed);
+    const void *blob = g_bytes_get_data(kept->blob, &needed);
+    int ret = needed > *size ? -ENOSPC : double_copy_out(to, blob, needed);
 
-    if (!ret) {
-        *size = needed;
-        g_clear_pointer(&owed->record, g_bytes_unref);
-    }
+    *size = ret ? *size : needed;
     return ret;
 }
 
-static bool owes(const DoubleVm *vm)
+void migrate_keep(DoubleKept *kept, DoubleKept last)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(vm->owed); i++) {
-        if (vm->owed[i].record) {
-            return true;
-        }
-    }
-    return false;
+    g_clear_pointer(&kept->blob, g_bytes_unref);
+    *kept = last;
 }
 
-static void forget_owed(DoubleVm *vm)
+static void forget_kept(DoubleVm *vm)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(vm->owed); i++) {
-        g_clear_pointer(&vm->owed[i].record, g_bytes_unref);
+    migrate_keep(&vm->kept, (DoubleKept) { NULL });
+    for (size_t i = 0; i < ARRAY_SIZE(vm->kept_bundle); i++) {
+        migrate_keep(&vm->kept_bundle[i], (DoubleKept) { NULL });
     }
+}
+
+/* ---- What a REC's next entry brings ---- */
+
+int migrate_answer_register(uint64_t id)
+{
+    uint64_t n = id - KVM_REG_ARM_REC_ANSWER_REG(0);
+
+    return n < 32 ? n : -1;
+}
+
+int migrate_get_answer(DoubleVcpu *vcpu, unsigned n, uint64_t *value)
+{
+    const RmiRecEnter *enter = &vcpu->run->enter;
+
+    if (!migrate_in(vcpu->vm, IN(PAUSED))) {
+        return -EPERM;
+    }
+    if (n) {
+        *value = enter->gprs[n - 1];
+        return 0;
+    }
+    *value = (enter->flags & RMI_ENTER_EMUL_MMIO ? KVM_ARM_REC_ANSWER_MMIO
+                                                 : 0) |
+             (enter->flags & RMI_ENTER_INJECT_SEA ? KVM_ARM_REC_ANSWER_ABORT
+                                                  : 0) |
+             (vcpu->host_call_pending ? KVM_ARM_REC_ANSWER_HOST_CALL : 0);
+    return 0;
+}
+
+int migrate_set_answer(DoubleVcpu *vcpu, unsigned n, uint64_t value)
+{
+    RmiRecEnter *enter = &vcpu->run->enter;
+
+    if (!migrate_in(vcpu->vm, IN(OFFERED) | IN(IMPORTING))) {
+        return -EPERM;
+    }
+    if (n) {
+        enter->gprs[n - 1] = value;
+        return 0;
+    }
+    if (value & ~(uint64_t)(KVM_ARM_REC_ANSWER_MMIO |
+                            KVM_ARM_REC_ANSWER_HOST_CALL |
+                            KVM_ARM_REC_ANSWER_ABORT)) {
+        return double_forbid(EINVAL, "flags 0x%" PRIx64 " of an answer",
+                             value);
+    }
+    enter->flags =
+        (value & KVM_ARM_REC_ANSWER_MMIO ? RMI_ENTER_EMUL_MMIO : 0) |
+        (value & KVM_ARM_REC_ANSWER_ABORT ? RMI_ENTER_INJECT_SEA : 0);
+    vcpu->host_call_pending = value & KVM_ARM_REC_ANSWER_HOST_CALL;
+    return 0;
 }
 
 /* ---- Steps ---- */
 
-typedef struct kvm_arm_realm_migrate Args;
+typedef struct kvm_cc_migrate Args;
 
 /* The address at which the RMM finds the caller's blob, or room for one. */
 static uint64_t blob_window(const Args *args)
@@ -165,7 +260,7 @@ static uint64_t emit_blob(DoubleVm *vm, unsigned mig, Args *args)
 
 static uint64_t prepare(DoubleVm *vm, unsigned mig, Args *args)
 {
-    uint64_t nonce[KVM_ARM_REALM_NONCE_SIZE / 8];
+    uint64_t nonce[KVM_CC_NONCE_SIZE / 8];
     uint64_t result;
 
     if (args->blob_size < sizeof(nonce)) {
@@ -205,7 +300,6 @@ static uint64_t start_there(DoubleVm *vm, unsigned mig, Args *args)
     return result;
 }
 
-/* From this step on, writes to shared memory are logged. */
 static uint64_t begin_session(DoubleVm *vm, unsigned mig, Args *args)
 {
     uint64_t result = emit_blob(vm, mig, args);
@@ -214,21 +308,27 @@ static uint64_t begin_session(DoubleVm *vm, unsigned mig, Args *args)
         vm->next_base = 0;
         vm->next_part = 0;
         vm->first_rec = 0;
-        g_hash_table_remove_all(vm->shared_log);
+        vm->next_epoch = 0;
+        memset(vm->next_number, 0, sizeof(vm->next_number));
     }
     return result;
 }
 
-static uint64_t end_session(DoubleVm *vm, unsigned mig, Args *args)
+static uint64_t export_epoch(DoubleVm *vm, unsigned mig, Args *args)
 {
-    uint64_t result = args->blob ? take_blob(vm, mig, args)
-                                 : call_rmm(vm, mig, args);
+    uint64_t result = emit_blob(vm, mig, args);
 
-    if (!result) {
-        g_hash_table_remove_all(vm->shared_log);
-        forget_owed(vm);
-    }
+    vm->next_epoch += !result;
     return result;
+}
+
+/* What a vCPU's last exit left to do is done, as far as it needs no entry. */
+static uint64_t pause_realm(DoubleVm *vm, unsigned mig, Args *args)
+{
+    for (guint i = 0; i < vm->vcpus->len; i++) {
+        run_complete(g_ptr_array_index(vm->vcpus, i));
+    }
+    return MIG(vm, NULL, mig);
 }
 
 static uint64_t finish(DoubleVm *vm, unsigned mig, Args *args)
@@ -237,8 +337,7 @@ static uint64_t finish(DoubleVm *vm, unsigned mig, Args *args)
     uint64_t result = MIG(vm, out, mig, blob_window(args), args->blob_size);
 
     if (!result) {
-        args->flags = out[0] ? KVM_ARM_REALM_MIG_MORE : 0;
-        g_hash_table_remove_all(vm->shared_log);
+        args->flags = out[0] ? KVM_CC_MORE : 0;
     }
     return result;
 }
@@ -315,7 +414,7 @@ static uint64_t say_ready(DoubleVm *vm, unsigned mig, Args *args)
 
     if (!result) {
         args->blob_size = out[0];
-        args->flags = out[0] ? 0 : KVM_ARM_REALM_MIG_MORE;
+        args->flags = out[0] ? 0 : KVM_CC_MORE;
     }
     return result;
 }
@@ -326,7 +425,7 @@ static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
     uint64_t result = go_through_map(vm, mig, args, out, 0);
 
     if (!result && out[0]) {
-        args->flags = KVM_ARM_REALM_MIG_MORE;
+        args->flags = KVM_CC_MORE;
     } else if (!result) {
         vm->state = VM_ACTIVE;
         vm->came = true;
@@ -344,43 +443,48 @@ typedef struct Step {
     int after;                  /* the one that it leads to, or SAME */
     uint64_t (*handler)(DoubleVm *vm, unsigned mig, Args *args);
     uint64_t peer_size;         /* of what the other side gave */
-    bool owes;                  /* a blob that was lost is kept for it */
+    bool has_part;
+    bool again;                 /* its blob is kept, and given again */
     bool imports;               /* some refusals of it are the end */
+    bool ends;                  /* the session: nothing is kept any more */
 } Step;
 
 #define STEP(name, mig, blob, sessions, after, handler, ...) \
-    [KVM_ARM_REALM_MIG_##name] = { #name, mig, blob, sessions, after, handler, \
-                                   ##__VA_ARGS__ }
+    [KVM_CC_##name] = { #name, mig, blob, sessions, after, handler, \
+                        ##__VA_ARGS__ }
 
 static const Step steps[] = {
     STEP(PREPARE, MIG_PREPARE, GIVES, IN(NONE), SAME, prepare),
     STEP(ACCEPT, MIG_ACCEPT, TAKES, IN(NONE), SESSION_ACCEPTED, take_blob),
     STEP(BEGIN, MIG_EXPORT_BEGIN, GIVES, IN(ACCEPTED), SESSION_EXPORTING,
-         begin_session, .owes = true),
+         begin_session, .again = true),
     STEP(EPOCH, MIG_EXPORT_EPOCH, GIVES, IN(EXPORTING) | IN(PAUSED), SAME,
-         emit_blob, .owes = true),
-    STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED, call_rmm),
-    STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state, .owes = true),
+         export_epoch, .has_part = true, .again = true),
+    STEP(PAUSE, MIG_PAUSE, NO_BLOB, IN(EXPORTING), SESSION_PAUSED,
+         pause_realm),
+    STEP(STATE, 0, GIVES, IN(PAUSED), SAME, export_state, .has_part = true,
+         .again = true),
     STEP(START, MIG_EXPORT_START, GIVES, IN(PAUSED) | IN(SEALED),
-         SESSION_SEALED, start_there,
-         .peer_size = KVM_ARM_REALM_READY_SIZE),
-    STEP(ABORT, MIG_EXPORT_ABORT, NO_BLOB,
-         IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, end_session),
-    STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE,
-         end_session),
+         SESSION_SEALED, start_there, .peer_size = KVM_CC_READY_SIZE),
     STEP(FINISH, MIG_EXPORT_FINISH, TAKES, IN(SEALED) | IN(GONE),
-         SESSION_GONE, finish),
+         SESSION_GONE, finish, .ends = true),
+    STEP(ABORT, MIG_EXPORT_ABORT, NO_BLOB,
+         IN(ACCEPTED) | IN(EXPORTING) | IN(PAUSED), SESSION_NONE, call_rmm,
+         .ends = true),
+    STEP(RESUME, MIG_EXPORT_RESUME, TAKES, IN(SEALED), SESSION_NONE,
+         take_blob, .ends = true),
     STEP(OFFER, MIG_OFFER, GIVES, IN(NONE), SESSION_OFFERED, make_offer,
-         .peer_size = KVM_ARM_REALM_NONCE_SIZE, .owes = true),
+         .peer_size = KVM_CC_NONCE_SIZE, .again = true),
     STEP(IMPORT, MIG_IMPORT, TAKES, IN(OFFERED) | IN(IMPORTING),
          SESSION_IMPORTING, take_blob, .imports = true),
     STEP(READY, MIG_IMPORT_READY, GIVES, IN(IMPORTING), SAME, say_ready,
          .imports = true),
     STEP(COMMIT, MIG_IMPORT_COMMIT, NO_BLOB, IN(IMPORTING), SESSION_NONE,
-         commit, .imports = true),
+         commit, .imports = true, .ends = true),
     STEP(RECEIPT, MIG_IMPORT_RECEIPT, GIVES, IN(NONE), SAME, emit_blob),
     STEP(GIVE_UP, MIG_IMPORT_ABORT, GIVES,
-         IN(OFFERED) | IN(IMPORTING) | IN(FAILED), SESSION_FAILED, emit_blob),
+         IN(OFFERED) | IN(IMPORTING) | IN(FAILED), SESSION_FAILED, emit_blob,
+         .ends = true),
 };
 
 #undef STEP
@@ -397,12 +501,11 @@ static bool has_peer(const DoubleVm *vm, const Step *step, const Args *args)
 
 static int check_args(const DoubleVm *vm, const Step *step, const Args *args)
 {
-    if (args->flags || !buffer_is_zero(args->reserved,
-                                       sizeof(args->reserved))) {
+    if (args->flags || args->reserved) {
         return double_forbid(EINVAL, "flags and reserved are zero");
     }
-    if (args->part && args->cmd != KVM_ARM_REALM_MIG_STATE) {
-        return double_forbid(EINVAL, "only STATE has parts");
+    if (args->part && !step->has_part) {
+        return double_forbid(EINVAL, "%s has no parts", step->name);
     }
     if ((step->blob == NO_BLOB) !=
         (args->blob == 0 && args->blob_size == 0)) {
@@ -423,48 +526,51 @@ static bool has_contents(const DoubleVm *vm)
     return vm->state == VM_ACTIVE || g_hash_table_size(vm->populated);
 }
 
-static bool is_next_part(const DoubleVm *vm, unsigned part)
+/* The kept blob is the one that the step would give: nothing else counts. */
+static bool is_again(const DoubleVm *vm, const Step *step, const Args *args)
 {
-    return part == vm->next_part ||
-           (part > vm->next_part && all_parts_given(vm));
+    unsigned sessions = step->sessions |
+                        (step->after == SAME ? 0 : BIT(step->after));
+
+    return step->again && vm->kept.blob && vm->kept.step == args->step &&
+           vm->kept.part == args->part && migrate_in(vm, sessions);
 }
 
-/* True if a vCPU is in KVM_RUN, or its next KVM_RUN completes an exit. */
 static bool runs_vcpu(const DoubleVm *vm)
 {
     for (guint i = 0; i < vm->vcpus->len; i++) {
-        const DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
-
-        if (vcpu->running || vcpu->ripas_pending) {
+        if (((DoubleVcpu *)g_ptr_array_index(vm->vcpus, i))->running) {
             return true;
         }
     }
     return false;
 }
 
+static int check_part(bool ok)
+{
+    return ok ? 0 : -EINVAL;
+}
+
 static int check_allowed(DoubleVm *vm, const Step *step, const Args *args)
 {
-    if (!vm->migratable) {
-        return -EOPNOTSUPP;
-    }
     if (!migrate_in(vm, step->sessions)) {
         return -EPERM;
     }
-    if (step->blob == GIVES && owes(vm) &&
-        args->cmd != KVM_ARM_REALM_MIG_GIVE_UP) {
-        return -EBUSY;
-    }
-    switch (args->cmd) {
-    case KVM_ARM_REALM_MIG_PREPARE:
-    case KVM_ARM_REALM_MIG_ACCEPT:
+    switch (args->step) {
+    case KVM_CC_PREPARE:
+    case KVM_CC_ACCEPT:
         return vm->state == VM_ACTIVE ? 0 : -EPERM;
-    case KVM_ARM_REALM_MIG_RECEIPT:
+    case KVM_CC_RECEIPT:
         return vm->came ? 0 : -EPERM;
-    case KVM_ARM_REALM_MIG_OFFER:
+    case KVM_CC_OFFER:
         return has_contents(vm) ? -EPERM : 0;
-    case KVM_ARM_REALM_MIG_STATE:
-        return is_next_part(vm, args->part) ? 0 : -EPERM;
-    case KVM_ARM_REALM_MIG_PAUSE:
+    case KVM_CC_EPOCH:
+        return check_part(args->part == vm->next_epoch);
+    case KVM_CC_STATE:
+        return check_part(args->part == vm->next_part ||
+                          (args->part > vm->next_part &&
+                           all_parts_given(vm)));
+    case KVM_CC_PAUSE:
         return runs_vcpu(vm) ? -EBUSY : 0;
     default:
         return 0;
@@ -494,7 +600,9 @@ static int make_empty(DoubleVm *vm)
             : double_forbid(EINVAL, "OFFER comes after CREATE_REALM");
     } else {
         ret = host_create(vm) ?: host_create_recs(vm);
-        vm->state = ret ? VM_DEAD : vm->state;
+        if (ret) {
+            vm_kill(vm);
+        }
     }
     vm->state = ret ? vm->state : VM_EMPTY;
     return ret;
@@ -512,77 +620,87 @@ static void unmake_empty(DoubleVm *vm)
 }
 
 /*
- * The RMM has taken the step: so has KVM.  RMM and KVM have memory of their own
- * for the blob, and the caller comes last.
+ * The RMM has taken the step: so has KVM.  It keeps the blob, and the caller,
+ * whose memory may be gone, comes last.
  */
 static int took_step(DoubleVm *vm, const Step *step, Args *args,
-                     const void *record, uint64_t size)
+                     const void *blob, uint64_t size)
 {
-    int ret = step->blob == GIVES ? double_copy_out(args->blob, record, size)
-                                  : 0;
+    int ret;
 
     if (step->after != SAME &&
         (!args->flags || step->after == SESSION_GONE)) {
         vm->session = step->after;
     }
-    if (args->cmd == KVM_ARM_REALM_MIG_ACCEPT) {
+    if (args->step == KVM_CC_ACCEPT) {
         vm->came = false;
     }
-    if (args->cmd == KVM_ARM_REALM_MIG_IMPORT ||
-        args->cmd == KVM_ARM_REALM_MIG_GIVE_UP) {
-        forget_owed(vm);
+    if (step->ends) {
+        forget_kept(vm);
     }
-    if (ret && step->owes) {
-        vm->owed[0] = (DoubleOwed) {
-            .record = g_bytes_new(record, size),
-            .cmd = args->cmd, .part = args->part,
-        };
+    if (step->blob != GIVES) {
+        return 0;
     }
-    args->blob_size = step->blob == GIVES && !ret ? size : args->blob_size;
+    if (size) {
+        migrate_keep(&vm->kept, (DoubleKept) {
+            .blob = g_bytes_new(blob, size),
+            .step = args->step, .part = args->part,
+        });
+    }
+    ret = double_copy_out(args->blob, blob, size);
+    args->blob_size = ret ? args->blob_size : size;
     return ret;
 }
 
 static int do_step(DoubleVm *vm, const Step *step, Args *args)
 {
     uint64_t room = MIN(args->blob_size, MIG_MAX_BUNDLE);
-    g_autofree void *record = g_malloc(room);
+    g_autofree void *blob = g_malloc(room);
     Args kernels = *args;
     uint64_t result;
     int ret;
 
     if (step->blob == GIVES) {
-        kernels.blob = (uintptr_t)record;
+        kernels.blob = (uintptr_t)blob;
         kernels.blob_size = room;
     }
     result = step->handler(vm, step->mig, &kernels);
     args->flags = kernels.flags;
     /* check_args has checked all arguments but the size of the buffer. */
-    ret = step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT
-        ? -ENOSPC : migrate_result(result, step->imports, &args->cause);
+    if (step->blob == GIVES && RMI_STATUS(result) == RMI_ERROR_INPUT) {
+        return -ENOSPC;
+    }
+    ret = migrate_result(vm, result, step->imports, &args->cause,
+                         &args->detail);
     if (ret == -EBADMSG) {
         vm->session = SESSION_FAILED;
-        forget_owed(vm);
+        forget_kept(vm);
     }
-    return ret ?: took_step(vm, step, args, record, kernels.blob_size);
+    return ret ?: took_step(vm, step, args, blob, kernels.blob_size);
 }
 
 int vm_migrate(DoubleFile *file, void *arg)
 {
     DoubleVm *vm = file->vm;
     Args *args = arg;
-    DoubleOwed *owed = &vm->owed[0];
-    bool offer = args->cmd == KVM_ARM_REALM_MIG_OFFER;
+    bool offer = args->step == KVM_CC_OFFER;
     const Step *step;
     int ret;
 
-    if (args->cmd >= ARRAY_SIZE(steps)) {
-        return double_forbid(EINVAL, "step %u", args->cmd);
+    if (args->step >= ARRAY_SIZE(steps) || !steps[args->step].name) {
+        return double_forbid(EINVAL, "step %u", args->step);
     }
-    step = &steps[args->cmd];
+    step = &steps[args->step];
+    /* The session of a dead VM lives in the RMM: it can be given up. */
+    if (vm->dead && args->step != KVM_CC_GIVE_UP) {
+        return -EIO;
+    }
+    if (!vm->migratable) {
+        return -EOPNOTSUPP;
+    }
     ret = check_args(vm, step, args);
-    if (!ret && owed->record && owed->cmd == args->cmd &&
-        owed->part == args->part) {
-        return migrate_give_owed(owed, args->blob, &args->blob_size);
+    if (!ret && is_again(vm, step, args)) {
+        return migrate_give_kept(&vm->kept, args->blob, &args->blob_size);
     }
     ret = ret ?: check_allowed(vm, step, args);
     if (!ret && offer) {
@@ -603,7 +721,7 @@ void migrate_forget(DoubleVm *vm)
 {
     g_autofree void *blob = g_malloc(MIG_MAX_HELLO);
 
-    forget_owed(vm);
+    forget_kept(vm);
     MIG(vm, NULL, MIG_EXPORT_ABORT);
     MIG(vm, NULL, MIG_IMPORT_ABORT, physical_window(0, blob, MIG_MAX_HELLO),
         MIG_MAX_HELLO);

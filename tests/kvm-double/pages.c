@@ -1,12 +1,11 @@
 /*
- * The stand-in kernel: pages that were written, and pages that travel
+ * The stand-in kernel: private pages that are owed, and that travel
  *
- * Purpose: KVM_ARM_REALM_DIRTY_LOG, KVM_ARM_REALM_EXPORT_PAGES and
- * KVM_ARM_REALM_IMPORT_PAGES.
+ * Purpose: KVM_CC_OWED_PAGES, KVM_CC_EXPORT_PAGES and KVM_CC_IMPORT_PAGES.
  *
- * Invariants: reading the log clears it, except for private pages that have not
- * been exported yet.  A bundle is exported or imported as a whole.  A call that
- * fails has changed nothing, unless it has ended the session, or owes a bundle.
+ * Invariants: reading what is owed clears nothing.  A bundle is exported or
+ * imported as a whole.  A call that fails has changed nothing, unless it has
+ * ended the session, or a bundle was made and is given again.
  *
  * Lock rule: handlers run with DoubleVm.lock.  The exception is
  * vm_export_pages, which runs for any number of streams at once.
@@ -19,6 +18,7 @@
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
+#include "qemu/units.h"
 #include "internal.h"
 
 static int check_session(const DoubleVm *vm, unsigned sessions)
@@ -36,66 +36,68 @@ static bool is_protected(const DoubleVm *vm, uint64_t base, uint64_t size)
            size <= top - base;
 }
 
-/* ---- The log ---- */
+/* ---- What is owed ---- */
 
-typedef struct kvm_arm_realm_dirty_log Log;
+#define BLOCK_SIZE  (2 * MiB)
+#define MAX_OWED    (8 * MiB)   /* of addresses, in one call */
 
-static int check_log(DoubleVm *vm, const Log *log)
+typedef struct kvm_cc_owed Owed;
+
+static int check_owed(DoubleVm *vm, const Owed *owed)
 {
-    if ((log->flags != KVM_ARM_REALM_DIRTY_PRIVATE &&
-         log->flags != KVM_ARM_REALM_DIRTY_SHARED) ||
-        !log->size || !log->num_runs || !log->runs ||
-        !buffer_is_zero(log->reserved, sizeof(log->reserved))) {
-        return double_forbid(EINVAL, "exactly one of the flags, a range, room "
-                             "for runs, and reserved is zero");
+    if (owed->flags || !owed->size || !owed->num_runs || !owed->runs ||
+        !buffer_is_zero(owed->reserved, sizeof(owed->reserved))) {
+        return double_forbid(EINVAL, "a range, room for runs, and flags and "
+                             "reserved are zero");
     }
-    if (!is_protected(vm, log->base, log->size)) {
+    if (!is_protected(vm, owed->base, owed->size)) {
         return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
                              " are not pages of the protected half",
-                             (uint64_t)log->size, (uint64_t)log->base);
+                             (uint64_t)owed->size, (uint64_t)owed->base);
     }
-    return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED) |
-                             (log->flags == KVM_ARM_REALM_DIRTY_SHARED
-                              ? BIT(SESSION_SEALED) : 0));
+    return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
 }
 
-static int private_pages(DoubleVm *vm, const Log *log, unsigned long *pages)
+/* The RMM tells written pages, and not blocks: split those of the range. */
+static int split_blocks(DoubleVm *vm, uint64_t base, uint64_t size)
 {
-    uint64_t n = log->size / GRANULE;
-    uint32_t cause;
-    int ret;
-    uint64_t result = RMI(MIG_FID_BASE + MIG_COLLECT_DIRTY, vm->rd, log->base,
-                          log->base + log->size,
-                          physical_window(1, pages, ROUND_UP(n, 64) / 8));
+    uint64_t out[4];
 
-    bitmap_from_le(pages, pages, n);
-    ret = migrate_result(result, false, &cause);
-    return ret == -EPROTO && cause == MIG_CAUSE_SAME_EPOCH ? -EPERM : ret;
-}
-
-static void shared_pages(DoubleVm *vm, const Log *log, unsigned long *pages)
-{
-    for (uint64_t at = 0; at < log->size; at += GRANULE) {
-        if (g_hash_table_contains(vm->shared_log,
-                                  GSIZE_TO_POINTER(log->base + at))) {
-            set_bit(at / GRANULE, pages);
+    for (uint64_t ipa = ROUND_DOWN(base, BLOCK_SIZE); ipa < base + size;
+         ipa += BLOCK_SIZE) {
+        RMI_OUT(out, RMI_RTT_READ_ENTRY, vm->rd, ipa, 3);
+        if (out[0] < 3 && out[1] == RMI_ASSIGNED &&
+            mmu_create_tables(vm, ipa)) {
+            return -EIO;
         }
     }
+    return 0;
 }
 
-static void forget_shared(DoubleVm *vm, uint64_t base, uint64_t size)
+static int read_owed(DoubleVm *vm, uint64_t base, uint64_t size,
+                     unsigned long *pages)
 {
-    for (uint64_t at = base; at < base + size; at += GRANULE) {
-        g_hash_table_remove(vm->shared_log, GSIZE_TO_POINTER(at));
-    }
+    uint64_t n = size / GRANULE, result;
+    __u64 detail;
+    uint32_t cause;
+    int ret;
+
+    result = RMI(MIG_FID_BASE + MIG_COLLECT_DIRTY, vm->rd, base, base + size,
+                 physical_window(1, pages, ROUND_UP(n, 64) / 8));
+    bitmap_from_le(pages, pages, n);
+    ret = migrate_result(vm, result, false, &cause, &detail);
+    return ret == -EPROTO && detail == MIG_CAUSE_SAME_EPOCH ? -EPERM : ret;
 }
 
-/* Turn the bits of @pages into runs; without room, @log says where it ended. */
-static void fill_runs(Log *log, const unsigned long *pages)
+/*
+ * Turn the bits of the @n @pages into runs, as many as there is room for.
+ * Returns how many pages that took, and counts the rest.
+ */
+static uint64_t fill_runs(Owed *owed, const unsigned long *pages, uint64_t n)
 {
-    struct kvm_arm_realm_dirty_run *runs = (void *)(uintptr_t)log->runs;
-    uint64_t n = log->size / GRANULE, at = 0, next;
-    uint32_t room = double_partly() ? 1 : log->num_runs, filled = 0;
+    struct kvm_cc_run *runs = (void *)(uintptr_t)owed->runs;
+    uint64_t at = 0, next, end;
+    uint32_t room = double_partly() ? 1 : owed->num_runs, filled = 0;
 
     for (;;) {
         next = find_next_bit(pages, n, at);
@@ -103,55 +105,52 @@ static void fill_runs(Log *log, const unsigned long *pages)
             break;
         }
         at = find_next_zero_bit(pages, n, next);
-        runs[filled++] = (struct kvm_arm_realm_dirty_run) {
-            log->base + next * GRANULE, (at - next) * GRANULE
+        runs[filled++] = (struct kvm_cc_run) {
+            owed->base + next * GRANULE, (at - next) * GRANULE
         };
     }
-    at = next == n ? n : at;
-    log->num_runs = filled;
-    log->base += at * GRANULE;
-    log->size -= at * GRANULE;
-    log->remaining = 0;
-    for (; at < n; at++) {
-        log->remaining += test_bit(at, pages);
+    owed->num_runs = filled;
+    owed->remaining = 0;
+    end = next == n ? n : at;
+    for (uint64_t i = end; i < n; i++) {
+        owed->remaining += test_bit(i, pages);
     }
+    return end;
 }
 
-int vm_dirty_log(DoubleFile *file, void *arg)
+int vm_owed_pages(DoubleFile *file, void *arg)
 {
-    Log *log = arg;
+    Owed *owed = arg;
     DoubleVm *vm = file->vm;
     g_autofree unsigned long *pages = NULL;
-    uint64_t base = log->base;
-    int ret = check_log(vm, log);
+    uint64_t size, done;
+    int ret = check_owed(vm, owed);
 
     if (ret) {
         return ret;
     }
-    pages = bitmap_new(ROUND_UP(log->size / GRANULE, 64));
-    if (log->flags == KVM_ARM_REALM_DIRTY_PRIVATE) {
-        ret = private_pages(vm, log, pages);
-    } else {
-        shared_pages(vm, log, pages);
-    }
+    size = MIN(owed->size, MAX_OWED);
+    pages = bitmap_new(ROUND_UP(size / GRANULE, 64));
+    ret = split_blocks(vm, owed->base, size) ?:
+          read_owed(vm, owed->base, size, pages);
     if (ret) {
         return ret;
     }
-    fill_runs(log, pages);
-    if (log->flags == KVM_ARM_REALM_DIRTY_SHARED) {
-        forget_shared(vm, base, log->base - base);
-    }
+    done = fill_runs(owed, pages, size / GRANULE) * GRANULE;
+    owed->base += done;
+    owed->size -= done;
     return 0;
 }
 
 /* ---- Bundles ---- */
 
-typedef struct kvm_arm_realm_pages Pages;
+typedef struct kvm_cc_pages Pages;
 
 static int check_import(const Pages *args)
 {
-    if (args->list || args->count || args->stream) {
-        return double_forbid(EINVAL, "an import has no list and no stream");
+    if (args->list || args->count || args->stream || args->number) {
+        return double_forbid(EINVAL, "an import has no list, no stream and no "
+                             "number");
     }
     return args->blob_size > MIG_MAX_BUNDLE ? -E2BIG : 0;
 }
@@ -177,55 +176,50 @@ static int check_pages(const Pages *args, bool export)
     return export ? check_export(args) : check_import(args);
 }
 
-/* Copy the list as the RMM reads it.  args->done tells a wrong entry. */
+/* Copy the list as the RMM reads it. */
 static int copy_list(DoubleVm *vm, Pages *args, uint64_t *list)
 {
     const uint64_t *from = (const uint64_t *)(uintptr_t)args->list;
 
-    for (args->done = 0; args->done < args->count; args->done++) {
-        if (!is_protected(vm, from[args->done], GRANULE)) {
+    for (uint32_t i = 0; i < args->count; i++) {
+        if (!is_protected(vm, from[i], GRANULE)) {
+            args->bad = (struct kvm_cc_run) { from[i], GRANULE };
             return double_forbid(EINVAL, "0x%" PRIx64 " is no page of the "
-                                 "protected half", from[args->done]);
+                                 "protected half", from[i]);
         }
-        list[args->done] = cpu_to_le64(from[args->done]);
+        list[i] = cpu_to_le64(from[i]);
     }
-    args->done = 0;
     return 0;
 }
 
-/* Give the bundle that this stream owes: 1, without one, goes on. */
-static int give_owed(DoubleVm *vm, Pages *args)
+/* Give the last bundle of this stream again: 1, if the next one is wanted. */
+static int give_again(DoubleVm *vm, Pages *args)
 {
     QEMU_LOCK_GUARD(&vm->lock);
-    DoubleOwed *owed = &vm->owed[args->stream];
+    const DoubleKept *kept = &vm->kept_bundle[args->stream];
+    uint64_t next = vm->next_number[args->stream];
     int ret = check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
 
-    if (ret) {
-        return ret;
+    if (ret || args->number == next) {
+        return ret ?: 1;
     }
-    if (!owed->record) {
-        return 1;
+    if (!kept->blob || args->number + 1 != next) {
+        return -EINVAL;
     }
-    if (owed->cmd != DOUBLE_OWES_PAGES) {
-        return -EBUSY;
-    }
-    ret = migrate_give_owed(owed, args->blob, &args->blob_size);
-    if (!ret) {
-        args->done = args->count;
-        args->pages = owed->pages;
-    }
+    ret = migrate_give_kept(kept, args->blob, &args->blob_size);
+    args->pages = ret ? 0 : kept->pages;
     return ret;
 }
 
-static void owe(DoubleVm *vm, unsigned stream, const void *bundle, size_t size,
-                unsigned pages)
+static void keep_bundle(DoubleVm *vm, unsigned stream, const void *bundle,
+                        size_t size, unsigned pages)
 {
     QEMU_LOCK_GUARD(&vm->lock);
 
-    vm->owed[stream] = (DoubleOwed) {
-        .record = g_bytes_new(bundle, size),
-        .cmd = DOUBLE_OWES_PAGES, .pages = pages,
-    };
+    vm->next_number[stream]++;
+    migrate_keep(&vm->kept_bundle[stream], (DoubleKept) {
+        .blob = g_bytes_new(bundle, size), .pages = pages,
+    });
 }
 
 static int export_list(DoubleVm *vm, Pages *args, const uint64_t *list)
@@ -239,17 +233,19 @@ static int export_list(DoubleVm *vm, Pages *args, const uint64_t *list)
                               room, args->stream);
     /* All arguments but the size of the buffer were checked before. */
     int ret = RMI_STATUS(result) == RMI_ERROR_INPUT
-        ? -ENOSPC : migrate_result(result, false, &args->cause);
+        ? -ENOSPC : migrate_result(vm, result, false, &args->cause,
+                                   &args->detail);
 
     if (ret) {
         return ret;
     }
+    if (out[1]) {
+        keep_bundle(vm, args->stream, bundle, out[0], out[1]);
+    }
     ret = double_copy_out(args->blob, bundle, out[0]);
-    if (ret && out[0]) {
-        owe(vm, args->stream, bundle, out[0], out[1]);
+    if (ret && out[1]) {
         return ret;
     }
-    args->done = args->count;
     args->blob_size = out[0];
     args->pages = out[1];
     return 0;
@@ -259,24 +255,55 @@ int vm_export_pages(DoubleFile *file, void *arg)
 {
     Pages *args = arg;
     g_autofree uint64_t *list = NULL;
-    int ret = check_pages(args, true);
+    int ret = check_pages(args, true) ?: give_again(file->vm, args);
 
-    if (ret) {
+    args->bad = (struct kvm_cc_run) { 0 };
+    if (ret <= 0) {
         return ret;
     }
     list = g_new(uint64_t, args->count);
-    ret = copy_list(file->vm, args, list) ?: give_owed(file->vm, args);
-    return ret > 0 ? export_list(file->vm, args, list) : ret;
+    return copy_list(file->vm, args, list) ?:
+           export_list(file->vm, args, list);
+}
+
+/* The first run of pages of the bundle that @wrong is true for; false: none. */
+static bool find_bad(DoubleVm *vm, Pages *args, const uint64_t *ipas, size_t n,
+                     bool (*wrong)(DoubleVm *vm, uint64_t gpa))
+{
+    struct kvm_cc_run *bad = &args->bad;
+
+    for (size_t i = 0; i < n; i++) {
+        if (bad->size && (ipas[i] != bad->base + bad->size ||
+                          !wrong(vm, ipas[i]))) {
+            break;
+        }
+        if (wrong(vm, ipas[i])) {
+            bad->base = bad->size ? bad->base : ipas[i];
+            bad->size += GRANULE;
+        }
+    }
+    return bad->size;
+}
+
+static bool is_no_ram(DoubleVm *vm, uint64_t gpa)
+{
+    return !vm_is_ram(vm, gpa, GRANULE);
+}
+
+static bool is_not_private(DoubleVm *vm, uint64_t gpa)
+{
+    return !vm_is_private(vm, gpa);
 }
 
 /* Make tables, and a granule for each page: 0 if it was imported before. */
-static int prepare_pages(DoubleVm *vm, const uint64_t *ipas,
+static int prepare_pages(DoubleVm *vm, Pages *args, const uint64_t *ipas,
                          uint64_t *granules, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!vm_is_ram(vm, ipas[i], GRANULE)) {
-            return -EFAULT;
-        }
+    if (find_bad(vm, args, ipas, n, is_no_ram)) {
+        return -EFAULT;
+    }
+    if (find_bad(vm, args, ipas, n, is_not_private)) {
+        return -EADDRNOTAVAIL;
     }
     for (size_t i = 0; i < n; i++) {
         if (mmu_create_tables(vm, ipas[i])) {
@@ -296,12 +323,12 @@ int vm_import_pages(DoubleFile *file, void *arg)
     int ret = check_pages(args, false) ?:
               check_session(file->vm, BIT(SESSION_IMPORTING));
 
-    args->done = 0;
+    args->bad = (struct kvm_cc_run) { 0 };
     if (ret) {
         return ret;
     }
     n = mig_peek_entries(blob, args->blob_size, ipas);
-    ret = prepare_pages(file->vm, ipas, granules, n);
+    ret = prepare_pages(file->vm, args, ipas, granules, n);
     if (ret) {
         return ret;
     }
@@ -309,7 +336,7 @@ int vm_import_pages(DoubleFile *file, void *arg)
                  physical_window(0, blob, args->blob_size), args->blob_size,
                  physical_window(1, granules, MAX(n, 1) * sizeof(*granules)),
                  MAX(n, 1));
-    ret = migrate_result(result, true, &args->cause);
+    ret = migrate_result(file->vm, result, true, &args->cause, &args->detail);
     args->pages = ret ? 0 : n;
     if (ret == -EBADMSG) {
         file->vm->session = SESSION_FAILED;

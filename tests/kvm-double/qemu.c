@@ -79,7 +79,7 @@ gint64 __wrap_g_get_monotonic_time(void)
     return __real_g_get_monotonic_time() + qatomic_read(&skipped_us);
 }
 
-/* ---- Instead of accel/kvm/realm/board.c and dirty-listener.c ---- */
+/* ---- Instead of accel/kvm/realm/board.c ---- */
 
 void *realm_kvm_shared(uint64_t base, uint64_t size)
 {
@@ -135,20 +135,6 @@ bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
     return !ret;
 }
 
-void realm_kvm_shared_log_begins(void)
-{
-    g_assert_cmpstr(double_session(), ==, "exporting");
-    machine.log_began = true;
-}
-
-void realm_kvm_shared_written(uint64_t base, uint64_t size)
-{
-    g_assert_true(machine_contains(base, size));
-    bitmap_set(machine.written,
-               (base - machine.config.ram_base) / REALM_PAGE_SIZE,
-               size / REALM_PAGE_SIZE);
-}
-
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)
 {
     if (cs->start_powered_off) {
@@ -158,11 +144,6 @@ bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)
     x[0] = machine.config.ram_base + 0x2000;    /* the device tree */
     *pc = machine.config.ram_base;
     return true;
-}
-
-void realm_kvm_watch_shared(void)
-{
-    machine.watched = true;
 }
 
 /* ---- Other answers ---- */

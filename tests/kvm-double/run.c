@@ -207,12 +207,9 @@ static void take_abort(DoubleVcpu *vcpu, uint64_t ipa, uint64_t fsc,
 
 static void log_shared(DoubleVm *vm, uint64_t ipa)
 {
-    uint64_t gpa = ROUND_DOWN(ipa, GRANULE) & ~BIT_ULL(vm->ipa_bits - 1);
-
     QEMU_LOCK_GUARD(&vm->lock);
-    if (migrate_logs_shared(vm)) {
-        g_hash_table_add(vm->shared_log, GSIZE_TO_POINTER(gpa));
-    }
+
+    log_write(vm, ipa & ~BIT_ULL(vm->ipa_bits - 1));
 }
 
 /* The page at @ipa, as the PE finds it; NULL if the PE took an exception. */
@@ -512,6 +509,7 @@ static int handle_exit(DoubleVcpu *vcpu)
     case RMI_EXIT_PSCI:
         return handle_psci(vcpu);
     case RMI_EXIT_HOST_CALL:
+        vcpu->host_call_pending = true;
         vcpu->run->enter.gprs[0] = SMCCC_NOT_SUPPORTED;
         return 1;
     default:
@@ -539,6 +537,7 @@ bool run_complete(DoubleVcpu *vcpu)
 {
     const RmiRecExit *exit = &vcpu->run->exit;
 
+    take_mmio(vcpu);
     if (vcpu->psci_pending) {
         RMI(RMI_PSCI_COMPLETE, vcpu->rec, psci_target(vcpu)->rec,
             PSCI_SUCCESS);
@@ -590,6 +589,7 @@ static int run_once(DoubleVcpu *vcpu)
     if (vcpu->pe.world != RMM_WORLD_REALM && vcpu->pe.x[0]) {
         return handle_refusal(vcpu, vcpu->pe.x[0]);
     }
+    vcpu->host_call_pending = false;
     run_guest(vcpu);
     memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
     return handle_exit(vcpu);

@@ -19,6 +19,7 @@
 #include "qemu/rcu.h"
 #include "qemu/units.h"
 #include "accel/kvm/realm/realm-kvm.h"
+#include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
 #include "runs.h"
 
@@ -530,20 +531,19 @@ static bool last_round(Round *r, Error **errp)
     bool any;
 
     double_machine_stop();
-    return realm_kvm_sync_shared(errp) && ops->pause(errp) &&
+    return double_sync_shared(errp) && ops->pause(errp) &&
            round_of(r, errp) && export_pages(r, &any, errp) &&
            export_states(r, errp);
 }
 
-/* QEMU learns of @pages shared pages that were written, and of no others. */
+/* QEMU learns of @pages shared host pages that were written, no others. */
 static bool sync_shared(unsigned pages, Error **errp)
 {
-    g_assert_true(double_shared_log_began());
-    if (!realm_kvm_sync_shared(errp)) {
+    if (!double_sync_shared(errp)) {
         return false;
     }
     g_assert_cmpuint(double_take_shared_written(SHARED, SHARED_SIZE), ==,
-                     pages);
+                     pages * qemu_real_host_page_size() / REALM_PAGE_SIZE);
     return true;
 }
 
@@ -552,6 +552,7 @@ static bool export_realm(Round *r, GBytes *offer, Error **errp)
 {
     return ops->accept(g_bytes_get_data(offer, NULL), g_bytes_get_size(offer),
                        errp) &&
+           double_log_shared(true, errp) &&
            keep(r, ops->export_begin(r->buf, errp)) &&
            collect_dirty(r, errp) && round_of(r, errp) &&
            writes_pages(100, errp) &&
@@ -645,13 +646,15 @@ static bool start_source(Error **errp)
 /* Write tags of shared pages and read them back. */
 static bool copies_tags(Error **errp)
 {
-    uint8_t tags[3 * 128], back[3 * 128];
+    static uint8_t buffer[SHARED_SIZE / 16];
+    const unsigned pages = SHARED_SIZE / KVM_TAGS_PAGE;
+    uint8_t tags[SHARED_SIZE / 32], back[SHARED_SIZE / 32];
 
     for (size_t i = 0; i < sizeof(tags); i++) {
         tags[i] = i * 7;
     }
-    if (!realm_kvm_copy_tags(SHARED, 3, tags, true, errp) ||
-        !realm_kvm_copy_tags(SHARED, 3, back, false, errp)) {
+    if (!kvm_arm_copy_tags(SHARED, pages, tags, true, buffer, errp) ||
+        !kvm_arm_copy_tags(SHARED, pages, back, false, buffer, errp)) {
         return false;
     }
     g_assert_cmpmem(tags, sizeof(tags), back, sizeof(back));

@@ -1,8 +1,8 @@
 /*
  * The stand-in kernel: memory tags that the host may see
  *
- * Purpose: KVM_ARM_MTE_COPY_TAGS as mainline has it, and
- * KVM_ARM_COPY_TAGS_LIST, which refuses pages that the RMM has.
+ * Purpose: KVM_ARM_MTE_COPY_TAGS as mainline has it, but for a page that the
+ * RMM has: EPERM, as the proposal says.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *
@@ -22,30 +22,21 @@ static uint8_t *tags_at(DoubleVm *vm, uint64_t gpa)
         ? slot->tags + (gpa - slot->region.guest_phys_addr) / 32 : NULL;
 }
 
-static bool logs_dirty(DoubleVm *vm)
+static int check_args(DoubleVm *vm, const struct kvm_arm_copy_mte_tags *args)
 {
-    for (guint i = 0; i < vm->slots->len; i++) {
-        DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
-
-        if (slot->region.flags & KVM_MEM_LOG_DIRTY_PAGES) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int check_flags(DoubleVm *vm, uint64_t flags, const void *reserved,
-                       size_t size)
-{
-    if (flags > KVM_ARM_TAGS_FROM_GUEST || !buffer_is_zero(reserved, size)) {
+    if (args->flags > KVM_ARM_TAGS_FROM_GUEST ||
+        !buffer_is_zero(args->reserved, sizeof(args->reserved))) {
         return double_forbid(EINVAL, "a known direction, and reserved is "
                              "zero");
     }
     if (!vm->mte) {
         return double_forbid(EINVAL, "the VM has no memory tags");
     }
-    return flags == KVM_ARM_TAGS_TO_GUEST &&
-           (logs_dirty(vm) || migrate_logs_shared(vm)) ? -EBUSY : 0;
+    if (!vm_is_aligned(args->guest_ipa, args->length) ||
+        args->length > INT_MAX) {
+        return double_forbid(EINVAL, "whole pages, at most INT_MAX bytes");
+    }
+    return args->flags == KVM_ARM_TAGS_TO_GUEST && log_is_on(vm) ? -EBUSY : 0;
 }
 
 /* KVM_ARM_MTE_COPY_TAGS has one tag in a byte. */
@@ -61,71 +52,41 @@ static void copy_unpacked(uint8_t *tags, uint8_t *bytes, bool to_guest)
     }
 }
 
+/* The monitor has a granule of the host page at @gpa. */
+static bool is_secret(DoubleVm *vm, uint64_t gpa)
+{
+    for (uint64_t at = 0; at < the_double->page_size; at += GRANULE) {
+        if (mmu_is_secret(vm, gpa + at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int vm_copy_tags(DoubleFile *file, void *arg)
 {
     const struct kvm_arm_copy_mte_tags *args = arg;
     uint64_t length = args->length, at;
-    int ret = check_flags(file->vm, args->flags, args->reserved,
-                          sizeof(args->reserved));
+    int ret = check_args(file->vm, args);
 
     if (ret) {
         return ret;
-    }
-    if (!vm_is_aligned(args->guest_ipa, length) || length > INT_MAX) {
-        return double_forbid(EINVAL, "whole pages, at most INT_MAX bytes");
     }
     if (double_partly()) {
         length = MIN(length, the_double->page_size);
     }
     for (at = 0; at < length; at += GRANULE) {
-        uint8_t *tags = tags_at(file->vm, args->guest_ipa + at);
+        uint64_t gpa = args->guest_ipa + at;
+        uint8_t *tags = tags_at(file->vm, gpa);
 
-        if (!tags) {
-            return at ? (int)at : -EFAULT;
+        ret = !tags ? -EFAULT :
+              is_secret(file->vm, ROUND_DOWN(gpa, the_double->page_size))
+              ? -EPERM : 0;
+        if (ret) {
+            return at ? (int)at : ret;
         }
         copy_unpacked(tags, (uint8_t *)args->addr + at / 16,
                       args->flags == KVM_ARM_TAGS_TO_GUEST);
     }
     return length;
-}
-
-static int check_list(const struct kvm_arm_copy_tags_list *args)
-{
-    return args->count && args->list && args->tags && !args->reserved32
-        ? 0 : double_forbid(EINVAL, "a list and a buffer");
-}
-
-static int copy_page(DoubleVm *vm, uint64_t gpa, uint8_t *buf, bool to_guest)
-{
-    uint8_t *tags = tags_at(vm, gpa);
-
-    if (!QEMU_IS_ALIGNED(gpa, GRANULE)) {
-        return double_forbid(EINVAL, "0x%" PRIx64 " is no page", gpa);
-    }
-    if (!tags) {
-        return -EFAULT;
-    }
-    if (mmu_is_secret(vm, gpa)) {
-        return -EPERM;
-    }
-    memcpy(to_guest ? tags : buf, to_guest ? buf : tags, RMM_TAG_BYTES);
-    return 0;
-}
-
-int vm_copy_tags_list(DoubleFile *file, void *arg)
-{
-    struct kvm_arm_copy_tags_list *args = arg;
-    const uint64_t *list = (const uint64_t *)(uintptr_t)args->list;
-    uint8_t *buf = (uint8_t *)(uintptr_t)args->tags;
-    uint32_t count = double_partly() ? MIN(args->count, 1) : args->count;
-    int ret = check_flags(file->vm, args->flags, args->reserved,
-                          sizeof(args->reserved)) ?: check_list(args);
-
-    for (args->done = 0; !ret && args->done < count; ) {
-        ret = copy_page(file->vm, list[args->done], buf,
-                        args->flags == KVM_ARM_TAGS_TO_GUEST);
-        args->done += !ret;
-        buf += RMM_TAG_BYTES;
-    }
-    return args->done ? 0 : ret;
 }

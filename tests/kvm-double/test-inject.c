@@ -85,8 +85,8 @@ static void keep_name(DoubleCall *call, bool after, void *opaque)
 static bool can_do_a_part(const char *name)
 {
     static const char *const those[] = {
-        "KVM_ARM_RMI_POPULATE", "KVM_ARM_REALM_DIRTY_LOG",
-        "KVM_ARM_COPY_TAGS_LIST", NULL
+        "KVM_ARM_RMI_POPULATE", "KVM_CC_OWED_PAGES",
+        "KVM_ARM_MTE_COPY_TAGS", NULL
     };
 
     return g_strv_contains(those, name);
@@ -95,7 +95,7 @@ static bool can_do_a_part(const char *name)
 static bool can_give_a_record(const char *name)
 {
     static const char *const those[] = {
-        "KVM_ARM_REALM_MIGRATE", "KVM_ARM_REALM_EXPORT_PAGES", NULL
+        "KVM_CC_MIGRATE", "KVM_CC_EXPORT_PAGES", NULL
     };
 
     return g_strv_contains(those, name);
@@ -104,7 +104,9 @@ static bool can_give_a_record(const char *name)
 static bool applies(const Injection *what, const char *name)
 {
     return what->partly ? can_do_a_part(name) :
-           what->fault ? can_give_a_record(name) : true;
+           what->fault ? can_give_a_record(name) :
+           /* Of any VM's, and it has no such answer */
+           what->error != EAGAIN || !g_str_equal(name, "KVM_ARM_MTE_COPY_TAGS");
 }
 
 static void try_one(const Run *base, const Injection *what, unsigned at)

@@ -3,7 +3,7 @@
  *
  * Purpose: replace each answer of an ioctl that the backend uses by an invalid
  * one: a count beyond the one asked for, no progress, ranges outside of RAM or
- * out of order, a size beyond the buffer's, an unknown version or flag, a
+ * out of order, a size beyond the buffer's, an unknown flag, a
  * result that the ioctl does not have.  Each has to end the run with an error
  * that names the ioctl.  The sanitizers see that nothing was used before.
  *
@@ -13,7 +13,7 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "runs.h"
@@ -61,10 +61,9 @@ FALSIFY(returns_0, void, call->ret = 0)
 
 /* ---- Limits ---- */
 
-typedef struct kvm_arm_realm_mig_info Info;
+typedef struct kvm_cc_mig_info Info;
 
-FALSIFY(version_2, Info, a->version = 2)
-FALSIFY(unknown_flag, Info, a->flags |= 1u << 31)
+FALSIFY(large_granule, Info, a->granule = 64 * KiB)
 FALSIFY(no_pages, Info, a->max_pages = 0)
 FALSIFY(no_streams, Info, a->max_streams = 0)
 FALSIFY(many_streams, Info, a->max_streams = 4097)
@@ -74,7 +73,7 @@ FALSIFY(huge_blob, Info, a->max_blob = UINT64_MAX)
 
 /* ---- Steps ---- */
 
-typedef struct kvm_arm_realm_migrate Migrate;
+typedef struct kvm_cc_migrate Migrate;
 
 FALSIFY(blob_is_empty, Migrate, a->blob_size = 0)
 FALSIFY(blob_is_huge, Migrate, a->blob_size = UINT64_MAX)
@@ -85,15 +84,15 @@ FALSIFY(reply_is_over, Migrate, a->blob_size = REALM_MAX_REPLY + 1)
 FALSIFY(nonce_is_over, Migrate, a->blob_size = REALM_NONCE_SIZE + 1)
 FALSIFY(nonce_is_short, Migrate, a->blob_size = REALM_NONCE_SIZE - 1)
 FALSIFY(unknown_answer, Migrate, a->flags |= 1u << 31)
-FALSIFY(is_not_over, Migrate, a->flags |= KVM_ARM_REALM_MIG_MORE)
+FALSIFY(is_not_over, Migrate, a->flags |= KVM_CC_MORE)
 
 /* ---- The log ---- */
 
-typedef struct kvm_arm_realm_dirty_log Log;
+typedef struct kvm_cc_owed Log;
 
-static struct kvm_arm_realm_dirty_run *runs_of(Log *a)
+static struct kvm_cc_run *runs_of(Log *a)
 {
-    return (struct kvm_arm_realm_dirty_run *)(uintptr_t)a->runs;
+    return (struct kvm_cc_run *)(uintptr_t)a->runs;
 }
 
 FALSIFY(many_runs, Log, a->num_runs = UINT32_MAX)
@@ -115,10 +114,8 @@ FALSIFY(runs_in_disorder, Log, runs_of(a)[0].base = runs_of(a)[1].base;
 
 /* ---- Bundles ---- */
 
-typedef struct kvm_arm_realm_pages Pages;
+typedef struct kvm_cc_pages Pages;
 
-FALSIFY(fewer_done, Pages, a->done--)
-FALSIFY(more_done, Pages, a->done++)
 FALSIFY(more_pages, Pages, a->pages = a->count + 1)
 FALSIFY(no_pages_in_a_blob, Pages, a->pages = 0)
 FALSIFY(pages_in_no_blob, Pages, a->blob_size = 0)
@@ -129,11 +126,12 @@ FALSIFY(imported_more, Pages, a->pages = 513)
 
 /* ---- Tags ---- */
 
-typedef struct kvm_arm_copy_tags_list TagsList;
+FALSIFY(half_a_page_of_tags, void, call->ret = 2048)
 
-FALSIFY(no_tags_done, TagsList, a->done = 0)
-FALSIFY(more_tags_done, TagsList, a->done = a->count + 1)
-FALSIFY(many_tags_done, TagsList, a->done = UINT32_MAX)
+/* ---- What a REC waits for ---- */
+
+FALSIFY(unknown_flag_of_an_answer, struct kvm_one_reg,
+        *(uint64_t *)(uintptr_t)a->addr = 8)
 
 /* ---- Which of them, where ---- */
 
@@ -145,7 +143,7 @@ static const Run source_v14 = { "source", "v14", 4 * KiB, run_source };
 static const Run destination_v14 = { "destination", "v14", 4 * KiB,
                                      run_destination };
 
-#define STEP(step) KVM_ARM_REALM_MIGRATE, KVM_ARM_REALM_MIG_##step
+#define STEP(step) KVM_CC_MIGRATE, KVM_CC_##step
 
 static const InvalidAnswer answers[] = {
     { "realms-have-200-bits", &life_v10, KVM_CHECK_EXTENSION,
@@ -180,21 +178,19 @@ static const InvalidAnswer answers[] = {
     { "attributes-return-1", &life_v14, KVM_SET_MEMORY_ATTRIBUTES, ANY,
       returns_1 },
 
-    { "info-returns-1", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, returns_1 },
-    { "version-2", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, version_2,
-      "by version 2 of its interface" },
-    { "an-unknown-flag", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
-      unknown_flag },
-    { "no-pages-in-a-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+    { "info-returns-1", &source_v10, KVM_CC_MIG_INFO, ANY, returns_1 },
+    { "pages-of-another-size", &source_v10, KVM_CC_MIG_INFO, ANY,
+      large_granule },
+    { "no-pages-in-a-blob", &source_v10, KVM_CC_MIG_INFO, ANY,
       no_pages },
-    { "many-pages-in-a-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+    { "many-pages-in-a-blob", &source_v10, KVM_CC_MIG_INFO, ANY,
       many_pages },
-    { "a-blob-too-small-for-its-pages", &source_v10, KVM_ARM_REALM_MIG_INFO,
+    { "a-blob-too-small-for-its-pages", &source_v10, KVM_CC_MIG_INFO,
       ANY, small_blob },
-    { "no-streams", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, no_streams },
-    { "many-streams", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY,
+    { "no-streams", &source_v10, KVM_CC_MIG_INFO, ANY, no_streams },
+    { "many-streams", &source_v10, KVM_CC_MIG_INFO, ANY,
       many_streams },
-    { "a-huge-blob", &source_v10, KVM_ARM_REALM_MIG_INFO, ANY, huge_blob },
+    { "a-huge-blob", &source_v10, KVM_CC_MIG_INFO, ANY, huge_blob },
     { "the-migration-returns-1", &source_v10, KVM_ENABLE_CAP, 0, returns_1 },
 
     { "prepare-returns-1", &source_v14, STEP(PREPARE), returns_1 },
@@ -227,55 +223,56 @@ static const InvalidAnswer answers[] = {
       unknown_answer },
     { "finish-for-ever", &source_v14, STEP(FINISH), is_not_over },
 
-    { "the-log-returns-1", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "the-log-returns-1", &source_v10, KVM_CC_OWED_PAGES, ANY,
       returns_1 },
-    { "the-log-has-many-runs", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "the-log-has-many-runs", &source_v10, KVM_CC_OWED_PAGES, ANY,
       many_runs },
-    { "the-log-has-a-run-too-many", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "the-log-has-a-run-too-many", &source_v10, KVM_CC_OWED_PAGES, ANY,
       more_runs },
-    { "the-log-stays", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, log_stays },
-    { "the-log-grows", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, log_grows },
-    { "the-log-goes-elsewhere", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "the-log-stays", &source_v10, KVM_CC_OWED_PAGES, ANY, log_stays },
+    { "the-log-grows", &source_v10, KVM_CC_OWED_PAGES, ANY, log_grows },
+    { "the-log-goes-elsewhere", &source_v10, KVM_CC_OWED_PAGES, ANY,
       log_elsewhere },
-    { "the-log-has-much-to-go", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "the-log-has-much-to-go", &source_v10, KVM_CC_OWED_PAGES, ANY,
       much_remains },
-    { "a-run-of-nothing", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "a-run-of-nothing", &source_v10, KVM_CC_OWED_PAGES, ANY,
       run_of_nothing },
-    { "a-run-of-no-page", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "a-run-of-no-page", &source_v10, KVM_CC_OWED_PAGES, ANY,
       run_misaligned },
-    { "a-run-of-part-of-a-page", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "a-run-of-part-of-a-page", &source_v10, KVM_CC_OWED_PAGES, ANY,
       run_size_misaligned },
-    { "a-run-below", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_below },
-    { "a-run-above", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_above },
-    { "a-run-beyond", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY, run_beyond },
-    { "a-run-that-wraps", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "a-run-below", &source_v10, KVM_CC_OWED_PAGES, ANY, run_below },
+    { "a-run-above", &source_v10, KVM_CC_OWED_PAGES, ANY, run_above },
+    { "a-run-beyond", &source_v10, KVM_CC_OWED_PAGES, ANY, run_beyond },
+    { "a-run-that-wraps", &source_v10, KVM_CC_OWED_PAGES, ANY,
       run_wraps },
-    { "a-run-twice", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "a-run-twice", &source_v10, KVM_CC_OWED_PAGES, ANY,
       runs_overlap },
-    { "runs-in-disorder", &source_v10, KVM_ARM_REALM_DIRTY_LOG, ANY,
+    { "runs-in-disorder", &source_v10, KVM_CC_OWED_PAGES, ANY,
       runs_in_disorder },
 
-    { "an-export-returns-1", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+    { "an-export-returns-1", &source_v14, KVM_CC_EXPORT_PAGES, ANY,
       returns_1 },
-    { "an-export-of-fewer", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
-      fewer_done },
-    { "an-export-of-more", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
-      more_done },
-    { "more-pages-than-asked-for", &source_v14, KVM_ARM_REALM_EXPORT_PAGES,
+    { "more-pages-than-asked-for", &source_v14, KVM_CC_EXPORT_PAGES,
       ANY, more_pages },
-    { "a-bundle-without-pages", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+    { "a-bundle-without-pages", &source_v14, KVM_CC_EXPORT_PAGES, ANY,
       no_pages_in_a_blob },
-    { "pages-without-a-bundle", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+    { "pages-without-a-bundle", &source_v14, KVM_CC_EXPORT_PAGES, ANY,
       pages_in_no_blob },
-    { "a-huge-bundle", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+    { "a-huge-bundle", &source_v14, KVM_CC_EXPORT_PAGES, ANY,
       bundle_is_huge },
-    { "a-bundle-over-the-room", &source_v14, KVM_ARM_REALM_EXPORT_PAGES, ANY,
+    { "a-bundle-over-the-room", &source_v14, KVM_CC_EXPORT_PAGES, ANY,
       bundle_is_over },
 
-    { "tags-return-1", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, returns_1 },
-    { "no-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, no_tags_done },
-    { "more-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, more_tags_done },
-    { "many-tags", &source_v14, KVM_ARM_COPY_TAGS_LIST, ANY, many_tags_done },
+    { "tags-return-1", &source_v14, KVM_ARM_MTE_COPY_TAGS, ANY, returns_1 },
+    { "tags-return-0", &source_v14, KVM_ARM_MTE_COPY_TAGS, ANY, returns_0 },
+    { "tags-of-half-a-page", &source_v14, KVM_ARM_MTE_COPY_TAGS, ANY,
+      half_a_page_of_tags },
+    { "tags-of-much", &source_v14, KVM_ARM_MTE_COPY_TAGS, ANY, returns_much },
+
+    { "an-answer-returns-1", &source_v14, KVM_GET_ONE_REG, ANY, returns_1 },
+    { "an-answer-with-an-unknown-flag", &source_v14, KVM_GET_ONE_REG, ANY,
+      unknown_flag_of_an_answer },
 
     { "offer-returns-1", &destination_v14, STEP(OFFER), returns_1 },
     { "offer-is-empty", &destination_v14, STEP(OFFER), blob_is_empty },
@@ -294,12 +291,12 @@ static const InvalidAnswer answers[] = {
     { "receipt-returns-1", &destination_v14, STEP(RECEIPT), returns_1 },
     { "receipt-is-empty", &destination_v14, STEP(RECEIPT), blob_is_empty },
     { "receipt-is-over", &destination_v14, STEP(RECEIPT), reply_is_over },
-    { "an-import-returns-1", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES,
+    { "an-import-returns-1", &destination_v14, KVM_CC_IMPORT_PAGES,
       ANY, returns_1 },
-    { "an-import-of-many", &destination_v14, KVM_ARM_REALM_IMPORT_PAGES, ANY,
+    { "an-import-of-many", &destination_v14, KVM_CC_IMPORT_PAGES, ANY,
       imported_many },
     { "an-import-of-a-page-too-many", &destination_v14,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY, imported_more },
+      KVM_CC_IMPORT_PAGES, ANY, imported_more },
 };
 
 typedef struct Falsifier {
@@ -312,14 +309,14 @@ static int64_t which_of(const DoubleCall *call)
     switch (call->request) {
     case KVM_CHECK_EXTENSION:
         return (uintptr_t)call->arg;
-    case KVM_ARM_REALM_MIGRATE:
-        return ((Migrate *)call->arg)->cmd;
+    case KVM_CC_MIGRATE:
+        return ((Migrate *)call->arg)->step;
     case KVM_ENABLE_CAP: {
         const struct kvm_enable_cap *cap = call->arg;
 
         /* KVM_CAP_ARM_RME's operations are numbers; migration's has none. */
         return cap->cap == KVM_CAP_ARM_MTE ? ANY :
-               cap->cap == KVM_CAP_ARM_REALM_MIGRATION ? 0 : cap->args[0] ?:
+               cap->cap == KVM_CAP_CC_MIGRATION ? 0 : cap->args[0] ?:
                ANY;
     }
     default:

@@ -10,7 +10,7 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
@@ -620,7 +620,7 @@ static void test_migration(void)
 {
     start("v14", 4 * KiB);
     the_options.config.migration = true;
-    REFUSED("KVM_CAP_ARM_REALM_MIGRATION", "migration=on");
+    REFUSED("KVM_CAP_CC_MIGRATION", "migration=on");
 }
 
 static void test_blocker(void)
@@ -630,7 +630,7 @@ static void test_blocker(void)
         create_and_run();
         g_assert_nonnull(double_blocker());
         g_assert_nonnull(strstr(error_get_pretty(double_blocker()),
-                                "KVM_CAP_ARM_REALM_MIGRATION"));
+                                "KVM_CAP_CC_MIGRATION"));
         end();
     }
 }

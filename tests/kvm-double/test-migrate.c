@@ -16,7 +16,7 @@
 #include "qemu/osdep.h"
 #include <sys/wait.h>
 #include <linux/kvm.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
@@ -28,6 +28,7 @@
 #include "migration/migration-stats.h"
 #include "migration/realm.h"
 #include "migration/realm/realm-migration.h"
+#include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
 #include "tests/unit/realm/fake-migration.h"
 #include "accel/kvm/realm/realm-kvm.h"
@@ -236,16 +237,16 @@ static RealmConfig make_config(const char *kernel)
     return config;
 }
 
-/* Steps that took more than one call, by cmd. */
-static unsigned pieces[KVM_ARM_REALM_MIG_FINISH + 1];
+/* Steps that took more than one call, by number. */
+static unsigned pieces[KVM_CC_GIVE_UP + 1];
 
 static void count_pieces(DoubleCall *call, bool after, void *unused)
 {
-    const struct kvm_arm_realm_migrate *args = call->arg;
+    const struct kvm_cc_migrate *args = call->arg;
 
-    if (after && call->request == (uint32_t)KVM_ARM_REALM_MIGRATE &&
-        args->flags & KVM_ARM_REALM_MIG_MORE) {
-        pieces[args->cmd]++;
+    if (after && call->request == (uint32_t)KVM_CC_MIGRATE &&
+        args->flags & KVM_CC_MORE) {
+        pieces[args->step]++;
     }
 }
 
@@ -265,8 +266,8 @@ static void side_start(const char *kernel, size_t page, bool incoming)
     m.images[0] = (DoubleImage) { 0, 0x3000 };
     ops = realm_kvm_backend();
     realm_backend_set(ops, &m.config);
-    realm_migration_init();
     g_assert_true(double_machine_create(&m, &error_abort));
+    realm_migration_init();
 }
 
 static void side_end(void)
@@ -329,6 +330,23 @@ static void accept_offer(void)
     g_assert_true(ops->accept(offer, size, &error_abort));
 }
 
+/* The tags of one page; the kernel copies those of whole host pages. */
+static void copy_tags(uint64_t gpa, uint8_t tags[128], bool to_guest)
+{
+    static uint8_t buffer[64 * KiB / 16], all[64 * KiB / 32];
+    const uint64_t size = qemu_real_host_page_size();
+    uint64_t base = ROUND_DOWN(gpa, size);
+    uint8_t *mine = all + (gpa - base) / 32;
+
+    g_assert_true(kvm_arm_copy_tags(base, size / KVM_TAGS_PAGE, all, false,
+                                    buffer, &error_abort));
+    memcpy(to_guest ? mine : tags, to_guest ? tags : mine, 128);
+    if (to_guest) {
+        g_assert_true(kvm_arm_copy_tags(base, size / KVM_TAGS_PAGE, all, true,
+                                        buffer, &error_abort));
+    }
+}
+
 /* Send a page with its tags, as QEMU's "ram" section would. */
 static void send_shared(QEMUFile *f, uint64_t offset)
 {
@@ -339,7 +357,7 @@ static void send_shared(QEMUFile *f, uint64_t offset)
     qemu_put_be64(f, offset);
     qemu_put_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
     if (now.mte) {
-        g_assert_true(realm_kvm_copy_tags(gpa, 1, tags, false, &error_abort));
+        copy_tags(gpa, tags, false);
         qemu_put_buffer(f, tags, sizeof(tags));
     }
 }
@@ -350,7 +368,8 @@ static unsigned sync_shared(QEMUFile *f, bool first)
     const RealmConfig *config = &double_default_config;
     unsigned sent = 0;
 
-    g_assert_true(realm_kvm_sync_shared(&error_abort));
+    g_assert_true(first ? double_log_shared(true, &error_abort)
+                        : double_sync_shared(&error_abort));
     for (uint64_t at = 0; at < config->ram_size; at += REALM_PAGE_SIZE) {
         bool written = double_take_shared_written(config->ram_base + at,
                                                   REALM_PAGE_SIZE);
@@ -411,7 +430,8 @@ static bool complete(QEMUFile *f)
     guest_writes(PAGES - 1);            /* for the first time */
     guest_writes(PAGES - 2);
     double_machine_stop();
-    g_assert_cmpuint(sync_shared(f, false), ==, 2);
+    g_assert_cmpuint(sync_shared(f, false), ==,
+                     MAX(2, qemu_real_host_page_size() / REALM_PAGE_SIZE));
     qemu_put_byte(f, PART);
     if (handlers()->save_live_complete_precopy(f, NULL)) {
         return false;
@@ -453,7 +473,7 @@ static void check_gone(void)
 {
     g_assert_cmpint(ops->phase(), ==, REALM_PHASE_GONE);
     check_does_not_run("it runs on the destination");
-    g_assert_true(!now.ram || pieces[KVM_ARM_REALM_MIG_FINISH]);
+    g_assert_true(!now.ram || pieces[KVM_CC_FINISH]);
 }
 
 static void take_back(void)
@@ -556,7 +576,7 @@ static bool load_shared(QEMUFile *f)
     qemu_get_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
     if (now.mte) {
         qemu_get_buffer(f, tags, sizeof(tags));
-        g_assert_true(realm_kvm_copy_tags(gpa, 1, tags, true, &error_abort));
+        copy_tags(gpa, tags, true);
     }
     return !qemu_file_get_error(f);
 }
@@ -564,8 +584,8 @@ static bool load_shared(QEMUFile *f)
 /* Change a bit of a bundle, as if it had changed on the way. */
 static void damage(DoubleCall *call, bool after, void *unused)
 {
-    if (!after && call->request == KVM_ARM_REALM_IMPORT_PAGES) {
-        struct kvm_arm_realm_pages *args = call->arg;
+    if (!after && call->request == KVM_CC_IMPORT_PAGES) {
+        struct kvm_cc_pages *args = call->arg;
 
         ((uint8_t *)(uintptr_t)args->blob)[args->blob_size / 2] ^= 1;
     }
@@ -616,11 +636,11 @@ static bool load(QEMUFile *f)
 /* The Realm is not here before the last piece. */
 static void commit_a_piece(void)
 {
-    struct kvm_arm_realm_migrate args = { .cmd = KVM_ARM_REALM_MIG_COMMIT };
+    struct kvm_cc_migrate args = { .step = KVM_CC_COMMIT };
 
-    g_assert_cmpint(kvm_vm_ioctl(kvm_state, KVM_ARM_REALM_MIGRATE, &args), ==,
+    g_assert_cmpint(kvm_vm_ioctl(kvm_state, KVM_CC_MIGRATE, &args), ==,
                     0);
-    g_assert_cmphex(args.flags, ==, KVM_ARM_REALM_MIG_MORE);
+    g_assert_cmphex(args.flags, ==, KVM_CC_MORE);
     g_assert_cmpstr(double_session(), ==, "importing");
     check_does_not_run("no migration has brought it");
 }
@@ -660,8 +680,8 @@ static void destination_ends(bool loaded)
     }
     g_assert_true(fake_migration_load_end(true));
     if (now.ram) {
-        g_assert_cmpuint(pieces[KVM_ARM_REALM_MIG_READY], >, 0);
-        g_assert_cmpuint(pieces[KVM_ARM_REALM_MIG_COMMIT], >, 0);
+        g_assert_cmpuint(pieces[KVM_CC_READY], >, 0);
+        g_assert_cmpuint(pieces[KVM_CC_COMMIT], >, 0);
     }
     g_assert_true(double_machine_run(&error_abort));
     check_guest();

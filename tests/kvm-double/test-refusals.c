@@ -12,9 +12,10 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/units.h"
+#include "target/arm/rmm/mig-abi.h"
 #include "runs.h"
 
 static const Run source = { "source", "v14", 4 * KiB, run_source };
@@ -24,19 +25,20 @@ static const Run destination = { "destination", "v14", 4 * KiB,
 typedef struct Refusal {
     const char *claim;
     const Run *run;
-    uint32_t cmd;
+    uint32_t step;
     int error;                  /* 0: the kernel answers by itself... */
     unsigned seconds;           /* ...after this time */
     const char *says;           /* NULL: nothing, the run succeeds */
     RealmPhase phase;           /* after the refusal */
+    bool for_ever;              /* else once */
+    uint32_t cause;             /* what the monitor says, */
+    uint64_t detail;            /* and by which number */
 } Refusal;
 
-#define STEP(name) KVM_ARM_REALM_MIG_##name
+#define STEP(name) KVM_CC_##name
 #define PHASE(name) REALM_PHASE_##name
 #define UNKNOWN(name) \
-    "KVM_ARM_REALM_MIGRATE(" #name "): this kernel does not know the step"
-#define OWED(name) \
-    "KVM_ARM_REALM_MIGRATE(" #name "): a record that was made before"
+    "KVM_CC_MIGRATE(" #name "): this kernel does not know the step"
 
 static const Refusal refusals[] = {
     { "no-prepare-in-an-old-kernel", &source, STEP(PREPARE), EINVAL, 0,
@@ -56,13 +58,16 @@ static const Refusal refusals[] = {
     { "a-large-receipt", &source, STEP(FINISH), E2BIG, 0,
       "what the destination answered is no record", PHASE(SEALED) },
     { "a-vcpu-that-runs", &source, STEP(PAUSE), EBUSY, 0,
-      "KVM_ARM_REALM_MIGRATE(PAUSE): a vCPU is still running",
-      PHASE(EXPORTING) },
-    { "an-epoch-token-before-what-is-owed", &source, STEP(EPOCH), EBUSY, 0,
-      OWED(EPOCH), PHASE(EXPORTING) },
-    { "a-start-token-before-what-is-owed", &source, STEP(START), EBUSY, 0,
-      OWED(START), PHASE(PAUSED) },
-    { "a-part-that-is-not-the-next", &source, STEP(STATE), EPERM, 0,
+      "KVM_CC_MIGRATE(PAUSE): a vCPU is still running", PHASE(EXPORTING),
+      .for_ever = true },
+    { "a-vcpu-that-still-runs", &source, STEP(PAUSE), EBUSY, 0, NULL },
+    { "no-memory-for-long", &source, STEP(ACCEPT), ENOMEM, 0,
+      "KVM_CC_MIGRATE(ACCEPT): Cannot allocate memory", PHASE(HERE),
+      .for_ever = true },
+    { "no-memory-once", &source, STEP(ACCEPT), ENOMEM, 0, NULL },
+    { "no-memory-once-for-a-record", &destination, STEP(IMPORT), ENOMEM, 0,
+      NULL },
+    { "a-part-that-is-not-the-next", &source, STEP(STATE), EINVAL, 0,
       "its state is exported out of order", PHASE(PAUSED) },
     { "finish-out-of-order", &source, STEP(FINISH), EPERM, 0,
       "its state does not allow it", PHASE(SEALED) },
@@ -76,6 +81,21 @@ static const Refusal refusals[] = {
       "Realm: cannot", PHASE(IMPORTING) },
     { "commit-that-may-be-repeated", &destination, STEP(COMMIT), EPROTO, 0,
       "Realm: cannot", PHASE(IMPORTING) },
+
+    { "a-cause-of-a-monitor-that-is-known", &source, STEP(ACCEPT), EPROTO, 0,
+      "a platform that the Realm does not trust", PHASE(HERE),
+      .cause = KVM_CC_CAUSE_PEER, .detail = MIG_CAUSE_PEER_SIGNATURE },
+    { "a-cause-of-another-monitor", &source, STEP(ACCEPT), EPROTO, 0,
+      "the Realm's policy does not let the other side take part "
+      "(KVM_CC_MIGRATE(ACCEPT): cause 4, the monitor's 1000)", PHASE(HERE),
+      .cause = KVM_CC_CAUSE_PEER, .detail = 1000 },
+    { "a-cause-that-is-not-known", &source, STEP(ACCEPT), EPROTO, 0,
+      "the monitor refused it "
+      "(KVM_CC_MIGRATE(ACCEPT): cause 99, the monitor's 1000)", PHASE(HERE),
+      .cause = 99, .detail = 1000 },
+    { "what-the-host-took-at-the-destination", &destination, STEP(READY),
+      EBADMSG, 0, "its host took memory or a vCPU away", PHASE(FAILED),
+      .cause = KVM_CC_CAUSE_LOST, .detail = 1u << 31 },
 
     { "a-nonce-in-time", &source, STEP(ACCEPT), 0, 600, NULL },
     { "a-nonce-of-long-ago", &source, STEP(ACCEPT), 0, 601,
@@ -94,15 +114,19 @@ typedef struct Trial {
 static void refuse(DoubleCall *call, bool after, void *opaque)
 {
     Trial *trial = opaque;
-    const struct kvm_arm_realm_migrate *args = call->arg;
+    struct kvm_cc_migrate *args = call->arg;
 
-    if (after || trial->refused ||
-        call->request != (uint32_t)KVM_ARM_REALM_MIGRATE ||
-        args->cmd != trial->what->cmd) {
+    if (after || (trial->refused && !trial->what->for_ever) ||
+        call->request != (uint32_t)KVM_CC_MIGRATE ||
+        args->step != trial->what->step) {
         return;
     }
     trial->refused = true;
     call->ret = -trial->what->error;
+    if (trial->what->error) {
+        args->cause = trial->what->cause;
+        args->detail = trial->what->detail;
+    }
     double_pass(trial->what->seconds);
 }
 

@@ -4,8 +4,8 @@
  * Purpose: test the double itself.  It has to refuse calls out of order, and
  * arguments that no version allows: with double_probing by an errno, without it
  * by failing the test.  A migration goes on after each refusal, so the refused
- * call has changed nothing; and after each record that was owed.  Numbers, sizes
- * and what each state accepts are compared with
+ * call has changed nothing; and after each blob that is given again.  Numbers,
+ * sizes and what each state accepts are compared with
  * docs/specs/kvm-arm-realm-migration.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -120,12 +120,17 @@ static void test_memory(void)
     struct kvm_memory_attributes attributes = {
         .address = 3 * GiB, .size = 4096,
     };
+    DoubleMachineOptions m = { .config = double_default_config };
 
     start("v15");
+    double_probing(true);
+    refused(vm_call(KVM_SET_MEMORY_ATTRIBUTES, &attributes));
+    end();
+    double_start(&(DoubleOptions) { "v15" });
+    g_assert_true(double_machine_create(&m, &error_abort));
     region.guest_memfd = machine.gmem;
     double_probing(true);
     refused(vm_call(KVM_SET_USER_MEMORY_REGION2, &region));
-    refused(vm_call(KVM_SET_MEMORY_ATTRIBUTES, &attributes));
     end();
     start("v14");
     double_probing(true);
@@ -139,16 +144,17 @@ static void test_memory(void)
 /* ---- Migration: docs/specs/kvm-arm-realm-migration.rst ---- */
 
 typedef union MigArgs {
-    struct kvm_arm_realm_migrate m;
-    struct kvm_arm_realm_dirty_log l;
-    struct kvm_arm_realm_pages p;
-    struct kvm_arm_copy_tags_list t;
+    struct kvm_cc_migrate m;
+    struct kvm_cc_owed o;
+    struct kvm_cc_pages p;
+    struct kvm_arm_copy_mte_tags t;
     struct kvm_enable_cap c;
     struct kvm_userspace_memory_region2 r;
     struct kvm_memory_attributes a;
+    struct kvm_one_reg g;
 } MigArgs;
 
-/* A call in the middle of a migration, which goes on as if without it. */
+/* A call in the middle of a migration, which mostly goes on as if without. */
 typedef struct Strict {
     const char *claim;
     int error;                  /* 0: it is allowed */
@@ -160,18 +166,20 @@ typedef struct Strict {
     bool after;                 /* or just after that */
     bool running;               /* vCPU 0 is in KVM_RUN */
     bool same_peer;             /* the other side's part is that of @step */
+    const char *says;           /* the migration then fails, and why */
 } Strict;
 
 #define ANY_STEP    -1
+#define LOST        "its host took memory or a vCPU away meanwhile"
 #define TOO_LARGE   (MIG_MAX_BUNDLE + 1)
 #define SHARED_PAGE (BASE + 0x180000)   /* runs.c shares it */
 #define SLOT_TOP    (BASE + 4 * MiB)
 #define UPPER_HALF  (1ull << 32)
 
 static uint8_t blob[TOO_LARGE];
-static struct kvm_arm_realm_dirty_run runs[8];
+static struct kvm_cc_run runs[8];
+static const uint64_t unknown_flag = 8;
 static const uint64_t image[] = { BASE, BASE + 4096 };
-static const uint64_t shared_page[] = { SHARED_PAGE };
 static const uint64_t hole[] = { SLOT_TOP };
 static const uint64_t no_page[] = { BASE + 8 };
 static const uint64_t upper[] = { BASE, UPPER_HALF };
@@ -180,45 +188,43 @@ static const Run source = { "source", "v14", 4 * KiB, run_source };
 static const Run destination = { "destination", "v14", 4 * KiB,
                                  run_destination };
 
-#define AT(moment)  KVM_ARM_REALM_MIGRATE, KVM_ARM_REALM_MIG_##moment
+#define AT(moment)  KVM_CC_MIGRATE, KVM_CC_##moment
 #define UINT(p)     ((uintptr_t)(p))
 
 #define STEP(number, ...) \
-    KVM_ARM_REALM_MIGRATE, { .m = { .cmd = number, ##__VA_ARGS__ } }
+    KVM_CC_MIGRATE, { .m = { .step = number, ##__VA_ARGS__ } }
 #define BLOB(name, size, ...) \
-    STEP(KVM_ARM_REALM_MIG_##name, .blob = UINT(blob), .blob_size = size, \
+    STEP(KVM_CC_##name, .blob = UINT(blob), .blob_size = size, \
          ##__VA_ARGS__)
-#define BARE(name, ...) STEP(KVM_ARM_REALM_MIG_##name, ##__VA_ARGS__)
+#define BARE(name, ...) STEP(KVM_CC_##name, ##__VA_ARGS__)
 /* Of the other side's, in steps that need it; these are zeros. */
 #define PEER(size) .peer = UINT(blob), .peer_size = size
-#define NONCE PEER(KVM_ARM_REALM_NONCE_SIZE)
-#define READY PEER(KVM_ARM_REALM_READY_SIZE)
-#define LOG(from, bytes, which, room, ...) \
-    KVM_ARM_REALM_DIRTY_LOG, { .l = { .base = from, .size = bytes, \
-        .runs = UINT(runs), .num_runs = room, .flags = which, \
-        ##__VA_ARGS__ } }
-#define PRIVATE KVM_ARM_REALM_DIRTY_PRIVATE
-#define SHARED  KVM_ARM_REALM_DIRTY_SHARED
+#define NONCE PEER(KVM_CC_NONCE_SIZE)
+#define READY PEER(KVM_CC_READY_SIZE)
+#define OWED(from, bytes, room, ...) \
+    KVM_CC_OWED_PAGES, { .o = { .base = from, .size = bytes, \
+        .runs = UINT(runs), .num_runs = room, ##__VA_ARGS__ } }
 #define EXPORT(pages, n, room, ...) \
-    KVM_ARM_REALM_EXPORT_PAGES, { .p = { .list = UINT(pages), .count = n, \
+    KVM_CC_EXPORT_PAGES, { .p = { .list = UINT(pages), .count = n, \
         .blob = UINT(blob), .blob_size = room, ##__VA_ARGS__ } }
 #define IMPORT(bytes, ...) \
-    KVM_ARM_REALM_IMPORT_PAGES, { .p = { .blob = UINT(blob), \
+    KVM_CC_IMPORT_PAGES, { .p = { .blob = UINT(blob), \
         .blob_size = bytes, ##__VA_ARGS__ } }
-#define TAGS(pages, n, which, ...) \
-    KVM_ARM_COPY_TAGS_LIST, { .t = { .list = UINT(pages), .count = n, \
-        .tags = UINT(blob), .flags = KVM_ARM_TAGS_##which##_GUEST, \
-        ##__VA_ARGS__ } }
+#define TAGS(page, bytes, which, ...) \
+    KVM_ARM_MTE_COPY_TAGS, { .t = { .guest_ipa = page, .length = bytes, \
+        .addr = blob, .flags = KVM_ARM_TAGS_##which##_GUEST, ##__VA_ARGS__ } }
 #define SET_SHARED(page) \
     KVM_SET_MEMORY_ATTRIBUTES, { .a = { .address = page, .size = 4096 } }
+#define SPARE (BASE + 0x12000)          /* populated, and nobody reads it */
 
 static const Strict migration[] = {
     /* NONE, at the source */
-    { "step-16", EINVAL, &source, AT(ACCEPT), STEP(16) },
+    { "step-10", EINVAL, &source, AT(ACCEPT), STEP(10) },
+    { "step-22", EINVAL, &source, AT(ACCEPT), STEP(22) },
     { "a-huge-step", EINVAL, &source, AT(ACCEPT), STEP(UINT32_MAX) },
     { "flags-of-a-step", EINVAL, &source, AT(ACCEPT), BARE(ABORT, .flags = 1) },
     { "what-is-reserved-of-a-step", EINVAL, &source, AT(ACCEPT),
-      BARE(ABORT, .reserved = { 0, 1 }) },
+      BARE(ABORT, .reserved = 1) },
     { "a-part-of-pause", EINVAL, &source, AT(ACCEPT), BARE(PAUSE, .part = 1) },
     { "a-blob-for-pause", EINVAL, &source, AT(ACCEPT), BLOB(PAUSE, 1) },
     { "begin-without-room", EINVAL, &source, AT(ACCEPT), BARE(BEGIN) },
@@ -245,8 +251,8 @@ static const Strict migration[] = {
     { "import-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(IMPORT, 80) },
     { "commit-at-the-source", EPERM, &source, AT(ACCEPT), BARE(COMMIT) },
     { "give-up-at-the-source", EPERM, &source, AT(ACCEPT), BLOB(GIVE_UP, 9) },
-    { "the-log-without-a-session", EPERM, &source, AT(ACCEPT),
-      LOG(BASE, 4096, SHARED, 1) },
+    { "what-is-owed-without-a-session", EPERM, &source, AT(ACCEPT),
+      OWED(BASE, 4096, 1) },
     { "export-without-a-session", EPERM, &source, AT(ACCEPT),
       EXPORT(image, 1, MIG_MAX_BUNDLE) },
     { "import-of-pages-at-the-source", EPERM, &source, AT(ACCEPT),
@@ -255,24 +261,34 @@ static const Strict migration[] = {
       BLOB(ACCEPT, TOO_LARGE) },
     { "what-is-no-offer", EPROTO, &source, AT(ACCEPT), BLOB(ACCEPT, 80) },
     { "the-capability-twice", EBUSY, &source, AT(ACCEPT), KVM_ENABLE_CAP,
-      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION } } },
+      { .c = { .cap = KVM_CAP_CC_MIGRATION } } },
     { "more-arguments-of-the-capability", EINVAL, &source, AT(ACCEPT),
       KVM_ENABLE_CAP,
-      { .c = { .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { 0, 0, 1 } } } },
+      { .c = { .cap = KVM_CAP_CC_MIGRATION, .args = { 0, 0, 1 } } } },
 
     /* ACCEPTED */
     { "a-second-offer", EPERM, &source, AT(BEGIN), BLOB(ACCEPT, 80) },
     { "another-nonce-for-what-accepted-an-offer", EPERM, &source, AT(BEGIN),
       BLOB(PREPARE, 32) },
     { "pause-before-begin", EPERM, &source, AT(BEGIN), BARE(PAUSE) },
-    { "the-log-before-begin", EPERM, &source, AT(BEGIN),
-      LOG(BASE, 4096, SHARED, 1) },
+    { "what-is-owed-before-begin", EPERM, &source, AT(BEGIN),
+      OWED(BASE, 4096, 1) },
     { "begin-with-too-little-room", ENOSPC, &source, AT(BEGIN),
       BLOB(BEGIN, 100) },
 
     /* EXPORTING, pages are on their way */
-    { "the-private-log-inside-of-an-epoch", EPERM, &source, AT(EPOCH),
-      LOG(BASE, 4096, PRIVATE, 1) },
+    { "what-is-owed-inside-of-an-epoch", EPERM, &source, AT(EPOCH),
+      OWED(BASE, 4096, 1) },
+    { "an-epoch-that-is-not-the-next", EINVAL, &source, AT(EPOCH),
+      BLOB(EPOCH, MIG_MAX_BUNDLE, .part = 1) },
+    { "an-epoch-that-is-neither-last-nor-next", EINVAL, &source, AT(EPOCH),
+      BLOB(EPOCH, MIG_MAX_BUNDLE, .part = 2), .after = true },
+    { "begin-again-after-another-blob", EPERM, &source, AT(EPOCH),
+      BLOB(BEGIN, MIG_MAX_BUNDLE), .after = true },
+    { "tags-to-the-guest-while-a-log-is-on", EBUSY, &source, AT(EPOCH),
+      TAGS(SHARED_PAGE, 4096, TO) },
+    { "to-take-a-page-of-what-runs", 0, &source, AT(EPOCH),
+      SET_SHARED(SPARE) },
     { "epoch-with-too-little-room", ENOSPC, &source, AT(EPOCH),
       BLOB(EPOCH, 10) },
     { "start-before-pause", EPERM, &source, AT(EPOCH),
@@ -282,30 +298,32 @@ static const Strict migration[] = {
     { "state-before-pause", EPERM, &source, AT(PAUSE), BLOB(STATE, 4096) },
     { "pause-while-a-vcpu-runs", EBUSY, &source, AT(PAUSE), BARE(PAUSE),
       .running = true },
-    { "both-logs", EINVAL, &source, AT(PAUSE), LOG(BASE, 4096, 3, 1) },
-    { "neither-log", EINVAL, &source, AT(PAUSE), LOG(BASE, 4096, 0, 1) },
-    { "the-log-of-nothing", EINVAL, &source, AT(PAUSE),
-      LOG(BASE, 0, PRIVATE, 1) },
-    { "the-log-without-room", EINVAL, &source, AT(PAUSE),
-      LOG(BASE, 4096, PRIVATE, 0) },
-    { "the-log-of-half-a-page", EINVAL, &source, AT(PAUSE),
-      LOG(BASE + 2048, 2048, PRIVATE, 1) },
-    { "the-log-of-the-upper-half", EINVAL, &source, AT(PAUSE),
-      LOG(UPPER_HALF, 4096, PRIVATE, 1) },
-    { "the-log-of-both-halves", EINVAL, &source, AT(PAUSE),
-      LOG(UPPER_HALF - 4096, 8192, PRIVATE, 1) },
-    { "a-log-that-wraps", EINVAL, &source, AT(PAUSE),
-      LOG(BASE, -4096ull, PRIVATE, 1) },
-    { "what-is-reserved-of-the-log", EINVAL, &source, AT(PAUSE),
-      LOG(BASE, 4096, PRIVATE, 1, .reserved = { 1 }) },
-    { "the-log-over-holes", 0, &source, AT(PAUSE),
-      LOG(BASE - 1 * MiB, 16 * MiB, PRIVATE, 8) },
+    { "flags-of-what-is-owed", EINVAL, &source, AT(PAUSE),
+      OWED(BASE, 4096, 1, .flags = 1) },
+    { "what-is-owed-of-nothing", EINVAL, &source, AT(PAUSE),
+      OWED(BASE, 0, 1) },
+    { "what-is-owed-without-room", EINVAL, &source, AT(PAUSE),
+      OWED(BASE, 4096, 0) },
+    { "what-is-owed-of-half-a-page", EINVAL, &source, AT(PAUSE),
+      OWED(BASE + 2048, 2048, 1) },
+    { "what-is-owed-of-the-upper-half", EINVAL, &source, AT(PAUSE),
+      OWED(UPPER_HALF, 4096, 1) },
+    { "what-is-owed-of-both-halves", EINVAL, &source, AT(PAUSE),
+      OWED(UPPER_HALF - 4096, 8192, 1) },
+    { "a-range-that-wraps", EINVAL, &source, AT(PAUSE),
+      OWED(BASE, -4096ull, 1) },
+    { "what-is-reserved-of-what-is-owed", EINVAL, &source, AT(PAUSE),
+      OWED(BASE, 4096, 1, .reserved = { 1 }) },
+    { "what-is-owed-over-holes", 0, &source, AT(PAUSE),
+      OWED(BASE - 1 * MiB, 16 * MiB, 8) },
     { "export-of-nothing", EINVAL, &source, AT(PAUSE),
       EXPORT(image, 0, MIG_MAX_BUNDLE) },
     { "export-of-too-many", E2BIG, &source, AT(PAUSE),
       EXPORT(image, MIG_MAX_PAGES + 1, MIG_MAX_BUNDLE) },
     { "export-on-no-stream", EINVAL, &source, AT(PAUSE),
       EXPORT(image, 1, MIG_MAX_BUNDLE, .stream = MIG_MAX_STREAMS) },
+    { "export-of-a-bundle-that-is-not-the-next", EINVAL, &source, AT(PAUSE),
+      EXPORT(image, 1, MIG_MAX_BUNDLE, .number = 1) },
     { "flags-of-an-export", EINVAL, &source, AT(PAUSE),
       EXPORT(image, 1, MIG_MAX_BUNDLE, .flags = 1) },
     { "export-of-no-page", EINVAL, &source, AT(PAUSE),
@@ -315,33 +333,28 @@ static const Strict migration[] = {
     { "export-with-too-little-room", ENOSPC, &source, AT(PAUSE),
       EXPORT(image, 2, 8192) },
     { "tags-of-a-private-page", EPERM, &source, AT(PAUSE),
-      TAGS(image, 2, FROM) },
-    { "tags-to-the-guest-in-a-session", EBUSY, &source, AT(PAUSE),
-      TAGS(shared_page, 1, TO) },
+      TAGS(BASE, 8192, FROM) },
     { "tags-of-a-shared-page", 0, &source, AT(PAUSE),
-      TAGS(shared_page, 1, FROM) },
-    { "tags-of-no-memory", EFAULT, &source, AT(PAUSE), TAGS(hole, 1, FROM) },
-    { "tags-of-no-page", EINVAL, &source, AT(PAUSE), TAGS(no_page, 1, FROM) },
-    { "tags-of-nothing", EINVAL, &source, AT(PAUSE), TAGS(image, 0, FROM) },
+      TAGS(SHARED_PAGE, 4096, FROM) },
+    { "tags-of-no-memory", EFAULT, &source, AT(PAUSE),
+      TAGS(SLOT_TOP, 4096, FROM) },
+    { "tags-of-no-page", EINVAL, &source, AT(PAUSE),
+      TAGS(BASE + 8, 4096, FROM) },
     { "what-is-reserved-of-tags", EINVAL, &source, AT(PAUSE),
-      TAGS(shared_page, 1, FROM, .reserved32 = 1) },
+      TAGS(SHARED_PAGE, 4096, FROM, .reserved = { 1 }) },
 
     /* PAUSED */
-    { "a-part-that-is-not-the-first", EPERM, &source, AT(STATE),
+    { "a-part-that-is-not-the-first", EINVAL, &source, AT(STATE),
       BLOB(STATE, MIG_MAX_BUNDLE, .part = 1) },
     { "state-with-too-little-room", ENOSPC, &source, AT(STATE),
       BLOB(STATE, 100) },
     { "start-without-the-state", EPROTO, &source, AT(STATE),
       BLOB(START, 256, READY) },
     { "run-what-is-paused", EPERM, &source, AT(STATE), KVM_RUN },
-    { "convert-memory-of-what-is-paused", EBUSY, &source, AT(STATE),
-      SET_SHARED(BASE) },
-    { "remove-a-slot-of-what-is-paused", EBUSY, &source, AT(STATE),
-      KVM_SET_USER_MEMORY_REGION2 },
-    { "the-first-part-twice", EPERM, &source, AT(START),
+    { "to-take-a-page-of-what-is-paused", 0, &source, AT(STATE),
+      SET_SHARED(SPARE), .says = LOST },
+    { "the-first-part-twice", EINVAL, &source, AT(START),
       BLOB(STATE, MIG_MAX_BUNDLE) },
-    { "the-last-part-twice", EPERM, &source, AT(START),
-      BLOB(STATE, MIG_MAX_BUNDLE, .part = 2) },
     { "a-part-beyond-all", 0, &source, AT(START),
       BLOB(STATE, MIG_MAX_BUNDLE, .part = 99) },
     { "start-with-too-little-room", ENOSPC, &source, AT(START),
@@ -349,9 +362,9 @@ static const Strict migration[] = {
     { "start-without-a-ready-record", EINVAL, &source, AT(START),
       BLOB(START, 256) },
     { "start-with-a-part-of-a-ready-record", EINVAL, &source, AT(START),
-      BLOB(START, 256, PEER(KVM_ARM_REALM_READY_SIZE - 1)) },
+      BLOB(START, 256, PEER(KVM_CC_READY_SIZE - 1)) },
     { "start-with-more-than-a-ready-record", EINVAL, &source, AT(START),
-      BLOB(START, 256, PEER(KVM_ARM_REALM_READY_SIZE + 1)) },
+      BLOB(START, 256, PEER(KVM_CC_READY_SIZE + 1)) },
     { "what-is-no-ready-record", EPROTO, &source, AT(START),
       BLOB(START, 256, READY) },
     { "finish-before-start", EPERM, &source, AT(START), BLOB(FINISH, 64) },
@@ -376,10 +389,10 @@ static const Strict migration[] = {
       BLOB(FINISH, TOO_LARGE) },
     { "export-after-start", EPERM, &source, AT(START),
       EXPORT(image, 1, MIG_MAX_BUNDLE), .after = true },
-    { "the-private-log-after-start", EPERM, &source, AT(START),
-      LOG(BASE, 4096, PRIVATE, 1), .after = true },
-    { "the-shared-log-after-start", 0, &source, AT(START),
-      LOG(BASE, 4096, SHARED, 1), .after = true },
+    { "what-is-owed-after-start", EPERM, &source, AT(START),
+      OWED(BASE, 4096, 1), .after = true },
+    { "to-take-a-page-of-what-has-left", 0, &source, AT(START),
+      SET_SHARED(SPARE), .after = true },
     { "run-what-has-left", EPERM, &source, AT(START), KVM_RUN,
       .after = true },
     { "what-is-no-abort-token", EPROTO, &source, AT(START), BLOB(RESUME, 80),
@@ -396,8 +409,8 @@ static const Strict migration[] = {
       BLOB(START, 256, READY), .after = true },
     { "run-what-is-gone", EPERM, &source, AT(FINISH), KVM_RUN,
       .after = true },
-    { "the-shared-log-of-what-is-gone", EPERM, &source, AT(FINISH),
-      LOG(BASE, 4096, SHARED, 1), .after = true },
+    { "to-take-a-page-of-what-is-gone", 0, &source, AT(FINISH),
+      SET_SHARED(SPARE), .after = true },
 
     /* NONE, at the destination */
     { "prepare-before-it-runs", EPERM, &destination, AT(OFFER),
@@ -428,8 +441,8 @@ static const Strict migration[] = {
       BLOB(OFFER, MIG_MAX_BUNDLE, .peer_size = 32) },
 
     /* OFFERED */
-    { "a-second-offer-of-ones-own", EPERM, &destination, AT(IMPORT),
-      BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) },
+    { "an-offer-again-for-a-part-of-a-nonce", EINVAL, &destination,
+      AT(IMPORT), BLOB(OFFER, MIG_MAX_BUNDLE, PEER(31)) },
     { "ready-before-the-session", EPERM, &destination, AT(IMPORT),
       BLOB(READY, 256) },
     { "pages-before-the-session", EPERM, &destination, AT(IMPORT),
@@ -443,28 +456,35 @@ static const Strict migration[] = {
     { "run-what-has-not-come", EPERM, &destination, AT(IMPORT), KVM_RUN },
     { "a-vcpu-after-the-offer", EBUSY, &destination, AT(IMPORT),
       KVM_CREATE_VCPU },
-    { "convert-memory-after-the-offer", EBUSY, &destination, AT(IMPORT),
+    { "to-share-a-page-after-the-offer", 0, &destination, AT(IMPORT),
       SET_SHARED(BASE) },
+    { "to-write-an-answer-of-no-kind", EINVAL, &destination, AT(IMPORT),
+      KVM_SET_ONE_REG, { .g = { .id = KVM_REG_ARM_REC_ANSWER_REG(0),
+                                .addr = UINT(&unknown_flag) } } },
     { "tags-of-a-page-that-may-come", 0, &destination, AT(IMPORT),
-      TAGS(image, 1, TO) },
+      TAGS(BASE, 4096, TO) },
 
     /* IMPORTING */
     { "commit-before-the-start-token", EPROTO, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BARE(COMMIT) },
+      KVM_CC_IMPORT_PAGES, ANY_STEP, BARE(COMMIT) },
     { "ready-before-all-has-come", EPROTO, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BLOB(READY, 256) },
+      KVM_CC_IMPORT_PAGES, ANY_STEP, BLOB(READY, 256) },
     { "a-receipt-before-commit", EPERM, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, BLOB(RECEIPT, 256) },
+      KVM_CC_IMPORT_PAGES, ANY_STEP, BLOB(RECEIPT, 256) },
     { "ready-with-too-little-room", ENOSPC, &destination, AT(READY),
       BLOB(READY, 16) },
     { "commit-after-ready", EPROTO, &destination, AT(READY), BARE(COMMIT),
       .after = true },
     { "a-list-of-an-import", EINVAL, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, IMPORT(80, .count = 1) },
+      KVM_CC_IMPORT_PAGES, ANY_STEP, IMPORT(80, .count = 1) },
     { "a-bundle-over-max-blob", E2BIG, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, IMPORT(TOO_LARGE) },
-    { "the-log-at-the-destination", EPERM, &destination,
-      KVM_ARM_REALM_IMPORT_PAGES, ANY_STEP, LOG(BASE, 4096, PRIVATE, 1) },
+      KVM_CC_IMPORT_PAGES, ANY_STEP, IMPORT(TOO_LARGE) },
+    { "what-is-owed-at-the-destination", EPERM, &destination,
+      KVM_CC_IMPORT_PAGES, ANY_STEP, OWED(BASE, 4096, 1) },
+    { "an-offer-again-after-what-came", EPERM, &destination,
+      KVM_CC_IMPORT_PAGES, ANY_STEP, BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) },
+    { "a-number-of-an-import", EINVAL, &destination,
+      KVM_CC_IMPORT_PAGES, ANY_STEP, IMPORT(80, .number = 1) },
 
     /* IMPORTED */
     { "a-record-after-the-start-token", EPROTO, &destination, AT(COMMIT),
@@ -472,7 +492,7 @@ static const Strict migration[] = {
     { "pages-after-the-start-token", EPROTO, &destination, AT(COMMIT),
       IMPORT(80) },
     { "tags-of-a-page-that-came", EPERM, &destination, AT(COMMIT),
-      TAGS(image, 1, TO) },
+      TAGS(BASE, 4096, TO) },
     { "ready-after-the-start-token", EPROTO, &destination, AT(COMMIT),
       BLOB(READY, 256) },
 
@@ -485,6 +505,9 @@ static const Strict migration[] = {
       .after = true },
     { "receipt-with-too-little-room", ENOSPC, &destination, AT(COMMIT),
       BLOB(RECEIPT, 16), .after = true },
+    { "to-read-an-answer-of-what-runs", EPERM, &destination, AT(COMMIT),
+      KVM_GET_ONE_REG, { .g = { .id = KVM_REG_ARM_REC_ANSWER_REG(0),
+                                .addr = UINT(blob) } }, .after = true },
     { "finish-what-has-come", EPERM, &destination, AT(COMMIT),
       BLOB(FINISH, 64), .after = true },
 };
@@ -496,10 +519,10 @@ typedef struct Trial {
 
 static bool is_moment(const Strict *what, const DoubleCall *call, bool after)
 {
-    const struct kvm_arm_realm_migrate *args = call->arg;
+    const struct kvm_cc_migrate *args = call->arg;
 
     return after == what->after && call->request == (uint32_t)what->moment &&
-           (what->step == ANY_STEP || args->cmd == what->step);
+           (what->step == ANY_STEP || args->step == what->step);
 }
 
 static int make_call(const Strict *what, const DoubleCall *call)
@@ -507,16 +530,24 @@ static int make_call(const Strict *what, const DoubleCall *call)
     MigArgs args = what->args;
 
     if (what->same_peer) {
-        const struct kvm_arm_realm_migrate *asked = call->arg;
+        const struct kvm_cc_migrate *asked = call->arg;
 
         args.m.peer = asked->peer;
         args.m.peer_size = asked->peer_size;
     }
 
-    return what->request == KVM_RUN ? kvm_vcpu_ioctl(first_cpu, KVM_RUN, 0) :
-           what->request == KVM_CREATE_VCPU
-           ? vm_call(KVM_CREATE_VCPU, (void *)2)
-           : vm_call(what->request, &args);
+    switch (what->request) {
+    case KVM_RUN:
+    case KVM_GET_ONE_REG:
+    case KVM_SET_ONE_REG:
+        return kvm_vcpu_ioctl(first_cpu, what->request, &args);
+    case KVM_CREATE_VCPU:
+        return vm_call(KVM_CREATE_VCPU, (void *)2);
+    case KVM_ARM_MTE_COPY_TAGS:
+        return MIN(vm_call(what->request, &args), 0);
+    default:
+        return vm_call(what->request, &args);
+    }
 }
 
 static void try_it(DoubleCall *call, bool after, void *opaque)
@@ -544,7 +575,16 @@ static void test_migration(const void *opaque)
 
     run.hook = try_it;
     run.opaque = &trial;
-    g_assert_true(run_counted(&run, false, &error_abort));
+    if (trial.what->says) {
+        Error *err = NULL;
+
+        g_assert_false(run_counted(&run, false, &err));
+        g_test_message("%s", error_get_pretty(err));
+        g_assert_nonnull(strstr(error_get_pretty(err), trial.what->says));
+        error_free(err);
+    } else {
+        g_assert_true(run_counted(&run, false, &error_abort));
+    }
     g_assert_true(trial.over);
 }
 
@@ -559,81 +599,111 @@ static void add_migration(void)
     }
 }
 
-/* ---- What is owed ---- */
+/* ---- Blobs that are given again ---- */
 
 /*
- * A call that gives a record, to a caller without memory for it.  The step was
- * taken; others that give one wait, and the same call again gives it.  So the
- * run, in which the backend asks again, succeeds.
+ * A blob that the caller lost: it had no memory for it (EFAULT), or has it no
+ * more.  The step was taken; the same call gives the same bytes again, and
+ * changes nothing, so the run goes on.
  */
-typedef struct Owed {
+typedef struct Again {
     const char *claim;
     const Run *run;
     unsigned long moment;
     int step;
     const char *session;        /* KVM's state then */
+    bool anew;                  /* other bytes, which serve as well */
     struct {
         int error;
         unsigned long request;  /* 0: nothing */
         MigArgs args;
-    } meanwhile[4];
-} Owed;
+    } meanwhile[3];
+} Again;
 
-static const Owed owed[] = {
-    { "session-header", &source, AT(BEGIN), "exporting",
-      { { EBUSY, BLOB(EPOCH, MIG_MAX_BUNDLE) },
-        { EBUSY, EXPORT(image, 1, MIG_MAX_BUNDLE) },
-        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) },
-        { ENOSPC, BLOB(BEGIN, 100) } } },
-    { "bundle", &source, KVM_ARM_REALM_EXPORT_PAGES, ANY_STEP, "exporting",
-      { { EBUSY, BLOB(EPOCH, MIG_MAX_BUNDLE) },
-        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) },
-        { EPERM, LOG(BASE, 4096, PRIVATE, 1) },
-        { ENOSPC, EXPORT(image, 1, 4096) } } },
-    { "epoch-token", &source, AT(EPOCH), "exporting",
-      { { EBUSY, EXPORT(image, 1, MIG_MAX_BUNDLE) },
-        { ENOSPC, BLOB(EPOCH, 10) } } },
-    { "part-of-the-state", &source, AT(STATE), "paused",
-      { { EBUSY, BLOB(STATE, MIG_MAX_BUNDLE, .part = 1) },
-        { EBUSY, BLOB(START, 256, READY) },
-        { ENOSPC, BLOB(STATE, 100) } } },
-    { "offer", &destination, AT(OFFER), "offered",
-      { { EPERM, BARE(COMMIT) }, { ENOSPC, BLOB(OFFER, 100, NONCE) },
-        { EINVAL, BLOB(OFFER, MIG_MAX_BUNDLE) } } },
-    /* These are never owed: they may be asked again. */
-    { "nonce", &source, AT(PREPARE), "none",
-      { { EPROTO, BLOB(ACCEPT, 80) } } },
-    { "start-token", &source, AT(START), "sealed",
+static const Again again[] = {
+    { "session-header", &source, AT(BEGIN), "exporting", false,
+      { { ENOSPC, BLOB(BEGIN, 100) },
+        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) } } },
+    { "bundle", &source, KVM_CC_EXPORT_PAGES, ANY_STEP, "exporting", false,
+      { { ENOSPC, EXPORT(image, 1, 4096) },
+        { EINVAL, EXPORT(image, 1, MIG_MAX_BUNDLE, .number = 2) },
+        { 0, EXPORT(hole, 1, MIG_MAX_BUNDLE, .stream = 1) } } },
+    { "bundle-without-a-look-at-the-list", &source, KVM_CC_EXPORT_PAGES,
+      ANY_STEP, "exporting", false,
+      { { 0, EXPORT(no_page, 1, MIG_MAX_BUNDLE) } } },
+    { "epoch-token", &source, AT(EPOCH), "exporting", false,
+      { { ENOSPC, BLOB(EPOCH, 10) } } },
+    { "part-of-the-state", &source, AT(STATE), "paused", false,
+      { { ENOSPC, BLOB(STATE, 100) } } },
+    { "start-token", &source, AT(START), "sealed", false,
       { { EPERM, BARE(ABORT) }, { EPROTO, BLOB(RESUME, 80) },
         { ENOSPC, BLOB(START, 16) } } },
-    { "ready-record", &destination, AT(READY), "importing",
-      { { EPROTO, BARE(COMMIT) }, { 0, BLOB(READY, 256) } } },
-    { "receipt", &destination, AT(RECEIPT), "none",
-      { { EPERM, BLOB(GIVE_UP, 80) }, { 0, BLOB(RECEIPT, 256) } } },
+    { "offer", &destination, AT(OFFER), "offered", false,
+      { { EPERM, BARE(COMMIT) }, { ENOSPC, BLOB(OFFER, 100, NONCE) },
+        { EINVAL, BLOB(OFFER, MIG_MAX_BUNDLE) } } },
+    { "receipt", &destination, AT(RECEIPT), "none", false,
+      { { EPERM, BLOB(GIVE_UP, 80) }, { ENOSPC, BLOB(RECEIPT, 16) } } },
+    { "ready-record", &destination, AT(READY), "importing", true,
+      { { EPROTO, BARE(COMMIT) }, { ENOSPC, BLOB(READY, 16) } } },
 };
 
-typedef struct OwedTrial {
-    const Owed *what;
-    unsigned number;            /* of the call that had no memory */
+typedef struct AgainTrial {
+    const Again *what;
+    bool fault;                 /* the first call has no memory for it */
+    unsigned number;            /* of the first call */
+    GBytes *blob;               /* that it gave, or would have */
     bool over;
-} OwedTrial;
+} AgainTrial;
 
-static void take_memory_away(DoubleCall *call, bool after, void *opaque)
+/* The blob of a call that has succeeded; @args: its arguments. */
+static GBytes *blob_of(unsigned long request, const MigArgs *args)
 {
-    OwedTrial *trial = opaque;
-    const Owed *what = trial->what;
-    const Strict moment = { .moment = what->moment, .step = what->step };
+    return request == (uint32_t)KVM_CC_EXPORT_PAGES
+        ? g_bytes_new((void *)(uintptr_t)args->p.blob, args->p.blob_size)
+        : g_bytes_new((void *)(uintptr_t)args->m.blob, args->m.blob_size);
+}
 
-    if (!after && !trial->number && is_moment(&moment, call, false)) {
-        trial->number = call->number;
-        call->fault = true;
+static MigArgs args_of(const DoubleCall *call)
+{
+    MigArgs args = { 0 };
+
+    if (call->request == (uint32_t)KVM_CC_EXPORT_PAGES) {
+        args.p = *(struct kvm_cc_pages *)call->arg;
+    } else {
+        args.m = *(struct kvm_cc_migrate *)call->arg;
     }
-    if (!after || trial->over || call->number != trial->number) {
-        return;
+    return args;
+}
+
+static void check_same(AgainTrial *trial, GBytes *found)
+{
+    if (!trial->blob) {
+        trial->blob = g_bytes_ref(found);
+    } else if (!trial->what->anew) {
+        g_assert_true(g_bytes_equal(trial->blob, found));
     }
-    trial->over = true;
-    g_assert_cmpint(call->ret, ==, -EFAULT);
-    double_probing(true);
+    g_bytes_unref(found);
+}
+
+/* The call is made again, with memory of its own for the blob. */
+static void call_again(AgainTrial *trial, DoubleCall *call)
+{
+    MigArgs args = args_of(call);
+
+    if (call->request == (uint32_t)KVM_CC_EXPORT_PAGES) {
+        args.p.blob = UINT(blob);
+        args.p.blob_size = MIG_MAX_BUNDLE;
+    } else {
+        args.m.blob = UINT(blob);
+        args.m.blob_size = MIG_MAX_BUNDLE;
+        args.m.flags = 0;
+    }
+    g_assert_cmpint(vm_call(call->request, &args), ==, 0);
+    check_same(trial, blob_of(call->request, &args));
+}
+
+static void try_meanwhile(const Again *what)
+{
     for (size_t i = 0; i < ARRAY_SIZE(what->meanwhile); i++) {
         MigArgs args = what->meanwhile[i].args;
 
@@ -643,18 +713,58 @@ static void take_memory_away(DoubleCall *call, bool after, void *opaque)
                             -what->meanwhile[i].error);
         }
     }
+}
+
+static void lose_blob(DoubleCall *call, bool after, void *opaque)
+{
+    AgainTrial *trial = opaque;
+    const Strict moment = { .moment = trial->what->moment,
+                            .step = trial->what->step, .after = after };
+
+    if (trial->over || !is_moment(&moment, call, after)) {
+        return;
+    }
+    if (!trial->number) {
+        trial->number = call->number;
+        call->fault = trial->fault;
+    }
+    if (!after || call->number != trial->number) {
+        return;
+    }
+    trial->over = true;
+    g_assert_cmpint(call->ret, ==, trial->fault ? -EFAULT : 0);
+    if (!trial->fault) {
+        MigArgs args = args_of(call);
+
+        check_same(trial, blob_of(call->request, &args));
+    }
+    double_probing(true);
+    try_meanwhile(trial->what);
+    call_again(trial, call);
+    call_again(trial, call);
     double_probing(false);
 }
 
-static void test_owed(const void *opaque)
+static void test_again(const Again *what, bool fault)
 {
-    OwedTrial trial = { .what = opaque };
-    Run run = *trial.what->run;
+    AgainTrial trial = { .what = what, .fault = fault };
+    Run run = *what->run;
 
-    run.hook = take_memory_away;
+    run.hook = lose_blob;
     run.opaque = &trial;
     g_assert_true(run_counted(&run, false, &error_abort));
     g_assert_true(trial.over);
+    g_bytes_unref(trial.blob);
+}
+
+static void test_not_written(const void *opaque)
+{
+    test_again(opaque, true);
+}
+
+static void test_lost(const void *opaque)
+{
+    test_again(opaque, false);
 }
 
 static void lose_memory(DoubleCall *call, bool after, void *opaque)
@@ -662,8 +772,8 @@ static void lose_memory(DoubleCall *call, bool after, void *opaque)
     call->fault = *(bool *)opaque;
 }
 
-/* A debt that was left would be paid in any state. */
-static void test_debt_ends(void)
+/* What was kept for longer would be given in any state. */
+static void test_kept_no_longer(void)
 {
     const Strict offer = { "", 0, NULL, 0, 0,
                            BLOB(OFFER, MIG_MAX_BUNDLE, NONCE) };
@@ -689,13 +799,17 @@ static void test_debt_ends(void)
     end();
 }
 
-static void add_owed(void)
+static void add_again(void)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(owed); i++) {
-        g_autofree char *name = g_strdup_printf(
-            "/kvm-double/strict/give-again-%s", owed[i].claim);
+    for (size_t i = 0; i < ARRAY_SIZE(again); i++) {
+        g_autofree char *lost = g_strdup_printf(
+            "/kvm-double/strict/give-again-what-was-lost/%s", again[i].claim);
+        g_autofree char *fault = g_strdup_printf(
+            "/kvm-double/strict/give-again-what-was-not-written/%s",
+            again[i].claim);
 
-        g_test_add_data_func(name, &owed[i], test_owed);
+        g_test_add_data_func(lost, &again[i], test_lost);
+        g_test_add_data_func(fault, &again[i], test_not_written);
     }
 }
 
@@ -723,12 +837,11 @@ static void test_numbers_in_the_text(void)
         unsigned long request;
         size_t size;
     } calls[] = {
-        CALL(KVM_ARM_REALM_MIG_INFO, kvm_arm_realm_mig_info),
-        CALL(KVM_ARM_REALM_MIGRATE, kvm_arm_realm_migrate),
-        CALL(KVM_ARM_REALM_DIRTY_LOG, kvm_arm_realm_dirty_log),
-        CALL(KVM_ARM_REALM_EXPORT_PAGES, kvm_arm_realm_pages),
-        CALL(KVM_ARM_REALM_IMPORT_PAGES, kvm_arm_realm_pages),
-        CALL(KVM_ARM_COPY_TAGS_LIST, kvm_arm_copy_tags_list),
+        CALL(KVM_CC_MIG_INFO, kvm_cc_mig_info),
+        CALL(KVM_CC_MIGRATE, kvm_cc_migrate),
+        CALL(KVM_CC_OWED_PAGES, kvm_cc_owed),
+        CALL(KVM_CC_EXPORT_PAGES, kvm_cc_pages),
+        CALL(KVM_CC_IMPORT_PAGES, kvm_cc_pages),
     };
 #undef CALL
     g_autofree char *text = specification();
@@ -750,6 +863,40 @@ static void test_numbers_in_the_text(void)
     }
 }
 
+/* Rows of a table that begin with a number and a name */
+static void test_rows_in_the_text(void)
+{
+#define STEP_ROW(name) { KVM_CC_##name, #name }
+#define CAUSE_ROW(name) { KVM_CC_CAUSE_##name, #name }
+    static const struct {
+        unsigned number;
+        const char *name;
+    } rows[] = {
+        STEP_ROW(PREPARE), STEP_ROW(ACCEPT), STEP_ROW(BEGIN), STEP_ROW(EPOCH),
+        STEP_ROW(PAUSE), STEP_ROW(STATE), STEP_ROW(START), STEP_ROW(FINISH),
+        STEP_ROW(ABORT), STEP_ROW(RESUME), STEP_ROW(OFFER), STEP_ROW(IMPORT),
+        STEP_ROW(READY), STEP_ROW(COMMIT), STEP_ROW(RECEIPT),
+        STEP_ROW(GIVE_UP),
+        CAUSE_ROW(OTHER), CAUSE_ROW(FORMAT), CAUSE_ROW(SEAL),
+        CAUSE_ROW(VERSION), CAUSE_ROW(PEER), CAUSE_ROW(EXPIRED),
+        CAUSE_ROW(DIFFERENT), CAUSE_ROW(OWED), CAUSE_ROW(MISSING),
+        CAUSE_ROW(OTHER_SESSION), CAUSE_ROW(LOST), CAUSE_ROW(KEY),
+        CAUSE_ROW(LIMIT),
+    };
+#undef STEP_ROW
+#undef CAUSE_ROW
+    g_autofree char *text = specification();
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        g_autofree char *row = g_strdup_printf("\n%u +%s +[^ \n]",
+                                               rows[i].number, rows[i].name);
+
+        g_test_message("%s", row);
+        g_assert_true(g_regex_match_simple(row, text, 0, 0));
+    }
+    g_assert_cmpint(KVM_CC_CAUSES, ==, KVM_CC_CAUSE_LIMIT + 1);
+}
+
 typedef struct State {
     const char *name;           /* in the text */
     const char *other;          /* that KVM cannot tell from it, or NULL */
@@ -758,18 +905,19 @@ typedef struct State {
     unsigned long moment;
     int step;
     bool after;
+    const char *kept;           /* whose blob is given again, or NULL */
 } State;
 
 static const State states[] = {
     { "NONE", NULL, "OFFER RECEIPT", &source, AT(ACCEPT) },
     { "ACCEPTED", NULL, NULL, &source, AT(BEGIN) },
-    { "EXPORTING", NULL, NULL, &source, AT(PAUSE) },
-    { "PAUSED", NULL, NULL, &source, AT(STATE) },
+    { "EXPORTING", NULL, NULL, &source, AT(PAUSE), .kept = "BEGIN" },
+    { "PAUSED", NULL, NULL, &source, AT(PAUSE), true },
     { "SEALED", NULL, NULL, &source, AT(START), true },
     { "GONE", NULL, NULL, &source, AT(FINISH), true },
     { "NONE", NULL, "PREPARE ACCEPT RECEIPT", &destination, AT(OFFER) },
     { "OFFERED", NULL, NULL, &destination, AT(IMPORT) },
-    { "IMPORTING", "IMPORTED", NULL, &destination, KVM_ARM_REALM_IMPORT_PAGES,
+    { "IMPORTING", "IMPORTED", NULL, &destination, KVM_CC_IMPORT_PAGES,
       ANY_STEP },
     { "IMPORTED", "IMPORTING", NULL, &destination, AT(COMMIT) },
     { "NONE", NULL, "OFFER", &destination, AT(COMMIT), true },
@@ -794,7 +942,8 @@ static const struct {
     { "BEGIN", { "", EPERM, NULL, 0, 0, BLOB(BEGIN, MIG_MAX_BUNDLE) },
       { "", ENOSPC, NULL, 0, 0, BLOB(BEGIN, 100) } },
     { "EPOCH", { "", EPERM, NULL, 0, 0, BLOB(EPOCH, MIG_MAX_BUNDLE) },
-      { "", ENOSPC, NULL, 0, 0, BLOB(EPOCH, 10) } },
+      { "", ENOSPC, NULL, 0, 0, BLOB(EPOCH, 10) },
+      EINVAL },                                         /* not the next one */
     { "PAUSE", { "", EPERM, NULL, 0, 0, BARE(PAUSE) },
       { "", EBUSY, NULL, 0, 0, BARE(PAUSE), .running = true } },
     { "STATE", { "", EPERM, NULL, 0, 0, BLOB(STATE, MIG_MAX_BUNDLE) },
@@ -819,11 +968,12 @@ static const struct {
       { "", ENOSPC, NULL, 0, 0, BLOB(RECEIPT, 16) } },
     { "GIVE_UP", { "", EPERM, NULL, 0, 0, BLOB(GIVE_UP, 80) },
       { "", ENOSPC, NULL, 0, 0, BLOB(GIVE_UP, 10) } },
-    { "DIRTY_LOG", { "", EPERM, NULL, 0, 0, LOG(BASE, 4096, SHARED, 1) },
-      { "", 0, NULL, 0, 0, LOG(BASE, 4096, SHARED, 1) } },
+    { "OWED_PAGES", { "", EPERM, NULL, 0, 0, OWED(BASE, 4096, 1) },
+      { "", 0, NULL, 0, 0, OWED(BASE, 4096, 1) } },
     { "EXPORT_PAGES",
       { "", EPERM, NULL, 0, 0, EXPORT(image, 1, MIG_MAX_BUNDLE) },
-      { "", ENOSPC, NULL, 0, 0, EXPORT(image, 2, 8192) } },
+      { "", ENOSPC, NULL, 0, 0, EXPORT(image, 2, 8192) },
+      EINVAL },                                         /* not the next one */
     { "IMPORT_PAGES", { "", EPERM, NULL, 0, 0, IMPORT(80) },
       { "", E2BIG, NULL, 0, 0, IMPORT(TOO_LARGE) } },
 };
@@ -850,6 +1000,9 @@ static bool accepts(const State *state, const char *name)
     g_autofree char *row = row_of(text, state->name);
     g_autofree char *other = state->other ? row_of(text, state->other) : NULL;
 
+    if (state->kept && g_str_equal(state->kept, name)) {
+        return true;
+    }
     return !(state->never &&
              g_regex_match_simple(word, state->never, 0, 0)) &&
            (g_regex_match_simple(word, row, 0, 0) ||
@@ -920,45 +1073,44 @@ static void add_states(void)
     }
 }
 
-static int mig_step(uint32_t cmd)
+static int mig_step(uint32_t step)
 {
-    bool offer = cmd == KVM_ARM_REALM_MIG_OFFER;
-    struct kvm_arm_realm_migrate args = {
-        .cmd = cmd, .blob = UINT(blob), .blob_size = MIG_MAX_BUNDLE,
+    bool offer = step == KVM_CC_OFFER;
+    struct kvm_cc_migrate args = {
+        .step = step, .blob = UINT(blob), .blob_size = MIG_MAX_BUNDLE,
         .peer = offer ? UINT(blob) : 0,
-        .peer_size = offer ? KVM_ARM_REALM_NONCE_SIZE : 0,
+        .peer_size = offer ? KVM_CC_NONCE_SIZE : 0,
     };
 
-    return vm_call(KVM_ARM_REALM_MIGRATE, &args);
+    return vm_call(KVM_CC_MIGRATE, &args);
 }
 
 /* A Realm without the capability, which cannot be enabled later. */
 static void test_not_enabled(void)
 {
-    struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };
-    struct kvm_arm_realm_dirty_log log = {
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_CC_MIGRATION };
+    struct kvm_cc_owed owed = {
         .base = BASE, .size = 4096, .runs = UINT(runs), .num_runs = 1,
-        .flags = PRIVATE,
     };
-    struct kvm_arm_realm_mig_info info;
+    struct kvm_cc_mig_info info;
 
     start("v14");
     g_assert_true(double_machine_run(&error_abort));
     g_assert_cmpint(double_guest_write(0, BASE, "x", 1, &error_abort), ==,
                     DOUBLE_DONE);
     double_probing(true);
-    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_OFFER), ==, -EOPNOTSUPP);
-    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_ACCEPT), ==, -EOPNOTSUPP);
-    g_assert_cmpint(vm_call(KVM_ARM_REALM_DIRTY_LOG, &log), ==, -EOPNOTSUPP);
+    g_assert_cmpint(mig_step(KVM_CC_OFFER), ==, -EOPNOTSUPP);
+    g_assert_cmpint(mig_step(KVM_CC_ACCEPT), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, -EOPNOTSUPP);
     g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &cap), ==, -EBUSY);
-    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIG_INFO, &info), ==, 0);
+    g_assert_cmpint(vm_call(KVM_CC_MIG_INFO, &info), ==, 0);
     end();
 }
 
 static int enable(const void *policy, uint64_t size)
 {
     struct kvm_enable_cap cap = {
-        .cap = KVM_CAP_ARM_REALM_MIGRATION, .args = { UINT(policy), size },
+        .cap = KVM_CAP_CC_MIGRATION, .args = { UINT(policy), size },
     };
 
     return vm_call(KVM_ENABLE_CAP, &cap);
@@ -967,7 +1119,7 @@ static int enable(const void *policy, uint64_t size)
 /* KVM knows the size of a policy, and nothing else of it. */
 static void test_policies(void)
 {
-    static const uint8_t policy[KVM_ARM_REALM_MAX_POLICY + 1];
+    static const uint8_t policy[KVM_CC_MAX_POLICY + 1];
 
     start("v14");
     double_probing(true);
@@ -981,19 +1133,19 @@ static void test_policies(void)
 
 /* ---- Offers ---- */
 
-typedef struct kvm_arm_realm_migrate Step;
+typedef struct kvm_cc_migrate Step;
 
-static Step step_of(uint32_t cmd, void *buf, uint64_t size)
+static Step step_of(uint32_t step, void *buf, uint64_t size)
 {
-    return (Step) { .cmd = cmd, .blob = UINT(buf), .blob_size = size };
+    return (Step) { .step = step, .blob = UINT(buf), .blob_size = size };
 }
 
 /* After OFFER, everything that the row FAILED does not have is refused. */
 static void test_failed(void)
 {
     const State failed = { "FAILED" };
-    Step offer = step_of(KVM_ARM_REALM_MIG_OFFER, blob, MIG_MAX_BUNDLE);
-    Step give_up = step_of(KVM_ARM_REALM_MIG_GIVE_UP, blob, MIG_MAX_BUNDLE);
+    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
+    Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
     DoubleMachineOptions m = {
         .config = double_default_config, .incoming = true,
     };
@@ -1002,16 +1154,16 @@ static void test_failed(void)
     double_start(&(DoubleOptions) { "v14", .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     offer.peer = UINT(blob);
-    offer.peer_size = KVM_ARM_REALM_NONCE_SIZE;
-    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIGRATE, &offer), ==, 0);
-    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIGRATE, &give_up), ==, 0);
+    offer.peer_size = KVM_CC_NONCE_SIZE;
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &give_up), ==, 0);
     try_calls(&failed, NULL);
     end();
 }
 
 static void test_other_vms(void)
 {
-    struct kvm_arm_realm_mig_info info;
+    struct kvm_cc_mig_info info;
     int realm, other;
 
     start("v14");
@@ -1019,8 +1171,8 @@ static void test_other_vms(void)
     other = kvm_ioctl(kvm_state, KVM_CREATE_VM, 40);
     g_assert_cmpint(other, >=, 0);
     kvm_state->vmfd = other;
-    g_assert_cmpint(vm_call(KVM_ARM_REALM_MIG_INFO, &info), ==, -ENXIO);
-    g_assert_cmpint(mig_step(KVM_ARM_REALM_MIG_OFFER), ==, -ENXIO);
+    g_assert_cmpint(vm_call(KVM_CC_MIG_INFO, &info), ==, -ENOTTY);
+    g_assert_cmpint(mig_step(KVM_CC_OFFER), ==, -ENOTTY);
     kvm_state->vmfd = realm;
     close(other);
     end();
@@ -1058,13 +1210,14 @@ int main(int argc, char **argv)
     TEST("policies_that_make_no_sense", test_policies);
     TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
-    TEST("a-debt-ends-with-its-session", test_debt_ends);
+    TEST("a-blob-is-kept-no-longer-than-its-session", test_kept_no_longer);
     TEST("as-the-text-says/numbers", test_numbers_in_the_text);
+    TEST("as-the-text-says/steps-and-causes", test_rows_in_the_text);
     TEST("as-the-text-says/destination-FAILED", test_failed);
 #undef TEST
     add_states();
     add_migration();
-    add_owed();
+    add_again();
     ret = g_test_run();
     runs_end();
     return ret;

@@ -12,7 +12,6 @@
 
 #include "qemu/osdep.h"
 #include <sys/mman.h>
-#include <linux/kvm-arm-realm-migration.h>
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "qemu/rcu_queue.h"
@@ -459,9 +458,9 @@ static void test_realm(void)
     }
 }
 
-static void only_lists(DoubleCall *call, bool after, void *calls)
+static void only_copies(DoubleCall *call, bool after, void *calls)
 {
-    g_assert_cmphex(call->request, ==, KVM_ARM_COPY_TAGS_LIST);
+    g_assert_cmphex(call->request, ==, KVM_ARM_MTE_COPY_TAGS);
     call->partly = true;
     *(unsigned *)calls += after;
 }
@@ -473,7 +472,7 @@ static void test_realm_call(void)
     unsigned calls = 0;
 
     run_realm("v15", 4 * KiB);
-    double_set_hook(only_lists, &calls);
+    double_set_hook(only_copies, &calls);
     g_assert_true(read_tags(SHARED, 16, tags, &error_abort));
     g_assert_cmpuint(calls, ==, 16);
     g_assert_cmphex(tags[sizeof(tags) - 1], ==, 0x99);
@@ -540,7 +539,7 @@ int main(int argc, char **argv)
     TEST("page_tags_off_and_only_migratable_are_refused",
          test_only_migratable);
     TEST("realm/has_those_of_shared_pages_and_keeps_the_others", test_realm);
-    TEST("realm/asks_by_lists", test_realm_call);
+    TEST("realm/goes_on_where_the_kernel_stopped", test_realm_call);
     TEST("realm/migrates", test_realm_migrates);
     TEST("realm/says_itself_why_it_does_not", test_realm_that_does_not_migrate);
     TEST("realm/has_its_ram_once", test_realm_ram);

@@ -3,7 +3,7 @@
  *
  * Purpose: both halves of a migration (runs.h) with threads that have streams
  * of their own, while the kernel answers EINTR, EAGAIN, ENOMEM or EBADMSG to
- * one of them, or owes it a bundle.  The run has to succeed where it can; else
+ * one of them, or cannot write its bundle.  The run has to succeed where it can; else
  * it says why, and the Realm is where the kernel says.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -11,7 +11,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/thread.h"
 #include "qemu/units.h"
@@ -21,7 +21,7 @@
 #define THREADS 4
 #define PATIENCE_MS 20000
 
-typedef struct kvm_arm_realm_pages Pages;
+typedef struct kvm_cc_pages Pages;
 
 /* What a hook does to calls for pages; each has a number, from 1 on. */
 typedef struct Trouble {
@@ -42,8 +42,8 @@ typedef struct Trouble {
 
 static bool is_for_pages(const DoubleCall *call)
 {
-    return call->request == (uint32_t)KVM_ARM_REALM_EXPORT_PAGES ||
-           call->request == (uint32_t)KVM_ARM_REALM_IMPORT_PAGES;
+    return call->request == (uint32_t)KVM_CC_EXPORT_PAGES ||
+           call->request == (uint32_t)KVM_CC_IMPORT_PAGES;
 }
 
 static void make_trouble(DoubleCall *call, bool after, void *opaque)
@@ -76,7 +76,7 @@ static void interrupt(Trouble *trouble, DoubleCall *call, unsigned number)
     call->ret = number % 3 == 1 ? -EINTR : number % 3 == 2 ? -EAGAIN : 0;
 }
 
-/* Each stream owes all of its bundles once. */
+/* Each bundle of each stream is lost once. */
 static void lose_bundle(Trouble *trouble, DoubleCall *call, unsigned number)
 {
     unsigned stream = ((Pages *)call->arg)->stream;
@@ -91,15 +91,15 @@ static void lose_one_for_ever(Trouble *trouble, DoubleCall *call,
     call->fault = ((Pages *)call->arg)->stream == 1;
 }
 
-static void no_memory(Trouble *trouble, DoubleCall *call, unsigned number)
+static void no_memory_once(Trouble *trouble, DoubleCall *call,
+                           unsigned number)
 {
     call->ret = number == 2 ? -ENOMEM : 0;
 }
 
-static void owed_by_a_step(Trouble *trouble, DoubleCall *call,
-                           unsigned number)
+static void no_memory(Trouble *trouble, DoubleCall *call, unsigned number)
 {
-    call->ret = number == 2 ? -EBUSY : 0;
+    call->ret = number >= 2 ? -ENOMEM : 0;
 }
 
 /* What was sealed is its last byte, too. */
@@ -113,8 +113,8 @@ static void damage(Trouble *trouble, DoubleCall *call, unsigned number)
     }
 }
 
-#define EXPORTS "KVM_ARM_REALM_EXPORT_PAGES"
-#define IMPORTS "KVM_ARM_REALM_IMPORT_PAGES"
+#define EXPORTS "KVM_CC_EXPORT_PAGES"
+#define IMPORTS "KVM_CC_IMPORT_PAGES"
 
 static Trouble troubles[] = {
     { "exports_are_in_the_kernel_side_by_side", false, meet },
@@ -125,13 +125,12 @@ static Trouble troubles[] = {
       .kernel = "v10", .page_size = 64 * KiB },
     { "exports_that_are_interrupted_are_repeated", false, interrupt },
     { "imports_that_are_interrupted_are_repeated", true, interrupt },
-    { "bundles_that_are_owed_are_had_again", false, lose_bundle },
+    { "bundles_that_are_lost_are_had_again", false, lose_bundle },
     { "a_bundle_that_cannot_be_had_ends_the_session", false,
       lose_one_for_ever, EXPORTS, REALM_PHASE_EXPORTING },
+    { "an_export_without_memory_is_repeated", false, no_memory_once },
+    { "an_import_without_memory_is_repeated", true, no_memory_once },
     { "an_export_that_fails_ends_the_session", false, no_memory, EXPORTS,
-      REALM_PHASE_EXPORTING },
-    { "a_step_that_is_owed_has_a_message", false, owed_by_a_step,
-      EXPORTS ": a record that was made before was not taken",
       REALM_PHASE_EXPORTING },
     { "an_import_that_fails_is_final", true, no_memory, IMPORTS,
       REALM_PHASE_FAILED },

@@ -38,7 +38,6 @@ static DoubleVm *vm_new(bool realm, unsigned ipa_bits)
     vm->gmems = g_ptr_array_new();
     vm->private = g_hash_table_new(NULL, NULL);
     vm->populated = g_hash_table_new(NULL, NULL);
-    vm->shared_log = g_hash_table_new(NULL, NULL);
     vm->ripas = g_array_new(false, false, sizeof(DoubleRange));
     return vm;
 }
@@ -48,6 +47,7 @@ static void slot_free(DoubleSlot *slot)
     if (!slot->in_place) {
         g_free(slot->tags);
     }
+    g_free(slot->dirty);
     g_free(slot);
 }
 
@@ -74,7 +74,6 @@ void vm_free(DoubleVm *vm)
     g_ptr_array_unref(vm->gmems);
     g_hash_table_unref(vm->private);
     g_hash_table_unref(vm->populated);
-    g_hash_table_unref(vm->shared_log);
     g_array_unref(vm->ripas);
     qemu_cond_destroy(&vm->wake);
     qemu_mutex_destroy(&vm->lock);
@@ -124,6 +123,8 @@ static int generic_extension(unsigned extension)
     case KVM_CAP_DEVICE_CTRL:
     case KVM_CAP_GUEST_MEMFD:
         return 1;
+    case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+        return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
     case KVM_CAP_IRQ_ROUTING:
         return 4096;
     case KVM_CAP_NR_MEMSLOTS:
@@ -158,7 +159,8 @@ static bool realm_allows(unsigned extension)
     case KVM_CAP_ARM_PTRAUTH_ADDRESS:
     case KVM_CAP_ARM_PTRAUTH_GENERIC:
     case KVM_CAP_ARM_MTE:       /* proposed, with the next */
-    case KVM_CAP_ARM_REALM_MIGRATION:
+    case KVM_CAP_CC_MIGRATION:
+    case KVM_CAP_GUEST_MEMFD_DIRTY_LOG:
         return true;
     case KVM_CAP_ONE_REG:
     case KVM_CAP_SYNC_MMU:
@@ -207,7 +209,9 @@ static int arch_extension(unsigned extension)
         return 4;
     case KVM_CAP_ARM_MTE:
         return the_double->options.mte;
-    case KVM_CAP_ARM_REALM_MIGRATION:
+    case KVM_CAP_CC_MIGRATION:
+        return migrate_features();
+    case KVM_CAP_GUEST_MEMFD_DIRTY_LOG:
         return the_double->options.migration;
     default:
         return the_double->flavour->cap &&
@@ -265,8 +269,12 @@ int vm_enable_cap(DoubleFile *file, void *arg)
         return life_enable_rme(file->vm, cap);
     }
     if (file->vm->realm && the_double->options.migration &&
-        cap->cap == KVM_CAP_ARM_REALM_MIGRATION) {
+        cap->cap == KVM_CAP_CC_MIGRATION) {
         return migrate_enable(file->vm, cap);
+    }
+    if (cap->cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) {
+        file->vm->manual_log = cap->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+        return 0;
     }
     if (cap->cap == KVM_CAP_ARM_MTE) {
         return enable_mte(file->vm);
@@ -388,7 +396,11 @@ int vcpu_set_reg(DoubleFile *file, void *arg)
     DoubleVcpu *vcpu = file->object;
     const uint64_t *value = (const uint64_t *)(uintptr_t)reg->addr;
     int index = register_index(reg->id);
+    int answer = migrate_answer_register(reg->id);
 
+    if (answer >= 0 && the_double->options.migration) {
+        return migrate_set_answer(vcpu, answer, *value);
+    }
     if (index < 0 || vcpu->rec) {
         return double_forbid(EINVAL, "register 0x%" PRIx64 " of a Realm's vCPU",
                              (uint64_t)reg->id);
@@ -399,6 +411,20 @@ int vcpu_set_reg(DoubleFile *file, void *arg)
         vcpu->x[index] = *value;
     }
     return 0;
+}
+
+/* Of all the registers, the host may know these. */
+int vcpu_get_reg(DoubleFile *file, void *arg)
+{
+    const struct kvm_one_reg *reg = arg;
+    int answer = migrate_answer_register(reg->id);
+
+    if (answer < 0 || !the_double->options.migration) {
+        return double_forbid(EINVAL, "register 0x%" PRIx64 " of a Realm's vCPU",
+                             (uint64_t)reg->id);
+    }
+    return migrate_get_answer(file->object, answer,
+                              (uint64_t *)(uintptr_t)reg->addr);
 }
 
 int vcpu_set_mp_state(DoubleFile *file, void *arg)
@@ -440,11 +466,6 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
         return double_forbid(EINVAL, "flags 0x%x, or not whole pages",
                              region->flags);
     }
-    if ((region->flags & KVM_MEM_GUEST_MEMFD) &&
-        (region->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
-        return double_forbid(EINVAL, "a slot with guest_memfd has no dirty "
-                             "log");
-    }
     return 0;
 }
 
@@ -481,7 +502,8 @@ static int add_slot(DoubleVm *vm,
     }
     slot = g_new0(DoubleSlot, 1);
     slot->region = *region;
-    ret = set_gmem(vm, slot);
+    ret = set_gmem(vm, slot) ?:
+          log_set(slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
     if (ret) {
         g_free(slot);
         return ret;
@@ -511,7 +533,7 @@ int vm_set_region2(DoubleFile *file, void *arg)
 {
     const struct kvm_userspace_memory_region2 *region = arg;
     DoubleSlot *slot = slot_by_id(file->vm, region->slot);
-    int ret = check_region(region) ?: migrate_check_frozen(file->vm);
+    int ret = check_region(region);
 
     if (ret) {
         return ret;
@@ -523,11 +545,15 @@ int vm_set_region2(DoubleFile *file, void *arg)
         remove_slot(file->vm, slot);
         return 0;
     }
-    if (region->memory_size != slot->region.memory_size || slot->gmem) {
-        return double_forbid(EINVAL, "a slot with guest_memfd cannot change");
+    if (region->memory_size != slot->region.memory_size ||
+        (slot->gmem && (region->flags ^ slot->region.flags) &
+                       ~KVM_MEM_LOG_DIRTY_PAGES)) {
+        return double_forbid(EINVAL, "a slot with guest_memfd cannot change, "
+                             "but for its log");
     }
-    slot->region.flags = region->flags;
-    return 0;
+    ret = log_set(slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
+    slot->region.flags = ret ? slot->region.flags : region->flags;
+    return ret;
 }
 
 int vm_set_region(DoubleFile *file, void *arg)
@@ -566,7 +592,6 @@ static void set_attribute(DoubleVm *vm, uint64_t gpa, bool private)
 int vm_set_attributes(DoubleFile *file, void *arg)
 {
     const struct kvm_memory_attributes *args = arg;
-    int ret;
 
     if (args->flags || !args->size ||
         args->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE ||
@@ -578,10 +603,6 @@ int vm_set_attributes(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "0x%" PRIx64 " bytes at 0x%" PRIx64
                              " are not a slot with guest_memfd",
                              (uint64_t)args->size, (uint64_t)args->address);
-    }
-    ret = migrate_check_frozen(file->vm);
-    if (ret) {
-        return ret;
     }
     for (uint64_t at = 0; at < args->size; at += the_double->page_size) {
         set_attribute(file->vm, args->address + at, args->attributes);

@@ -13,7 +13,6 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
 #include "system/runstate.h"
 #include "realm-kvm.h"
@@ -26,15 +25,12 @@ static bool prepare(const RealmConfig *config, Error **errp)
         return false;
     }
     realm_kvm_init(config, runstate_check(RUN_STATE_INMIGRATE));
-    kvm_arm_copy_tags_of_vm = realm_kvm_copy_tags;
     if (!realm_kvm_configure(config, errp) ||
         !realm_kvm_migration_init(config, errp)) {
         return false;
     }
     kvm_mark_guest_state_protected();
-    if (realm_kvm.migratable) {
-        realm_kvm_watch_shared();
-    }
+    realm_kvm_carry_answers(config->num_cpus);
     return true;
 }
 

@@ -57,22 +57,6 @@ bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
     return !ret;
 }
 
-void realm_kvm_shared_log_begins(void)
-{
-    realm_shared_ram_look_again();
-}
-
-void realm_kvm_shared_written(uint64_t base, uint64_t size)
-{
-    MemoryRegionSection section;
-
-    if (realm_shared_find(base, size, &section)) {
-        memory_region_set_dirty(section.mr, section.offset_within_region,
-                                size);
-        memory_region_unref(section.mr);
-    }
-}
-
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)
 {
     CPUARMState *env = &ARM_CPU(cs)->env;

@@ -80,6 +80,26 @@ int realm_kvm_fd_call(int fd, const RealmKvmCall *call)
     return REPEAT(call, kvm_device_ioctl(fd, call->request, call->arg));
 }
 
+/* In all, 0.2 s */
+#define MAX_AGAIN   10
+#define AGAIN_US    20000
+
+int realm_kvm_vm_call_again(const RealmKvmCall *call, size_t size)
+{
+    g_autofree void *asked = g_memdup2(call->arg, size);
+    int ret;
+
+    for (unsigned i = 0; ; i++) {
+        ret = realm_kvm_vm_call(call);
+        if ((ret != -ENOMEM && ret != -EFAULT && ret != -EBUSY) ||
+            i == MAX_AGAIN) {
+            return ret;
+        }
+        memcpy(call->arg, asked, size);
+        g_usleep(AGAIN_US);
+    }
+}
+
 /* @call should have returned 0, and returned @ret. */
 static bool check_is_0(const RealmKvmCall *call, int ret, const char *what,
                        Error **errp)

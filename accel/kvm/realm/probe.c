@@ -259,7 +259,8 @@ static void find_limits(Trial *trial, RealmKvmAbi *abi)
     find_in_place(trial, abi);
     abi->dirty_log = check_extension(trial, KVM_CAP_GUEST_MEMFD_DIRTY_LOG);
     abi->max_cpus = check_extension(trial, KVM_CAP_MAX_VCPUS);
-    abi->migration = check_extension(trial, KVM_CAP_CC_MIGRATION);
+    abi->migration = abi->dirty_log &&
+                      check_extension(trial, KVM_CAP_CC_MIGRATION);
     abi->mte = check_extension(trial, KVM_CAP_ARM_MTE);
     abi->sve = check_extension(trial, KVM_CAP_ARM_SVE);
     abi->pmu = check_extension(trial, KVM_CAP_ARM_PMU_V3);

@@ -13,9 +13,8 @@
  *                        the board (system/realm-kvm.h)
  *     life.c             from the VM to a Realm that runs
  *     convert.c          memory becomes private or shared
- *     shared-tags.c      tags of shared memory
- *     dirty.c            which pages were written
- *     dirty-listener.c   QEMU asks for the shared ones among them
+ *     answer.c           answers to vCPUs' exits, which travel
+ *     dirty.c            which private pages were written
  *     pages.c            bundles of private pages
  *     session.c          the steps of a migration
  *     backend.c          the table, RealmBackendOps
@@ -27,12 +26,11 @@
  *   kernel.  The one exception is realm_kvm_check_extension, a hook.
  * - Counts, sizes and addresses that the kernel returns are checked before
  *   they are used.
- * - board.c and dirty-listener.c need all of QEMU; the other files run on any
- *   host, in a test.
+ * - board.c needs all of QEMU; the other files run on any host, in a test.
  *
- * Lock rule: BQL, except that any thread may call the functions of convert.c,
- * shared-tags.c and pages.c, which use nothing that changes after the Realm's
- * start but its phase.
+ * Lock rule: BQL, except that any thread may call the functions of convert.c
+ * and pages.c, which use nothing that others change after the Realm's start but
+ * its phase.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -64,6 +62,12 @@ typedef struct RealmKvmAbi {
     bool migration, mte, sve, pmu;      /* a Realm's VM can have it */
 } RealmKvmAbi;
 
+/* What a vCPU's REC waits for; see answer.c. */
+typedef struct RealmKvmAnswer {
+    unsigned cpu;
+    uint64_t regs[32];          /* KVM_REG_ARM_REC_ANSWER_REG */
+} RealmKvmAnswer;
+
 typedef struct RealmKvm {
     RealmKvmAbi abi;
     const RealmConfig *config;
@@ -71,8 +75,10 @@ typedef struct RealmKvm {
     RealmPhase phase;
     bool parked;                /* vCPUs may not run */
     bool dead;                  /* the kernel has given its VM up */
-    bool migratable;            /* the kernel can migrate it */
     RealmMigrationLimits limits;
+    RealmKvmAnswer *answers;    /* of each vCPU */
+    uint32_t next_epoch;        /* of the session */
+    uint64_t *next_number;      /* ... of a bundle, for each stream */
 } RealmKvm;
 
 extern RealmKvm realm_kvm;
@@ -106,17 +112,11 @@ void realm_kvm_invalid_answer(Error **errp, const char *name,
 
 /*
  * The kernel has refused @step: the ioctl @name returned the negative errno
- * @ret, and @cause is what the RMM said, if it was asked.
+ * @ret.  @cause (kvm_cc_cause) and @detail are what the RMM said, if it was
+ * asked.
  */
 void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
-                       int ret, uint32_t cause);
-
-/*
- * The same for EBUSY, which has no cause of the RMM's: @cause (MigCause) is
- * what it means for this ioctl.
- */
-void realm_kvm_busy(Error **errp, RealmStep step, const char *name,
-                    uint32_t cause);
+                       int ret, uint32_t cause, uint64_t detail);
 
 /* ---- call.c: ioctls by name ---- */
 
@@ -153,6 +153,13 @@ int realm_kvm_vcpu_call(CPUState *cs, const RealmKvmCall *call);
 int realm_kvm_fd_call(int fd, const RealmKvmCall *call);
 
 /*
+ * The same for an ioctl of the migration, whose argument has @size bytes.  It
+ * is made again, a few times, after ENOMEM and EBUSY, and after EFAULT: what
+ * the kernel could not write, it gives again.
+ */
+int realm_kvm_vm_call_again(const RealmKvmCall *call, size_t size);
+
+/*
  * The same for an ioctl that returns 0.  If it does not, they return false,
  * and @errp says that the kernel cannot do @what.
  */
@@ -185,17 +192,6 @@ bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp);
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp);
 
-/*
- * The kernel logs writes to shared pages from now on.  A kernel without the
- * attribute lets the Realm share a page and does not tell us; so the "ram"
- * section, which knows already what it need not look at, missed a page that
- * the Realm shared since.
- */
-void realm_kvm_shared_log_begins(void);
-
-/* Mark the shared pages of the range as written, for the "ram" section. */
-void realm_kvm_shared_written(uint64_t base, uint64_t size);
-
 /* Get the registers with which a vCPU starts; false if it starts off. */
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc);
 
@@ -219,31 +215,19 @@ bool realm_kvm_build_empty(Error **errp);
 bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp);
 
-/* ---- shared-tags.c ---- */
+/* ---- answer.c ---- */
 
-/*
- * KvmArmCopyTags: copy the tags of @n pages of 4 KiB from @base on, 128 bytes
- * each.  Tags of a private page are read as zero, and writing them does
- * nothing.
- */
-bool realm_kvm_copy_tags(hwaddr base, unsigned n, uint8_t *tags, bool to_guest,
-                         Error **errp);
+/* Before any vCPU exists: what its REC waits for travels with the machine. */
+void realm_kvm_carry_answers(unsigned num_cpus);
+
+/* Read what the paused RECs wait for; write what came, before COMMIT. */
+bool realm_kvm_read_answers(Error **errp);
+bool realm_kvm_write_answers(Error **errp);
 
 /* ---- dirty.c ---- */
 
 /* See RealmBackendOps. */
 int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp);
-
-/*
- * Tell QEMU which shared pages the Realm wrote, as KVM's dirty log does for
- * other VMs.  Does nothing without a session.
- */
-bool realm_kvm_sync_shared(Error **errp);
-
-/* ---- dirty-listener.c ---- */
-
-/* Call realm_kvm_sync_shared whenever QEMU wants to know what was written. */
-void realm_kvm_watch_shared(void);
 
 /* ---- pages.c: see RealmBackendOps ---- */
 

@@ -1,13 +1,13 @@
 /*
  * The KVM backend for Realms: sessions of a migration
  *
- * Purpose: the steps of KVM_ARM_REALM_MIGRATE.  A step takes a blob from QEMU,
- * or gives QEMU one, or has none (docs/specs/kvm-arm-realm-migration.rst).
+ * Purpose: the steps of KVM_CC_MIGRATE.  A step takes a blob from QEMU, or
+ * gives QEMU one, or has none (docs/specs/kvm-arm-realm-migration.rst).
  *
  * Invariants: blobs are opaque.  A size that the kernel returns is at most the
  * buffer's.  The phase follows the kernel's: a step without an error has been
  * taken, even if the rest of the kernel's answer is invalid; and so has one
- * whose blob the kernel could not write.
+ * whose blob the kernel could not write, which it gives when asked again.
  *
  * Lock rule: BQL.
  *
@@ -16,11 +16,12 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include <linux/kvm-arm-realm-migration.h>
+#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "migration/blocker.h"
 #include "target/arm/rmm/mig-abi.h"
+#include "target/arm/realm/cause.h"
 #include "target/arm/realm/policy.h"
 #include "realm-kvm.h"
 
@@ -35,7 +36,7 @@
 /* A step in pieces has at most one for each page of RAM, and these. */
 #define MORE_PIECES 4096
 
-typedef struct kvm_arm_realm_migrate Args;
+typedef struct kvm_cc_migrate Args;
 
 typedef enum BlobKind {
     NO_BLOB,
@@ -43,17 +44,17 @@ typedef enum BlobKind {
     GIVES_BLOB,
 } BlobKind;
 
-#define ROW(cmd, blob, ...) \
-    [KVM_ARM_REALM_MIG_##cmd] = { "KVM_ARM_REALM_MIGRATE(" #cmd ")", \
-                                  REALM_STEP_##cmd, blob, ##__VA_ARGS__ }
+#define ROW(step, blob, ...) \
+    [KVM_CC_##step] = { "KVM_CC_MIGRATE(" #step ")", REALM_STEP_##step, blob, \
+                        ##__VA_ARGS__ }
 
-/* Indexed by kvm_arm_realm_migrate.cmd. */
+/* Indexed by kvm_cc_migrate.step. */
 static const struct {
     const char *name;
     RealmStep step;
     BlobKind blob;
     bool in_pieces;             /* it may take several calls */
-} cmds[] = {
+} steps[] = {
     ROW(PREPARE, GIVES_BLOB),
     ROW(ACCEPT, TAKES_BLOB),
     ROW(BEGIN, GIVES_BLOB),
@@ -61,9 +62,9 @@ static const struct {
     ROW(PAUSE, NO_BLOB),
     ROW(STATE, GIVES_BLOB),
     ROW(START, GIVES_BLOB),
-    ROW(ABORT, NO_BLOB),
-    ROW(RESUME, TAKES_BLOB),
     ROW(FINISH, TAKES_BLOB, .in_pieces = true),
+    ROW(ABORT, NO_BLOB, .in_pieces = true),
+    ROW(RESUME, TAKES_BLOB),
     ROW(OFFER, GIVES_BLOB),
     ROW(IMPORT, TAKES_BLOB),
     ROW(READY, GIVES_BLOB, .in_pieces = true),
@@ -76,73 +77,57 @@ static const struct {
 static void step_refused(const Args *args, int ret, Error **errp)
 {
     static const struct {
-        uint32_t cmd;
+        uint32_t step;
         int ret;
         MigCause cause;
     } rows[] = {
-        { KVM_ARM_REALM_MIG_ACCEPT, -E2BIG, MIG_CAUSE_OFFER_FORMAT },
-        { KVM_ARM_REALM_MIG_RESUME, -E2BIG, MIG_CAUSE_ABORT_FORMAT },
-        { KVM_ARM_REALM_MIG_FINISH, -E2BIG, MIG_CAUSE_REPLY_FORMAT },
-        /* EPERM also means "not paused", but that was checked before. */
-        { KVM_ARM_REALM_MIG_STATE, -EPERM, MIG_CAUSE_REALM_PART },
+        { KVM_CC_ACCEPT, -E2BIG, MIG_CAUSE_OFFER_FORMAT },
+        { KVM_CC_RESUME, -E2BIG, MIG_CAUSE_ABORT_FORMAT },
+        { KVM_CC_FINISH, -E2BIG, MIG_CAUSE_REPLY_FORMAT },
+        { KVM_CC_STATE, -EINVAL, MIG_CAUSE_REALM_PART },
+        { KVM_CC_PAUSE, -EBUSY, MIG_CAUSE_RECS_RUNNING },
     };
-    const char *name = cmds[args->cmd].name;
-    const RealmStep step = cmds[args->cmd].step;
-    bool is_pause = args->cmd == KVM_ARM_REALM_MIG_PAUSE;
-    uint32_t cause = args->cause;
+    const char *name = steps[args->step].name;
+    const RealmStep step = steps[args->step].step;
 
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].step == args->step && rows[i].ret == ret) {
+            error_setg(errp, "Realm: cannot %s: %s: %s", realm_step_text(step),
+                       name, realm_cause(rows[i].cause));
+            return;
+        }
+    }
     if (ret == -EINVAL) {
         error_setg(errp, "Realm: cannot %s: %s: this kernel does not know the "
                    "step in this form; use a newer one", realm_step_text(step),
                    name);
         return;
     }
-    if (ret == -EBUSY &&
-        (is_pause || cmds[args->cmd].blob == GIVES_BLOB)) {
-        realm_kvm_busy(errp, step, name, is_pause ? MIG_CAUSE_RECS_RUNNING
-                                                  : MIG_CAUSE_OWED);
-        return;
+    realm_kvm_refused(errp, step, name, ret, args->cause, args->detail);
+}
+
+/* What is empty is no blob, like what is too large. */
+static int call_step(Args *args)
+{
+    if (steps[args->step].blob == TAKES_BLOB && !args->blob_size) {
+        return -E2BIG;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].cmd == args->cmd && rows[i].ret == ret) {
-            cause = rows[i].cause;
-            ret = -EPROTO;
-        }
-    }
-    realm_kvm_refused(errp, step, name, ret, cause);
+    return realm_kvm_vm_call_again(REALM_KVM_CALL(KVM_CC_MIGRATE, args),
+                                   sizeof(*args));
 }
 
 /*
- * Make the ioctl, with *@args for the answer.  A kernel that could not write
- * the blob owes it, and gives it to whoever asks for the step again.  What is
- * empty is no blob, like what is too large.
+ * The kernel has returned @ret: take the step that it took.  It has done so,
+ * too, if it only could not write the blob.
  */
-static int call_step(Args *args)
-{
-    const BlobKind blob = cmds[args->cmd].blob;
-    const Args asked = *args;
-    int ret;
-
-    if (blob == TAKES_BLOB && !args->blob_size) {
-        return -E2BIG;
-    }
-    ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
-    if (ret == -EFAULT && blob == GIVES_BLOB) {
-        *args = asked;
-        ret = realm_kvm_vm_call(REALM_KVM_CALL(KVM_ARM_REALM_MIGRATE, args));
-    }
-    return ret;
-}
-
-/* The kernel has returned @ret: take the step that it took. */
 static void follow_kernel(const Args *args, int ret)
 {
-    bool owes = ret == -EFAULT && cmds[args->cmd].blob == GIVES_BLOB;
-    bool waits = args->cmd == KVM_ARM_REALM_MIG_COMMIT &&
-                 (args->flags & KVM_ARM_REALM_MIG_MORE);
+    bool lost = ret == -EFAULT && steps[args->step].blob == GIVES_BLOB;
+    bool waits = args->flags & KVM_CC_MORE &&
+                 (args->step == KVM_CC_COMMIT || args->step == KVM_CC_ABORT);
 
-    if (owes || (ret >= 0 && !waits)) {
-        realm_kvm_took(cmds[args->cmd].step);
+    if (lost || (ret >= 0 && !waits)) {
+        realm_kvm_took(steps[args->step].step);
     } else if (ret == -EBADMSG && realm_kvm_phase() == REALM_PHASE_IMPORTING) {
         realm_kvm_import_failed();
     }
@@ -150,7 +135,7 @@ static void follow_kernel(const Args *args, int ret)
 
 static bool is_valid_answer(const Args *args, int ret, uint64_t room)
 {
-    uint32_t known = cmds[args->cmd].in_pieces ? KVM_ARM_REALM_MIG_MORE : 0;
+    uint32_t known = steps[args->step].in_pieces ? KVM_CC_MORE : 0;
 
     return ret == 0 && args->blob_size <= room && !(args->flags & ~known);
 }
@@ -161,7 +146,7 @@ static bool take_piece(Args *args, Error **errp)
     uint64_t room = args->blob_size;
     int ret;
 
-    if (!realm_kvm_check(cmds[args->cmd].step, errp)) {
+    if (!realm_kvm_check(steps[args->step].step, errp)) {
         return false;
     }
     ret = call_step(args);
@@ -171,8 +156,8 @@ static bool take_piece(Args *args, Error **errp)
         return false;
     }
     if (!is_valid_answer(args, ret, room)) {
-        realm_kvm_invalid_answer(errp, cmds[args->cmd].name, "it returned %d, "
-                                 "with flags 0x%x and a blob of %" PRIu64
+        realm_kvm_invalid_answer(errp, steps[args->step].name, "it returned "
+                                 "%d, with flags 0x%x and a blob of %" PRIu64
                                  " bytes for %" PRIu64, ret, args->flags,
                                  (uint64_t)args->blob_size, room);
         return false;
@@ -183,7 +168,7 @@ static bool take_piece(Args *args, Error **errp)
 static bool take_step(Args *args, Error **errp)
 {
     const uint64_t max_pieces = MORE_PIECES +
-        realm_kvm.config->ram_size / KVM_ARM_REALM_GRANULE;
+        realm_kvm.config->ram_size / REALM_PAGE_SIZE;
     const Args asked = *args;
 
     for (uint64_t i = 0; i < max_pieces; i++) {
@@ -191,12 +176,12 @@ static bool take_step(Args *args, Error **errp)
         if (!take_piece(args, errp)) {
             return false;
         }
-        if (!(args->flags & KVM_ARM_REALM_MIG_MORE)) {
+        if (!(args->flags & KVM_CC_MORE)) {
             return true;
         }
     }
-    realm_kvm_invalid_answer(errp, cmds[args->cmd].name, "it is not over after "
-                             "%" PRIu64 " calls", max_pieces);
+    realm_kvm_invalid_answer(errp, steps[args->step].name, "it is not over "
+                             "after %" PRIu64 " calls", max_pieces);
     return false;
 }
 
@@ -210,7 +195,7 @@ static ssize_t emit_blob(Args *args, Error **errp)
         return -1;
     }
     if (!args->blob_size) {
-        realm_kvm_invalid_answer(errp, cmds[args->cmd].name,
+        realm_kvm_invalid_answer(errp, steps[args->step].name,
                                  "the blob is empty");
         return -1;
     }
@@ -218,10 +203,10 @@ static ssize_t emit_blob(Args *args, Error **errp)
 }
 
 /* The same for a step that needs nothing of the other side. */
-static ssize_t emit_own_blob(uint32_t cmd, void *buf, uint64_t room,
+static ssize_t emit_own_blob(uint32_t step, void *buf, uint64_t room,
                              Error **errp)
 {
-    Args args = { .cmd = cmd, .blob = (uintptr_t)buf, .blob_size = room };
+    Args args = { .step = step, .blob = (uintptr_t)buf, .blob_size = room };
 
     return emit_blob(&args, errp);
 }
@@ -232,41 +217,34 @@ static uint64_t max_blob(void)
 }
 
 /* Take a step that reads the blob of @size bytes at @blob. */
-static bool send_blob(uint32_t cmd, const void *blob, size_t size,
+static bool send_blob(uint32_t step, const void *blob, size_t size,
                       Error **errp)
 {
-    Args args = { .cmd = cmd, .blob = (uintptr_t)blob, .blob_size = size };
+    Args args = { .step = step, .blob = (uintptr_t)blob, .blob_size = size };
 
     return take_step(&args, errp);
 }
 
 /* Take a step without a blob. */
-static bool plain_step(uint32_t cmd, Error **errp)
+static bool plain_step(uint32_t step, Error **errp)
 {
-    Args args = { .cmd = cmd };
+    Args args = { .step = step };
 
     return take_step(&args, errp);
 }
 
 /* ---- Before the Realm is created ---- */
 
-static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
+static bool check_info(const struct kvm_cc_mig_info *info, Error **errp)
 {
-    if (info->version != KVM_ARM_REALM_MIG_VERSION) {
-        error_setg(errp, "rme-guest: KVM_ARM_REALM_MIG_INFO: the kernel "
-                   "migrates Realms by version %u of its interface, this "
-                   "program by version %u", info->version,
-                   KVM_ARM_REALM_MIG_VERSION);
-        return false;
-    }
-    if (info->flags & ~KVM_ARM_REALM_MIG_TAGS || !info->max_pages ||
+    if (info->granule != REALM_PAGE_SIZE || !info->max_pages ||
         info->max_pages > MAX_PAGES || !info->max_streams ||
         info->max_streams > MAX_STREAMS ||
-        info->max_blob < (uint64_t)info->max_pages * KVM_ARM_REALM_GRANULE ||
+        info->max_blob < (uint64_t)info->max_pages * REALM_PAGE_SIZE ||
         info->max_blob > MAX_BLOB) {
-        realm_kvm_invalid_answer(errp, "KVM_ARM_REALM_MIG_INFO", "flags 0x%x, "
-                                 "%u pages and 0x%" PRIx64 " bytes in a blob, "
-                                 "%u streams", info->flags, info->max_pages,
+        realm_kvm_invalid_answer(errp, "KVM_CC_MIG_INFO", "%u pages of %u "
+                                 "bytes and 0x%" PRIx64 " bytes in a blob, %u "
+                                 "streams", info->max_pages, info->granule,
                                  (uint64_t)info->max_blob, info->max_streams);
         return false;
     }
@@ -275,14 +253,14 @@ static bool check_info(const struct kvm_arm_realm_mig_info *info, Error **errp)
 
 static bool get_limits(const RealmConfig *config, Error **errp)
 {
-    struct kvm_arm_realm_mig_info info = { 0 };
+    struct kvm_cc_mig_info info = { 0 };
 
-    if (!realm_kvm_vm_do(REALM_KVM_CALL(KVM_ARM_REALM_MIG_INFO, &info),
+    if (!realm_kvm_vm_do(REALM_KVM_CALL(KVM_CC_MIG_INFO, &info),
                          "get the limits of its migration", errp) ||
         !check_info(&info, errp)) {
         return false;
     }
-    if (config->mte && !(info.flags & KVM_ARM_REALM_MIG_TAGS)) {
+    if (config->mte && !(info.features & KVM_CC_MIG_TAGS)) {
         error_setg(errp, "rme-guest: this kernel migrates no memory tags; "
                    "leave migration=on or mte=on out");
         return false;
@@ -292,13 +270,14 @@ static bool get_limits(const RealmConfig *config, Error **errp)
         .max_pages = info.max_pages,
         .max_streams = info.max_streams,
     };
+    realm_kvm.next_number = g_new0(uint64_t, info.max_streams);
     return true;
 }
 
 static bool enable_migration(const RealmConfig *config, Error **errp)
 {
     g_autofree MigPolicy *policy = g_new0(MigPolicy, 1);
-    struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_REALM_MIGRATION };
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_CC_MIGRATION };
 
     if (config->has_policy) {
         realm_policy_pack(policy, &config->policy);
@@ -309,27 +288,34 @@ static bool enable_migration(const RealmConfig *config, Error **errp)
                            "allow its migration", errp);
 }
 
+/* The capability that a migration lacks here; or NULL. */
+static const char *find_missing(int can_migrate)
+{
+    return !can_migrate ? "KVM_CAP_CC_MIGRATION" :
+           !realm_kvm.abi.dirty_log ? "KVM_CAP_GUEST_MEMFD_DIRTY_LOG" : NULL;
+}
+
 bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 {
     static Error *blocker;
+    const char *missing;
     int can_migrate;
 
-    if (!realm_kvm_vm_check(KVM_CAP_ARM_REALM_MIGRATION, &can_migrate, errp)) {
+    if (!realm_kvm_vm_check(KVM_CAP_CC_MIGRATION, &can_migrate, errp)) {
         return false;
     }
-    realm_kvm.migratable = can_migrate;
-    if (realm_kvm.migratable) {
+    missing = find_missing(can_migrate);
+    if (!missing) {
         return !config->migration ||
                (get_limits(config, errp) && enable_migration(config, errp));
     }
     if (config->migration) {
         error_setg(errp, "rme-guest: this kernel's KVM cannot migrate Realms "
-                   "(it has no KVM_CAP_ARM_REALM_MIGRATION); leave "
-                   "migration=on out");
+                   "(it has no %s); leave migration=on out", missing);
         return false;
     }
     error_setg(&blocker, "Realm: this kernel's KVM cannot migrate Realms (it "
-               "has no KVM_CAP_ARM_REALM_MIGRATION)");
+               "has no %s)", missing);
     return migrate_add_blocker(&blocker, errp) == 0;
 }
 
@@ -337,16 +323,16 @@ bool realm_kvm_migration_init(const RealmConfig *config, Error **errp)
 
 bool realm_kvm_export_abort(Error **errp)
 {
-    return plain_step(KVM_ARM_REALM_MIG_ABORT, errp);
+    return plain_step(KVM_CC_ABORT, errp);
 }
 
 bool realm_kvm_prepare_migration(uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
 {
-    ssize_t size = emit_own_blob(KVM_ARM_REALM_MIG_PREPARE, nonce,
+    ssize_t size = emit_own_blob(KVM_CC_PREPARE, nonce,
                                  REALM_NONCE_SIZE, errp);
 
     if (size >= 0 && size < REALM_NONCE_SIZE) {
-        realm_kvm_invalid_answer(errp, cmds[KVM_ARM_REALM_MIG_PREPARE].name,
+        realm_kvm_invalid_answer(errp, steps[KVM_CC_PREPARE].name,
                                  "a nonce of %zd bytes", size);
     }
     return size == REALM_NONCE_SIZE;
@@ -354,35 +340,50 @@ bool realm_kvm_prepare_migration(uint8_t nonce[REALM_NONCE_SIZE], Error **errp)
 
 bool realm_kvm_accept(const void *offer, size_t size, Error **errp)
 {
-    return send_blob(KVM_ARM_REALM_MIG_ACCEPT, offer, size, errp);
+    return send_blob(KVM_CC_ACCEPT, offer, size, errp);
 }
 
 ssize_t realm_kvm_export_begin(void *buf, Error **errp)
 {
-    ssize_t size = emit_own_blob(KVM_ARM_REALM_MIG_BEGIN, buf, max_blob(),
-                                 errp);
-
-    if (size >= 0) {
-        realm_kvm_shared_log_begins();
+    if (!realm_kvm_check(REALM_STEP_BEGIN, errp)) {
+        return -1;
     }
+    realm_kvm.next_epoch = 0;
+    memset(realm_kvm.next_number, 0, realm_kvm.limits.max_streams *
+                                     sizeof(*realm_kvm.next_number));
+    return emit_own_blob(KVM_CC_BEGIN, buf, max_blob(), errp);
+}
+
+/* The same epoch again, if its token did not come. */
+ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
+{
+    Args args = {
+        .step = KVM_CC_EPOCH,
+        .part = realm_kvm.next_epoch,
+        .blob = (uintptr_t)buf,
+        .blob_size = max_blob(),
+    };
+    ssize_t size = emit_blob(&args, errp);
+
+    realm_kvm.next_epoch += size >= 0;
     return size;
 }
 
-ssize_t realm_kvm_export_epoch(void *buf, Error **errp)
-{
-    return emit_own_blob(KVM_ARM_REALM_MIG_EPOCH, buf, max_blob(), errp);
-}
-
+/*
+ * QEMU has stopped all vCPUs, so a kernel that is busy waits for one to leave
+ * KVM_RUN, and is asked again.  To let the vCPUs run meanwhile would be wrong:
+ * block devices may be the destination's already.
+ */
 bool realm_kvm_pause(Error **errp)
 {
-    return plain_step(KVM_ARM_REALM_MIG_PAUSE, errp);
+    return plain_step(KVM_CC_PAUSE, errp) && realm_kvm_read_answers(errp);
 }
 
 /* The blob is empty if the state has no part of this number. */
 ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 {
     Args args = {
-        .cmd = KVM_ARM_REALM_MIG_STATE,
+        .step = KVM_CC_STATE,
         .part = part,
         .blob = (uintptr_t)buf,
         .blob_size = max_blob(),
@@ -392,7 +393,7 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
         return -1;
     }
     if (args.blob_size && part >= MAX_PARTS) {
-        realm_kvm_invalid_answer(errp, cmds[args.cmd].name,
+        realm_kvm_invalid_answer(errp, steps[args.step].name,
                                  "there is a part %u", part);
         return -1;
     }
@@ -401,7 +402,7 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
 
 static bool check_ready_size(size_t size, Error **errp)
 {
-    const size_t expected = KVM_ARM_REALM_READY_SIZE;
+    const size_t expected = KVM_CC_READY_SIZE;
 
     if (size != expected) {
         error_setg(errp, "Realm: cannot %s: a ready record has %zu bytes, and "
@@ -416,7 +417,7 @@ ssize_t realm_kvm_export_start(const void *ready, size_t size, void *buf,
                                Error **errp)
 {
     Args args = {
-        .cmd = KVM_ARM_REALM_MIG_START,
+        .step = KVM_CC_START,
         .blob = (uintptr_t)buf,
         .blob_size = REALM_MAX_START_TOKEN,
     };
@@ -436,12 +437,12 @@ ssize_t realm_kvm_export_start(const void *ready, size_t size, void *buf,
 
 bool realm_kvm_export_finish(const void *receipt, size_t size, Error **errp)
 {
-    return send_blob(KVM_ARM_REALM_MIG_FINISH, receipt, size, errp);
+    return send_blob(KVM_CC_FINISH, receipt, size, errp);
 }
 
 bool realm_kvm_export_resume(const void *token, size_t size, Error **errp)
 {
-    return send_blob(KVM_ARM_REALM_MIG_RESUME, token, size, errp);
+    return send_blob(KVM_CC_RESUME, token, size, errp);
 }
 
 /* ---- Destination ---- */
@@ -450,14 +451,14 @@ ssize_t realm_kvm_offer(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
                         Error **errp)
 {
     Args args = {
-        .cmd = KVM_ARM_REALM_MIG_OFFER,
+        .step = KVM_CC_OFFER,
         .blob = (uintptr_t)buf,
         .blob_size = max_blob(),
         .peer = (uintptr_t)nonce,
         .peer_size = REALM_NONCE_SIZE,
     };
 
-    QEMU_BUILD_BUG_ON(REALM_NONCE_SIZE != KVM_ARM_REALM_NONCE_SIZE);
+    QEMU_BUILD_BUG_ON(REALM_NONCE_SIZE != KVM_CC_NONCE_SIZE);
     if (!realm_kvm_check(REALM_STEP_OFFER, errp) ||
         (realm_kvm_phase() == REALM_PHASE_WAITING &&
          !realm_kvm_build_empty(errp))) {
@@ -469,27 +470,28 @@ ssize_t realm_kvm_offer(const uint8_t nonce[REALM_NONCE_SIZE], void *buf,
 bool realm_kvm_import(const void *blob, size_t size, Error **errp)
 {
     return realm_kvm_check(REALM_STEP_IMPORT, errp) &&
-           (send_blob(KVM_ARM_REALM_MIG_IMPORT, blob, size, errp) ||
+           (send_blob(KVM_CC_IMPORT, blob, size, errp) ||
             realm_kvm_import_failed());
 }
 
 ssize_t realm_kvm_import_ready(void *buf, Error **errp)
 {
-    return emit_own_blob(KVM_ARM_REALM_MIG_READY, buf, REALM_MAX_REPLY, errp);
+    return emit_own_blob(KVM_CC_READY, buf, REALM_MAX_REPLY, errp);
 }
 
 bool realm_kvm_commit(Error **errp)
 {
-    return plain_step(KVM_ARM_REALM_MIG_COMMIT, errp);
+    return realm_kvm_check(REALM_STEP_COMMIT, errp) &&
+           realm_kvm_write_answers(errp) && plain_step(KVM_CC_COMMIT, errp);
 }
 
 ssize_t realm_kvm_import_receipt(void *buf, Error **errp)
 {
-    return emit_own_blob(KVM_ARM_REALM_MIG_RECEIPT, buf, REALM_MAX_REPLY,
+    return emit_own_blob(KVM_CC_RECEIPT, buf, REALM_MAX_REPLY,
                          errp);
 }
 
 ssize_t realm_kvm_import_abort(void *buf, Error **errp)
 {
-    return emit_own_blob(KVM_ARM_REALM_MIG_GIVE_UP, buf, max_blob(), errp);
+    return emit_own_blob(KVM_CC_GIVE_UP, buf, max_blob(), errp);
 }

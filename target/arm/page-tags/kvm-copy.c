@@ -1,15 +1,16 @@
 /*
  * MTE tags and KVM: the call that copies them
  *
- * Purpose: KVM_ARM_MTE_COPY_TAGS for a run of pages of an ordinary guest.
+ * Purpose: KVM_ARM_MTE_COPY_TAGS for a run of pages.
  *
  * Invariants: two tags a byte on our side, one on the kernel's.  The kernel
  * may stop after some pages, and says after how many bytes of guest memory;
  * the rest is asked for again, so that no page is left out.  Any error is
- * one, and has the address and length it came for.
+ * one, and has the address and length it came for.  But the tags of a Realm's
+ * private pages (EPERM) are not the host's: they travel with their pages, and
+ * are read as zero here; writing them does nothing.
  *
- * Lock rule: the pointer is written once, when the VM is made; for the call see
- * the header.
+ * Lock rule: see the header.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,8 +20,6 @@
 #include "qapi/error.h"
 #include "system/kvm.h"
 #include "system/page-tags-kvm.h"
-
-KvmArmCopyTags *kvm_arm_copy_tags_of_vm;
 
 static void join_tags(uint8_t *to, const uint8_t *from, size_t size)
 {
@@ -47,11 +46,16 @@ static uint64_t copy_some(uint64_t address, uint64_t size, uint8_t *bytes,
         .addr = bytes,
         .flags = to_guest ? KVM_ARM_TAGS_TO_GUEST : KVM_ARM_TAGS_FROM_GUEST,
     };
+    const uint64_t page = MAX(qemu_real_host_page_size(), KVM_TAGS_PAGE);
     int ret;
 
     do {
         ret = kvm_vm_ioctl(kvm_state, KVM_ARM_MTE_COPY_TAGS, &args);
     } while (ret == -EINTR);
+    if (ret == -EPERM) {
+        memset(bytes, 0, page / 16);
+        return page;
+    }
     if (ret < 0) {
         error_setg_errno(errp, -ret, "cannot copy the memory tags of 0x%"
                          PRIx64 " bytes at 0x%" PRIx64 " %s the guest: "

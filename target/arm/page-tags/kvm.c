@@ -7,7 +7,6 @@
  *
  * The kernel copies for whole pages of the host, which may have several of
  * ours: then more is read, and for a write what is around it is read first.
- * A VM of another kind may have a call of its own, for pages of any host.
  *
  * Lock rule: `lock` has the buffers, and keeps two channels from writing
  * parts of one host page at once.  The kernel makes such calls wait for each
@@ -81,9 +80,6 @@ static bool copy_pages(RAMBlock *block, ram_addr_t offset, unsigned pages,
         return false;
     }
     gpa = r->gpa + offset - r->offset;
-    if (kvm_arm_copy_tags_of_vm) {
-        return kvm_arm_copy_tags_of_vm(gpa, pages, tags, to_guest, errp);
-    }
     QEMU_LOCK_GUARD(&lock);
     for (; size; size -= step) {
         step = step_size(gpa, size);

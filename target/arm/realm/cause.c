@@ -142,10 +142,13 @@ static const char *const causes[] = {
         "the migration policies differ; use the rme-guest of the source",
 };
 
+bool realm_cause_is_known(unsigned cause)
+{
+    return cause < G_N_ELEMENTS(causes) && causes[cause];
+}
+
 const char *realm_cause(unsigned cause)
 {
-    if (cause < G_N_ELEMENTS(causes) && causes[cause]) {
-        return causes[cause];
-    }
-    return "for a cause that this program does not know";
+    return realm_cause_is_known(cause)
+        ? causes[cause] : "for a cause that this program does not know";
 }

@@ -11,5 +11,6 @@
 
 /* A MigCause (target/arm/rmm/mig-abi.h) in words, with the remedy if any. */
 const char *realm_cause(unsigned cause);
+bool realm_cause_is_known(unsigned cause);
 
 #endif

@@ -153,16 +153,34 @@ void vmstate_unregister(VMStateIf *obj, const VMStateDescription *vmsd,
     fake_migration.num_devices = left;
 }
 
+/* In QEMU a section's header says that it is there. */
+static bool save_header(QEMUFile *f, const FakeDevice *device)
+{
+    bool there = vmstate_section_needed(device->vmsd, device->opaque);
+
+    if (device->vmsd->needed) {
+        qemu_put_byte(f, there);
+    }
+    return there;
+}
+
+static bool load_header(QEMUFile *f, const FakeDevice *device)
+{
+    return !device->vmsd->needed || qemu_get_byte(f);
+}
+
 bool fake_migration_save(QEMUFile *f, bool setup)
 {
     for (unsigned i = 0; i < fake_migration.num_devices; i++) {
         FakeDevice *device = &fake_migration.devices[i];
 
-        if (device->vmsd->early_setup == setup &&
-            vmstate_save_state(f, device->vmsd, device->opaque, NULL)) {
+        if (device->vmsd->early_setup != setup || !save_header(f, device)) {
+            continue;
+        }
+        if (vmstate_save_state(f, device->vmsd, device->opaque, NULL)) {
             return false;
         }
-        if (device->vmsd->early_setup == setup && fake_migration.footers) {
+        if (fake_migration.footers) {
             qemu_put_byte(f, FOOTER);
         }
     }
@@ -177,13 +195,14 @@ bool fake_migration_load(QEMUFile *f, bool setup, const char *until)
         if (until && g_str_equal(device->vmsd->name, until)) {
             break;
         }
-        if (device->vmsd->early_setup == setup &&
-            vmstate_load_state(f, device->vmsd, device->opaque,
+        if (device->vmsd->early_setup != setup || !load_header(f, device)) {
+            continue;
+        }
+        if (vmstate_load_state(f, device->vmsd, device->opaque,
                                device->vmsd->version_id)) {
             return false;
         }
-        if (device->vmsd->early_setup == setup && fake_migration.footers &&
-            qemu_get_byte(f) != FOOTER) {
+        if (fake_migration.footers && qemu_get_byte(f) != FOOTER) {
             return false;
         }
     }
