@@ -47,9 +47,13 @@ ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
     };
     int ret;
 
-    assert(n <= realm_kvm.limits.max_pages &&
-           stream < realm_kvm.limits.max_streams);
+    assert(n <= realm_kvm.limits.max_pages);
     if (!realm_kvm_check(REALM_STEP_EXPORT_MEMORY, errp)) {
+        return -1;
+    }
+    if (stream >= realm_kvm.limits.max_streams) {
+        error_setg(errp, "Realm: cannot export memory: stream %u of %u", stream,
+                   realm_kvm.limits.max_streams);
         return -1;
     }
     args.number = realm_kvm.next_number[stream];
