@@ -115,7 +115,8 @@ uint64_t mmu_create_tables(DoubleVm *vm, uint64_t ipa)
 
 static bool may_fold(DoubleVm *vm)
 {
-    return the_double->flavour->after_v15 && migrate_in(vm, BIT(SESSION_NONE));
+    return the_double->flavour->after_v15 &&
+           migrate_in(vm, BIT(SESSION_NONE) | BIT(SESSION_ACCEPTED));
 }
 
 /* The RMM folds what is alike, and refuses the rest. */

@@ -39,14 +39,14 @@
 #define NOWHERE     (2 * GiB)           /* no slot is there */
 #define IMAGE_BYTE  0x5a
 
-/* A host with one VM, made by hand. */
+/* A VM made by hand; and another on the same kernel. */
 static struct Host {
     KVMState state;
     int gmem, gic, cpus[2];
     size_t page_size;
     uint8_t *ram;               /* maps @gmem */
     uint8_t *source;            /* of images */
-} host;
+} host, other;
 
 static int call(int fd, unsigned long request, void *arg)
 {
@@ -66,13 +66,18 @@ static void *map(int fd, size_t offset, size_t size)
     return p;
 }
 
-static void create_vm(const char *flavour, size_t page_size)
+static void start_kernel(const char *flavour, size_t page_size)
 {
-    DoubleOptions options = { flavour, page_size };
-    const DoubleFlavour *f = double_flavour(flavour);
+    DoubleOptions options = { flavour, page_size, .migration = true };
 
     double_start(&options);
     double_probing(true);
+}
+
+static void add_vm(size_t page_size)
+{
+    const DoubleFlavour *f = the_double->flavour;
+
     host = (struct Host) { .gmem = -1, .gic = -1, .cpus = { -1, -1 },
                            .page_size = page_size };
     host.state.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
@@ -82,6 +87,12 @@ static void create_vm(const char *flavour, size_t page_size)
     kvm_state = &host.state;
     host.source = qemu_memalign(64 * KiB, 64 * KiB);
     memset(host.source, IMAGE_BYTE, 64 * KiB);
+}
+
+static void create_vm(const char *flavour, size_t page_size)
+{
+    start_kernel(flavour, page_size);
+    add_vm(page_size);
 }
 
 static int create_gmem(uint64_t size, uint64_t flags)
@@ -146,7 +157,7 @@ static void build(size_t page_size)
     add_gic(true);
 }
 
-static void end(void)
+static void close_host(void)
 {
     kvm_state = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
@@ -160,6 +171,11 @@ static void end(void)
         munmap(host.ram, RAM_SIZE);
     }
     qemu_vfree(host.source);
+}
+
+static void end(void)
+{
+    close_host();
     double_stop();
 }
 
@@ -941,6 +957,354 @@ static void test_empty_tables_are_folded(void)
     end();
 }
 
+/* ---- Memory goes in a session: a row each of "Memory that the host takes
+ * back" in docs/specs/kvm-arm-realm-migration.rst ---- */
+
+typedef struct Blob {
+    uint64_t size;
+    uint8_t bytes[MIG_MAX_BUNDLE];
+} Blob;
+
+static struct {
+    Blob nonce, offer, ready, start, receipt, any;
+} wire;
+
+static void swap_hosts(void)
+{
+    struct Host here = host;
+
+    host = other;
+    other = here;
+    kvm_state = &host.state;
+}
+
+static struct kvm_cc_migrate last;      /* the argument of the last step */
+
+static int step(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
+{
+    last = (struct kvm_cc_migrate) {
+        .step = n, .part = part, .blob = blob ? (uintptr_t)blob->bytes : 0,
+        .blob_size = blob ? blob->size : 0,
+        .peer = peer ? (uintptr_t)peer->bytes : 0,
+        .peer_size = peer ? peer->size : 0,
+    };
+    return vm_call(KVM_CC_MIGRATE, &last);
+}
+
+static int gives(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
+{
+    int ret;
+
+    blob->size = sizeof(blob->bytes);
+    ret = step(n, part, blob, peer);
+    blob->size = ret ? 0 : last.blob_size;
+    return ret;
+}
+
+/* What the source gives, the destination imports. */
+static void brings(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
+{
+    g_assert_cmpint(gives(n, part, blob, peer), ==, 0);
+    if (blob->size) {
+        swap_hosts();
+        g_assert_cmpint(step(KVM_CC_IMPORT, 0, blob, NULL), ==, 0);
+        swap_hosts();
+    }
+}
+
+static void bring_pages(void)
+{
+    uint64_t list[] = { BASE };
+    struct kvm_cc_run runs[1];
+    struct kvm_cc_owed owed = { .base = BASE, .size = RAM_SIZE,
+                                .runs = (uintptr_t)runs,
+                                .num_runs = ARRAY_SIZE(runs) };
+    struct kvm_cc_pages args = {
+        .list = (uintptr_t)list, .count = 1,
+        .blob = (uintptr_t)wire.any.bytes,
+        .blob_size = sizeof(wire.any.bytes),
+    };
+    struct kvm_cc_pages import = { .blob = args.blob };
+
+    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
+    g_assert_cmpuint(owed.num_runs, ==, 1);
+    g_assert_cmphex(runs[0].base, ==, BASE);
+    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &args), ==, 0);
+    g_assert_cmpuint(args.pages, ==, 1);
+    import.blob_size = args.blob_size;
+    swap_hosts();
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &import), ==, 0);
+    swap_hosts();
+}
+
+static void bring_state(void)
+{
+    uint32_t part = 0;
+
+    do {
+        brings(KVM_CC_STATE, part++, &wire.any, NULL);
+    } while (wire.any.size);
+}
+
+static void enable_migration(void)
+{
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_CC_MIGRATION };
+
+    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &cap), ==, 0);
+}
+
+static void complete_vm(void)
+{
+    enable_migration();
+    add_ram();
+    add_vcpus(BIT(KVM_ARM_VCPU_PSCI_0_2));
+    add_gic(true);
+    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
+}
+
+typedef enum Stage {
+    AT_OFFER, AT_ACCEPT, AT_BEGIN, AT_PAGES, AT_PAUSE, AT_READY, AT_START,
+    AT_IMPORTED, AT_COMMIT, AT_FINISH,
+} Stage;
+
+/* Both sides, of which the source is the host, do one stage. */
+static void do_stage(Stage stage)
+{
+    switch (stage) {
+    case AT_OFFER:
+        g_assert_cmpint(gives(KVM_CC_PREPARE, 0, &wire.nonce, NULL), ==, 0);
+        swap_hosts();
+        g_assert_cmpint(gives(KVM_CC_OFFER, 0, &wire.offer, &wire.nonce), ==,
+                        0);
+        swap_hosts();
+        break;
+    case AT_ACCEPT:
+        g_assert_cmpint(step(KVM_CC_ACCEPT, 0, &wire.offer, NULL), ==, 0);
+        break;
+    case AT_BEGIN:
+        brings(KVM_CC_BEGIN, 0, &wire.any, NULL);
+        break;
+    case AT_PAGES:
+        bring_pages();
+        brings(KVM_CC_EPOCH, 0, &wire.any, NULL);
+        break;
+    case AT_PAUSE:
+        g_assert_cmpint(step(KVM_CC_PAUSE, 0, NULL, NULL), ==, 0);
+        break;
+    case AT_READY:
+        bring_state();
+        swap_hosts();
+        do {
+            g_assert_cmpint(gives(KVM_CC_READY, 0, &wire.ready, NULL), ==, 0);
+        } while (last.flags & KVM_CC_MORE);
+        swap_hosts();
+        break;
+    case AT_START:
+        g_assert_cmpint(gives(KVM_CC_START, 0, &wire.start, &wire.ready), ==,
+                        0);
+        break;
+    case AT_IMPORTED:
+        swap_hosts();
+        g_assert_cmpint(step(KVM_CC_IMPORT, 0, &wire.start, NULL), ==, 0);
+        swap_hosts();
+        break;
+    case AT_COMMIT:
+        swap_hosts();
+        do {
+            g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, 0);
+        } while (last.flags & KVM_CC_MORE);
+        g_assert_cmpint(gives(KVM_CC_RECEIPT, 0, &wire.receipt, NULL), ==, 0);
+        swap_hosts();
+        break;
+    case AT_FINISH:
+        g_assert_cmpint(step(KVM_CC_FINISH, 0, &wire.receipt, NULL), ==, 0);
+        break;
+    }
+}
+
+static void do_stages(Stage first, Stage end_stage)
+{
+    for (Stage s = first; s <= end_stage; s++) {
+        do_stage(s);
+    }
+}
+
+static void start_pair(Stage stage)
+{
+    start_kernel(NULL, 4096);
+    add_vm(4096);
+    complete_vm();
+    swap_hosts();
+    add_vm(4096);
+    complete_vm();
+    g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
+    g_assert_cmpint(run(0), ==, -EINTR);
+    do_stages(AT_OFFER, stage);
+}
+
+static void end_pair(void)
+{
+    close_host();
+    swap_hosts();
+    close_host();
+    double_stop();
+    other = (struct Host) { 0 };
+}
+
+/* The host's guest_memfd goes, whoever holds it. */
+static void lose_memory(void)
+{
+    close(host.gmem);
+    munmap(host.ram, RAM_SIZE);
+    host.gmem = -1;
+    host.ram = NULL;
+    check(0);                   /* the double notices at the next call */
+    g_assert_cmpuint(vm()->gmems->len, ==, 0);
+}
+
+static void fails(int ret, int error, enum kvm_cc_cause cause)
+{
+    g_assert_cmpint(ret, ==, -error);
+    g_assert_cmpuint(last.cause, ==, cause);
+}
+
+static void test_lost_in_exporting(void)
+{
+    static const Stage stages[] = { AT_ACCEPT, AT_BEGIN, AT_PAGES };
+
+    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+        start_pair(stages[i]);
+        lose_memory();
+        if (stages[i] < AT_BEGIN) {
+            do_stage(AT_BEGIN);
+        }
+        if (stages[i] < AT_PAGES) {
+            brings(KVM_CC_EPOCH, 0, &wire.any, NULL);
+        }
+        do_stages(AT_PAUSE, AT_FINISH);
+        end_pair();
+    }
+}
+
+static void test_lost_in_paused(void)
+{
+    GuestAction a;
+    uint64_t value;
+
+    start_pair(AT_PAUSE);
+    lose_memory();
+    fails(gives(KVM_CC_STATE, 0, &wire.any, NULL), EPROTO,
+          KVM_CC_CAUSE_LOST);
+    fails(gives(KVM_CC_EPOCH, 1, &wire.any, NULL), EPROTO,
+          KVM_CC_CAUSE_LOST);
+    g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
+    a = access_to(BASE, &value, false);
+    faults(act(&a), BASE, 4096, true);
+    end_pair();
+}
+
+static void test_lost_in_sealed(void)
+{
+    start_pair(AT_START);
+    lose_memory();
+    g_assert_cmpint(gives(KVM_CC_START, 0, &wire.any, NULL), ==, 0);
+    g_assert_cmpmem(wire.any.bytes, wire.any.size, wire.start.bytes,
+                    wire.start.size);
+    do_stages(AT_IMPORTED, AT_FINISH);
+    end_pair();
+}
+
+static void test_lost_in_gone(void)
+{
+    start_pair(AT_FINISH);
+    lose_memory();
+    g_assert_cmpint(step(KVM_CC_FINISH, 0, &wire.receipt, NULL), ==, 0);
+    end_pair();
+}
+
+/* A page is missing; what the session can still do is to be given up. */
+static void test_lost_in_importing(void)
+{
+    static const Stage stages[] = { AT_OFFER, AT_BEGIN, AT_PAGES };
+
+    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+        start_pair(stages[i]);
+        swap_hosts();
+        lose_memory();
+        g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
+        swap_hosts();
+        end_pair();
+    }
+    start_pair(AT_PAUSE);
+    bring_state();
+    swap_hosts();
+    lose_memory();
+    fails(gives(KVM_CC_READY, 0, &wire.ready, NULL), EPROTO,
+          KVM_CC_CAUSE_MISSING);
+    swap_hosts();
+    end_pair();
+}
+
+static void test_lost_in_imported(void)
+{
+    start_pair(AT_IMPORTED);
+    swap_hosts();
+    lose_memory();
+    fails(step(KVM_CC_COMMIT, 0, NULL, NULL), EBADMSG, KVM_CC_CAUSE_LOST);
+    g_assert_cmpint(run(0), ==, -EPERM);
+    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
+    swap_hosts();
+    g_assert_cmpint(step(KVM_CC_RESUME, 0, &wire.any, NULL), ==, 0);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    end_pair();
+}
+
+static void test_lost_after_commit(void)
+{
+    uint64_t value;
+    GuestAction a = access_to(BASE, &value, false);
+
+    start_pair(AT_COMMIT);
+    swap_hosts();
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    lose_memory();
+    faults(act(&a), BASE, 4096, true);
+    swap_hosts();
+    end_pair();
+}
+
+/* "From BEGIN on KVM maps pages only, and folds no tables" */
+static void test_no_blocks_in_a_session(void)
+{
+    start_pair(AT_ACCEPT);
+    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
+    g_assert_cmpint(level_of(BASE + BLOCK), ==, 2);
+    end_pair();
+    start_pair(AT_BEGIN);
+    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
+    g_assert_cmpint(level_of(BASE + BLOCK), ==, 3);
+    g_assert_cmpint(level_of(BASE + BLOCK + 4096), ==, -1);
+    g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
+    g_assert_cmphex(reads(BASE + BLOCK + 4096), ==, 0);
+    g_assert_cmpint(level_of(BASE + BLOCK), ==, 2);
+    end_pair();
+}
+
+/* "GIVE_UP still works", "RESUME in a dead VM is EIO and changes nothing" */
+static void test_dead_in_a_session(void)
+{
+    start_pair(AT_IMPORTED);
+    swap_hosts();
+    vm_kill(vm());
+    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, -EIO);
+    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
+    swap_hosts();
+    vm_kill(vm());
+    g_assert_cmpint(step(KVM_CC_RESUME, 0, &wire.any, NULL), ==, -EIO);
+    g_assert_cmpint(vm()->session, ==, SESSION_SEALED);
+    end_pair();
+}
+
 /* ---- Extensions ---- */
 
 /* arm: kvm_realm_ext_allowed; what virt/kvm answers is not asked there */
@@ -1052,6 +1416,19 @@ int main(int argc, char **argv)
     TEST("private_memory_has_blocks", test_private_blocks);
     TEST("shared_memory_has_blocks", test_shared_blocks);
     TEST("empty_tables_are_folded", test_empty_tables_are_folded);
+    TEST("memory_that_goes_before_pause_ends_no_session",
+         test_lost_in_exporting);
+    TEST("memory_that_goes_in_paused_ends_the_session", test_lost_in_paused);
+    TEST("memory_that_goes_in_sealed_changes_nothing", test_lost_in_sealed);
+    TEST("memory_that_goes_in_gone_changes_nothing", test_lost_in_gone);
+    TEST("memory_that_goes_while_importing_is_missing",
+         test_lost_in_importing);
+    TEST("memory_that_goes_when_all_is_imported_is_lost",
+         test_lost_in_imported);
+    TEST("memory_that_goes_after_commit_is_the_guests_loss",
+         test_lost_after_commit);
+    TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
+    TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
     TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
     TEST("v12_has_fewer", test_first_generation_of_rmi_has_fewer);
     TEST("kvm_init_finds_what_it_asks_for", test_kvm_init);
