@@ -301,7 +301,8 @@ static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
 
     if (!row || !is_here(row)) {
         /* arm64's KVM returns EINVAL on a VM and a vCPU. */
-        return double_forbid(EINVAL, "%s has no such ioctl",
+        return double_forbid(file->kind == DOUBLE_GMEM ? ENOTTY : EINVAL,
+                             "%s has no such ioctl",
                              the_double->flavour->name);
     }
     if (row->where == MIGRATION && !vm->realm) {

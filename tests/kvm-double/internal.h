@@ -5,8 +5,7 @@
  * and attributes, gmem.c guest_memfd, life.c what builds a Realm in both
  * generations, realm.c and mmu.c the host's half of RMI, run.c KVM_RUN and the
  * guest, migrate.c and pages.c the migration interface, log.c the dirty log,
- * tags.c memory tags,
- * physical.c memory.
+ * tags.c memory tags, physical.c memory.
  *
  *     PA                      what
  *     POOL  + n * 4096        granules of tables, RDs and RECs

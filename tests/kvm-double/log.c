@@ -114,7 +114,10 @@ void double_kvm_writes(uint64_t ipa, const void *buf, size_t size)
     DoubleVm *vm = double_file(kvm_state->vmfd)->vm;
     QEMU_LOCK_GUARD(&vm->lock);
     uint64_t gpa = ipa & ~BIT_ULL(vm->ipa_bits - 1);
+    const struct kvm_userspace_memory_region2 *region =
+        &slot_at(vm, gpa)->region;
 
-    memcpy(double_shared(gpa, size), buf, size);
+    memcpy((uint8_t *)(uintptr_t)region->userspace_addr +
+           (gpa - region->guest_phys_addr), buf, size);
     log_write(vm, gpa);
 }

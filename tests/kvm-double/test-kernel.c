@@ -58,11 +58,21 @@ static int vm_call(unsigned long request, void *arg)
     return call(host.state.vmfd, request, arg);
 }
 
-static void *map(int fd, size_t offset, size_t size)
+/* Map all of RAM, aligned to the largest page of a host. */
+static void *map_ram(int fd)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+    size_t reserved = RAM_SIZE + 64 * KiB;
+    uint8_t *all = mmap(NULL, reserved, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *p = QEMU_ALIGN_PTR_UP(all, 64 * KiB);
 
-    g_assert_true(p != MAP_FAILED);
+    g_assert_true(all != MAP_FAILED);
+    g_assert_true(mmap(p, RAM_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_FIXED, fd, 0) == p);
+    if (p != all) {
+        munmap(all, p - all);
+    }
+    munmap(p + RAM_SIZE, all + reserved - (p + RAM_SIZE));
     return p;
 }
 
@@ -118,7 +128,7 @@ static void add_ram(void)
     host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP |
                                       GUEST_MEMFD_FLAG_INIT_SHARED);
     g_assert_cmpint(host.gmem, >=, 0);
-    host.ram = map(host.gmem, 0, RAM_SIZE);
+    host.ram = map_ram(host.gmem);
     g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
 }
 
@@ -335,13 +345,51 @@ static void test_slot_mapping(void)
     create_vm(NULL, 4096);
     host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP |
                                       GUEST_MEMFD_FLAG_INIT_SHARED);
-    host.ram = map(host.gmem, 0, RAM_SIZE);
+    host.ram = map_ram(host.gmem);
     other = qemu_memalign(4096, RAM_SIZE);
     g_assert_cmpint(set_slot(other, 0, RAM_SIZE), ==, -EINVAL);
     g_assert_cmpint(set_slot(host.ram + 4096, 0, 4096), ==, -EINVAL);
     g_assert_cmpint(set_slot(host.ram, 4096, 4096), ==, -EINVAL);
     g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
     qemu_vfree(other);
+    end();
+}
+
+static int set_slot_2(unsigned flags, uint64_t gpa, uint64_t offset)
+{
+    struct kvm_userspace_memory_region2 region = {
+        .slot = 2, .flags = KVM_MEM_GUEST_MEMFD | flags,
+        .guest_phys_addr = gpa, .memory_size = 64 * KiB,
+        .userspace_addr = (uintptr_t)host.ram + offset,
+        .guest_memfd = host.gmem, .guest_memfd_offset = offset,
+    };
+
+    return vm_call(KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+/*
+ * gmem: an offset is bound once: EEXIST.  arm: no read-only slot with
+ * guest_memfd, and such a slot changes in nothing but its log.
+ */
+static void test_slots(void)
+{
+    struct kvm_userspace_memory_region2 moved = {
+        .flags = KVM_MEM_GUEST_MEMFD, .guest_phys_addr = 3 * GiB,
+        .memory_size = RAM_SIZE / 2,
+    };
+
+    create_vm(NULL, 4096);
+    host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP);
+    host.ram = map_ram(host.gmem);
+    g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE / 2), ==, 0);
+    g_assert_cmpint(set_slot_2(0, NOWHERE, RAM_SIZE / 2 - 64 * KiB), ==,
+                    -EEXIST);
+    g_assert_cmpint(set_slot_2(KVM_MEM_READONLY, NOWHERE, RAM_SIZE / 2), ==,
+                    -EINVAL);
+    g_assert_cmpint(set_slot_2(0, BASE, RAM_SIZE / 2), ==, -EEXIST);
+    moved.userspace_addr = (uintptr_t)host.ram;
+    g_assert_cmpint(vm_call(KVM_SET_USER_MEMORY_REGION2, &moved), ==, -EINVAL);
+    g_assert_cmpint(set_slot_2(0, NOWHERE, RAM_SIZE / 2), ==, 0);
     end();
 }
 
@@ -383,6 +431,8 @@ static void test_attribute_capabilities(void)
     g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES), ==,
                     KVM_MEMORY_ATTRIBUTE_PRIVATE);
     g_assert_cmpint(vm_call(KVM_SET_MEMORY_ATTRIBUTES, &args), <, 0);
+    g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES, &args), ==,
+                    -ENOTTY);
     end();
 }
 
@@ -407,7 +457,7 @@ static void test_initially_private(void)
 {
     create_vm(NULL, 4096);
     host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP);
-    host.ram = map(host.gmem, 0, RAM_SIZE);
+    host.ram = map_ram(host.gmem);
     g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
     g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
     end();
@@ -1305,6 +1355,75 @@ static void test_dead_in_a_session(void)
     end_pair();
 }
 
+/* ---- The dirty log of shared pages: "Dirty logs" in the same text ---- */
+
+static int set_log(bool on)
+{
+    struct kvm_userspace_memory_region2 region = {
+        .flags = KVM_MEM_GUEST_MEMFD | (on ? KVM_MEM_LOG_DIRTY_PAGES : 0),
+        .guest_phys_addr = BASE, .memory_size = RAM_SIZE,
+        .userspace_addr = (uintptr_t)host.ram, .guest_memfd = host.gmem,
+    };
+
+    return vm_call(KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+/* The only page that is dirty, by its number, or -1; the log is clear then. */
+static long only_dirty_page(void)
+{
+    unsigned long num = RAM_SIZE / host.page_size;
+    g_autofree unsigned long *bits = bitmap_new(num);
+    struct kvm_dirty_log log = { .dirty_bitmap = bits };
+    unsigned long first;
+
+    g_assert_cmpint(vm_call(KVM_GET_DIRTY_LOG, &log), ==, 0);
+    first = find_first_bit(bits, num);
+    g_assert_cmpuint(find_next_bit(bits, num, first + 1), ==, num);
+    return first < num ? (long)first : -1;
+}
+
+static void logs_whole_pages(size_t page_size)
+{
+    uint64_t page = BASE + 5 * page_size;
+
+    start_guest(page_size);
+    g_assert_cmpint(set_private(page, page_size, false), ==, 0);
+    writes((page + 8) | SHARED_BIT, 1);
+    g_assert_cmpint(set_log(true), ==, 0);
+    g_assert_cmpint(only_dirty_page(), ==, -1);
+    writes((page + page_size - 8) | SHARED_BIT, 2);
+    g_assert_cmpint(only_dirty_page(), ==, 5);
+    g_assert_cmpint(only_dirty_page(), ==, -1);
+    /* KVM's own writes count, a guest's reads and private writes do not. */
+    double_kvm_writes(page + page_size - 4096, "x", 1);
+    g_assert_cmpint(only_dirty_page(), ==, 5);
+    g_assert_cmphex(reads((page + 8) | SHARED_BIT), ==, 1);
+    writes(page + page_size, 3);
+    g_assert_cmpint(only_dirty_page(), ==, -1);
+    g_assert_cmpint(set_log(false), ==, 0);
+    end();
+}
+
+static void test_log(void)
+{
+    logs_whole_pages(4 * KiB);
+    logs_whole_pages(16 * KiB);
+    logs_whole_pages(64 * KiB);
+}
+
+/* arm: check_memory_region_flags refuses both flags, as of today */
+static void test_log_needs_its_capability(void)
+{
+    build(4096);
+    g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_DIRTY_LOG), ==, 1);
+    the_double->options.migration = false;
+    g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_DIRTY_LOG), ==, 0);
+    g_assert_cmpint(set_log(true), ==, -EINVAL);
+    the_double->options.migration = true;
+    g_assert_cmpint(set_log(true), ==, 0);
+    end();
+}
+
 /* ---- Extensions ---- */
 
 /* arm: kvm_realm_ext_allowed; what virt/kvm answers is not asked there */
@@ -1380,6 +1499,7 @@ int main(int argc, char **argv)
 #define TEST(claim, test) g_test_add_func("/double/kernel/" claim, test)
     TEST("guest_memfd_takes_known_flags_and_whole_pages", test_gmem_flags);
     TEST("a_slot_is_a_mapping_of_its_guest_memfd", test_slot_mapping);
+    TEST("a_part_of_guest_memfd_is_in_one_slot", test_slots);
     TEST("attributes_refuse_bad_arguments", test_attribute_arguments);
     TEST("attributes_belong_to_guest_memfd", test_attribute_capabilities);
     TEST("a_private_page_cannot_be_touched", test_private_mapping);
@@ -1429,6 +1549,8 @@ int main(int argc, char **argv)
          test_lost_after_commit);
     TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
     TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
+    TEST("the_log_has_whole_pages_and_kvms_own_writes", test_log);
+    TEST("the_log_needs_its_capability", test_log_needs_its_capability);
     TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
     TEST("v12_has_fewer", test_first_generation_of_rmi_has_fewer);
     TEST("kvm_init_finds_what_it_asks_for", test_kvm_init);

@@ -460,6 +460,9 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
     uint32_t known = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY |
                      KVM_MEM_GUEST_MEMFD;
 
+    if (region->flags & KVM_MEM_GUEST_MEMFD) {
+        known &= ~KVM_MEM_READONLY;
+    }
     if (region->flags & ~known ||
         !vm_is_aligned(region->guest_phys_addr, region->memory_size) ||
         !vm_is_aligned(region->userspace_addr, region->guest_memfd_offset)) {
@@ -467,6 +470,23 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
                              region->flags);
     }
     return 0;
+}
+
+static bool is_bound(DoubleVm *vm, const DoubleSlot *new)
+{
+    uint64_t offset = new->region.guest_memfd_offset;
+
+    for (guint i = 0; i < vm->slots->len; i++) {
+        const DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+        uint64_t start = slot->region.guest_memfd_offset;
+
+        if (slot->gmem == new->gmem &&
+            offset < start + slot->region.memory_size &&
+            start < offset + new->region.memory_size) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* In a kernel with attributes of guest_memfd, a slot has nothing else. */
@@ -485,6 +505,9 @@ static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
                        slot->gmem->size) {
         return double_forbid(EINVAL, "no guest_memfd of this VM, or it is too "
                              "small");
+    }
+    if (is_bound(vm, slot)) {
+        return double_forbid(EEXIST, "a slot has that part of guest_memfd");
     }
     slot->in_place = the_double->flavour->in_place;
     return slot->in_place ? gmem_check_mapping(slot) : 0;
@@ -546,8 +569,10 @@ int vm_set_region2(DoubleFile *file, void *arg)
         return 0;
     }
     if (region->memory_size != slot->region.memory_size ||
-        (slot->gmem && (region->flags ^ slot->region.flags) &
-                       ~KVM_MEM_LOG_DIRTY_PAGES)) {
+        region->userspace_addr != slot->region.userspace_addr ||
+        (slot->gmem &&
+         (region->guest_phys_addr != slot->region.guest_phys_addr ||
+          (region->flags ^ slot->region.flags) & ~KVM_MEM_LOG_DIRTY_PAGES))) {
         return double_forbid(EINVAL, "a slot with guest_memfd cannot change, "
                              "but for its log");
     }
