@@ -20,9 +20,9 @@ TREE = REPO / 'qemu'
 
 # QEMU's folders in which we have files; each file appears at the same path in
 # the prepared tree. All else in this repository is ours alone.
-FOLDERS = ('accel', 'configs', 'docs', 'hw', 'include', 'linux-headers',
-           'migration', 'qapi', 'scripts', 'stubs', 'system', 'target',
-           'tests')
+FOLDERS = ('accel', 'backends', 'configs', 'docs', 'hw', 'include',
+           'linux-headers', 'migration', 'qapi', 'scripts', 'stubs', 'system',
+           'target', 'tests')
 
 
 def our_files(*folders):
