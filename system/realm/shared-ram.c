@@ -5,6 +5,14 @@
  *
  * Invariants:
  * - `lent` is what the listeners have populated.
+ * - Of RAM in place, a page that is lent is shared in the kernel, and mapped.
+ *   So a page becomes shared before it is mapped, and is mapped before it is
+ *   lent; and on the way back it is private last.  A page that is not lent is
+ *   never sent: the destination would take what it has of it as shared memory,
+ *   and convert the page.  What a Realm takes as private while it is being sent
+ *   may be sent as zeros; its contents follow as private memory.
+ *
+ * Elsewhere:
  * - Nothing that anybody can have written is reported as discarded: neither
  *   what is lent, nor what the host has memory for.  The second covers a
  *   device that writes to a page which the Realm has not shared, and what an
@@ -21,7 +29,8 @@
  * What a balloon discards has no contents any more, as in any guest: it reads
  * as zero here, and perhaps as what was sent of it at the destination.
  *
- * Lock rule: BQL.
+ * Lock rule: BQL.  RAM in place has a lock besides, which is taken with the BQL
+ * or without: it orders conversions, and realm_shared_ram_receive has no other.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +39,10 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "exec/ramblock.h"
 #include "qom/object.h"
 #include "system/realm-backend.h"
 #include "system/realm-shared-ram.h"
@@ -46,6 +58,8 @@ struct RealmSharedRam {
     uint64_t page_size;
     uint64_t num_pages;
     unsigned long *lent;
+    RealmConvertFn *convert;    /* of RAM in place */
+    QemuMutex lock;
     QLIST_HEAD(, RamDiscardListener) listeners;
     QLIST_ENTRY(RealmSharedRam) next;
 };
@@ -175,6 +189,89 @@ static int populate_for_all(RealmSharedRam *ram, Span span, void *opaque)
     return ret;
 }
 
+/* ---- RAM in place ---- */
+
+/* What is not lent has nothing mapped but memory that is made when written. */
+static int map(RealmSharedRam *ram, Span span, bool lent)
+{
+    const RAMBlock *block = ram->mr->ram_block;
+    void *at = block->host + span.start;
+    size_t size = ROUND_UP(span.end, ram->page_size) - span.start;
+    void *mapped = lent
+        ? mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+               block->fd, block->fd_offset + span.start)
+        : mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+               MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+    return mapped == at ? 0 : -errno;
+}
+
+static int map_lent(RealmSharedRam *ram, Span span, void *unused)
+{
+    return map(ram, span, true);
+}
+
+static int map_nothing(RealmSharedRam *ram, Span span, void *unused)
+{
+    return map(ram, span, false);
+}
+
+static bool convert(RealmSharedRam *ram, Span span, bool private, Error **errp)
+{
+    const RAMBlock *block = ram->mr->ram_block;
+
+    return ram->convert(block->fd, block->fd_offset + span.start,
+                        ROUND_UP(span.end, ram->page_size) - span.start,
+                        private, errp);
+}
+
+static int convert_run_back(RealmSharedRam *ram, Span span, void *unused)
+{
+    if (map_nothing(ram, span, NULL) == 0) {
+        convert(ram, span, true, NULL);
+    }
+    return 0;
+}
+
+static void set_map_error(RealmSharedRam *ram, Span span, int ret, Error **errp)
+{
+    error_setg_errno(errp, -ret, "Realm: cannot map what is lent of 0x%" PRIx64
+                     " bytes at 0x%" PRIx64 " of '%s'; it shares too many "
+                     "pieces of its memory for vm.max_map_count",
+                     span.end - span.start, span.start,
+                     memory_region_name(ram->mr));
+}
+
+/* What of @span is not lent becomes shared, and is mapped; or nothing of it. */
+static bool make_shared(RealmSharedRam *ram, Span span, Error **errp)
+{
+    int ret;
+
+    if (!convert(ram, span, false, errp)) {
+        return false;
+    }
+    ret = for_each_run(ram, span, false, map_lent, NULL);
+    if (ret) {
+        for_each_run(ram, span, false, convert_run_back, NULL);
+        set_map_error(ram, span, ret, errp);
+    }
+    return !ret;
+}
+
+/* All of @span becomes private, or nothing of it. */
+static bool make_private(RealmSharedRam *ram, Span span, Error **errp)
+{
+    int ret = for_each_run(ram, span, true, map_nothing, NULL);
+
+    if (ret) {
+        set_map_error(ram, span, ret, errp);
+    } else if (convert(ram, span, true, errp)) {
+        return true;
+    }
+    for_each_run(ram, span, true, map_lent, NULL);
+    return false;
+}
+
 /* ---- Lending ---- */
 
 static RealmSharedRam *manager_of(MemoryRegion *mr)
@@ -184,12 +281,57 @@ static RealmSharedRam *manager_of(MemoryRegion *mr)
         TYPE_REALM_SHARED_RAM);
 }
 
-static int lend_run(RealmSharedRam *ram, Span span, void *unused)
+static Span outwards(const RealmSharedRam *ram, uint64_t offset, uint64_t size)
 {
-    bitmap_set(ram->lent, span.start / ram->page_size,
-               DIV_ROUND_UP(span.end - span.start, ram->page_size));
+    return (Span) { ROUND_DOWN(offset, ram->page_size),
+                    MIN(ROUND_UP(offset + size, ram->page_size),
+                        memory_region_size(ram->mr)) };
+}
+
+static Span inwards(const RealmSharedRam *ram, uint64_t offset, uint64_t size)
+{
+    Span span = { ROUND_UP(offset, ram->page_size), offset + size };
+
+    if (span.end < memory_region_size(ram->mr)) {
+        span.end = ROUND_DOWN(span.end, ram->page_size);
+    }
+    return span;
+}
+
+/* Threads without the lock may look at `lent`. */
+static int set_lent(RealmSharedRam *ram, Span span, void *unused)
+{
+    bitmap_set_atomic(ram->lent, span.start / ram->page_size,
+                      DIV_ROUND_UP(span.end - span.start, ram->page_size));
     memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
     return 0;
+}
+
+static bool lend(RealmSharedRam *ram, Span span, Error **errp)
+{
+    uint64_t failed_at;
+    int ret;
+
+    if (ram->convert && !make_shared(ram, span, errp)) {
+        return false;
+    }
+    ret = for_each_run(ram, span, false, populate_for_all, &failed_at);
+    trace_realm_shared_ram_lend(memory_region_name(ram->mr), span.start,
+                                span.end, ret);
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: cannot lend it 0x%" PRIx64
+                         " bytes at 0x%" PRIx64 " of '%s': a device that maps "
+                         "its memory refused", span.end - span.start,
+                         span.start, memory_region_name(ram->mr));
+        for_each_run(ram, (Span) { span.start, failed_at }, false,
+                     discard_for_all, NULL);
+        if (ram->convert) {
+            for_each_run(ram, span, false, convert_run_back, NULL);
+        }
+        return false;
+    }
+    for_each_run(ram, span, false, set_lent, NULL);
+    return true;
 }
 
 bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
@@ -197,59 +339,124 @@ bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
 {
     BQL_LOCK_GUARD();
     RealmSharedRam *ram = manager_of(mr);
-    uint64_t failed_at;
-    Span span;
-    int ret;
 
     if (!ram) {
         return true;
     }
-    span = (Span) { ROUND_DOWN(offset, ram->page_size),
-                    MIN(ROUND_UP(offset + size, ram->page_size),
-                        memory_region_size(mr)) };
-    ret = for_each_run(ram, span, false, populate_for_all, &failed_at);
-    trace_realm_shared_ram_lend(memory_region_name(mr), span.start, span.end,
-                                ret);
-    if (ret) {
-        span.end = failed_at;
-        for_each_run(ram, span, false, discard_for_all, NULL);
-        error_setg_errno(errp, -ret, "Realm: cannot lend it 0x%" PRIx64
-                         " bytes at 0x%" PRIx64 " of '%s': a device that maps "
-                         "its memory refused", size, offset,
-                         memory_region_name(mr));
-        return false;
-    }
-    for_each_run(ram, span, false, lend_run, NULL);
-    return true;
+    QEMU_LOCK_GUARD(&ram->lock);
+    return lend(ram, outwards(ram, offset, size), errp);
 }
 
-static int return_run(RealmSharedRam *ram, Span span, void *unused)
+/* What is not lent any more reads as zero here; of RAM in place it has gone. */
+static int clear_lent(RealmSharedRam *ram, Span span, void *unused)
 {
-    discard_for_all(ram, span, NULL);
     bitmap_clear(ram->lent, span.start / ram->page_size,
                  DIV_ROUND_UP(span.end - span.start, ram->page_size));
-    memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
+    if (!ram->convert) {
+        memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
+    }
     return 0;
 }
 
-void realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size)
+bool realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size,
+                             Error **errp)
 {
     BQL_LOCK_GUARD();
     RealmSharedRam *ram = manager_of(mr);
+    uint64_t failed_at;
     Span span;
 
     if (!ram) {
-        return;
+        return true;
     }
-    span = (Span) { ROUND_UP(offset, ram->page_size), offset + size };
-    if (span.end < memory_region_size(mr)) {
-        span.end = ROUND_DOWN(span.end, ram->page_size);
-    }
+    QEMU_LOCK_GUARD(&ram->lock);
+    span = inwards(ram, offset, size);
     trace_realm_shared_ram_return(memory_region_name(mr), span.start,
                                   span.end);
-    if (span.start < span.end) {
-        for_each_run(ram, span, true, return_run, NULL);
+    if (span.start >= span.end) {
+        return true;
     }
+    for_each_run(ram, span, true, discard_for_all, NULL);
+    if (ram->convert && !make_private(ram, span, errp)) {
+        for_each_run(ram, span, true, populate_for_all, &failed_at);
+        return false;
+    }
+    for_each_run(ram, span, true, clear_lent, NULL);
+    return true;
+}
+
+bool realm_shared_ram_in_place(MemoryRegion *mr)
+{
+    RealmSharedRam *ram = manager_of(mr);
+
+    return ram && ram->convert;
+}
+
+static bool is_lent(const RealmSharedRam *ram, Span span)
+{
+    uint64_t top = DIV_ROUND_UP(span.end, ram->page_size);
+
+    return find_next_zero_bit(ram->lent, top,
+                              span.start / ram->page_size) >= top;
+}
+
+/* ---- What a migration sends and writes ---- */
+
+static RealmSharedRam *in_place(RAMBlock *block)
+{
+    RealmSharedRam *ram;
+
+    QLIST_FOREACH(ram, &managers, next) {
+        if (ram->mr == block->mr) {
+            return ram->convert ? ram : NULL;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * No device is told, for want of the BQL: none follows RAM in place.  Who loads
+ * a page of zeros takes it for one as long as nothing was loaded there.
+ */
+static bool receive(RealmSharedRam *ram, Span span, Error **errp)
+{
+    QEMU_LOCK_GUARD(&ram->lock);
+    if (!QLIST_EMPTY(&ram->listeners)) {
+        error_setg(errp, "Realm: a device maps what is lent of '%s', and "
+                   "cannot be told what a migration lends; leave the device "
+                   "out", memory_region_name(ram->mr));
+        return false;
+    }
+    if (is_lent(ram, span)) {
+        return true;            /* by another thread */
+    }
+    if (!lend(ram, span, errp)) {
+        return false;
+    }
+    memset(ram->mr->ram_block->host + span.start, 0, span.end - span.start);
+    return true;
+}
+
+bool realm_shared_ram_receive(RAMBlock *block, const ram_addr_t *offsets,
+                              unsigned n, uint64_t size, Error **errp)
+{
+    RealmSharedRam *ram = n ? in_place(block) : NULL;
+
+    for (unsigned i = 0; ram && i < n; i++) {
+        Span span = outwards(ram, offsets[i], size);
+
+        if (!is_lent(ram, span) && !receive(ram, span, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset)
+{
+    RealmSharedRam *ram = in_place(block);
+
+    return !ram || is_lent(ram, outwards(ram, offset, 1));
 }
 
 void realm_shared_ram_begin(void)
@@ -262,7 +469,10 @@ void realm_shared_ram_begin(void)
     }
     begun = true;
     QLIST_FOREACH(ram, &managers, next) {
-        realm_shared_ram_return(ram->mr, 0, memory_region_size(ram->mr));
+        if (!ram->convert) {
+            realm_shared_ram_return(ram->mr, 0, memory_region_size(ram->mr),
+                                    &error_abort);
+        }
     }
 }
 
@@ -297,12 +507,14 @@ void realm_shared_ram_look_again(void)
     RealmSharedRam *ram;
 
     QLIST_FOREACH(ram, &managers, next) {
-        for_each_run(ram, (Span) { 0, memory_region_size(ram->mr) }, false,
-                     look_again, NULL);
+        if (!ram->convert) {
+            for_each_run(ram, (Span) { 0, memory_region_size(ram->mr) }, false,
+                         look_again, NULL);
+        }
     }
 }
 
-void realm_shared_ram_attach(MemoryRegion *mr)
+void realm_shared_ram_attach(MemoryRegion *mr, RealmConvertFn *convert)
 {
     RealmSharedRam *ram =
         REALM_SHARED_RAM(object_new(TYPE_REALM_SHARED_RAM));
@@ -312,6 +524,8 @@ void realm_shared_ram_attach(MemoryRegion *mr)
     ram->num_pages = DIV_ROUND_UP(memory_region_size(mr), ram->page_size);
     ram->lent = bitmap_new(ram->num_pages);
     bitmap_set(ram->lent, 0, ram->num_pages);
+    ram->convert = convert;
+    qemu_mutex_init(&ram->lock);
     QLIST_INSERT_HEAD(&managers, ram, next);
     memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(ram));
 }
@@ -327,12 +541,7 @@ static uint64_t get_min_granularity(const RamDiscardManager *rdm,
 static bool is_populated(const RamDiscardManager *rdm,
                          const MemoryRegionSection *section)
 {
-    const RealmSharedRam *ram = REALM_SHARED_RAM(rdm);
-    Span span = section_span(section);
-    uint64_t top = DIV_ROUND_UP(span.end, ram->page_size);
-
-    return find_next_zero_bit(ram->lent, top,
-                              span.start / ram->page_size) >= top;
+    return is_lent(REALM_SHARED_RAM(rdm), section_span(section));
 }
 
 typedef struct Replay {
@@ -373,6 +582,10 @@ static void replay_hole(uint64_t start, uint64_t end, void *opaque)
 /* What of a run that is not lent the host has no memory for, either. */
 static int replay_unbacked(RealmSharedRam *ram, Span span, void *opaque)
 {
+    if (ram->convert) {
+        replay_hole(span.start, span.end, opaque);
+        return 0;
+    }
     realm_backing_holes(ram->mr, span.start, span.end, replay_hole, opaque);
     return 0;
 }

@@ -29,32 +29,29 @@ bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp)
     return realm_shared_lend(base, size, errp);
 }
 
-static int discard_private(uint64_t base, uint64_t size)
+static bool discard_private(uint64_t base, uint64_t size, Error **errp)
 {
     MemoryRegionSection section;
-    int ret;
+    int ret = -ENOENT;
 
-    if (!realm_shared_find(base, size, &section)) {
-        return -ENOENT;
+    if (realm_shared_find(base, size, &section)) {
+        ret = ram_block_discard_guest_memfd_range(section.mr->ram_block,
+                                                  section.offset_within_region,
+                                                  size);
+        memory_region_unref(section.mr);
     }
-    ret = ram_block_discard_guest_memfd_range(section.mr->ram_block,
-                                              section.offset_within_region,
-                                              size);
-    memory_region_unref(section.mr);
-    return ret;
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: cannot give back the private "
+                         "memory of 0x%" PRIx64 " bytes at 0x%" PRIx64, size,
+                         base);
+    }
+    return !ret;
 }
 
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp)
 {
-    int ret = (private ? discard_private : realm_shared_discard)(base, size);
-
-    if (ret) {
-        error_setg_errno(errp, -ret, "Realm: cannot give back the %s memory "
-                         "of 0x%" PRIx64 " bytes at 0x%" PRIx64,
-                         private ? "private" : "shared", size, base);
-    }
-    return !ret;
+    return (private ? discard_private : realm_shared_discard)(base, size, errp);
 }
 
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)

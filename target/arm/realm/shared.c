@@ -62,31 +62,40 @@ bool realm_shared_lend(uint64_t base, uint64_t size, Error **errp)
  * VFIO maps only what is lent.  Others pin all memory for good, and forbid
  * any discard: then what is behind a page stays there.
  */
-static int give_back(RAMBlock *block, uint64_t offset, uint64_t size)
+static bool give_back(MemoryRegion *mr, uint64_t offset, uint64_t size,
+                      Error **errp)
 {
+    RAMBlock *block = mr->ram_block;
     int ret = 0;
 
-    if (qemu_ram_pagesize(block) == qemu_real_host_page_size() &&
+    if (!realm_shared_ram_in_place(mr) &&
+        qemu_ram_pagesize(block) == qemu_real_host_page_size() &&
         !ram_block_coordinated_discard_require(true)) {
         ret = ram_block_discard_range(block, offset, size);
         ram_block_coordinated_discard_require(false);
     }
-    return ret;
+    if (ret) {
+        error_setg_errno(errp, -ret, "Realm: cannot give back the shared "
+                         "memory of 0x%" PRIx64 " bytes at 0x%" PRIx64
+                         " of '%s'", size, offset, memory_region_name(mr));
+    }
+    return !ret;
 }
 
-int realm_shared_discard(uint64_t base, uint64_t size)
+bool realm_shared_discard(uint64_t base, uint64_t size, Error **errp)
 {
     MemoryRegionSection section;
-    int ret;
+    bool ok;
 
     if (!realm_shared_find(base, size, &section)) {
-        return -ENOENT;
+        error_setg(errp, "Realm: cannot take back from it 0x%" PRIx64
+                   " bytes at 0x%" PRIx64 ", which are not one piece of RAM",
+                   size, base);
+        return false;
     }
-    ret = give_back(section.mr->ram_block, section.offset_within_region, size);
-    if (!ret) {
-        realm_shared_ram_return(section.mr, section.offset_within_region,
-                                size);
-    }
+    ok = give_back(section.mr, section.offset_within_region, size, errp) &&
+         realm_shared_ram_return(section.mr, section.offset_within_region,
+                                 size, errp);
     memory_region_unref(section.mr);
-    return ret;
+    return ok;
 }

@@ -25,10 +25,10 @@ bool realm_shared_lend(uint64_t base, uint64_t size, Error **errp);
 
 /*
  * It is not lent any more.  Give what backs it back to the host, except for
- * huge pages, which were set aside for good, and what a device has pinned that
- * does not follow what is lent.  In host pages.  Returns 0 or a negative
- * errno; then it is still lent.
+ * huge pages, which were set aside for good, what a device has pinned that
+ * does not follow what is lent, and RAM in place, where the Realm's private
+ * half has it now.  In host pages.  On failure it is still lent.
  */
-int realm_shared_discard(uint64_t base, uint64_t size);
+bool realm_shared_discard(uint64_t base, uint64_t size, Error **errp);
 
 #endif

@@ -299,7 +299,7 @@ NEVER(bool, realm_recs_enter, Error **errp)
 NEVER(void, realm_recs_leave, void)
 NEVER(void, realm_recs_park, void)
 NEVER(bool, realm_shared_lend, uint64_t base, uint64_t size, Error **errp)
-NEVER(int, realm_shared_discard, uint64_t base, uint64_t size)
+NEVER(bool, realm_shared_discard, uint64_t base, uint64_t size, Error **errp)
 NEVER(void, async_safe_run_on_cpu, CPUState *cs, run_on_cpu_func func,
       run_on_cpu_data data)
 

@@ -9,8 +9,11 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/mman.h>
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "qemu/units.h"
+#include "exec/ramblock.h"
 #include "qom/object.h"
 #include "system/realm-shared-ram.h"
 #include "../../../system/realm/backing.h"
@@ -101,16 +104,22 @@ static MemoryRegionSection section(unsigned first, unsigned pages)
 }
 
 /* All is lent, and nothing is dirty or backed. */
-static void begin(void)
+static void begin_with(RAMBlock *block, RealmConvertFn *convert)
 {
     page_size = qemu_real_host_page_size();
     mr = g_new0(MemoryRegion, 1);
     mr->name = "ram";
     mr->size = int128_make64(PAGES * page_size);
-    realm_shared_ram_attach(mr);
+    mr->ram_block = block;
+    realm_shared_ram_attach(mr, convert);
     memset(lent, true, sizeof(lent));
     memset(dirty, false, sizeof(dirty));
     memset(backed, false, sizeof(backed));
+}
+
+static void begin(void)
+{
+    begin_with(NULL, NULL);
 }
 
 static void set_lent(unsigned first, unsigned pages, bool to)
@@ -120,7 +129,9 @@ static void set_lent(unsigned first, unsigned pages, bool to)
         g_assert_true(realm_shared_ram_lend(mr, first * page_size,
                                             pages * page_size, &error_abort));
     } else {
-        realm_shared_ram_return(mr, first * page_size, pages * page_size);
+        g_assert_true(realm_shared_ram_return(mr, first * page_size,
+                                              pages * page_size,
+                                              &error_abort));
     }
 }
 
@@ -225,7 +236,8 @@ static void check_section(unsigned first, unsigned pages)
         bool in = i >= first && i < first + pages;
 
         g_assert_cmpint(populated[i], ==, in && lent[i]);
-        g_assert_cmpint(discarded[i], ==, in && !lent[i] && !backed[i]);
+        g_assert_cmpint(discarded[i], ==, in && !lent[i] &&
+                        (mr->ram_block || !backed[i]));
         all &= !in || lent[i];
     }
     g_assert_cmpint(methods()->is_populated(mr->rdm, &s), ==, all);
@@ -372,9 +384,11 @@ static void test_part_of_a_host_page(void)
                                         &error_abort));
     lent[5] = true;
     check_section(0, PAGES);
-    realm_shared_ram_return(mr, 5 * page_size + 512, page_size);
+    g_assert_true(realm_shared_ram_return(mr, 5 * page_size + 512, page_size,
+                                          &error_abort));
     check_section(0, PAGES);
-    realm_shared_ram_return(mr, 5 * page_size, page_size);
+    g_assert_true(realm_shared_ram_return(mr, 5 * page_size, page_size,
+                                          &error_abort));
     lent[5] = false;
     check_section(0, PAGES);
 }
@@ -384,7 +398,268 @@ static void test_other_ram_has_no_manager(void)
     MemoryRegion other = { .name = "other", .size = int128_make64(4 * KiB) };
 
     g_assert_true(realm_shared_ram_lend(&other, 0, 4 * KiB, &error_abort));
-    realm_shared_ram_return(&other, 0, 4 * KiB);
+    g_assert_true(realm_shared_ram_return(&other, 0, 4 * KiB, &error_abort));
+}
+
+/* ---- RAM in place: a file, and a kernel that has pages of it as private ---- */
+
+static struct {
+    RAMBlock block;
+    uint8_t *file;              /* another mapping, of all of it */
+    bool private[PAGES];
+    int refuses;                /* a page, or -1 */
+    unsigned calls;
+    uint8_t *host;              /* QEMU's mapping, in which a page is its own */
+} place;
+
+static bool is_file(unsigned page)
+{
+    volatile uint8_t *mapped = place.host + page * page_size;
+    volatile uint8_t *file = place.file + page * page_size;
+
+    *file = *file == 1 ? 2 : 1;         /* and nothing reads as 0 */
+    return *mapped == *file;
+}
+
+/* Who is told to make a page private has it mapped nowhere. */
+static bool convert(int fd, uint64_t offset, uint64_t size, bool private,
+                    Error **errp)
+{
+    unsigned first = offset / page_size, top = (offset + size) / page_size;
+
+    g_assert_cmpint(fd, ==, place.block.fd);
+    g_assert_true(QEMU_IS_ALIGNED(offset | size, page_size));
+    g_assert_cmpuint(top, <=, PAGES);
+    place.calls++;
+    for (unsigned i = first; private && i < top; i++) {
+        g_assert_false(is_file(i));
+    }
+    if (place.refuses >= (int)first && place.refuses < (int)top) {
+        error_setg(errp, "refused");
+        return false;
+    }
+    memset(place.private + first, private, top - first);
+    return true;
+}
+
+/* No byte of the file is zero, as what is not lent is. */
+static void begin_in_place(void)
+{
+    size_t size;
+
+    page_size = qemu_real_host_page_size();
+    size = PAGES * page_size;
+    place.block = (RAMBlock) {
+        .fd = memfd_create("ram", MFD_CLOEXEC), .page_size = page_size,
+    };
+    g_assert_cmpint(ftruncate(place.block.fd, size), ==, 0);
+    place.file = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      place.block.fd, 0);
+    place.host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      place.block.fd, 0);
+    g_assert_true(place.file != MAP_FAILED && place.host != MAP_FAILED);
+    place.block.host = place.host;
+    memset(place.file, 0xee, size);
+    memset(place.private, false, sizeof(place.private));
+    place.refuses = -1;
+    begin_with(&place.block, convert);
+    place.block.mr = mr;
+}
+
+/* The kernel, the mapping, and what others are told. */
+static void check_place(void)
+{
+    check_section(0, PAGES);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(place.private[i], ==, !lent[i]);
+        g_assert_cmpint(is_file(i), ==, lent[i]);
+        g_assert_cmpint(realm_shared_ram_is_sent(&place.block, i * page_size),
+                        ==, lent[i]);
+    }
+}
+
+static void end_in_place(void)
+{
+    munmap(place.file, PAGES * page_size);
+    munmap(place.host, PAGES * page_size);
+    close(place.block.fd);
+    mr->ram_block = NULL;
+}
+
+static void test_in_place_what_is_lent_is_shared_and_mapped(void)
+{
+    unsigned first, pages;
+
+    begin_in_place();
+    g_assert_true(realm_shared_ram_in_place(mr));
+    check_place();
+    for (int i = 0; i < STEPS / 10; i++) {
+        random_range(&first, &pages);
+        set_lent(first, pages, g_test_rand_bit());
+        check_place();
+    }
+    end_in_place();
+}
+
+/* What is there is converted, and nobody takes it away. */
+static void test_in_place_a_private_page_is_out_of_reach(void)
+{
+    begin_in_place();
+    set_lent(3, 2, false);
+    memset(place.host + 3 * page_size, 0x55, 2 * page_size);
+    g_assert_cmphex(place.file[3 * page_size + 1], ==, 0xee);
+    g_assert_cmphex(place.file[5 * page_size - 1], ==, 0xee);
+    set_lent(4, 1, true);
+    check_place();
+    end_in_place();
+}
+
+/* Also what the host has memory for; and it is not dirty. */
+static void test_in_place_what_is_not_lent_is_not_sent(void)
+{
+    begin_in_place();
+    memset(backed, true, sizeof(backed));
+    memset(dirty, false, sizeof(dirty));
+    set_lent(8, 4, false);
+    check_place();
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_false(dirty[i]);
+    }
+    set_lent(9, 1, true);
+    g_assert_true(dirty[9]);
+    end_in_place();
+}
+
+static void test_in_place_a_refused_conversion_changes_nothing(void)
+{
+    Listener whole;
+    Error *err = NULL;
+
+    begin_in_place();
+    set_lent(10, 10, false);
+    set_lent(14, 1, true);
+    register_for(&whole, 0, PAGES);
+
+    place.refuses = 17;
+    g_assert_false(realm_shared_ram_lend(mr, 12 * page_size, 8 * page_size,
+                                         &err));
+    error_free_or_abort(&err);
+    check_place();
+    check_listener(&whole);
+
+    place.refuses = 25;
+    g_assert_false(realm_shared_ram_return(mr, 12 * page_size, 18 * page_size,
+                                           &err));
+    error_free_or_abort(&err);
+    check_place();
+    check_listener(&whole);
+
+    place.refuses = -1;
+    whole.refuses = 18;
+    g_assert_false(realm_shared_ram_lend(mr, 12 * page_size, 8 * page_size,
+                                         &err));
+    error_free_or_abort(&err);
+    check_place();
+    check_listener(&whole);
+
+    whole.refuses = -1;
+    end_listener(&whole);
+    end_in_place();
+}
+
+static void test_in_place_the_start_changes_nothing(void)
+{
+    begin_in_place();
+    set_lent(0, PAGES / 2, false);
+    realm_shared_ram_begin();
+    realm_shared_ram_look_again();
+    check_place();
+    end_in_place();
+}
+
+static void test_in_place_what_a_migration_writes_is_lent_before(void)
+{
+    const ram_addr_t offsets[] = { 7 * page_size, 3 * page_size };
+    Listener whole;
+    Error *err = NULL;
+
+    begin_in_place();
+    set_lent(0, PAGES, false);
+    g_assert_true(realm_shared_ram_receive(&place.block, offsets, 2, 4 * KiB,
+                                           &error_abort));
+    lent[3] = lent[7] = true;
+    g_assert_true(buffer_is_zero(place.file + 3 * page_size, page_size));
+    g_assert_true(buffer_is_zero(place.file + 7 * page_size, page_size));
+    g_assert_false(buffer_is_zero(place.file + 4 * page_size, page_size));
+    check_place();
+
+    /* What is lent already costs no call. */
+    place.calls = 0;
+    place.file[3 * page_size] = 1;
+    g_assert_true(realm_shared_ram_receive(&place.block, offsets, 2, 4 * KiB,
+                                           &error_abort));
+    g_assert_cmpuint(place.calls, ==, 0);
+    g_assert_cmphex(place.file[3 * page_size], ==, 1);
+
+    place.refuses = 0;
+    g_assert_false(realm_shared_ram_receive(&place.block, &(ram_addr_t) { 0 },
+                                            1, 4 * KiB, &err));
+    error_free_or_abort(&err);
+    check_place();
+
+    /* A listener has the BQL's protection, which the caller lacks. */
+    place.refuses = -1;
+    register_for(&whole, 0, PAGES);
+    g_assert_false(realm_shared_ram_receive(&place.block, &(ram_addr_t) { 0 },
+                                            1, 4 * KiB, &err));
+    error_free_or_abort(&err);
+    check_place();
+    check_listener(&whole);
+    end_listener(&whole);
+    end_in_place();
+}
+
+static void test_other_ram_is_not_in_place(void)
+{
+    RAMBlock block = { };
+
+    begin();
+    block.mr = mr;
+    set_lent(0, PAGES, false);
+    g_assert_false(realm_shared_ram_in_place(mr));
+    g_assert_true(realm_shared_ram_is_sent(&block, 0));
+    g_assert_true(realm_shared_ram_receive(&block, &(ram_addr_t) { 0 }, 1,
+                                           4 * KiB, &error_abort));
+    check_section(0, PAGES);
+}
+
+/* Of a page, in opposite directions: in the end all agree on what it is. */
+static void *lend_and_return(void *unused)
+{
+    for (int i = 0; i < STEPS; i++) {
+        g_assert_true(realm_shared_ram_receive(&place.block,
+                                               &(ram_addr_t) { 0 }, 1,
+                                               page_size, &error_abort));
+        g_assert_true(realm_shared_ram_return(mr, 0, page_size, &error_abort));
+    }
+    return NULL;
+}
+
+static void test_in_place_threads_agree(void)
+{
+    QemuThread threads[2];
+
+    begin_in_place();
+    for (int i = 0; i < ARRAY_SIZE(threads); i++) {
+        qemu_thread_create(&threads[i], "convert", lend_and_return, NULL,
+                           QEMU_THREAD_JOINABLE);
+    }
+    for (int i = 0; i < ARRAY_SIZE(threads); i++) {
+        qemu_thread_join(&threads[i]);
+    }
+    lent[0] = false;
+    check_place();
+    end_in_place();
 }
 
 int main(int argc, char **argv)
@@ -409,5 +684,13 @@ int main(int argc, char **argv)
     TEST(what_was_written_before_the_log_is_dirty);
     TEST(part_of_a_host_page);
     TEST(other_ram_has_no_manager);
+    TEST(other_ram_is_not_in_place);
+    TEST(in_place_what_is_lent_is_shared_and_mapped);
+    TEST(in_place_a_private_page_is_out_of_reach);
+    TEST(in_place_what_is_not_lent_is_not_sent);
+    TEST(in_place_a_refused_conversion_changes_nothing);
+    TEST(in_place_the_start_changes_nothing);
+    TEST(in_place_what_a_migration_writes_is_lent_before);
+    TEST(in_place_threads_agree);
     return g_test_run();
 }

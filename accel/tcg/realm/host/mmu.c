@@ -130,7 +130,7 @@ bool realm_mmu_share(uint64_t base, uint64_t top, Error **errp)
 
 static bool discard_shared(uint64_t base, uint64_t size, Error **errp)
 {
-    realm_shared_discard(base, size);
+    realm_shared_discard(base, size, NULL);
     return true;
 }
 
