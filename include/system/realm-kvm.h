@@ -52,6 +52,19 @@ int realm_kvm_answer(unsigned long request, int ret);
 /* Returns @flags of a memory slot without those that KVM refuses for it. */
 int realm_kvm_slot_flags(int flags);
 
+/*
+ * Both halves of the Realm's memory are in guest_memfd, where pages are
+ * converted in place.
+ */
+bool realm_kvm_in_place(void);
+
+/*
+ * Then [@offset, @offset + @size) of the guest_memfd @fd becomes private or
+ * shared, for the kernel alone.  On failure it stays as it was.  Any thread.
+ */
+bool realm_kvm_set_private(int fd, uint64_t offset, uint64_t size,
+                           bool private, Error **errp);
+
 /* Memory is private by guest_memfd alone; KVM_SET_MEMORY_ATTRIBUTES is gone. */
 bool realm_kvm_private_by_guest_memfd(void);
 

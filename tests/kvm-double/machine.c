@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include <sys/mman.h>
+#include <linux/kvm-arm-cca.h>
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/rcu_queue.h"
@@ -139,6 +140,16 @@ static int call(int fd, unsigned long request, const char *name, void *arg,
 
 /* ---- Memory ---- */
 
+void machine_map_ram(int fd, uint64_t offset, uint64_t size)
+{
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+
+    g_assert_true(mmap(machine.ram + offset, size, PROT_READ | PROT_WRITE,
+                       flags | MAP_FIXED, fd, fd < 0 ? 0 : offset) ==
+                  machine.ram + offset);
+}
+
+/* RAM in place is mapped here once there is a VM. */
 static void alloc_ram(void)
 {
     size_t size = machine.config.ram_size;
@@ -149,9 +160,7 @@ static void alloc_ram(void)
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert(machine.ram_map != MAP_FAILED);
     machine.ram = QEMU_ALIGN_PTR_UP(machine.ram_map, MAX_PAGE_SIZE);
-    g_assert_true(mmap(machine.ram, size, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_FIXED, machine.ram_fd, 0) ==
-                  machine.ram);
+    machine_map_ram(machine.ram_fd, 0, size);
     machine.written = bitmap_new(size / REALM_PAGE_SIZE);
     machine.lent = bitmap_new(size / REALM_PAGE_SIZE);
 }
@@ -172,7 +181,11 @@ static bool set_slot(uint32_t flags, Error **errp)
 
 static bool add_slot(Error **errp)
 {
-    struct kvm_create_guest_memfd gmem = { .size = machine.config.ram_size };
+    struct kvm_create_guest_memfd gmem = {
+        .size = machine.config.ram_size,
+        .flags = realm_kvm.abi.in_place
+            ? GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED : 0,
+    };
     struct kvm_memory_attributes attributes = {
         .address = machine.config.ram_base,
         .size = machine.config.ram_size,
@@ -183,6 +196,10 @@ static bool add_slot(Error **errp)
                         errp);
     if (machine.gmem < 0) {
         return false;
+    }
+    if (realm_kvm.abi.in_place) {
+        machine_map_ram(machine.gmem, 0, machine.config.ram_size);
+        bitmap_fill(machine.lent, machine.config.ram_size / REALM_PAGE_SIZE);
     }
     return set_slot(0, errp) &&
            (!realm_kvm.abi.vm_attributes ||

@@ -17,7 +17,7 @@ typedef struct Machine {
     KVMState state;
     CPUState *cpus[DOUBLE_MAX_CPUS];
     int gmem, irqchip;
-    int ram_fd;
+    int ram_fd;                 /* shared memory, unless it is in place */
     void *ram_map;              /* with room to align @ram */
     uint8_t *ram;
     unsigned long *written;     /* shared pages of 4 KiB */
@@ -30,5 +30,8 @@ typedef struct Machine {
 extern Machine machine;
 
 bool machine_contains(uint64_t base, uint64_t size);
+
+/* Map @size bytes of RAM at @offset: of the file @fd, or of nothing if -1. */
+void machine_map_ram(int fd, uint64_t offset, uint64_t size);
 
 #endif

@@ -15,6 +15,7 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "migration/blocker.h"
+#include "system/realm-kvm.h"
 #include "system/runstate.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "internal.h"
@@ -107,32 +108,74 @@ static void set_lent(uint64_t base, uint64_t size, bool lent)
         size / REALM_PAGE_SIZE);
 }
 
+/*
+ * RAM in place, as system/realm/shared-ram.c does it: where nothing is lent,
+ * nothing is mapped, or the kernel would end this process.
+ */
+static bool make_shared(uint64_t base, uint64_t size, Error **errp)
+{
+    uint64_t offset = base - machine.config.ram_base;
+
+    if (!realm_kvm_set_private(machine.gmem, offset, size, false, errp)) {
+        return false;
+    }
+    machine_map_ram(machine.gmem, offset, size);
+    return true;
+}
+
+static bool make_private(uint64_t base, uint64_t size, Error **errp)
+{
+    uint64_t offset = base - machine.config.ram_base;
+
+    machine_map_ram(-1, offset, size);
+    if (!realm_kvm_set_private(machine.gmem, offset, size, true, errp)) {
+        machine_map_ram(machine.gmem, offset, size);
+        return false;
+    }
+    return true;
+}
+
 bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp)
 {
     if (!machine_contains(base, size) || machine.lends_nothing) {
         error_setg(errp, "a device refused");
         return false;
     }
+    if (realm_kvm.abi.in_place && !make_shared(base, size, errp)) {
+        return false;
+    }
     set_lent(base, size, true);
     return true;
+}
+
+static bool give_back(uint64_t base, uint64_t size, bool private, Error **errp)
+{
+    DoubleVm *vm = double_file(machine.state.vmfd)->vm;
+    int ret = private ? vm_punch(vm, base, size) : discard_shared(base, size);
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "cannot give memory back");
+    }
+    return !ret;
 }
 
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp)
 {
-    int ret = -ENOENT;
+    bool in_place = realm_kvm.abi.in_place && !private;
 
-    if (machine_contains(base, size)) {
-        ret = private ? vm_punch(double_file(machine.state.vmfd)->vm, base,
-                                 size)
-                      : discard_shared(base, size);
+    if (!machine_contains(base, size)) {
+        error_setg(errp, "no RAM to give back");
+        return false;
     }
-    if (ret) {
-        error_setg_errno(errp, -ret, "cannot give memory back");
-    } else if (!private) {
+    if (!(in_place ? make_private(base, size, errp)
+                   : give_back(base, size, private, errp))) {
+        return false;
+    }
+    if (!private) {
         set_lent(base, size, false);
     }
-    return !ret;
+    return true;
 }
 
 bool realm_kvm_boot_registers(CPUState *cs, uint64_t x[8], uint64_t *pc)

@@ -187,7 +187,8 @@ bool realm_kvm_lend(uint64_t base, uint64_t size, Error **errp);
 
 /*
  * Give back what backs the range, in its private or in its shared half, which
- * is not lent any more.
+ * is not lent any more.  In place, nothing is given back but pages that were
+ * lent: they become private.
  */
 bool realm_kvm_discard(uint64_t base, uint64_t size, bool private,
                        Error **errp);
