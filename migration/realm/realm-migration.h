@@ -22,6 +22,7 @@
  *     section.c       registers all of that (include/migration/realm.h)
  *     qmp.c           the commands
  *     hmp.c           what info migrate shows
+ *     ram-hooks.c     pages of the "ram" section (ram-hooks.h)
  *
  * Invariants: blobs are opaque, and no file here includes one of an
  * accelerator.  The backend says where the Realm is, and is asked each time

@@ -1,0 +1,45 @@
+/*
+ * Live migration of Realms: pages of the "ram" section
+ *
+ * Purpose: QEMU's own section has the memory that a Realm shares.  Where that is
+ * in place (system/realm-shared-ram.h), only pages that are shared are sent,
+ * and a page becomes shared before it is loaded.  Hooks in QEMU's ram.c and
+ * multifd.c call these; without such memory they change nothing.
+ *
+ * Lock rule: any thread, without the BQL as well.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "exec/target_page.h"
+#include "ram-hooks.h"
+#include "system/realm-shared-ram.h"
+
+bool realm_page_is_sent(RAMBlock *block, unsigned long page)
+{
+    return realm_shared_ram_is_sent(block, page * qemu_target_page_size());
+}
+
+bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset)
+{
+    Error *err = NULL;
+
+    if (!realm_shared_ram_receive(block, &offset, 1, qemu_target_page_size(),
+                                  &err)) {
+        error_report_err(err);
+        return false;
+    }
+    return true;
+}
+
+bool realm_packet_is_lent(MultiFDRecvParams *p, Error **errp)
+{
+    uint64_t size = multifd_ram_page_size();
+
+    return realm_shared_ram_receive(p->block, p->normal, p->normal_num, size,
+                                    errp) &&
+           realm_shared_ram_receive(p->block, p->zero, p->zero_num, size, errp);
+}

@@ -1,0 +1,27 @@
+/*
+ * Live migration of Realms: what QEMU's "ram" section asks
+ *
+ * Lock rule: any thread, without the BQL as well.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_REALM_RAM_HOOKS_H
+#define MIGRATION_REALM_RAM_HOOKS_H
+
+#include "exec/cpu-common.h"
+#include "migration/multifd.h"
+
+/*
+ * Whether a dirty page, by its number in @block, is sent: a Realm may have
+ * taken it as private.
+ */
+bool realm_page_is_sent(RAMBlock *block, unsigned long page);
+
+/*
+ * The page that is about to be loaded, or those of the packet, are shared with
+ * the Realm from now on.  On failure the first reports why.
+ */
+bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset);
+bool realm_packet_is_lent(MultiFDRecvParams *p, Error **errp);
+
+#endif
