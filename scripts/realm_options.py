@@ -285,8 +285,9 @@ class Options:
     POLICY = {'migration', 'migration-compact', 'migration-life-cycle',
               'migration-implementation', 'migration-trust-anchors',
               'migration-rules'}
-    OTHER = {'qom-type', 'id', 'kvm-abi', 'measurement-algorithm',
-             'measurement-log', 'mte', 'personalization-value'}
+    OTHER = {'qom-type', 'id', 'convert-in-place', 'kvm-abi',
+             'measurement-algorithm', 'measurement-log', 'mte',
+             'personalization-value'}
 
     def policy(self):
         """The bytes of it, or None: the Realm may not migrate."""

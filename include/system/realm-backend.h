@@ -74,6 +74,7 @@ typedef struct RealmConfig {
     bool has_measurement_algorithm; /* else the backend may choose */
     RmeGuestMeasurementAlgorithm measurement_algorithm;
     RmeGuestKvmAbi kvm_abi;     /* which uAPI of Realms the kernel has */
+    OnOffAuto convert_in_place; /* both halves of RAM are in guest_memfd */
     bool migration;
     bool has_policy;
     RealmPolicy policy;

@@ -100,6 +100,9 @@ static bool check_memory(MachineState *machine, Error **errp)
                    machine->numa_state->num_nodes);
         return false;
     }
+    if (!virt_realm_memory_check(machine, errp)) {
+        return false;
+    }
     if (machine->ram_size % REALM_PAGE_SIZE) {
         error_setg(errp, REALM "has whole pages, and %" PRIu64 " bytes of "
                    "memory are no multiple of %d; give a size that is",
@@ -157,6 +160,11 @@ static bool check_abi(const RealmConfig *config, Error **errp)
     if (!kvm_enabled() && config->kvm_abi != RME_GUEST_KVM_ABI_AUTO) {
         error_setg(errp, "rme-guest: kvm-abi=%s is for KVM; leave it out",
                    RmeGuestKvmAbi_str(config->kvm_abi));
+        return false;
+    }
+    if (!kvm_enabled() && config->convert_in_place == ON_OFF_AUTO_ON) {
+        error_setg(errp, "rme-guest: convert-in-place=on is for KVM; leave it "
+                   "out");
         return false;
     }
     return true;

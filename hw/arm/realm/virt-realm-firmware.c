@@ -22,7 +22,6 @@
 #include "hw/boards.h"
 #include "hw/loader.h"
 #include "system/blockdev.h"
-#include "system/realm-shared-ram.h"
 #include "virt-realm-internal.h"
 
 static void remove_flash(VirtMachineState *vms)
@@ -46,7 +45,7 @@ static void load_firmware(VirtMachineState *vms, MemoryRegion *sysmem,
                           const char *name)
 {
     const MemMapEntry *flash = &vms->memmap[VIRT_FLASH];
-    MemoryRegion *ram = g_new(MemoryRegion, 1);
+    MemoryRegion *ram;
     g_autofree char *path = qemu_find_file(QEMU_FILE_TYPE_BIOS, name);
     int64_t size = path ? get_image_size(path) : -1;
 
@@ -55,11 +54,8 @@ static void load_firmware(VirtMachineState *vms, MemoryRegion *sysmem,
                      " bytes; give the firmware's image", name, flash->size);
         exit(EXIT_FAILURE);
     }
-    (machine_require_guest_memfd(MACHINE(vms))
-     ? memory_region_init_ram_guest_memfd
-     : memory_region_init_ram)(ram, NULL, "realm-firmware", flash->size,
-                               &error_fatal);
-    realm_shared_ram_attach(ram);
+    ram = virt_realm_memory_firmware("realm-firmware", flash->size);
+    virt_realm_memory_share(ram);
     memory_region_add_subregion(sysmem, flash->base, ram);
     if (rom_add_file_fixed(path, flash->base, -1)) {
         error_report("rme-guest: cannot load -bios %s", path);

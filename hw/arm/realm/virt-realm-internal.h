@@ -1,10 +1,10 @@
 /*
  * The virt board as a Realm: what its files share
  *
- * Files from leaf to root: virt-realm-check.c, virt-realm-devices.c,
- * virt-realm-firmware.c, virt-realm-log.c, realm-run.c, virt-realm.c,
- * virt-rmm.c (a board whose guest runs Realms, which shares nothing); and
- * virt-realm-kvm.c, which the board calls by itself.
+ * Files from leaf to root: virt-realm-memory.c, virt-realm-check.c,
+ * virt-realm-devices.c, virt-realm-firmware.c, virt-realm-log.c, realm-run.c,
+ * virt-realm.c, virt-rmm.c (a board whose guest runs Realms, which shares
+ * nothing); and virt-realm-kvm.c, which the board calls by itself.
  *
  * Lock rule: BQL.
  *
@@ -15,6 +15,24 @@
 
 #include "hw/arm/virt.h"
 #include "target/arm/realm/rme-guest.h"
+
+/* virt-realm-memory.c */
+
+/*
+ * With KVM, once it is known how the kernel has a Realm's memory, and before
+ * there is any: choose how RAM is made, if the user wants it that way.
+ */
+bool virt_realm_memory_init(MachineState *machine, const RealmConfig *config,
+                            Error **errp);
+
+/* Whether the machine's RAM, now that there is some, was made that way. */
+bool virt_realm_memory_check(MachineState *machine, Error **errp);
+
+/* RAM for firmware, which a migration knows as @name. */
+MemoryRegion *virt_realm_memory_firmware(const char *name, uint64_t size);
+
+/* @ram, which is not mapped yet, is shared with the Realm. */
+void virt_realm_memory_share(MemoryRegion *ram);
 
 /* virt-realm-check.c */
 

@@ -29,12 +29,12 @@ bool virt_realm_kvm_probe(VirtMachineState *vms, int *max_bits)
         return true;
     }
     if (!realm_kvm_probe(KVM_STATE(machine->accelerator),
-                         guest->config.kvm_abi, &err)) {
+                         guest->config.kvm_abi, &err) ||
+        !virt_realm_memory_init(machine, &guest->config, &err)) {
         error_report_err(err);
         return false;
     }
     *max_bits = realm_kvm_max_ipa_bits() - 1;
-    machine->cgs->require_guest_memfd = true;
     return true;
 }
 

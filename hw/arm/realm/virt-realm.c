@@ -24,7 +24,6 @@
 #include "system/realm-events.h"
 #include "system/realm-image.h"
 #include "system/realm-query.h"
-#include "system/realm-shared-ram.h"
 #include "system/tcg.h"
 #include "target/arm/kvm-consts.h"
 #include "realm-run.h"
@@ -87,7 +86,7 @@ static bool assemble(VirtMachineState *vms, const RealmBackendOps *backend,
     realm_image_init(add_image);                /* what it holds at first */
     virt_realm_log_init(vms, config);           /* and what it says of that */
     realm_migration_init();                     /* how it leaves or comes */
-    realm_shared_ram_attach(MACHINE(vms)->ram); /* what it shares */
+    virt_realm_memory_share(MACHINE(vms)->ram); /* what it shares */
     return backend->prepare(config, errp) && init_ripas(vms, errp);
 }
 
