@@ -665,7 +665,7 @@ static void test_bad_ranges(void)
         { BASE + 1, 4 * KiB }, { BASE, 100 }, { BASE - 4 * KiB, 8 * KiB },
         { 0, 4 * KiB }, { BASE + 4 * MiB - 4 * KiB, 8 * KiB },
         { BASE + 4 * MiB, 4 * KiB },
-        { BASE, 1 * GiB }, { BASE, -4096ull }, { -4096ull, 4 * KiB },
+        { BASE, 1 * GiB }, { -4096ull, 4 * KiB }, { BASE, -4096ull },
     };
 
     start("v14", 4 * KiB);
