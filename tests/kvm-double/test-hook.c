@@ -55,7 +55,10 @@ static bool ends(int ret, struct kvm_run *run)
 
 static bool refuses(uint32_t reason)
 {
-    struct kvm_run run = { .exit_reason = reason };
+    struct kvm_run run = {
+        .exit_reason = reason,
+        .system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN,
+    };
 
     return ends(0, &run);
 }
@@ -265,6 +268,22 @@ static void test_exits(void)
     }
     g_assert_cmpuint(refused, ==, 48 - ARRAY_SIZE(allowed));
     g_assert_true(refuses(UINT32_MAX));
+    end();
+}
+
+static void test_events(void)
+{
+    struct kvm_run run = { .exit_reason = KVM_EXIT_SYSTEM_EVENT };
+    unsigned refused = 0;
+
+    start("v14");
+    for (run.system_event.type = 0; run.system_event.type < 16;
+         run.system_event.type++) {
+        refused += ends(0, &run);
+    }
+    g_assert_cmpuint(refused, ==, 16 - 3);
+    run.system_event.type = KVM_SYSTEM_EVENT_RESET;
+    g_assert_false(ends(0, &run));
     end();
 }
 
@@ -494,6 +513,7 @@ int main(int argc, char **argv)
     TEST("an_extension_that_cannot_be_asked_for", test_extension_fails);
     TEST("no_slot_in_the_shared_half", test_hides);
     TEST("refuse_exits_that_a_realm_cannot_have", test_exits);
+    TEST("refuse_events_that_a_realm_cannot_have", test_events);
     TEST("kvm_run_that_is_busy_for_ever", test_busy);
     TEST("the_same_fault_for_ever", test_same_fault);
     TEST("faults_between_which_the_vcpu_runs", test_progress_between_faults);

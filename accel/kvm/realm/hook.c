@@ -183,16 +183,16 @@ int realm_kvm_answer(unsigned long request, int ret)
 
 /* ---- How KVM_RUN ends ---- */
 
-/* With more than this between two exits the vCPU has run. */
+/* If more time than this was between two exits, the vCPU has run. */
 #define RUN_US  (100 * 1000)
 
-typedef struct Exit {
+typedef struct RunEnd {
     uint64_t gpa, size, flags;  /* of KVM_EXIT_MEMORY_FAULT, or 0 */
-} Exit;
+} RunEnd;
 
 /* The last exit that may repeat itself; a vCPU has a thread for itself. */
 static __thread struct {
-    Exit exit;
+    RunEnd end;
     int64_t time;               /* 0: the vCPU has run since */
     RealmKvmWait wait;
 } last;
@@ -202,18 +202,18 @@ static __thread struct {
  * further.  For a moment this is right: another vCPU is being turned on, or has
  * changed the same page.  False if it stays so.
  */
-static bool makes_progress(Exit exit, const char *how)
+static bool makes_progress(RunEnd end, const char *how)
 {
     bool ok = true;
 
-    if (exit.gpa == last.exit.gpa && exit.size == last.exit.size &&
-        exit.flags == last.exit.flags &&
+    if (end.gpa == last.end.gpa && end.size == last.end.size &&
+        end.flags == last.end.flags &&
         g_get_monotonic_time() - last.time < RUN_US) {
         ok = realm_kvm_wait(&last.wait, how);
     } else {
         last.wait = (RealmKvmWait) { 0 };
     }
-    last.exit = exit;
+    last.end = end;
     last.time = g_get_monotonic_time();
     return ok;
 }
@@ -221,7 +221,7 @@ static bool makes_progress(Exit exit, const char *how)
 /* The RMM does not enter the REC now (RMI_ERROR_REC). */
 static bool is_refused_for_good(CPUState *cpu)
 {
-    if (makes_progress((Exit) { 0 }, "KVM_RUN")) {
+    if (makes_progress((RunEnd) { 0 }, "KVM_RUN")) {
         return false;
     }
     error_report("Realm: KVM_RUN of vCPU %d: the kernel has said for 10 "
@@ -233,17 +233,17 @@ static bool is_refused_for_good(CPUState *cpu)
 static bool is_fault_for_good(const struct kvm_run *run)
 {
     bool private = run->memory_fault.flags & KVM_MEMORY_EXIT_FLAG_PRIVATE;
-    Exit exit = {
+    RunEnd end = {
         run->memory_fault.gpa, run->memory_fault.size, run->memory_fault.flags
     };
 
-    if (makes_progress(exit, "KVM_EXIT_MEMORY_FAULT")) {
+    if (makes_progress(end, "KVM_EXIT_MEMORY_FAULT")) {
         return false;
     }
     error_report("Realm: KVM_EXIT_MEMORY_FAULT: 0x%" PRIx64 " bytes at 0x%"
                  PRIx64 " were made %s for 10 seconds, and the kernel asks "
                  "again; use one with a version of the series for Arm CCA "
-                 "that this QEMU knows", exit.size, exit.gpa,
+                 "that this QEMU knows", end.size, end.gpa,
                  private ? "private" : "shared");
     return true;
 }
@@ -257,6 +257,17 @@ static void end_as_others(struct kvm_run *run)
     run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
     run->system_event.type = qemu_reset_requested_get()
         ? KVM_SYSTEM_EVENT_RESET : KVM_SYSTEM_EVENT_SHUTDOWN;
+}
+
+/* QEMU would enter the vCPU again after any other. */
+static bool is_known_event(uint32_t type)
+{
+    if (type >= KVM_SYSTEM_EVENT_SHUTDOWN && type <= KVM_SYSTEM_EVENT_CRASH) {
+        return true;
+    }
+    error_report("Realm: KVM_RUN: system event %u, which a Realm cannot have; "
+                 "end this machine", type);
+    return false;
 }
 
 static bool is_error(CPUState *cpu, int ret)
@@ -293,8 +304,9 @@ bool realm_kvm_ends_run(CPUState *cpu, int ret)
         last.time = 0;
         return false;
     case KVM_EXIT_INTR:
-    case KVM_EXIT_SYSTEM_EVENT:
         return false;
+    case KVM_EXIT_SYSTEM_EVENT:
+        return !is_known_event(run->system_event.type);
     case KVM_EXIT_MEMORY_FAULT:
         return is_fault_for_good(run);
     case KVM_EXIT_SHUTDOWN:
