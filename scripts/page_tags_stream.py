@@ -35,7 +35,7 @@ class PageTagsSection:
                     KINDS[kind]: number for (is_zero, kind), number
                     in sorted(self.counts.items()) if is_zero == zero}
             return
-        for name in 'level', 'tag-bytes', 'page-bytes', 'reserved':
+        for name in 'level', 'tag-bytes', 'page-bytes', 'variant':
             self.data[name] = self.file.read32()
         for _ in range(self.file.read8()):
             self.blocks[self.file.readstr()] = self.data['tag-bytes']

@@ -33,8 +33,18 @@ typedef struct PageTagsOps {
     /* Bytes of tags of a target page */
     unsigned tag_bytes;
 
-    /* 0 to 255; equal on source and destination.  BQL. */
+    /* And what else has to be equal on source and destination */
+    const char *variant_name;
+
+    /* Equal on source and destination.  BQL. */
     unsigned (*level)(void);
+    unsigned (*variant)(void);
+
+    /*
+     * A destination, whose guest has not run: all tags of @block that were
+     * not written are zero, and stay so when those of other pages are.
+     */
+    bool (*fresh)(RAMBlock *block);
 
     /*
      * Tags of @pages pages that follow each other in @block.  Any thread, and
@@ -65,12 +75,6 @@ typedef struct PageTagsOps {
      */
     size_t (*unpack)(const uint8_t *record, size_t size, uint8_t *tags);
 } PageTagsOps;
-
-/*
- * Whether tags shall migrate this way: the property page-tags of the object
- * "migration", whose value auto is @automatic.
- */
-bool page_tags_wanted(bool automatic);
 
 /*
  * The machine has tags, those of the @n blocks, which exist and are mapped

@@ -1,5 +1,6 @@
 /*
- * MTE tags and KVM: the call that copies them, and what QEMU's KVM code asks
+ * MTE tags and KVM: the call that copies them, and what QEMU's code for KVM and
+ * for the board asks
  *
  * Lock rule: BQL, but for the copies, which any thread may make.
  *
@@ -31,5 +32,11 @@ bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
  * from migrating.
  */
 bool arm_page_tags_migrate(void);
+
+/*
+ * Whether @dev brings memory whose tags would not migrate with those of the
+ * machine's RAM; then with @errp set.
+ */
+bool arm_page_tags_refuses_device(DeviceState *dev, Error **errp);
 
 #endif

@@ -37,8 +37,8 @@ static bool check_announced(Error **errp)
 {
     if (page_tags.loaded == PAGE_TAGS_NOTHING) {
         error_setg(errp, "the source sends RAM without tags, and this machine "
-                   "has %s %u; give both sides the same machine and CPU "
-                   "options, and the same page-tags property",
+                   "has %s %u; give both sides the same machine, with its "
+                   "properties mte and page-tags, and the same CPU",
                    page_tags.ops->level_name, page_tags.ops->level());
     } else if (page_tags.loaded == PAGE_TAGS_END) {
         error_setg(errp, "the source sends RAM behind the end of its tags");
@@ -129,10 +129,13 @@ void page_tags_destination_begin(void)
         PageTagsBlock *b = &page_tags.blocks[i];
         long pages = b->block->max_length >> qemu_target_page_bits();
 
+        bool unknown = has_run;
+
         if (!b->tagged) {
             b->tagged = bitmap_new(pages);
+            unknown |= !page_tags.ops->fresh(b->block);
         }
-        if (has_run) {
+        if (unknown) {
             bitmap_fill(b->tagged, pages);
         }
     }

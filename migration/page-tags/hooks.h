@@ -50,9 +50,4 @@ int page_tags_multifd_send(MultiFDSendParams *p, Error **errp);
 /* The method has received the packet's data.  0 or -1. */
 int page_tags_multifd_recv(MultiFDRecvParams *p, Error **errp);
 
-/* ---- ack.c: a pong on the return path ---- */
-
-/* True if it was for us. */
-bool page_tags_pong(uint32_t value);
-
 #endif

@@ -6,16 +6,15 @@
  *     batch.c        tags on their way into the guest, whatever their channel
  *     destination.c  records from the main channel
  *     multifd.c      records at the end of a packet
- *     ack.c          the destination's answer to the announcement
  *     section.c      the section: announcement, end, refusals
- *     register.c     the property and the machine's provider
+ *     register.c     the machine's provider
  *
  * from leaf to root: a file calls only those above it.
  *
  * Lock rule: `ops` and `blocks` are written once, at registration; `sending`
  * under the BQL, before the first page is sent, and is atomic, as the counters
- * are: channels and the return path read it; `loaded` belongs to the thread
- * that loads the main channel, until it has come to the end.
+ * are: channels read it; `loaded` belongs to the thread that loads the main
+ * channel, until it has come to the end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -117,14 +116,6 @@ void page_tags_destination_end(void);
 
 /* Behind the announcement: a SYNC on each channel, if there are any. */
 bool page_tags_multifd_sync_send(Error **errp);
-
-/* ---- ack.c ---- */
-
-/* Source: is there a destination that answers?  Then wait until it did. */
-void page_tags_ack_begin(void);
-bool page_tags_ack_wait(QEMUFile *f, Error **errp);
-/* Destination */
-void page_tags_ack_send(unsigned level, bool ok);
 
 /* ---- section.c ---- */
 

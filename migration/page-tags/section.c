@@ -7,13 +7,15 @@
  * Format (big endian), version 2:
  *
  *   start   be32 level, be32 bytes of tags a page, be32 bytes of a page,
- *           be32 zero, u8 number of blocks, for each: u8 length, its name
+ *           be32 variant, u8 number of blocks, for each: u8 length, its name
  *   end     be64 number of records
  *
  * In version 1 no zero page had a record.
  *
- * Invariants: all is checked before a page is loaded: level, sizes, and that
- * both sides have tags for the same blocks.  A stream whose records were
+ * Invariants: all is checked before a page is loaded: level, variant, sizes, and
+ * that both sides have tags for the same blocks.  The source learns of a
+ * refusal as of any other: the destination ends the connection, and where there
+ * is a return path, no source hands over without the destination's word there.  A stream whose records were
  * lost does not load.  The end is loaded after all pages of the main
  * channel; then the last batch of tags is written.  A stream without the end
  * does not load.
@@ -136,7 +138,7 @@ static void put_announcement(QEMUFile *f)
     qemu_put_be32(f, page_tags.ops->level());
     qemu_put_be32(f, page_tags.ops->tag_bytes);
     qemu_put_be32(f, qemu_target_page_size());
-    qemu_put_be32(f, 0);
+    qemu_put_be32(f, page_tags.ops->variant());
     qemu_put_byte(f, page_tags.num_blocks);
     for (unsigned i = 0; i < page_tags.num_blocks; i++) {
         const char *name = page_tags.blocks[i].block->idstr;
@@ -157,12 +159,11 @@ static int save_setup(QEMUFile *f, void *opaque, Error **errp)
         return -EINVAL;
     }
     page_tags_source_begin();
-    page_tags_ack_begin();
     stat64_set(&page_tags.records, 0);
     qatomic_set(&page_tags.sending, true);
     put_announcement(f);
     trace_page_tags_announce(page_tags.ops->section, page_tags.ops->level());
-    if (!page_tags_multifd_sync_send(errp) || !page_tags_ack_wait(f, errp)) {
+    if (!page_tags_multifd_sync_send(errp)) {
         error_prepend(errp, "%s: ", page_tags.ops->section);
         return -EINVAL;
     }
@@ -231,15 +232,24 @@ static int load_cleanup(void *opaque)
     return 0;
 }
 
+static bool check_feature(const char *name, uint32_t theirs, unsigned ours,
+                          Error **errp)
+{
+    if (theirs != ours) {
+        error_setg(errp, "the source has %s %u, this machine has %u; give "
+                   "both the same CPU", name, theirs, ours);
+    }
+    return theirs == ours;
+}
+
 static bool check_sizes(uint32_t tag_bytes, uint32_t page_bytes,
-                        uint32_t reserved, unsigned blocks, Error **errp)
+                        unsigned blocks, Error **errp)
 {
     if (tag_bytes != page_tags.ops->tag_bytes ||
-        page_bytes != qemu_target_page_size() || reserved) {
+        page_bytes != qemu_target_page_size()) {
         error_setg(errp, "the source has %u bytes of tags for a page of %u "
-                   "bytes, and this machine %u for %zu (reserved: %u)",
-                   tag_bytes, page_bytes, page_tags.ops->tag_bytes,
-                   qemu_target_page_size(), reserved);
+                   "bytes, and this machine %u for %zu", tag_bytes, page_bytes,
+                   page_tags.ops->tag_bytes, qemu_target_page_size());
         return false;
     }
     if (blocks != page_tags.num_blocks) {
@@ -277,20 +287,18 @@ static bool check_announcement(QEMUFile *f, Error **errp)
     uint32_t level = qemu_get_be32(f);
     uint32_t tag_bytes = qemu_get_be32(f);
     uint32_t page_bytes = qemu_get_be32(f);
-    uint32_t reserved = qemu_get_be32(f);
+    uint32_t variant = qemu_get_be32(f);
     unsigned blocks = qemu_get_byte(f);
 
     if (qemu_file_get_error(f)) {
         error_setg(errp, "the stream ends within the announcement");
         return false;
     }
-    if (level != page_tags.ops->level()) {
-        error_setg(errp, "the source has %s %u, this machine has %u; give "
-                   "both the same CPU", page_tags.ops->level_name, level,
-                   page_tags.ops->level());
-        return false;
-    }
-    if (!check_sizes(tag_bytes, page_bytes, reserved, blocks, errp)) {
+    if (!check_feature(page_tags.ops->level_name, level,
+                       page_tags.ops->level(), errp) ||
+        !check_feature(page_tags.ops->variant_name, variant,
+                       page_tags.ops->variant(), errp) ||
+        !check_sizes(tag_bytes, page_bytes, blocks, errp)) {
         return false;
     }
     for (unsigned i = 0; i < blocks; i++) {
@@ -303,14 +311,12 @@ static bool check_announcement(QEMUFile *f, Error **errp)
 
 static bool load_start(QEMUFile *f, Error **errp)
 {
-    bool ok = check_announcement(f, errp);
-
-    if (ok) {
-        page_tags.loaded = PAGE_TAGS_ANNOUNCEMENT;
-        multifd_recv_sync_main();       /* page_tags_multifd_sync_send() */
+    if (!check_announcement(f, errp)) {
+        return false;
     }
-    page_tags_ack_send(page_tags.ops->level(), ok);
-    return ok;
+    page_tags.loaded = PAGE_TAGS_ANNOUNCEMENT;
+    multifd_recv_sync_main();           /* page_tags_multifd_sync_send() */
+    return true;
 }
 
 static bool load_end(QEMUFile *f, Error **errp)

@@ -10,7 +10,9 @@
  * read at time r < s.
  *  - P's dirty log was cleared at a time c < r: the log of its whole chunk is
  *    cleared before any page of the chunk is sent, and nothing is read beyond
- *    the chunk of the page that asks.
+ *    the chunk of the page that asks.  With KVM's dirty ring there are no
+ *    chunks: the sync that set P's bit has reset the rings before, so c is
+ *    then, and nothing is read but pages whose bits are set.
  *  - So a store to P's tags after r is in the log, and is seen by the next
  *    sync.  If that sync comes after s, P is sent again.
  *  - If it came between r and s, it would find P's bit still set, P would go

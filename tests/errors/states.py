@@ -82,8 +82,8 @@ class Machines:
 
     def make_tags(self):
         self.start('tags', [
-            '-machine', 'virt,mte=on', '-cpu', 'max', '-S',
-            '-global', 'migration.page-tags=on']).cmd(
+            '-machine', 'virt,mte=on,page-tags=on', '-cpu', 'max',
+            '-S']).cmd(
                 'migrate-set-capabilities', capabilities=[
                     {'capability': 'x-ignore-shared', 'state': True}])
 

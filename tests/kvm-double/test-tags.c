@@ -18,7 +18,9 @@
 #include "qemu/units.h"
 #include "exec/address-spaces.h"
 #include "exec/ramblock.h"
+#include "hw/arm/virt.h"
 #include "hw/boards.h"
+#include "hw/virtio/virtio-md-pci.h"
 #include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
 #include "system/system.h"
@@ -58,13 +60,15 @@ static Notifier *when_done;
 static const PageTagsOps *ops;  /* registered */
 static RAMBlock *registered[PAGE_TAGS_MAX_BLOCKS];
 static unsigned num_registered;
-static int property;            /* page-tags */
+static Object *virt;            /* has the property page-tags */
+static bool is_memory;          /* any device is a memory device */
 
 /* The Arm CPU that every vCPU of the double is cast to. */
 Object *__wrap_object_dynamic_cast(Object *obj, const char *name);
 Object *__wrap_object_dynamic_cast(Object *obj, const char *name)
 {
-    return OBJECT(&arm_cpu);
+    return strcmp(name, TYPE_VIRTIO_MD_PCI) || is_memory ? OBJECT(&arm_cpu)
+                                                         : NULL;
 }
 
 Object *__wrap_object_dynamic_cast_assert(Object *obj, const char *name,
@@ -105,10 +109,23 @@ void qemu_add_machine_init_done_notifier(Notifier *notify)
     when_done = notify;
 }
 
-bool page_tags_wanted(bool automatic)
+static size_t ram_page;
+static bool in_a_file;
+
+size_t qemu_ram_pagesize(RAMBlock *rb)
 {
-    return property == ON_OFF_AUTO_AUTO ? automatic
-                                        : property == ON_OFF_AUTO_ON;
+    g_assert_true(rb == &block);
+    return ram_page;
+}
+
+bool qemu_ram_is_named_file(RAMBlock *rb)
+{
+    return in_a_file;
+}
+
+static void set_property(const char *value)
+{
+    object_property_set_str(virt, "page-tags", value, &error_abort);
 }
 
 void page_tags_register(const PageTagsOps *the_ops, RAMBlock *const *blocks,
@@ -269,6 +286,7 @@ static void test_busy(void)
     start(4 * KiB);
     g_assert_cmpint(set_slot(KVM_MEM_LOG_DIRTY_PAGES, SIZE), ==, 0);
     check_refused(true, strerror(EBUSY));
+    check_refused(true, "end calc-dirty-rate and set-vcpu-dirty-limit");
     g_assert_cmpint(set_slot(0, SIZE), ==, 0);
     check_copies();
     end();
@@ -319,19 +337,75 @@ static void test_ordinary_ram(void)
     end();
 }
 
+/* What a page had before is a guest's, unless the kernel clears it first. */
+static void test_fresh(void)
+{
+    ram_page = qemu_real_host_page_size();
+    start(4 * KiB);
+    g_assert_true(ops->fresh(&block));
+    ram_page = 2 * MiB;
+    g_assert_false(ops->fresh(&block));
+    ram_page = qemu_real_host_page_size();
+    in_a_file = true;
+    g_assert_false(ops->fresh(&block));
+    in_a_file = false;
+    end();
+}
+
+/* ID_AA64PFR1_EL1: MTE is in bits 11-8, MTE_frac in bits 43-40. */
+static void test_features(void)
+{
+    start(4 * KiB);
+    arm_cpu.isar.id_aa64pfr1 = 0x00000f0000000300;
+    g_assert_cmpuint(ops->level(), ==, 3);
+    g_assert_cmpuint(ops->variant(), ==, 15);
+    arm_cpu.isar.id_aa64pfr1 = 0xfffff0fffffff2ff;
+    g_assert_cmpuint(ops->level(), ==, 2);
+    g_assert_cmpuint(ops->variant(), ==, 0);
+    arm_cpu.isar.id_aa64pfr1 = 0;
+    end();
+}
+
+static bool refuses_memory(void)
+{
+    Error *err = NULL;
+    bool refused = arm_page_tags_refuses_device((DeviceState *)virt, &err);
+
+    g_assert_cmpint(refused, ==, err != NULL);
+    if (err) {
+        g_assert_nonnull(strstr(error_get_pretty(err), "with KVM and mte=on, "
+                                "the tags of its memory would not migrate"));
+    }
+    error_free(err);
+    return refused;
+}
+
+static void test_memory_devices(void)
+{
+    start(4 * KiB);
+    g_assert_false(refuses_memory());
+    is_memory = true;
+    g_assert_true(refuses_memory());
+    set_property("off");
+    g_assert_false(refuses_memory());
+    set_property("auto");
+    arm_cpu.kvm_mte = false;
+    g_assert_false(refuses_memory());
+    is_memory = false;
+    end();
+}
+
 /* ---- Whether a machine with tags can migrate ---- */
 
 /* QEMU asks this for the first vCPU; if not, upstream's blocker is added. */
 static void test_property(void)
 {
-    static const bool migrates[ON_OFF_AUTO__MAX] = {
-        [ON_OFF_AUTO_AUTO] = true, [ON_OFF_AUTO_ON] = true,
-    };
-
-    for (property = 0; property < ON_OFF_AUTO__MAX; property++) {
-        g_assert_cmpint(arm_page_tags_migrate(), ==, migrates[property]);
-    }
-    property = ON_OFF_AUTO_AUTO;
+    g_assert_true(arm_page_tags_migrate());
+    set_property("on");
+    g_assert_true(arm_page_tags_migrate());
+    set_property("off");
+    g_assert_false(arm_page_tags_migrate());
+    set_property("auto");
 }
 
 static void test_only_migratable(void)
@@ -339,7 +413,7 @@ static void test_only_migratable(void)
     only_migratable = 1;
     g_assert_true(arm_page_tags_migrate());
     if (g_test_subprocess()) {
-        property = ON_OFF_AUTO_OFF;
+        set_property("off");
         arm_page_tags_migrate();
         return;
     }
@@ -513,10 +587,10 @@ static void test_realm_without_kvm(void)
     kvm_allowed = false;
     tcg_allowed = true;
     current_machine->cgs = (void *)&arm_cpu;
-    for (property = 0; property < ON_OFF_AUTO__MAX; property++) {
-        g_assert_false(arm_page_tags_migrate());
-    }
-    property = ON_OFF_AUTO_AUTO;
+    set_property("on");
+    g_assert_false(arm_page_tags_migrate());
+    set_property("auto");
+    g_assert_false(arm_page_tags_migrate());
     current_machine->cgs = NULL;
     kvm_allowed = true;
     tcg_allowed = false;
@@ -524,8 +598,15 @@ static void test_realm_without_kvm(void)
 
 int main(int argc, char **argv)
 {
+    static const TypeInfo board = {
+        .name = TYPE_VIRT_MACHINE, .parent = TYPE_OBJECT,
+    };
+
     g_test_init(&argc, &argv, NULL);
+    module_call_init(MODULE_INIT_QOM);
+    type_register_static(&board);
     module_call_init(MODULE_INIT_MIGRATION);
+    virt = object_new(TYPE_VIRT_MACHINE);
 #define TEST(name, function) \
     g_test_add_func("/kvm-double/tags/" name, function)
     TEST("come_back_as_they_went", test_copies);
@@ -534,6 +615,10 @@ int main(int argc, char **argv)
     TEST("refuse_counts_that_make_no_sense", test_invalid_results);
     TEST("refuse_what_is_not_memory", test_no_memory);
     TEST("only_the_machines_own_ram_has_them", test_ordinary_ram);
+    TEST("are_unknown_in_huge_pages_and_in_files", test_fresh);
+    TEST("have_a_level_and_maybe_asynchronous_faults", test_features);
+    TEST("memory_devices_are_refused_where_theirs_would_be_lost",
+         test_memory_devices);
     TEST("a_machine_with_tags_migrates_unless_page_tags_is_off",
          test_property);
     TEST("page_tags_off_and_only_migratable_are_refused",

