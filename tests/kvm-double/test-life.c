@@ -689,6 +689,7 @@ static void test_bad_ranges(void)
         bool no_ram;
     } ranges[] = {
         { BASE + 1, 4 * KiB }, { BASE, 100 }, { 0, 4 * KiB, true },
+        { BASE - 4 * KiB, 8 * KiB },
         { BASE + 4 * MiB, 4 * KiB, true },
         { BASE + 4 * MiB - 4 * KiB, 8 * KiB }, { BASE, 1 * GiB },
         { BASE, -4096ull }, { -4096ull, 4 * KiB, true },
