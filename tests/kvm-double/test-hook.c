@@ -307,7 +307,7 @@ static unsigned count_runs(CPUState *cs, gint64 *took)
     return runs;
 }
 
-/* The kernel does not get a vCPU to run: QEMU pauses, and ends it after 10 s. */
+/* The kernel does not get a vCPU to run: QEMU pauses, and ends it after 10 s */
 static void test_busy(void)
 {
     gint64 took;
