@@ -281,7 +281,7 @@ int double_open_fd(DoubleKind kind, DoubleVm *vm, void *object, int fd)
 
 /* ---- ioctls ---- */
 
-/* A dead VM leaves its guest_memfd, which other files do not know, alone. */
+/* guest_memfd is a file of its own: it does not ask whether its VM is dead. */
 static int check_state(const DoubleRow *row, const DoubleVm *vm)
 {
     if (vm->dead) {

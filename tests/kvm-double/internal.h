@@ -10,8 +10,8 @@
  *     PA                      what
  *     POOL  + n * 4096        granules of tables, RDs and RECs
  *     GMEM  + id << 36        pages of a guest_memfd
- *     SHARED + slot << 36     Non-secure: the shared mapping of a slot, if it is
- *                             not in guest_memfd
+ *     SHARED + slot << 36     Non-secure: the shared mapping of a slot, unless
+ *                             it is in guest_memfd
  *     RUN   + n * 4096        Non-secure: run pages of RECs
  *     WINDOW + n << 36        Non-secure: a user buffer, for this thread
  *
@@ -274,8 +274,8 @@ void mmu_destroy(DoubleVm *vm);
 
 /*
  * Complete what the vCPU's last exit asked for: an emulated access, whose value
- * is in kvm_run, a PSCI call, and a change of RIPAS.  Returns false if the latter waits for user space, and says
- * for what in kvm_run.
+ * is in kvm_run, a PSCI call, and a change of RIPAS.  Returns false if the last
+ * of them waits for user space, and says for what in kvm_run.
  */
 bool run_complete(DoubleVcpu *vcpu);
 /* A signal: KVM_RUN ends at once, or the next one.  VM not locked. */

@@ -5,9 +5,10 @@
  * from the guest_memfd, a shared one from the slot's mapping.
  *
  * Invariants: a guest_memfd marks which of its granules are delegated.  Stage 2
- * has blocks only after version 15 and without a session: where a slot, its
- * alignment and its attributes allow one, a fault maps all of it, as pages that
- * are then folded; what is unmapped of it unfolds it first, and is folded again.
+ * has blocks only after version 15, and not from BEGIN or OFFER to the end of a
+ * session.  Where a slot, its alignment and its attributes allow one, a fault
+ * maps all of it, as pages that are then folded.  What is unmapped unfolds it
+ * first, and folds what is alike afterwards.
  *
  * Lock rule: DoubleVm.lock is held.
  *
@@ -200,7 +201,8 @@ bool mmu_is_secret(DoubleVm *vm, uint64_t gpa)
     DoubleSlot *slot = slot_at(vm, gpa);
 
     return slot && slot->gmem &&
-           test_bit(slot_gmem_offset(slot, gpa) / GRANULE, slot->gmem->delegated);
+           test_bit(slot_gmem_offset(slot, gpa) / GRANULE,
+                    slot->gmem->delegated);
 }
 
 static void undelegate(DoubleVm *vm, uint64_t gpa)

@@ -7,8 +7,8 @@
  * state.
  *
  * Invariants: a vCPU without an action is interrupted at once.  What the last
- * exit asked KVM for stays pending until the next entry of the REC: KVM_RUN with
- * immediate_exit, or a signal, ends before that.
+ * exit asked KVM for stays pending until the next entry of the REC.  KVM_RUN
+ * with immediate_exit, or a signal, ends before that.
  *
  * Lock rule: one thread runs a vCPU, and takes DoubleVm.lock to change the VM.
  *
@@ -471,7 +471,7 @@ static int exit_system_event(DoubleVcpu *vcpu, unsigned type)
     return 0;
 }
 
-/* KVM handles PSCI in the kernel; the next entry says to the RMM that it did. */
+/* KVM handles PSCI itself; the next entry tells the RMM that it did. */
 static int handle_psci(DoubleVcpu *vcpu)
 {
     DoubleVcpu *target = psci_target(vcpu);

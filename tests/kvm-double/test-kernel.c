@@ -655,7 +655,7 @@ static void test_bad_ripas_range(void)
 
 /* ---- KVM_RUN ---- */
 
-/* arm: "if (!vcpu->wants_to_run) ret = -EINTR", before requests are looked at */
+/* arm: "if (!vcpu->wants_to_run) ret = -EINTR", before the requests */
 static void test_immediate_exit_leaves_ripas(void)
 {
     uint64_t base = BASE + 0x20000;

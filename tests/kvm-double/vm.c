@@ -124,7 +124,7 @@ static int generic_extension(unsigned extension)
     case KVM_CAP_GUEST_MEMFD:
         return 1;
     case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-        return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+        return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
     case KVM_CAP_IRQ_ROUTING:
         return 4096;
     case KVM_CAP_NR_MEMSLOTS:
@@ -273,7 +273,8 @@ int vm_enable_cap(DoubleFile *file, void *arg)
         return migrate_enable(file->vm, cap);
     }
     if (cap->cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) {
-        file->vm->manual_log = cap->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+        file->vm->manual_log = cap->args[0] &
+                               KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
         return 0;
     }
     if (cap->cap == KVM_CAP_ARM_MTE) {
