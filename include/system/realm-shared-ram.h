@@ -83,6 +83,14 @@ bool realm_shared_ram_receive(RAMBlock *block, const ram_addr_t *offsets,
  */
 bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset);
 
+/*
+ * A migration begins; and at its end, once no vCPU runs, pages of RAM in place
+ * that became lent since then are dirty once more.  The second returns whether
+ * there are any.  BQL.
+ */
+void realm_shared_ram_watch(void);
+bool realm_shared_ram_again(void);
+
 /* Pages of 4 KiB that are lent. */
 uint64_t realm_shared_ram_lent(void);
 

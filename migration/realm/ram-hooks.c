@@ -15,12 +15,28 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "exec/target_page.h"
+#include "migration/migration.h"
+#include "migration/options.h"
 #include "ram-hooks.h"
 #include "system/realm-shared-ram.h"
 
 bool realm_page_is_sent(RAMBlock *block, unsigned long page)
 {
     return realm_shared_ram_is_sent(block, page * qemu_target_page_size());
+}
+
+bool realm_pages_end(QEMUFile *f)
+{
+    if (!realm_shared_ram_again() || !migrate_multifd()) {
+        return true;
+    }
+    if (migrate_multifd_flush_after_each_section()) {
+        error_report("Realm: it has shared memory since its migration began, "
+                     "and multifd of this machine type cannot send that again; "
+                     "turn multifd off, or use a newer machine type");
+        return false;
+    }
+    return multifd_ram_flush_and_sync(f) >= 0;
 }
 
 bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset)

@@ -18,6 +18,15 @@
 bool realm_page_is_sent(RAMBlock *block, unsigned long page);
 
 /*
+ * The last pages are about to be sent, and no vCPU runs.  A bundle with the
+ * private contents of a page that is shared by now may still be under way on
+ * another channel, and takes away what the destination has of the shared page.
+ * So those that became shared since the migration began are sent once more,
+ * behind all that is under way.  Returns false if the migration has failed.
+ */
+bool realm_pages_end(QEMUFile *f);
+
+/*
  * The page that is about to be loaded, or those of the packet, are shared with
  * the Realm from now on.  On failure the first reports why.
  */

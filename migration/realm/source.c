@@ -36,6 +36,7 @@
 #include "migration/options.h"
 #include "migration/realm.h"
 #include "system/realm-events.h"
+#include "system/realm-shared-ram.h"
 #include "convergence.h"
 #include "exporter.h"
 #include "realm-migration.h"
@@ -155,6 +156,7 @@ int realm_source_setup(QEMUFile *f, void *opaque, Error **errp)
     realm_counters_reset(multifd_device_state_supported()
                          ? migrate_multifd_channels() : 0);
     alloc_buffers();
+    realm_shared_ram_watch();
     size = realm_backend()->export_begin(source.buf, errp);
     if (size < 0) {
         return -EINVAL;

@@ -59,6 +59,7 @@ struct RealmSharedRam {
     uint64_t num_pages;
     unsigned long *lent;
     RealmConvertFn *convert;    /* of RAM in place */
+    unsigned long *again;       /* lent since a migration began, if in place */
     QemuMutex lock;
     QLIST_HEAD(, RamDiscardListener) listeners;
     QLIST_ENTRY(RealmSharedRam) next;
@@ -301,8 +302,13 @@ static Span inwards(const RealmSharedRam *ram, uint64_t offset, uint64_t size)
 /* Threads without the lock may look at `lent`. */
 static int set_lent(RealmSharedRam *ram, Span span, void *unused)
 {
-    bitmap_set_atomic(ram->lent, span.start / ram->page_size,
-                      DIV_ROUND_UP(span.end - span.start, ram->page_size));
+    long first = span.start / ram->page_size;
+    long n = DIV_ROUND_UP(span.end - span.start, ram->page_size);
+
+    bitmap_set_atomic(ram->lent, first, n);
+    if (ram->convert) {
+        bitmap_set(ram->again, first, n);
+    }
     memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
     return 0;
 }
@@ -412,6 +418,36 @@ static RealmSharedRam *in_place(RAMBlock *block)
         }
     }
     return NULL;
+}
+
+void realm_shared_ram_watch(void)
+{
+    RealmSharedRam *ram;
+
+    QLIST_FOREACH(ram, &managers, next) {
+        if (ram->convert) {
+            bitmap_zero(ram->again, ram->num_pages);
+        }
+    }
+}
+
+bool realm_shared_ram_again(void)
+{
+    RealmSharedRam *ram;
+    bool found = false;
+
+    QLIST_FOREACH(ram, &managers, next) {
+        unsigned long page = ram->convert ? 0 : ram->num_pages;
+
+        while ((page = find_next_bit(ram->again, ram->num_pages, page)) <
+               ram->num_pages) {
+            memory_region_set_dirty(ram->mr, page * ram->page_size,
+                                    ram->page_size);
+            found = true;
+            page++;
+        }
+    }
+    return found;
 }
 
 /*
@@ -525,6 +561,7 @@ void realm_shared_ram_attach(MemoryRegion *mr, RealmConvertFn *convert)
     ram->lent = bitmap_new(ram->num_pages);
     bitmap_set(ram->lent, 0, ram->num_pages);
     ram->convert = convert;
+    ram->again = convert ? bitmap_new(ram->num_pages) : NULL;
     qemu_mutex_init(&ram->lock);
     QLIST_INSERT_HEAD(&managers, ram, next);
     memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(ram));

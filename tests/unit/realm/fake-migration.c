@@ -22,6 +22,7 @@
 #include "system/cpu-throttle.h"
 #include "system/realm-backend.h"
 #include "system/realm-events.h"
+#include "system/realm-shared-ram.h"
 #include "system/system.h"
 #include "fake-migration.h"
 
@@ -474,4 +475,8 @@ bool multifd_queue_device_state(char *idstr, uint32_t instance_id, char *data,
 void realm_end(RealmEndReason reason)
 {
     g_assert_cmpint(reason, ==, REALM_END_REASON_MIGRATED);
+}
+
+void realm_shared_ram_watch(void)
+{
 }

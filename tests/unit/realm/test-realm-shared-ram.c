@@ -619,6 +619,26 @@ static void test_in_place_what_a_migration_writes_is_lent_before(void)
     end_in_place();
 }
 
+/* The destination may have lost what was sent of it. */
+static void test_in_place_what_became_lent_is_sent_again(void)
+{
+    begin_in_place();
+    set_lent(0, PAGES, false);
+    set_lent(3, 1, true);
+    realm_shared_ram_watch();
+    g_assert_false(realm_shared_ram_again());
+    set_lent(2, 2, true);
+    set_lent(5, 2, true);
+    memset(dirty, false, sizeof(dirty));
+    g_assert_true(realm_shared_ram_again());
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_cmpint(dirty[i], ==, i == 2 || i == 5 || i == 6);
+    }
+    realm_shared_ram_watch();
+    g_assert_false(realm_shared_ram_again());
+    end_in_place();
+}
+
 static void test_other_ram_is_not_in_place(void)
 {
     RAMBlock block = { };
@@ -691,6 +711,7 @@ int main(int argc, char **argv)
     TEST(in_place_a_refused_conversion_changes_nothing);
     TEST(in_place_the_start_changes_nothing);
     TEST(in_place_what_a_migration_writes_is_lent_before);
+    TEST(in_place_what_became_lent_is_sent_again);
     TEST(in_place_threads_agree);
     return g_test_run();
 }
