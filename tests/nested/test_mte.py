@@ -6,11 +6,12 @@ them; mte-state keeps the registers of MTE in use.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import re
 import time
 import unittest
 
 from case import NestedTest
-from machine import Guest, kvm_arguments
+from machine import PROGRAM, Guest, kvm_arguments
 from realm_qmp import Migration, MigrationError, QmpError
 from realm_vm import VmError, incoming, verdict
 
@@ -24,8 +25,14 @@ RESENT = 512                # pages of tags-only's 4096, at least
 RING = 'kvm,dirty-ring-size=4096'
 SOCKET = 'unix:/tmp/stream'
 SAVED = 'file:/tmp/saved'   # in the machine
-# A source says when it has set up, and when it begins to send pages.
-TRACE = ['-trace', 'savevm_state_setup', '-trace', 'savevm_state_iterate']
+# A source says when it begins to send pages.
+TRACE = ['-trace', 'savevm_state_iterate']
+# It says how many records of tags a stream has: a page of zeros has one if its
+# tags are not zero.
+END = ['-trace', 'page_tags_end']
+# It says whether a slot of its VM logs dirty pages: flags=0x1
+SLOTS = ['-trace', 'kvm_set_user_memory']
+DISPLAYS = ['-device', 'VGA,romfile=', '-device', 'bochs-display,romfile=']
 UNKNOWN = "Unknown savevm section or instance 'mte-tags'"
 
 
@@ -37,8 +44,14 @@ def arguments(machine='mte=on', accel='kvm', cpu='host'):
 
 
 def tcg_arguments():
-    return [*arguments(accel='tcg', cpu='max'),
-            '-global', 'migration.page-tags=on']
+    return arguments('mte=on,page-tags=on', accel='tcg', cpu='max')
+
+
+def arguments_in(backend):
+    """RAM of a backend, which goes by the same name in the stream."""
+    return [*arguments('mte=on,memory-backend=mach-virt.ram'), '-object',
+            f'{backend},id=mach-virt.ram,size=256M,'
+            'x-use-canonical-path-for-ramblock-id=off']
 
 
 class MteTest(NestedTest):
@@ -131,17 +144,44 @@ class MteTest(NestedTest):
         self.assertGreater(again, RESENT)
         self.assert_every_tag_is_right(dest)
 
-    def test_saved_to_a_file_and_restored(self):
-        source, dest = self.boot('mte-state', CHECK), self.waiting()
-        source.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
-        source.qmp.cmd('migrate', uri=SAVED)
-        while source.qmp.cmd('query-migrate')['status'] != 'completed':
+    def save(self, guest, uri):
+        """Returns how many records of tags that took."""
+        guest.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
+        guest.qmp.cmd('migrate', uri=uri)
+        while guest.qmp.cmd('query-migrate')['status'] != 'completed':
             time.sleep(0.1)
+        return int(re.findall(r'mte-tags: (\d+) records', guest.says())[-1])
+
+    def soiled(self, memory):
+        """Whose memory had tags before it was this guest's."""
+        command = {'hugetlb': 'echo 128 > /proc/sys/vm/nr_hugepages; '
+                              'soil-tags 256',
+                   'file': 'soil-tags 256 /run/ram'}[memory]
+        status, said, _ = self.machine.run(command)
+        self.assertEqual(status, 0, said)
+        return self.waiting([*END, '-S', *arguments_in({
+            'hugetlb': 'memory-backend-memfd,hugetlb=on',
+            'file': 'memory-backend-file,mem-path=/run/ram,share=on'}[memory])])
+
+    def test_saved_to_a_file_and_restored_to_memory_that_had_tags(self):
+        source = self.boot('mte-state', CHECK, args=[*arguments(), *END])
+        source.qmp.cmd('stop')      # each page goes once
+        records = self.save(source, SAVED)
         source.stop()
-        dest.qmp.cmd('migrate-incoming', uri=SAVED)
-        self.assert_checks_still(dest)
-        self.assert_vcpu_state_is_right(dest)
-        self.assert_every_tag_is_right(dest)
+        for memory in 'file', 'hugetlb':
+            dest = self.soiled(memory)
+            dest.qmp.cmd('migrate-incoming', uri=SAVED)
+            while dest.qmp.cmd('query-status')['status'] != 'paused':
+                time.sleep(0.1)
+            again = self.save(dest, 'file:/run/again')
+            self.figure(f'{memory}: {again} records of {records}')
+            self.assertEqual(again, records, memory)
+            dest.qmp.cmd('cont')
+            self.assert_checks_still(dest)
+            self.assert_vcpu_state_is_right(dest)
+            self.assert_every_tag_is_right(dest)
+            dest.stop()
+            self.machine.run('rm -f /run/ram /run/again')
 
     def test_dirty_ring(self):
         source = self.boot(CHECK, args=arguments(accel=RING))
@@ -149,6 +189,26 @@ class MteTest(NestedTest):
         self.capabilities(['return-path'], source, dest)
         self.migration(source, dest).run()
         self.assert_every_tag_is_right(dest)
+
+    def test_displays_log_dirty_pages_behind_the_tags(self):
+        """No write of tags meets EBUSY, though each of these VMs logs once its
+        guest or the stream has mapped a display's memory."""
+        if 'bochs-display' not in self.machine.run(
+                f'{PROGRAM} -device help')[1]:
+            self.skipTest('QEMU has no displays; build it with --full')
+        args = [*arguments(), *DISPLAYS, *SLOTS]
+        guest = self.boot(CHECK, args=args)
+        self.assertNotIn('flags=0x1 ', guest.says())
+        guest.console.run('for device in /sys/bus/pci/devices/*; do '
+                          'echo 1 > $device/enable; done')
+        for _ in range(2):
+            self.assertIn('flags=0x1 ', guest.says())
+            dest = self.waiting(args)
+            self.capabilities(['return-path'], guest, dest)
+            self.migration(guest, dest).run()
+            guest.stop()
+            guest = dest
+        self.assert_every_tag_is_right(guest)
 
     # ---- To another accelerator: tags go there, vCPUs and GIC do not ----
 
@@ -173,30 +233,33 @@ class MteTest(NestedTest):
     # ---- What is refused ----
 
     def test_tags_are_not_written_while_a_dirty_log_is_on(self):
-        source, dest = self.boot(CHECK), self.waiting()
-        dest.qmp.cmd('calc-dirty-rate', calc_time=60, mode='dirty-bitmap')
-        self.capabilities(['return-path'], source, dest)
-        said = self.fail_to_send(source, dest)
-        self.figure(said)
-        self.assertRegex(
-            f'{said} {dest.says()}',
-            'cannot copy the memory tags of 0x[0-9a-f]+ bytes at '
-            '0x4[0-9a-f]{7} to the guest: KVM_ARM_MTE_COPY_TAGS: .*busy')
-        dest.stop()
+        source = self.boot(CHECK)
+        for accel, command, values in (
+                ('kvm', 'calc-dirty-rate',
+                 {'calc-time': 60, 'mode': 'dirty-bitmap'}),
+                (RING, 'set-vcpu-dirty-limit', {'dirty-rate': 100})):
+            dest = self.waiting(arguments(accel=accel))
+            dest.qmp.cmd(command, **values)
+            self.capabilities(['return-path'], source, dest)
+            said = self.fail_to_send(source, dest)
+            self.assertRegex(
+                f'{said} {dest.says()}',
+                'cannot copy the memory tags of 0x[0-9a-f]+ bytes at '
+                '0x4[0-9a-f]{7} to the guest: KVM_ARM_MTE_COPY_TAGS: .*busy; '
+                f'the VM logs dirty pages: end .*{command}')
+            dest.stop()
         self.assert_checks_still(source)
         again = self.waiting()
         self.capabilities(['return-path'], again)
         self.migration(source, again).run()
         self.assert_every_tag_is_right(again)
 
-    def test_destination_without_mte_refuses_before_any_page(self):
-        source = self.start([*arguments(), *TRACE])
+    def test_destination_without_mte_refuses(self):
+        source = self.start(arguments())
         dest = self.waiting(arguments('mte=off'))
         self.capabilities(['return-path'], source, dest)
         self.fail_to_send(source, dest)
         self.assertIn(UNKNOWN, dest.says())
-        self.assertIn('savevm_state_setup', source.says())
-        self.assertNotIn('savevm_state_iterate', source.says())
         self.assertEqual(source.qmp.cmd('query-status')['status'], 'running')
 
     def test_xbzrle_is_refused_at_once(self):
@@ -206,11 +269,20 @@ class MteTest(NestedTest):
             source.qmp.cmd('migrate', uri=SOCKET)
 
     def test_page_tags_off_forbids_migration(self):
-        off = [*arguments(), '-global', 'migration.page-tags=off']
+        off = arguments('mte=on,page-tags=off')
         with self.assertRaisesRegex(QmpError, 'MTE'):
             self.start(off).qmp.cmd('migrate', uri=SOCKET)
         with self.assertRaisesRegex(VmError, 'status 1: .*page-tags to auto'):
             self.start([*off, '--only-migratable'])
+
+    def test_memory_device_is_refused_unless_page_tags_is_off(self):
+        memory = ['-object', 'memory-backend-ram,id=m0,size=64M', '-device',
+                  'virtio-mem-pci,memdev=m0', '-m', '256M,maxmem=1G']
+        with self.assertRaisesRegex(VmError, 'status 1: .*virtio-mem-pci: with '
+                                    'KVM and mte=on, the tags of its memory'):
+            self.start([*arguments(), *memory])
+        guest = self.start([*arguments('mte=on,page-tags=off'), *memory])
+        self.assertTrue(guest.qmp.cmd('query-status')['running'])
 
     def test_only_migratable_has_tags(self):
         guest = self.start([*arguments(), '--only-migratable'])
