@@ -124,6 +124,17 @@ FALSIFY(bundle_is_over, Pages, a->blob_size = 512 * 4 * KiB * 2)
 FALSIFY(imported_many, Pages, a->pages = UINT32_MAX)
 FALSIFY(imported_more, Pages, a->pages = 513)
 
+/* Pages that should be private, if the kernel is right */
+#define BAD(name, from, bytes) \
+    FALSIFY(name, Pages, call->ret = -EADDRNOTAVAIL; a->bad.base = from; \
+            a->bad.size = bytes)
+BAD(bad_nothing, 1 * GiB, 0)
+BAD(bad_part_of_a_page, 1 * GiB + 8, 4096)
+BAD(bad_size, 1 * GiB, 4097)
+BAD(bad_below, 0, 4096)
+BAD(bad_beyond, 1 * GiB, 8 * MiB)
+BAD(bad_wraps, 1 * GiB, -4096ull)
+
 /* ---- Tags ---- */
 
 FALSIFY(half_a_page_of_tags, void, call->ret = 2048)
@@ -293,6 +304,16 @@ static const InvalidAnswer answers[] = {
     { "receipt-is-over", &destination_v14, STEP(RECEIPT), reply_is_over },
     { "an-import-returns-1", &destination_v14, KVM_CC_IMPORT_PAGES,
       ANY, returns_1 },
+#define BAD_ROW(claim, function) \
+    { "pages-that-should-be-private-" claim, &destination_v14, \
+      KVM_CC_IMPORT_PAGES, ANY, function }
+    BAD_ROW("none", bad_nothing),
+    BAD_ROW("part-of-one", bad_part_of_a_page),
+    BAD_ROW("and-a-byte", bad_size),
+    BAD_ROW("below", bad_below),
+    BAD_ROW("beyond", bad_beyond),
+    BAD_ROW("that-wrap", bad_wraps),
+#undef BAD_ROW
     { "an-import-of-many", &destination_v14, KVM_CC_IMPORT_PAGES, ANY,
       imported_many },
     { "an-import-of-a-page-too-many", &destination_v14,

@@ -39,6 +39,9 @@
 #define FIRST_PAGE      0x100000        /* in RAM */
 #define SHARED_PAGES    16              /* the last of them */
 #define ROUNDS          3
+#define DEVICE          0x09000000      /* no slot has it */
+#define DEVICE_VALUE    0x1122334455667788
+#define DEVICE_REG      16              /* that the double's guest reads to */
 #define PART_RATE       (100 * KiB)     /* bytes a part of the section */
 #define LARGE_RAM       (32 * MiB)      /* the RMM goes through it in pieces */
 #define TABLE_SIZE      (2 * MiB)       /* memory of a table of pages */
@@ -68,9 +71,12 @@ static int wire;                        /* to the other process */
 /* What the guest wrote last to each page; both sides know it in the end. */
 static uint32_t version[PAGES];
 
+/* Some pages are private in the first rounds, and then shared. */
+static unsigned first_shared = PAGES - SHARED_PAGES;
+
 static bool is_shared(unsigned page)
 {
-    return page >= PAGES - SHARED_PAGES;
+    return page >= first_shared;
 }
 
 static uint64_t page_ipa(unsigned page)
@@ -89,6 +95,19 @@ static void fill(unsigned page, uint8_t buf[REALM_PAGE_SIZE])
 static void fill_tags(unsigned page, uint8_t tags[128])
 {
     memset(tags, page * 16 + version[page] % 16, 128);
+}
+
+/* Steps that took more than one call, by number. */
+static unsigned pieces[KVM_CC_GIVE_UP + 1];
+
+static void count_pieces(DoubleCall *call, bool after, void *unused)
+{
+    const struct kvm_cc_migrate *args = call->arg;
+
+    if (after && call->request == (uint32_t)KVM_CC_MIGRATE &&
+        args->flags & KVM_CC_MORE) {
+        pieces[args->step]++;
+    }
 }
 
 /* ---- The guest ---- */
@@ -110,9 +129,12 @@ static void guest_writes(unsigned page)
 }
 
 /* Share pages, as Linux does for its bounce buffers. */
-static void guest_shares(void)
+static void guest_shares(unsigned first)
 {
-    uint64_t base = page_ipa(PAGES - SHARED_PAGES) & ~double_shared_bit();
+    uint64_t base;
+
+    first_shared = first;
+    base = page_ipa(first) & ~double_shared_bit();
 
     g_assert_cmpint(double_guest_set_ripas(0, base,
                                            SHARED_PAGES * REALM_PAGE_SIZE,
@@ -140,9 +162,42 @@ static void check_large_ram(void)
     }
 }
 
+static void stop_at_mmio(DoubleCall *call, bool after, void *unused)
+{
+    if (after && call->request == KVM_RUN &&
+        first_cpu->kvm_run->exit_reason == KVM_EXIT_MMIO) {
+        call->ret = -EIO;
+    }
+}
+
+/* QEMU emulates a read, and the vCPU stops before it goes on. */
+static void guest_reads_device(void)
+{
+    uint64_t ipa = DEVICE | double_shared_bit(), value;
+    Error *err = NULL;
+
+    double_set_hook(stop_at_mmio, NULL);
+    g_assert_cmpint(double_guest_read(0, ipa, &value, sizeof(value), &err), ==,
+                    DOUBLE_EXIT);
+    double_set_hook(now.ram ? count_pieces : NULL, NULL);
+    error_free(err);
+    g_assert_cmpint(first_cpu->kvm_run->exit_reason, ==, KVM_EXIT_MMIO);
+    stq_le_p(first_cpu->kvm_run->mmio.data, DEVICE_VALUE);
+}
+
+/* The vCPU goes on with what was read on the source. */
+static void check_device_value(void)
+{
+    uint64_t value;
+
+    g_assert_cmpint(double_guest_get_register(0, DEVICE_REG, &value,
+                                              &error_abort), ==, DOUBLE_DONE);
+    g_assert_cmphex(value, ==, DEVICE_VALUE);
+}
+
 static void guest_starts(void)
 {
-    guest_shares();
+    guest_shares(PAGES - SHARED_PAGES);
     guest_writes_large_ram();
     for (unsigned page = 0; page < PAGES - 1; page++) {
         guest_writes(page);
@@ -235,19 +290,6 @@ static RealmConfig make_config(const char *kernel)
     config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
     config.has_measurement_algorithm = double_flavour(kernel)->rme;
     return config;
-}
-
-/* Steps that took more than one call, by number. */
-static unsigned pieces[KVM_CC_GIVE_UP + 1];
-
-static void count_pieces(DoubleCall *call, bool after, void *unused)
-{
-    const struct kvm_cc_migrate *args = call->arg;
-
-    if (after && call->request == (uint32_t)KVM_CC_MIGRATE &&
-        args->flags & KVM_CC_MORE) {
-        pieces[args->step]++;
-    }
 }
 
 static void side_start(const char *kernel, size_t page, bool incoming)
@@ -408,12 +450,25 @@ static void setup(QEMUFile *f)
     sync_shared(f, true);
 }
 
+/* The pages travelled as private ones.  They are written by a new address. */
+static void guest_shares_more(void)
+{
+    guest_shares(PAGES - 2 * SHARED_PAGES);
+    for (unsigned page = PAGES - 2 * SHARED_PAGES;
+         page < PAGES - SHARED_PAGES; page++) {
+        guest_writes(page);
+    }
+}
+
 /* Write fewer pages each time.  Returns false if the destination has gone. */
 static bool rounds(QEMUFile *f)
 {
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned page = round; page < PAGES; page += 1 << (round + 1)) {
             guest_writes(page);
+        }
+        if (round == 1) {
+            guest_shares_more();
         }
         if (!iterate(f)) {
             return false;
@@ -429,6 +484,7 @@ static bool complete(QEMUFile *f)
     guest_writes(3);
     guest_writes(PAGES - 1);            /* for the first time */
     guest_writes(PAGES - 2);
+    guest_reads_device();
     double_machine_stop();
     g_assert_cmpuint(sync_shared(f, false), ==,
                      MAX(2, qemu_real_host_page_size() / REALM_PAGE_SIZE));
@@ -509,6 +565,8 @@ static void source_ends(QEMUFile *f, bool ok)
     g_assert_true(ok);
     if (now.ending == GIVEN_BACK) {
         take_back();
+        g_assert_true(double_machine_run(&error_abort));
+        check_device_value();
         runs_on();
     } else {
         check_gone();
@@ -679,11 +737,13 @@ static void destination_ends(bool loaded)
         return;
     }
     g_assert_true(fake_migration_load_end(true));
+    first_shared = PAGES - 2 * SHARED_PAGES;
     if (now.ram) {
         g_assert_cmpuint(pieces[KVM_CC_READY], >, 0);
         g_assert_cmpuint(pieces[KVM_CC_COMMIT], >, 0);
     }
     g_assert_true(double_machine_run(&error_abort));
+    check_device_value();
     check_guest();
     guest_writes(5);
     guest_writes(PAGES - 1);

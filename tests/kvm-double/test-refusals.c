@@ -152,6 +152,35 @@ static void test_refusal(const void *opaque)
     error_free(err);
 }
 
+/* Bits that this program does not know are another one's. */
+static void add_features(DoubleCall *call, bool after, void *added)
+{
+    struct kvm_cc_mig_info *info = call->arg;
+
+    if (!after) {
+        return;
+    }
+    if (call->request == (uint32_t)KVM_CC_MIG_INFO) {
+        info->features |= 1ull << 63;
+        *(unsigned *)added |= 1;
+    } else if (call->request == KVM_CHECK_EXTENSION &&
+               (uintptr_t)call->arg == KVM_CAP_CC_MIGRATION) {
+        call->ret |= 1 << 30;
+        *(unsigned *)added |= 2;
+    }
+}
+
+static void test_unknown_features(void)
+{
+    unsigned added = 0;
+    Run run = source;
+
+    run.hook = add_features;
+    run.opaque = &added;
+    g_assert_true(run_counted(&run, false, &error_abort));
+    g_assert_cmpuint(added, ==, 3);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -165,6 +194,8 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(name, &refusals[i], test_refusal);
     }
+    g_test_add_func("/kvm-double/refusals/allow-features-that-are-not-known",
+                    test_unknown_features);
     ret = g_test_run();
     runs_end();
     return ret;

@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include <sys/wait.h>
 #include "qapi/error.h"
+#include "qemu/lockable.h"
 #include "qemu/units.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "internal.h"
@@ -475,6 +476,8 @@ static const Strict migration[] = {
       BLOB(READY, 16) },
     { "commit-after-ready", EPROTO, &destination, AT(READY), BARE(COMMIT),
       .after = true },
+    { "to-take-a-page-of-what-is-coming", 0, &destination, AT(READY),
+      SET_SHARED(SPARE), .says = "a page never came" },
     { "a-list-of-an-import", EINVAL, &destination,
       KVM_CC_IMPORT_PAGES, ANY_STEP, IMPORT(80, .count = 1) },
     { "a-bundle-over-max-blob", E2BIG, &destination,
@@ -487,6 +490,8 @@ static const Strict migration[] = {
       KVM_CC_IMPORT_PAGES, ANY_STEP, IMPORT(80, .number = 1) },
 
     /* IMPORTED */
+    { "to-take-a-page-of-what-came", 0, &destination, AT(COMMIT),
+      SET_SHARED(SPARE), .says = LOST },
     { "a-record-after-the-start-token", EPROTO, &destination, AT(COMMIT),
       BLOB(IMPORT, 80) },
     { "pages-after-the-start-token", EPROTO, &destination, AT(COMMIT),
@@ -1161,6 +1166,140 @@ static void test_failed(void)
     end();
 }
 
+/* What is taken from an empty Realm was never there; the session goes on. */
+static void test_slot_after_offer(void)
+{
+    struct kvm_userspace_memory_region2 none = { 0 };
+    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
+    Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
+    DoubleMachineOptions m = {
+        .config = double_default_config, .incoming = true,
+    };
+
+    m.config.migration = true;
+    double_start(&(DoubleOptions) { "v14", .migration = true });
+    g_assert_true(double_machine_create(&m, &error_abort));
+    offer.peer = UINT(blob);
+    offer.peer_size = KVM_CC_NONCE_SIZE;
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+    g_assert_cmpint(vm_call(KVM_SET_USER_MEMORY_REGION2, &none), ==, 0);
+    g_assert_cmpstr(double_session(), ==, "offered");
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &give_up), ==, 0);
+    end();
+}
+
+/* A dead VM gives its source the way back, and does nothing else. */
+static void test_dead(void)
+{
+    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
+    Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
+    Step import = step_of(KVM_CC_IMPORT, blob, 80);
+    Step resume = step_of(KVM_CC_RESUME, blob, 80);
+    DoubleMachineOptions m = {
+        .config = double_default_config, .incoming = true,
+    };
+    DoubleVm *vm;
+
+    m.config.migration = true;
+    double_start(&(DoubleOptions) { "v14", .migration = true });
+    g_assert_true(double_machine_create(&m, &error_abort));
+    offer.peer = UINT(blob);
+    offer.peer_size = KVM_CC_NONCE_SIZE;
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+    vm = double_file(kvm_state->vmfd)->vm;
+    WITH_QEMU_LOCK_GUARD(&vm->lock) {
+        vm_kill(vm);
+    }
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &import), ==, -EIO);
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &resume), ==, -EIO);
+    g_assert_cmpstr(double_session(), ==, "offered");
+    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &give_up), ==, 0);
+    g_assert_cmpstr(double_session(), ==, "failed");
+    end();
+}
+
+/* ---- The dirty log of shared pages ---- */
+
+#define PAGE_64K    (64 * KiB)
+
+static int get_log(unsigned long *bits)
+{
+    struct kvm_dirty_log log = { .dirty_bitmap = bits };
+
+    return vm_call(KVM_GET_DIRTY_LOG, &log);
+}
+
+static void start_log(size_t page_size)
+{
+    DoubleMachineOptions m = { .config = double_default_config };
+    uint64_t x = 1;
+
+    double_start(&(DoubleOptions) { "v14", page_size, .migration = true });
+    g_assert_true(double_machine_create(&m, &error_abort));
+    g_assert_true(double_machine_run(&error_abort));
+    g_assert_cmpint(double_guest_set_ripas(0, BASE, 2 * PAGE_64K, false,
+                                           &error_abort), ==, DOUBLE_DONE);
+    g_assert_cmpint(double_guest_write(0, BASE | double_shared_bit(), &x, 8,
+                                       &error_abort), ==, DOUBLE_DONE);
+    g_assert_true(double_log_shared(true, &error_abort));
+}
+
+/* vCPUs' writes and KVM's own, in host pages; to private pages, none. */
+static void test_log(void)
+{
+    unsigned long bits[1] = { 0 };
+    uint64_t x = 1;
+
+    start_log(PAGE_64K);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 0);
+    g_assert_cmpint(double_guest_write(0, (BASE + 4096) | double_shared_bit(),
+                                       &x, 8, &error_abort), ==, DOUBLE_DONE);
+    g_assert_cmpint(double_guest_write(0, BASE + 4 * PAGE_64K, &x, 8,
+                                       &error_abort), ==, DOUBLE_DONE);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 1);
+    double_kvm_writes(BASE + PAGE_64K + 8, &x, 8);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 2);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 0);
+    g_assert_true(double_log_shared(false, &error_abort));
+    double_probing(true);
+    g_assert_cmpint(get_log(bits), ==, -ENOENT);
+    end();
+}
+
+static void test_log_by_hand(void)
+{
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+        .args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE },
+    };
+    unsigned long bits[16] = { 0 };
+    struct kvm_clear_dirty_log clear = {
+        .num_pages = 64, .dirty_bitmap = bits,
+    };
+    uint64_t x = 1;
+
+    start_log(4 * KiB);
+    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &cap), ==, 0);
+    g_assert_cmpint(double_guest_write(0, (BASE + 4096) | double_shared_bit(),
+                                       &x, 8, &error_abort), ==, DOUBLE_DONE);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 2);
+    double_probing(true);
+    clear.first_page = 1;
+    g_assert_cmpint(vm_call(KVM_CLEAR_DIRTY_LOG, &clear), ==, -EINVAL);
+    double_probing(false);
+    clear.first_page = 0;
+    g_assert_cmpint(vm_call(KVM_CLEAR_DIRTY_LOG, &clear), ==, 0);
+    g_assert_cmpint(get_log(bits), ==, 0);
+    g_assert_cmphex(bits[0], ==, 0);
+    end();
+}
+
 static void test_other_vms(void)
 {
     struct kvm_cc_mig_info info;
@@ -1211,6 +1350,10 @@ int main(int argc, char **argv)
     TEST("no_migration_of_other_vms", test_other_vms);
     TEST("a_forbidden_call_fails_the_test", test_fails_the_test);
     TEST("a-blob-is-kept-no-longer-than-its-session", test_kept_no_longer);
+    TEST("a-slot-goes-after-the-offer", test_slot_after_offer);
+    TEST("a-dead-vm-can-give-up", test_dead);
+    TEST("the-log-has-writes-to-shared-host-pages", test_log);
+    TEST("the-log-is-cleared-by-hand", test_log_by_hand);
     TEST("as-the-text-says/numbers", test_numbers_in_the_text);
     TEST("as-the-text-says/steps-and-causes", test_rows_in_the_text);
     TEST("as-the-text-says/destination-FAILED", test_failed);

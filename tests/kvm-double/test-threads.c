@@ -16,10 +16,12 @@
 #include "qemu/thread.h"
 #include "qemu/units.h"
 #include "target/arm/rmm/mig-abi.h"
+#include "accel/kvm/realm/realm-kvm.h"
 #include "runs.h"
 
 #define THREADS 4
 #define PATIENCE_MS 20000
+#define PAGES_BASE  (1 * GiB + 0x100000)        /* where runs.c writes */
 
 typedef struct kvm_cc_pages Pages;
 
@@ -38,6 +40,7 @@ typedef struct Trouble {
     unsigned calls, met;
     unsigned of_stream[MIG_MAX_STREAMS];        /* calls, where it is known */
     bool together;
+    unsigned not_private;       /* calls that were refused for that */
 } Trouble;
 
 static bool is_for_pages(const DoubleCall *call)
@@ -50,6 +53,9 @@ static void make_trouble(DoubleCall *call, bool after, void *opaque)
 {
     Trouble *trouble = opaque;
 
+    if (after && call->ret == -EADDRNOTAVAIL) {
+        qatomic_inc(&trouble->not_private);
+    }
     if (!after && is_for_pages(call)) {
         trouble->before(trouble, call, qatomic_inc_fetch(&trouble->calls));
     }
@@ -113,6 +119,24 @@ static void damage(Trouble *trouble, DoubleCall *call, unsigned number)
     }
 }
 
+/* The host at the destination has shared them since it made its offer. */
+static void share_first(Trouble *trouble, DoubleCall *call, unsigned number)
+{
+    if (number == 1) {
+        g_assert_true(realm_kvm_convert_range(PAGES_BASE, 256 * KiB, false,
+                                              &error_abort));
+    }
+}
+
+/* The kernel wants a page converted, and says so again and again. */
+static void want_always(Trouble *trouble, DoubleCall *call, unsigned number)
+{
+    Pages *args = call->arg;
+
+    args->bad = (struct kvm_cc_run) { PAGES_BASE, 4 * KiB };
+    call->ret = -EADDRNOTAVAIL;
+}
+
 #define EXPORTS "KVM_CC_EXPORT_PAGES"
 #define IMPORTS "KVM_CC_IMPORT_PAGES"
 
@@ -134,6 +158,9 @@ static Trouble troubles[] = {
       REALM_PHASE_EXPORTING },
     { "an_import_that_fails_is_final", true, no_memory, IMPORTS,
       REALM_PHASE_FAILED },
+    { "imports_of_shared_pages_have_them_converted", true, share_first },
+    { "an_import_that_gets_no_further_is_final", true, want_always,
+      IMPORTS ": Cannot assign requested address", REALM_PHASE_FAILED },
     { "a_bundle_that_is_not_authentic_is_final", true, damage,
       "the record is not what the source sealed", REALM_PHASE_FAILED },
 };
@@ -163,6 +190,9 @@ static void test_trouble(const void *opaque)
         error_free(err);
     } else if (!ok) {
         g_error("%s", error_get_pretty(err));
+    }
+    if (trouble->before == share_first) {
+        g_assert_cmpuint(trouble->not_private, >, 0);
     }
     if (trouble->before == meet) {
         g_assert_true(trouble->together);
