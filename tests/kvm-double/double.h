@@ -144,7 +144,7 @@ bool double_log_shared(bool on, Error **errp);
 bool double_sync_shared(Error **errp);
 uint64_t double_take_shared_written(uint64_t ipa, uint64_t size);
 
-/* KVM itself writes to a shared page, as it does for its interrupt controller */
+/* KVM itself writes to a shared page, as for its interrupt controller. */
 void double_kvm_writes(uint64_t ipa, const void *buf, size_t size);
 
 /* How many pages of shared RAM are lent, as the rest of QEMU was told. */
