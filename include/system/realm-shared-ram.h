@@ -94,10 +94,4 @@ bool realm_shared_ram_again(void);
 /* Pages of 4 KiB that are lent. */
 uint64_t realm_shared_ram_lent(void);
 
-/*
- * From now on there is a log of what the Realm writes to shared memory.  What
- * is not lent, and was written before that, becomes dirty.
- */
-void realm_shared_ram_look_again(void);
-
 #endif

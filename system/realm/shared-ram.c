@@ -512,44 +512,6 @@ void realm_shared_ram_begin(void)
     }
 }
 
-typedef struct Writes {
-    MemoryRegion *mr;
-    uint64_t at;
-} Writes;
-
-/* From @writes->at up to a hole. */
-static void set_written_dirty(uint64_t start, uint64_t end, void *opaque)
-{
-    Writes *writes = opaque;
-
-    if (writes->at < start) {
-        memory_region_set_dirty(writes->mr, writes->at, start - writes->at);
-    }
-    writes->at = end;
-}
-
-static int look_again(RealmSharedRam *ram, Span span, void *unused)
-{
-    Writes writes = { ram->mr, span.start };
-
-    realm_backing_holes(ram->mr, span.start, span.end, set_written_dirty,
-                        &writes);
-    set_written_dirty(span.end, span.end, &writes);
-    return 0;
-}
-
-void realm_shared_ram_look_again(void)
-{
-    RealmSharedRam *ram;
-
-    QLIST_FOREACH(ram, &managers, next) {
-        if (!ram->convert) {
-            for_each_run(ram, (Span) { 0, memory_region_size(ram->mr) }, false,
-                         look_again, NULL);
-        }
-    }
-}
-
 void realm_shared_ram_attach(MemoryRegion *mr, RealmConvertFn *convert)
 {
     RealmSharedRam *ram =

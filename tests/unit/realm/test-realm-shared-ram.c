@@ -360,21 +360,6 @@ static void test_what_was_written_is_not_discarded(void)
     check_section(3, 9);
 }
 
-/* By a vCPU, before there was a log. */
-static void test_what_was_written_before_the_log_is_dirty(void)
-{
-    begin();
-    set_lent(0, PAGES, false);
-    set_lent(21, 2, true);
-    memset(dirty, false, sizeof(dirty));
-    backed[0] = backed[21] = backed[22] = backed[23] = true;
-    backed[PAGES - 1] = true;
-    realm_shared_ram_look_again();
-    for (unsigned i = 0; i < PAGES; i++) {
-        g_assert_cmpint(dirty[i], ==, i == 0 || i == 23 || i == PAGES - 1);
-    }
-}
-
 /* Pages of the Realm may be smaller than the host's. */
 static void test_part_of_a_host_page(void)
 {
@@ -572,7 +557,6 @@ static void test_in_place_the_start_changes_nothing(void)
     begin_in_place();
     set_lent(0, PAGES / 2, false);
     realm_shared_ram_begin();
-    realm_shared_ram_look_again();
     check_place();
     end_in_place();
 }
@@ -701,7 +685,6 @@ int main(int argc, char **argv)
     TEST(what_becomes_lent_is_dirty_and_no_more);
     TEST(what_is_returned_is_dirty_and_no_more);
     TEST(what_was_written_is_not_discarded);
-    TEST(what_was_written_before_the_log_is_dirty);
     TEST(part_of_a_host_page);
     TEST(other_ram_has_no_manager);
     TEST(other_ram_is_not_in_place);
