@@ -58,7 +58,7 @@ static const Refusal refusals[] = {
     { "a-large-receipt", &source, STEP(FINISH), E2BIG, 0,
       "what the destination answered is no record", PHASE(SEALED) },
     { "a-vcpu-that-runs", &source, STEP(PAUSE), EBUSY, 0,
-      "KVM_CC_MIGRATE(PAUSE): a vCPU is still running", PHASE(EXPORTING),
+      "its migration: a vCPU is still running", PHASE(EXPORTING),
       .for_ever = true },
     { "a-vcpu-that-still-runs", &source, STEP(PAUSE), EBUSY, 0, NULL },
     { "no-memory-for-long", &source, STEP(ACCEPT), ENOMEM, 0,

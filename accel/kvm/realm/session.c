@@ -92,8 +92,8 @@ static void step_refused(const Args *args, int ret, Error **errp)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         if (rows[i].step == args->step && rows[i].ret == ret) {
-            error_setg(errp, "Realm: cannot %s: %s: %s", realm_step_text(step),
-                       name, realm_cause(rows[i].cause));
+            error_setg(errp, "Realm: cannot %s: %s", realm_step_text(step),
+                       realm_cause(rows[i].cause));
             return;
         }
     }
