@@ -163,25 +163,30 @@ class MteTest(NestedTest):
             'hugetlb': 'memory-backend-memfd,hugetlb=on',
             'file': 'memory-backend-file,mem-path=/run/ram,share=on'}[memory])])
 
+    def restore_to(self, memory, records):
+        """From the file SAVED, whose stream has so many of them."""
+        dest = self.soiled(memory)
+        dest.qmp.cmd('migrate-incoming', uri=SAVED)
+        while dest.qmp.cmd('query-status')['status'] != 'paused':
+            time.sleep(0.1)
+        again = self.save(dest, 'file:/run/again')
+        self.figure(f'{memory}: {again} records of {records}')
+        self.assertEqual(again, records)
+        dest.qmp.cmd('cont')
+        self.assert_checks_still(dest)
+        self.assert_vcpu_state_is_right(dest)
+        self.assert_every_tag_is_right(dest)
+        dest.stop()
+        self.machine.run('rm -f /run/ram /run/again')
+
     def test_saved_to_a_file_and_restored_to_memory_that_had_tags(self):
         source = self.boot('mte-state', CHECK, args=[*arguments(), *END])
         source.qmp.cmd('stop')      # each page goes once
         records = self.save(source, SAVED)
         source.stop()
         for memory in 'file', 'hugetlb':
-            dest = self.soiled(memory)
-            dest.qmp.cmd('migrate-incoming', uri=SAVED)
-            while dest.qmp.cmd('query-status')['status'] != 'paused':
-                time.sleep(0.1)
-            again = self.save(dest, 'file:/run/again')
-            self.figure(f'{memory}: {again} records of {records}')
-            self.assertEqual(again, records, memory)
-            dest.qmp.cmd('cont')
-            self.assert_checks_still(dest)
-            self.assert_vcpu_state_is_right(dest)
-            self.assert_every_tag_is_right(dest)
-            dest.stop()
-            self.machine.run('rm -f /run/ram /run/again')
+            with self.subTest(memory):
+                self.restore_to(memory, records)
 
     def test_dirty_ring(self):
         source = self.boot(CHECK, args=arguments(accel=RING))
