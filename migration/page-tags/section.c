@@ -15,10 +15,10 @@
  * Invariants: all is checked before a page is loaded: level, variant, sizes,
  * and that both sides have tags for the same blocks.  The source learns of a
  * refusal as of any other: the destination ends the connection, and where there
- * is a return path, no source hands over without the destination's word there.  A stream whose records were
- * lost does not load.  The end is loaded after all pages of the main
- * channel; then the last batch of tags is written.  A stream without the end
- * does not load.
+ * is a return path, no source hands over without the destination's word there.
+ * A stream whose records were lost does not load.  The end is loaded after all
+ * pages of the main channel; then the last batch of tags is written.  A stream
+ * without the end does not load.
  *
  * Lock rule: BQL, but for check_end().
  *

@@ -109,9 +109,9 @@ static bool kvm_write(RAMBlock *block, ram_addr_t offset, unsigned pages,
 
 /*
  * The kernel clears the tags of a page when a guest gets it, unless it is
- * marked as one that has them.  A huge page has one mark, which is set once the tags
- * of any part of it were written: then those of the rest are what they were.
- * A file that was there before may have pages with marks.
+ * marked as one that has them.  A huge page has one mark, which is set once the
+ * tags of any part of it were written: then those of the rest are what they
+ * were.  A file that was there before may have pages with marks.
  */
 static bool kvm_fresh(RAMBlock *block)
 {

@@ -2,9 +2,9 @@
  * MTE tags in a migration: the provider of an Arm machine
  *
  * Purpose: -M virt,page-tags=on|off|auto; and once the machine is complete,
- * find out whether it has MTE, and register the provider of its accelerator.  Under
- * TCG only if the user asks for it: there tag memory is RAM that QEMU migrates
- * as such.
+ * find out whether it has MTE, and register the provider of its accelerator.
+ * Under TCG only if the user asks for it: there tag memory is RAM that QEMU
+ * migrates as such.
  *
  * Lock rule: BQL.
  *
