@@ -41,6 +41,7 @@ static bool may_run(unsigned n, Error **errp)
 static bool handle_exit(CPUState *cs, int ret, Error **errp)
 {
     const struct kvm_run *run = cs->kvm_run;
+    DoubleVcpu *vcpu = vcpu_of(cs);
 
     if (run->exit_reason == KVM_EXIT_MEMORY_FAULT &&
         (ret == 0 || ret == -EFAULT)) {
@@ -49,9 +50,12 @@ static bool handle_exit(CPUState *cs, int ret, Error **errp)
                                        run->memory_fault.flags &
                                        KVM_MEMORY_EXIT_FLAG_PRIVATE, errp);
     }
-    if (run->exit_reason == KVM_EXIT_MMIO && ret == 0) {
-        memset(cs->kvm_run->mmio.data, 0, sizeof(run->mmio.data));
-        return true;            /* no device is there */
+    /* Where this machine has nothing, the access is an external abort. */
+    if (run->exit_reason == KVM_EXIT_MMIO && ret == 0 &&
+        !slot_at(vcpu->vm, run->mmio.phys_addr)) {
+        vcpu->mmio_pending = false;
+        vcpu->run->enter.flags = RMI_ENTER_INJECT_SEA;
+        return true;
     }
     error_setg(errp, "KVM_RUN: it returned %d, with exit reason %u", ret,
                run->exit_reason);
