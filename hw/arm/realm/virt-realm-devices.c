@@ -41,6 +41,12 @@ static bool has_firmware(void)
     return current_machine->firmware;
 }
 
+/* A hole in RAM in place takes the Realm's private page away for good. */
+static bool has_second_memory(void)
+{
+    return !virt_realm_memory_in_place();
+}
+
 /*
  * Devices whose names begin with @prefix: there is one for each bus.  If @has
  * is given, only a Realm without that refuses them.
@@ -54,6 +60,8 @@ static const struct {
     { "nvdimm", "cannot grow" },
     { "virtio-mem", "cannot grow" },
     { "virtio-pmem", "cannot grow" },
+    { "virtio-balloon", "whose memory is in place cannot give it back",
+      has_second_memory },
     { "virtio-iommu", "puts no private memory behind an IOMMU" },
     { "vmcoreinfo", "has no fw_cfg with DMA", has_fw_cfg_dma },
     { "vmgenid", "has no fw_cfg with DMA", has_fw_cfg_dma },

@@ -18,6 +18,9 @@
 
 /* virt-realm-memory.c */
 
+/* With KVM, once the kernel is known: RAM is in place. */
+bool virt_realm_memory_in_place(void);
+
 /*
  * With KVM, once it is known how the kernel has a Realm's memory, and before
  * there is any: choose how RAM is made, if the user wants it that way.

@@ -23,9 +23,15 @@
 #include "system/system.h"
 #include "virt-realm-internal.h"
 
-static bool in_place(void)
+/* Known at compile time where there is no KVM, nor a function of its. */
+static inline bool in_place(void)
 {
     return kvm_enabled() && realm_kvm_in_place();
+}
+
+bool virt_realm_memory_in_place(void)
+{
+    return in_place();
 }
 
 /* RAM with the name @id, also for a migration. */
