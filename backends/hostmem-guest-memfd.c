@@ -29,9 +29,7 @@
 
 static bool check_options(const HostMemoryBackend *backend, Error **errp)
 {
-    if (!backend->size) {
-        error_setg(errp, NAME "it has no size; give size=");
-    } else if (!backend->share) {
+    if (!backend->share) {
         error_setg(errp, NAME "the kernel has a part in this memory; leave "
                    "share=off out");
     } else if (!kvm_enabled()) {
