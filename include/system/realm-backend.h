@@ -74,7 +74,8 @@ typedef struct RealmConfig {
     bool has_measurement_algorithm; /* else the backend may choose */
     RmeGuestMeasurementAlgorithm measurement_algorithm;
     RmeGuestKvmAbi kvm_abi;     /* which uAPI of Realms the kernel has */
-    OnOffAuto convert_in_place; /* both halves of RAM are in guest_memfd */
+    bool has_convert_in_place;  /* else as the kernel has it */
+    bool convert_in_place;      /* both halves of RAM are in guest_memfd */
     bool migration;
     bool has_policy;
     RealmPolicy policy;

@@ -162,7 +162,7 @@ static bool check_abi(const RealmConfig *config, Error **errp)
                    RmeGuestKvmAbi_str(config->kvm_abi));
         return false;
     }
-    if (!kvm_enabled() && config->convert_in_place == ON_OFF_AUTO_ON) {
+    if (!kvm_enabled() && config->convert_in_place) {
         error_setg(errp, "rme-guest: convert-in-place=on is for KVM; leave it "
                    "out");
         return false;

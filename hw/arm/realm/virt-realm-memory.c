@@ -75,10 +75,10 @@ static bool create_ram(MachineState *machine, const char *path, Error **errp)
 bool virt_realm_memory_init(MachineState *machine, const RealmConfig *config,
                             Error **errp)
 {
-    if (in_place() != (config->convert_in_place == ON_OFF_AUTO_ON) &&
-        config->convert_in_place != ON_OFF_AUTO_AUTO) {
+    if (config->has_convert_in_place &&
+        config->convert_in_place != in_place()) {
         error_setg(errp, "rme-guest: convert-in-place=%s: this kernel has %s; "
-                   "leave it out", OnOffAuto_str(config->convert_in_place),
+                   "leave it out", config->convert_in_place ? "on" : "off",
                    in_place() ? "both halves of a Realm's memory in "
                    "guest_memfd, and no other way"
                    : "private memory alone in guest_memfd");

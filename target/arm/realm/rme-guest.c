@@ -107,14 +107,15 @@ static void rme_guest_set_kvm_abi(Object *obj, int value, Error **errp)
     }
 }
 
-static int rme_guest_get_in_place(Object *obj, Error **errp)
+static bool rme_guest_get_in_place(Object *obj, Error **errp)
 {
     return RME_GUEST(obj)->config.convert_in_place;
 }
 
-static void rme_guest_set_in_place(Object *obj, int value, Error **errp)
+static void rme_guest_set_in_place(Object *obj, bool value, Error **errp)
 {
     if (may_change(errp)) {
+        RME_GUEST(obj)->config.has_convert_in_place = true;
         RME_GUEST(obj)->config.convert_in_place = value;
     }
 }
@@ -397,12 +398,12 @@ static void rme_guest_class_init(ObjectClass *oc, void *data)
                                    rme_guest_set_kvm_abi);
     object_class_property_set_description(oc, "kvm-abi",
         "Kernel interface for Realms: auto, rme or rmi");
-    object_class_property_add_enum(oc, "convert-in-place", "OnOffAuto",
-                                   &OnOffAuto_lookup, rme_guest_get_in_place,
+    object_class_property_add_bool(oc, "convert-in-place",
+                                   rme_guest_get_in_place,
                                    rme_guest_set_in_place);
     object_class_property_set_description(oc, "convert-in-place",
         "Whether RAM is a guest_memfd with both of the Realm's halves, with "
-        "KVM: on, off or auto");
+        "KVM");
     object_class_property_add_bool(oc, "migration", rme_guest_get_migration,
                                    rme_guest_set_migration);
     object_class_property_set_description(oc, "migration",
