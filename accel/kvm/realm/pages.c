@@ -52,8 +52,8 @@ ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
         return -1;
     }
     if (stream >= realm_kvm.limits.max_streams) {
-        error_setg(errp, "Realm: cannot export memory: stream %u of %u", stream,
-                   realm_kvm.limits.max_streams);
+        realm_kvm_refused(errp, REALM_STEP_EXPORT_MEMORY,
+                          "KVM_CC_EXPORT_PAGES", -EINVAL, 0, 0);
         return -1;
     }
     args.number = realm_kvm.next_number[stream];

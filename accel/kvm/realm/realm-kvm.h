@@ -78,6 +78,7 @@ typedef struct RealmKvm {
     RealmMigrationLimits limits;
     RealmKvmAnswer *answers;    /* of each vCPU */
     uint32_t next_epoch;        /* of the session */
+    uint32_t next_part;         /* ... of the Realm's state */
     uint64_t *next_number;      /* ... of a bundle, for each stream */
 } RealmKvm;
 

@@ -349,6 +349,7 @@ ssize_t realm_kvm_export_begin(void *buf, Error **errp)
         return -1;
     }
     realm_kvm.next_epoch = 0;
+    realm_kvm.next_part = 0;
     memset(realm_kvm.next_number, 0, realm_kvm.limits.max_streams *
                                      sizeof(*realm_kvm.next_number));
     return emit_own_blob(KVM_CC_BEGIN, buf, max_blob(), errp);
@@ -389,6 +390,14 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
         .blob_size = max_blob(),
     };
 
+    if (!realm_kvm_check(REALM_STEP_STATE, errp)) {
+        return -1;
+    }
+    /* The kernel gives the last part again, of which nobody here knows. */
+    if (part < realm_kvm.next_part) {
+        step_refused(&args, -EINVAL, errp);
+        return -1;
+    }
     if (!take_step(&args, errp)) {
         return -1;
     }
@@ -397,6 +406,7 @@ ssize_t realm_kvm_export_state(unsigned part, void *buf, Error **errp)
                                  "there is a part %u", part);
         return -1;
     }
+    realm_kvm.next_part = part + (args.blob_size > 0);
     return args.blob_size;
 }
 
