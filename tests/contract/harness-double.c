@@ -51,23 +51,14 @@ static void add_rom(void)
     }
 }
 
-static bool featured;
-static bool emulated;           /* an access had to be, since this was false */
-
-/*
- * The stand-in has neither SVE nor a PMU, and only probe.c asks for them.  The
- * double's machine has no device, and goes on after an access to one.
- */
-static void watch(DoubleCall *call, bool after, void *opaque)
+/* The stand-in has neither, and only probe.c asks for them. */
+static void offer_features(DoubleCall *call, bool after, void *opaque)
 {
     uintptr_t extension = (uintptr_t)call->arg;
 
-    if (after && featured && call->request == KVM_CHECK_EXTENSION &&
+    if (after && call->request == KVM_CHECK_EXTENSION &&
         (extension == KVM_CAP_ARM_SVE || extension == KVM_CAP_ARM_PMU_V3)) {
         call->ret = 1;
-    }
-    if (after && call->request == KVM_RUN && call->ret == 0) {
-        emulated |= first_cpu->kvm_run->exit_reason == KVM_EXIT_MMIO;
     }
 }
 
@@ -92,8 +83,9 @@ static void start(const ContractSetup *setup)
     m.config.migration = !setup->fixed;
     options.mte = setup->featured;
     double_start(&options);
-    featured = setup->featured;
-    double_set_hook(watch, NULL);
+    if (setup->featured) {
+        double_set_hook(offer_features, NULL);
+    }
     if (setup->bare) {
         start_bare();
     } else {
@@ -158,11 +150,12 @@ static ContractOutcome outcome_of(DoubleOutcome outcome)
 {
     switch (outcome) {
     case DOUBLE_DONE:
-        return emulated ? CONTRACT_HOST : CONTRACT_DONE;
+        return CONTRACT_DONE;
     case DOUBLE_ABORT:
         return CONTRACT_ABORT;
     default:
-        return CONTRACT_GONE;
+        return machine.cpus[0]->kvm_run->exit_reason == KVM_EXIT_MMIO
+               ? CONTRACT_HOST : CONTRACT_GONE;
     }
 }
 
@@ -172,7 +165,6 @@ static ContractOutcome access_memory(ContractAccess *access)
     Error *err = NULL;
 
     access->faults = faults(access);
-    emulated = false;
     if (access->write) {
         outcome = double_guest_write(0, access->ipa, &access->value,
                                      sizeof(access->value), &err);
