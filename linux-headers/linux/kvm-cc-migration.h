@@ -119,8 +119,7 @@ struct kvm_cc_owed {
 	__u64 runs;			/* 0x10 user address of kvm_cc_runs */
 	__u32 num_runs;			/* 0x18 out: filled */
 	__u32 flags;			/* 0x1c */
-	__u64 remaining;		/* 0x20 out: pages in what is left */
-	__u64 reserved[3];		/* 0x28 */
+	__u64 reserved[4];		/* 0x20 */
 };					/* 0x40 */
 
 struct kvm_cc_pages {

@@ -91,12 +91,12 @@ static int read_owed(DoubleVm *vm, uint64_t base, uint64_t size,
 
 /*
  * Turn the bits of the @n @pages into runs, as many as there is room for.
- * Returns how many pages that took, and counts the rest.
+ * Returns how many pages that took.
  */
 static uint64_t fill_runs(Owed *owed, const unsigned long *pages, uint64_t n)
 {
     struct kvm_cc_run *runs = (void *)(uintptr_t)owed->runs;
-    uint64_t at = 0, next, end;
+    uint64_t at = 0, next;
     uint32_t room = double_partly() ? 1 : owed->num_runs, filled = 0;
 
     for (;;) {
@@ -110,12 +110,7 @@ static uint64_t fill_runs(Owed *owed, const unsigned long *pages, uint64_t n)
         };
     }
     owed->num_runs = filled;
-    owed->remaining = 0;
-    end = next == n ? n : at;
-    for (uint64_t i = end; i < n; i++) {
-        owed->remaining += test_bit(i, pages);
-    }
-    return end;
+    return next == n ? n : at;
 }
 
 int vm_owed_pages(DoubleFile *file, void *arg)

@@ -100,7 +100,6 @@ FALSIFY(more_runs, Log, a->num_runs = 4097)
 FALSIFY(log_stays, Log, a->base = 1 * GiB; a->size = 4 * MiB)
 FALSIFY(log_grows, Log, a->size = UINT64_MAX)
 FALSIFY(log_elsewhere, Log, a->base += 4096)
-FALSIFY(much_remains, Log, a->remaining = UINT64_MAX)
 FALSIFY(run_of_nothing, Log, runs_of(a)[0].size = 0)
 FALSIFY(run_misaligned, Log, runs_of(a)[0].base += 1)
 FALSIFY(run_size_misaligned, Log, runs_of(a)[0].size += 8)
@@ -244,8 +243,6 @@ static const InvalidAnswer answers[] = {
     { "the-log-grows", &source_v10, KVM_CC_OWED_PAGES, ANY, log_grows },
     { "the-log-goes-elsewhere", &source_v10, KVM_CC_OWED_PAGES, ANY,
       log_elsewhere },
-    { "the-log-has-much-to-go", &source_v10, KVM_CC_OWED_PAGES, ANY,
-      much_remains },
     { "a-run-of-nothing", &source_v10, KVM_CC_OWED_PAGES, ANY,
       run_of_nothing },
     { "a-run-of-no-page", &source_v10, KVM_CC_OWED_PAGES, ANY,

@@ -45,8 +45,7 @@ static bool is_valid_answer(const Reading *reading,
     uint64_t at = before->base;
 
     if (owed->num_runs > MAX_RUNS || owed->size >= before->size ||
-        owed->base + owed->size != before->base + before->size ||
-        owed->remaining > owed->size / REALM_PAGE_SIZE) {
+        owed->base + owed->size != before->base + before->size) {
         return false;
     }
     for (uint32_t i = 0; i < owed->num_runs; i++) {
@@ -96,13 +95,12 @@ static bool read_next_runs(Reading *reading, Error **errp)
     }
     if (ret > 0 || !is_valid_answer(reading, &before)) {
         realm_kvm_invalid_answer(errp, "KVM_CC_OWED_PAGES", "from 0x%"
-                                 PRIx64 " on, it returned %d with %u runs, 0x%"
-                                 PRIx64 " bytes from 0x%" PRIx64 " on and %"
-                                 PRIu64 " pages to go", (uint64_t)before.base,
-                                 ret, reading->owed.num_runs,
+                                 PRIx64 " on, it returned %d with %u runs, and "
+                                 "0x%" PRIx64 " bytes from 0x%" PRIx64 " on to "
+                                 "go", (uint64_t)before.base, ret,
+                                 reading->owed.num_runs,
                                  (uint64_t)reading->owed.size,
-                                 (uint64_t)reading->owed.base,
-                                 (uint64_t)reading->owed.remaining);
+                                 (uint64_t)reading->owed.base);
         return false;
     }
     reading->calls++;
@@ -139,7 +137,6 @@ int64_t realm_kvm_collect_dirty(unsigned long *bitmap, Error **errp)
     bitmap_zero(bitmap, realm_kvm.config->ram_size / REALM_PAGE_SIZE);
     while (reading.owed.size) {
         reading.owed.num_runs = MAX_RUNS;
-        reading.owed.remaining = 0;
         if (!read_next_runs(&reading, errp)) {
             return -1;
         }
