@@ -10,7 +10,8 @@
  * guest_memfd before the next ioctl, of the others before the next VM.
  *
  * Lock rule: Double.lock covers the list of descriptors.  A handler runs with
- * the lock of its VM, unless its row says `unlocked`.
+ * the lock of its VM, unless its row says `unlocked`; the row is looked at with
+ * it in any case.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -288,7 +289,7 @@ static int check_state(const DoubleRow *row, const DoubleVm *vm)
         return row->even_dead ? 0 : -EIO;
     }
     if (!(row->states & BIT(vm->state))) {
-        return double_forbid(vm->state == VM_EMPTY ? EBUSY : EINVAL,
+        return double_forbid(vm->state >= VM_EMPTY ? EBUSY : EINVAL,
                              "not in state %d of the VM", vm->state);
     }
     return 0;
@@ -308,12 +309,16 @@ static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
     if (row->where == MIGRATION && !vm->realm) {
         return -ENOTTY;
     }
-    if (!vm || row->unlocked) {
+    if (!vm) {
         return row->handler(file, arg);
     }
-    QEMU_LOCK_GUARD(&vm->lock);
-    ret = check_state(row, vm);
-    return ret ?: row->handler(file, arg);
+    WITH_QEMU_LOCK_GUARD(&vm->lock) {
+        ret = check_state(row, vm);
+        if (ret || !row->unlocked) {
+            return ret ?: row->handler(file, arg);
+        }
+    }
+    return row->handler(file, arg);
 }
 
 static void call_hook(DoubleCall *call, bool after)

@@ -1355,6 +1355,49 @@ static void test_dead_in_a_session(void)
     end_pair();
 }
 
+/* "Every ioctl of a dead VM is EIO ... with one exception" */
+static void test_dead_does_nothing_else(void)
+{
+    static const unsigned long of_vm[] = {
+        KVM_CHECK_EXTENSION, KVM_ENABLE_CAP, KVM_CREATE_VCPU,
+        KVM_CREATE_DEVICE, KVM_CREATE_GUEST_MEMFD, KVM_ARM_MTE_COPY_TAGS,
+        KVM_SET_USER_MEMORY_REGION2, KVM_ARM_RMI_POPULATE, KVM_GET_DIRTY_LOG,
+        KVM_CLEAR_DIRTY_LOG, KVM_CC_MIG_INFO, KVM_CC_OWED_PAGES,
+        KVM_CC_EXPORT_PAGES, KVM_CC_IMPORT_PAGES,
+    };
+    static const unsigned long of_vcpu[] = {
+        KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_GET_ONE_REG,
+        KVM_SET_MP_STATE, KVM_RUN,
+    };
+    struct kvm_cc_pages again = {
+        .list = (uintptr_t)wire.any.bytes, .count = 1,
+        .blob = (uintptr_t)wire.any.bytes,
+        .blob_size = sizeof(wire.any.bytes),
+    };
+
+    start_pair(AT_PAGES);
+    vm_kill(vm());
+    for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++) {
+        uint64_t arg[32] = { 0 };
+
+        g_assert_cmpint(vm_call(of_vm[i], arg), ==, -EIO);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(of_vcpu); i++) {
+        uint64_t arg[32] = { 0 };
+
+        g_assert_cmpint(call(host.cpus[0], of_vcpu[i], arg), ==, -EIO);
+    }
+    for (uint32_t n = KVM_CC_PREPARE; n <= KVM_CC_RECEIPT; n++) {
+        if (n <= KVM_CC_RESUME || n >= KVM_CC_OFFER) {
+            g_assert_cmpint(step(n, 0, NULL, NULL), ==, -EIO);
+        }
+    }
+    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &again), ==, -EIO);
+    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, -EPERM);
+    g_assert_cmpint(vm()->session, ==, SESSION_EXPORTING);
+    end_pair();
+}
+
 /* ---- The dirty log of shared pages: "Dirty logs" in the same text ---- */
 
 static int set_log(bool on)
@@ -1549,6 +1592,7 @@ int main(int argc, char **argv)
          test_lost_after_commit);
     TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
     TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
+    TEST("a_dead_vm_does_nothing_else", test_dead_does_nothing_else);
     TEST("the_log_has_whole_pages_and_kvms_own_writes", test_log);
     TEST("the_log_needs_its_capability", test_log_needs_its_capability);
     TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
