@@ -23,19 +23,16 @@
 #define MIG(vm, out, call, ...) \
     RMI_OUT(out, MIG_FID_BASE + (call), (vm)->rd, ##__VA_ARGS__)
 
-/*
- * What user space can do, for each of the RMM's causes; 0, OTHER, for those of
- * which it can change nothing.
- */
+/* What user space can do, for each of the RMM's causes; 0 is OTHER. */
 static const uint8_t causes[] = {
 #define CAUSE(mig, cc) [MIG_CAUSE_##mig] = KVM_CC_CAUSE_##cc
     CAUSE(OFFER_FORMAT, FORMAT), CAUSE(ABORT_FORMAT, FORMAT),
     CAUSE(REPLY_FORMAT, FORMAT), CAUSE(FORMAT, FORMAT), CAUSE(TYPE, FORMAT),
-    CAUSE(PAGE_REPEATED, FORMAT), CAUSE(POLICY_FORMAT, FORMAT),
+    CAUSE(POLICY_FORMAT, FORMAT),
 
     CAUSE(ABORT_SECRET, SEAL), CAUSE(REPLY_SEAL, SEAL),
     CAUSE(AUTHENTICATION, SEAL), CAUSE(KEY, SEAL), CAUSE(ORDER, SEAL),
-    CAUSE(EPOCH, SEAL), CAUSE(TOTAL, SEAL),
+    CAUSE(EPOCH, SEAL), CAUSE(TOTAL, SEAL), CAUSE(PAGE_REPEATED, SEAL),
 
     CAUSE(VERSION, VERSION), CAUSE(FEATURES, VERSION),
 
@@ -47,8 +44,7 @@ static const uint8_t causes[] = {
     CAUSE(OFFER_NONCE, EXPIRED), CAUSE(OFFER_EXPIRED, EXPIRED),
     CAUSE(EXPIRED, EXPIRED),
 
-    CAUSE(CONTEXT_REFUSED, DIFFERENT), CAUSE(REC_UNKNOWN, DIFFERENT),
-    CAUSE(REC_EXTRA, DIFFERENT), CAUSE(DIFFERENT_IPA_WIDTH, DIFFERENT),
+    CAUSE(DIFFERENT_IPA_WIDTH, DIFFERENT),
     CAUSE(DIFFERENT_START_LEVEL, DIFFERENT),
     CAUSE(DIFFERENT_HASH_ALGORITHM, DIFFERENT),
     CAUSE(DIFFERENT_PERSONALIZATION_VALUE, DIFFERENT),
@@ -72,6 +68,16 @@ static const uint8_t causes[] = {
 #undef CAUSE
 };
 
+/* What START still has to export, READY and COMMIT wait for. */
+uint32_t migrate_cause(uint64_t detail, bool import)
+{
+    if (import && (detail == MIG_CAUSE_REALM_MISSING ||
+                   detail == MIG_CAUSE_REC_MISSING)) {
+        return KVM_CC_CAUSE_MISSING;
+    }
+    return detail < ARRAY_SIZE(causes) ? causes[detail] : KVM_CC_CAUSE_OTHER;
+}
+
 int migrate_result(DoubleVm *vm, uint64_t result, bool import,
                    uint32_t *cause, __u64 *detail)
 {
@@ -85,8 +91,7 @@ int migrate_result(DoubleVm *vm, uint64_t result, bool import,
         return -EIO;
     }
     *detail = RMI_INDEX(result);
-    *cause = *detail < ARRAY_SIZE(causes) ? causes[*detail]
-                                          : KVM_CC_CAUSE_OTHER;
+    *cause = migrate_cause(*detail, import);
     return import && *detail >= MIG_CAUSE_FINAL ? -EBADMSG : -EPROTO;
 }
 

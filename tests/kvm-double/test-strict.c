@@ -902,6 +902,70 @@ static void test_rows_in_the_text(void)
     g_assert_cmpint(KVM_CC_CAUSES, ==, KVM_CC_CAUSE_LIMIT + 1);
 }
 
+/* "How the model's causes (MigCause) become KVM's", one row. */
+static void read_causes(const char *numbers, uint32_t cause,
+                        uint32_t (*expected)[2])
+{
+    g_auto(GStrv) items = g_strsplit_set(numbers, ",;", -1);
+
+    for (size_t i = 0; items[i]; i++) {
+        g_autofree char *item = g_strdup(items[i]);
+        unsigned first, last, second;
+        bool source = strstr(item, "at the source");
+        bool destination = strstr(item, "at the destination");
+        int n;
+
+        if (sscanf(item, " %u and above", &first) == 1 &&
+            strstr(item, "above")) {
+            last = MIG_CAUSE_DIFFERENT_POLICY;
+        } else {
+            n = sscanf(item, " %u to %u", &first, &last);
+            g_assert_cmpint(n, >=, 1);
+            last = n == 2 ? last : first;
+            if (sscanf(item, " %u and %u at", &first, &second) == 2) {
+                last = second;
+            }
+        }
+        for (unsigned detail = first; detail <= last; detail++) {
+            for (int import = 0; import < 2; import++) {
+                if (import ? !source : !destination) {
+                    g_assert_cmpuint(expected[detail][import], ==, 0);
+                    expected[detail][import] = cause;
+                }
+            }
+        }
+    }
+}
+
+static void test_causes_in_the_text(void)
+{
+    static const char *const names[KVM_CC_CAUSES] = {
+        NULL, "FORMAT", "SEAL", "VERSION", "PEER", "EXPIRED", "DIFFERENT",
+        "OWED", "MISSING", "OTHER_SESSION", "LOST", "KEY", "LIMIT",
+    };
+    uint32_t expected[MIG_CAUSE_DIFFERENT_POLICY + 2][2] = { 0 };
+    g_autofree char *text = specification();
+    const char *table = strstr(text, "\nHow the model's causes");
+
+    g_assert_nonnull(table);
+    for (uint32_t cause = 1; cause < KVM_CC_CAUSES; cause++) {
+        g_autofree char *row = g_strdup_printf("\n%s +(\\d[^\n]*)\n",
+                                               names[cause]);
+        g_autoptr(GRegex) form = g_regex_new(row, 0, 0, NULL);
+        g_autoptr(GMatchInfo) match = NULL;
+        g_autofree char *numbers = NULL;
+
+        g_assert_true(g_regex_match(form, table, 0, &match));
+        numbers = g_match_info_fetch(match, 1);
+        read_causes(numbers, cause, expected);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+        g_test_message("the model's %zu", i);
+        g_assert_cmpuint(migrate_cause(i, false), ==, expected[i][false]);
+        g_assert_cmpuint(migrate_cause(i, true), ==, expected[i][true]);
+    }
+}
+
 typedef struct State {
     const char *name;           /* in the text */
     const char *other;          /* that KVM cannot tell from it, or NULL */
@@ -1019,6 +1083,20 @@ typedef struct StateTrial {
     bool over;
 } StateTrial;
 
+/* "What is refused when": the Realm's vCPUs and first contents are made. */
+static void try_builders(void)
+{
+    struct kvm_vcpu_init init = { .target = KVM_ARM_TARGET_GENERIC_V8 };
+    struct kvm_arm_rmi_populate populate = {
+        SPARE, 4096, QEMU_ALIGN_UP(UINT(blob), 4096),
+    };
+
+    g_assert_cmpint(vm_call(KVM_CREATE_VCPU, (void *)2), ==, -EBUSY);
+    g_assert_cmpint(kvm_vcpu_ioctl(first_cpu, KVM_ARM_VCPU_INIT, &init), ==,
+                    -EBUSY);
+    g_assert_cmpint(vm_call(KVM_ARM_RMI_POPULATE, &populate), ==, -EBUSY);
+}
+
 static void try_calls(const State *state, const DoubleCall *call)
 {
     DoubleVcpu *vcpu = double_file(first_cpu->kvm_fd)->object;
@@ -1039,6 +1117,9 @@ static void try_calls(const State *state, const DoubleCall *call)
         vcpu->running = false;
         g_test_message("%s: %s: %d", state->name, all_calls[i].name, ret);
         g_assert_true(ret == -what->error || (second && ret == -second));
+    }
+    if (!g_str_equal(state->name, "NONE")) {
+        try_builders();
     }
     double_probing(false);
 }
@@ -1356,6 +1437,7 @@ int main(int argc, char **argv)
     TEST("the-log-is-cleared-by-hand", test_log_by_hand);
     TEST("as-the-text-says/numbers", test_numbers_in_the_text);
     TEST("as-the-text-says/steps-and-causes", test_rows_in_the_text);
+    TEST("as-the-text-says/the-model's-causes", test_causes_in_the_text);
     TEST("as-the-text-says/destination-FAILED", test_failed);
 #undef TEST
     add_states();
