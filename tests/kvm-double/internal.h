@@ -76,7 +76,7 @@ typedef struct DoubleVcpu DoubleVcpu;
 
 typedef enum GuestActionKind {
     GUEST_ACCESS, GUEST_TAGS, GUEST_RIPAS, GUEST_CPU_ON, GUEST_REGISTER,
-    GUEST_OFF, GUEST_KINDS
+    GUEST_OFF, GUEST_HOST_CALL, GUEST_KINDS
 } GuestActionKind;
 
 /* What the guest is about to do on a vCPU. */
@@ -85,7 +85,7 @@ typedef struct GuestAction {
     uint64_t ipa, size;         /* what is left of it */
     uint8_t *buf;
     bool write;
-    bool asked;                 /* RIPAS, CPU_ON: the call was made */
+    bool asked;                 /* RIPAS, CPU_ON, HOST_CALL: it was called */
     void (*at_exit)(DoubleVcpu *vcpu);  /* before KVM sees the exit, or NULL */
     bool aborted;               /* ACCESS: the instruction at this PC */
     uint64_t abort_pc;
@@ -110,6 +110,7 @@ struct DoubleVcpu {
     bool ripas_pending, psci_pending;
     bool mmio_pending;          /* user space emulates an access */
     bool host_call_pending;     /* results for it are in @run */
+    bool came;                  /* by COMMIT, and its REC was not entered yet */
     /* VM locked: */
     bool running;               /* in KVM_RUN */
     bool signalled;             /* KVM_RUN ends, or the next one */

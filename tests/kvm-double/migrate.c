@@ -434,6 +434,13 @@ static uint64_t commit(DoubleVm *vm, unsigned mig, Args *args)
     } else if (!result) {
         vm->state = VM_ACTIVE;
         vm->came = true;
+        /* The REC knows whether its vCPU is on: run.c asks it. */
+        for (guint i = 0; i < vm->vcpus->len; i++) {
+            DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
+
+            vcpu->power_off = false;
+            vcpu->came = true;
+        }
     }
     return result;
 }

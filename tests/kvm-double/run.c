@@ -349,6 +349,17 @@ static void do_off(DoubleVcpu *vcpu, GuestAction *a)
     guest_smc(vcpu, PSCI_FID_SYSTEM_OFF, 0, 0, 0, 0);
 }
 
+/* The RsiHostCall is at @ipa. */
+static void do_host_call(DoubleVcpu *vcpu, GuestAction *a)
+{
+    if (a->asked) {
+        finish(a, vcpu->pe.x[0] == RSI_SUCCESS ? DOUBLE_DONE : DOUBLE_REFUSED);
+        return;
+    }
+    a->asked = true;
+    guest_smc(vcpu, RSI_HOST_CALL, a->ipa, 0, 0, 0);
+}
+
 static void do_register(DoubleVcpu *vcpu, GuestAction *a)
 {
     if (a->write) {
@@ -368,6 +379,7 @@ static void run_guest(DoubleVcpu *vcpu)
         [GUEST_CPU_ON] = do_cpu_on,
         [GUEST_REGISTER] = do_register,
         [GUEST_OFF] = do_off,
+        [GUEST_HOST_CALL] = do_host_call,
     };
     GuestAction *a = vcpu->action;
 
@@ -481,6 +493,7 @@ static int handle_psci(DoubleVcpu *vcpu)
     case PSCI_FID_CPU_ON:
         if (target) {
             target->power_off = false;
+            target->came = false;
             qemu_cond_broadcast(&vcpu->vm->wake);
         }
         /* fall through */
@@ -499,6 +512,29 @@ static int handle_psci(DoubleVcpu *vcpu)
     }
 }
 
+/* KVM takes it for an HVC, of a function that it does not have. */
+static int handle_host_call(DoubleVcpu *vcpu)
+{
+    RmiRecRun *run = vcpu->run;
+
+    memcpy(run->enter.gprs, run->exit.gprs, sizeof(run->enter.gprs));
+    memset(run->enter.gprs, 0, 4 * sizeof(run->enter.gprs[0]));
+    run->enter.gprs[0] = SMCCC_NOT_SUPPORTED;
+    vcpu->host_call_pending = true;
+    return 1;
+}
+
+/* Of this KVM knows nothing; after version 15, it is the end of the VM. */
+static int exit_internal_error(DoubleVcpu *vcpu, bool dead)
+{
+    vcpu->kvm_run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    if (dead) {
+        QEMU_LOCK_GUARD(&vcpu->vm->lock);
+        vm_kill(vcpu->vm);
+    }
+    return 0;
+}
+
 static int handle_exit(DoubleVcpu *vcpu)
 {
     switch (vcpu->run->exit.exit_reason) {
@@ -509,11 +545,13 @@ static int handle_exit(DoubleVcpu *vcpu)
     case RMI_EXIT_PSCI:
         return handle_psci(vcpu);
     case RMI_EXIT_HOST_CALL:
-        vcpu->host_call_pending = true;
-        vcpu->run->enter.gprs[0] = SMCCC_NOT_SUPPORTED;
-        return 1;
-    default:
+        return handle_host_call(vcpu);
+    case RMI_EXIT_IRQ:
+    case RMI_EXIT_FIQ:
+    case RMI_EXIT_SERROR:
         return exit_interrupted(vcpu);
+    default:
+        return exit_internal_error(vcpu, the_double->flavour->after_v15);
     }
 }
 
@@ -554,23 +592,39 @@ bool run_complete(DoubleVcpu *vcpu)
     return true;
 }
 
-/* The RMM refused to enter the REC. */
+/*
+ * The REC cannot be entered now.  If it has come by COMMIT, it does not take
+ * the answer that came with it, which is dropped; or it is off, and the vCPU
+ * sleeps.
+ */
+static int handle_rec(DoubleVcpu *vcpu)
+{
+    QEMU_LOCK_GUARD(&vcpu->vm->lock);
+
+    if (!vcpu->came) {
+        return -EAGAIN;
+    }
+    if (vcpu->run->enter.flags) {
+        memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
+        vcpu->host_call_pending = false;
+        return -EINVAL;
+    }
+    vcpu->came = false;
+    vcpu->power_off = true;
+    return 1;
+}
+
+/* The RMM refused to enter the REC.  Returns 1 to try again. */
 static int handle_refusal(DoubleVcpu *vcpu, uint64_t result)
 {
-    struct kvm_run *run = vcpu->kvm_run;
-
     switch (RMI_STATUS(result)) {
     case RMI_ERROR_REALM:
-        run->exit_reason = KVM_EXIT_SHUTDOWN;
+        vcpu->kvm_run->exit_reason = KVM_EXIT_SHUTDOWN;
         return 0;
     case RMI_ERROR_REC:
-        return -EAGAIN;
+        return handle_rec(vcpu);
     default:
-        run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-        WITH_QEMU_LOCK_GUARD(&vcpu->vm->lock) {
-            vm_kill(vcpu->vm);
-        }
-        return 0;
+        return exit_internal_error(vcpu, true);
     }
 }
 
@@ -590,6 +644,9 @@ static int run_once(DoubleVcpu *vcpu)
         return handle_refusal(vcpu, vcpu->pe.x[0]);
     }
     vcpu->host_call_pending = false;
+    WITH_QEMU_LOCK_GUARD(&vcpu->vm->lock) {
+        vcpu->came = false;
+    }
     run_guest(vcpu);
     memset(&vcpu->run->enter, 0, sizeof(vcpu->run->enter));
     return handle_exit(vcpu);

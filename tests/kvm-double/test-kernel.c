@@ -655,6 +655,25 @@ static void test_bad_ripas_range(void)
 
 /* ---- KVM_RUN ---- */
 
+static void say_unknown(DoubleVcpu *cpu)
+{
+    cpu->run->exit.exit_reason = RMI_EXIT_SERROR + 1;
+}
+
+/* exit: "Unsupported Realm exit reason" is fatal */
+static void test_unknown_exit(void)
+{
+    uint64_t value;
+    GuestAction a = access_to(BASE, &value, false);
+
+    start_guest(4096);
+    a.at_exit = say_unknown;
+    g_assert_cmpint(act(&a), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_INTERNAL_ERROR);
+    g_assert_cmpint(run(0), ==, -EIO);
+    end();
+}
+
 /* arm: "if (!vcpu->wants_to_run) ret = -EINTR", before the requests */
 static void test_immediate_exit_leaves_ripas(void)
 {
@@ -1398,6 +1417,159 @@ static void test_dead_does_nothing_else(void)
     end_pair();
 }
 
+/* ---- vCPUs that come: "Which vCPUs are on the REC knows" ---- */
+
+/* vCPU 1 sleeps in KVM_RUN. */
+static void wait_until_off(void)
+{
+    bool off;
+
+    do {
+        g_thread_yield();
+        qemu_mutex_lock(&vm()->lock);
+        off = vcpu(1)->power_off;
+        qemu_mutex_unlock(&vm()->lock);
+    } while (!off);
+}
+
+static void test_off_stays_off(void)
+{
+    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE };
+    struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+    uint64_t value = 0x77;
+    GuestAction a = access_to(BASE, &value, true);
+    QemuThread thread;
+    int ret;
+
+    start_pair(AT_COMMIT);
+    swap_hosts();
+    g_assert_cmpint(call(host.cpus[1], KVM_SET_MP_STATE, &runnable), ==, 0);
+    vcpu(1)->action = &a;
+    thread = run_in_thread();
+    wait_until_off();
+    g_assert_false(a.over);
+    does(&on);
+    ret = GPOINTER_TO_INT(qemu_thread_join(&thread));
+    while (ret == -EAGAIN) {    /* as in test_off_sleeps_until_cpu_on */
+        ret = run(1);
+    }
+    g_assert_cmpint(ret, ==, -EINTR);
+    g_assert_true(a.over);
+    g_assert_cmphex(reads(BASE), ==, 0x77);
+    swap_hosts();
+    end_pair();
+}
+
+static void test_on_stays_on(void)
+{
+    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE };
+    struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED };
+
+    start_pair(AT_OFFER);
+    does(&on);
+    do_stages(AT_ACCEPT, AT_COMMIT);
+    swap_hosts();
+    g_assert_cmpint(call(host.cpus[1], KVM_SET_MP_STATE, &stopped), ==, 0);
+    g_assert_cmpint(run(1), ==, -EINTR);
+    swap_hosts();
+    end_pair();
+}
+
+/* ---- Answers that come: "Exits that wait for an answer" ---- */
+
+static int answer_register(unsigned long request, unsigned n, uint64_t *value)
+{
+    struct kvm_one_reg reg = {
+        .id = KVM_REG_ARM_REC_ANSWER_REG(n), .addr = (uintptr_t)value,
+    };
+
+    return call(host.cpus[0], request, &reg);
+}
+
+/* The source, which is paused, has @answer; the destination gets it. */
+static void carry_answer(uint64_t answer[32])
+{
+    for (unsigned n = 0; n < 32; n++) {
+        g_assert_cmpint(answer_register(KVM_GET_ONE_REG, n, &answer[n]), ==,
+                        0);
+    }
+    swap_hosts();
+    for (unsigned n = 32; n-- > 0; ) {
+        g_assert_cmpint(answer_register(KVM_SET_ONE_REG, n, &answer[n]), ==,
+                        0);
+    }
+    swap_hosts();
+}
+
+static void test_host_call_comes(void)
+{
+    const uint64_t untouched = 0x0101010101010101 * IMAGE_BYTE;
+    GuestAction a = { GUEST_HOST_CALL, .ipa = BASE + 0x100,
+                      .at_exit = double_kick };
+    uint64_t answer[32];
+
+    start_pair(AT_BEGIN);
+    g_assert_cmpint(act(&a), ==, -EINTR);
+    g_assert_false(a.over);
+    do_stages(AT_PAGES, AT_PAUSE);
+    carry_answer(answer);
+    g_assert_cmphex(answer[0], ==, KVM_ARM_REC_ANSWER_HOST_CALL);
+    g_assert_cmphex(answer[1], ==, UINT64_MAX);     /* SMCCC: NOT_SUPPORTED */
+    g_assert_cmphex(answer[2], ==, 0);
+    g_assert_cmphex(answer[31], ==, untouched);
+    do_stages(AT_READY, AT_COMMIT);
+    a.at_exit = NULL;
+    swap_hosts();
+    does(&a);
+    g_assert_cmphex(reads(BASE + 0x100), ==, untouched);
+    for (unsigned n = 1; n < 32; n++) {
+        g_assert_cmphex(reads(BASE + 0x100 + 8 * n), ==, answer[n]);
+    }
+    swap_hosts();
+    end_pair();
+}
+
+static void test_abort_comes(void)
+{
+    uint64_t value, answer[32];
+    GuestAction a = access_to(NOWHERE | SHARED_BIT, &value, false);
+
+    start_pair(AT_PAGES);
+    g_assert_cmpint(act(&a), ==, 0);
+    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_MMIO);
+    vcpu(0)->mmio_pending = false;
+    vcpu(0)->run->enter.flags = RMI_ENTER_INJECT_SEA;
+    do_stage(AT_PAUSE);
+    carry_answer(answer);
+    g_assert_cmphex(answer[0], ==, KVM_ARM_REC_ANSWER_ABORT);
+    do_stages(AT_READY, AT_COMMIT);
+    swap_hosts();
+    g_assert_cmpint(act(&a), ==, -EINTR);
+    g_assert_true(a.over);
+    g_assert_cmpint(a.outcome, ==, DOUBLE_ABORT);
+    swap_hosts();
+    end_pair();
+}
+
+/* "the first KVM_RUN of that vCPU fail with EINVAL, and is dropped" */
+static void test_answer_is_not_taken(void)
+{
+    uint64_t flags[] = { KVM_ARM_REC_ANSWER_MMIO, KVM_ARM_REC_ANSWER_ABORT };
+
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        start_pair(AT_PAUSE);
+        swap_hosts();
+        g_assert_cmpint(answer_register(KVM_SET_ONE_REG, 0, &flags[i]), ==, 0);
+        swap_hosts();
+        do_stages(AT_READY, AT_COMMIT);
+        swap_hosts();
+        g_assert_cmpint(run(0), ==, -EINVAL);
+        g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+        swap_hosts();
+        end_pair();
+    }
+}
+
 /* ---- The dirty log of shared pages: "Dirty logs" in the same text ---- */
 
 static int set_log(bool on)
@@ -1591,6 +1763,13 @@ int main(int argc, char **argv)
     TEST("memory_that_goes_after_commit_is_the_guests_loss",
          test_lost_after_commit);
     TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
+    TEST("a_vcpu_that_was_off_stays_off", test_off_stays_off);
+    TEST("a_vcpu_that_was_on_stays_on", test_on_stays_on);
+    TEST("the_answer_to_a_host_call_comes", test_host_call_comes);
+    TEST("an_abort_comes", test_abort_comes);
+    TEST("an_answer_that_nobody_waits_for_is_dropped",
+         test_answer_is_not_taken);
+    TEST("an_unknown_exit_is_the_end", test_unknown_exit);
     TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
     TEST("a_dead_vm_does_nothing_else", test_dead_does_nothing_else);
     TEST("the_log_has_whole_pages_and_kvms_own_writes", test_log);

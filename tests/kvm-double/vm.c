@@ -437,7 +437,9 @@ int vcpu_set_mp_state(DoubleFile *file, void *arg)
                                state->mp_state != KVM_MP_STATE_RUNNABLE)) {
         return double_forbid(EINVAL, "state %u of a vCPU", state->mp_state);
     }
-    vcpu->power_off = state->mp_state == KVM_MP_STATE_STOPPED;
+    if (!vcpu->came) {          /* the REC knows */
+        vcpu->power_off = state->mp_state == KVM_MP_STATE_STOPPED;
+    }
     qemu_cond_broadcast(&vcpu->vm->wake);
     return 0;
 }
