@@ -81,6 +81,7 @@ static const DoubleRow rows[] = {
     ROW(KVM_GET_DIRTY_LOG,           VM, ANY, vm_get_dirty_log),
     ROW(KVM_CLEAR_DIRTY_LOG,         VM, ANY, vm_clear_dirty_log),
     ROW(KVM_GET_ONE_REG,             VCPU, ANY, vcpu_get_reg),
+    ROW(KVM_GET_REG_LIST,            VCPU, ANY, vcpu_list_regs),
 
     ROW(KVM_CC_MIG_INFO,             VM, ANY, vm_mig_info, .where = MIGRATION),
     ROW(KVM_CC_MIGRATE,              VM, ANY, vm_migrate,

@@ -62,6 +62,7 @@ typedef struct DoubleOptions {
     size_t page_size;           /* of the host: 4, 16 or 64 KiB; 0: 4 KiB */
     bool migration;             /* KVM_CAP_CC_MIGRATION */
     bool mte;                   /* a VM may have memory tags */
+    bool no_tags;               /* ...but a VM that has them cannot migrate */
     bool no_key;                /* the RMM has no platform key */
 } DoubleOptions;
 

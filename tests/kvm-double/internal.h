@@ -16,7 +16,7 @@
  *     WINDOW + n << 36        Non-secure: a user buffer, for this thread
  *
  * Lock rule: DoubleVm.lock covers the VM but for a vCPU's own run state; the
- * RMM and physical memory have their own.
+ * RMM and physical memory have their own.  That of a stream comes before it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -168,6 +168,7 @@ struct DoubleVm {
     bool came;                  /* by COMMIT, and accepted no offer since */
     DoubleKept kept, kept_bundle[MIG_MAX_STREAMS];
     uint64_t next_number[MIG_MAX_STREAMS];      /* of a bundle */
+    QemuMutex stream_lock[MIG_MAX_STREAMS];     /* one export at a time */
     uint32_t next_epoch;
     bool manual_log;            /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
     uint64_t next_base;
@@ -266,6 +267,7 @@ uint64_t mmu_delegate(DoubleVm *vm, uint64_t gpa);
 uint64_t mmu_populate(DoubleVm *vm, uint64_t gpa, const void *source,
                       uint64_t flags);
 bool mmu_fault(DoubleVm *vm, uint64_t ipa);
+void mmu_undelegate(DoubleVm *vm, uint64_t gpa);     /* if it was delegated */
 bool mmu_is_secret(DoubleVm *vm, uint64_t gpa);     /* the RMM has a granule */
 void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size);
 void mmu_unmap_shared(DoubleVm *vm, uint64_t gpa, uint64_t size);
@@ -320,7 +322,7 @@ DoubleHandler system_create_vm, check_extension, vm_enable_cap,
     vm_preferred_target, vm_create_vcpu, vm_create_device, device_set_attr,
     vm_create_gmem, gmem_set_attributes,
     vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
-    vcpu_set_reg, vcpu_get_reg, vcpu_set_mp_state, vcpu_run, vm_populate,
+    vcpu_set_reg, vcpu_get_reg, vcpu_list_regs, vcpu_set_mp_state, vcpu_run, vm_populate,
     vm_mig_info, vm_migrate, vm_owed_pages, vm_export_pages, vm_import_pages,
     vm_copy_tags, vm_get_dirty_log, vm_clear_dirty_log;
 

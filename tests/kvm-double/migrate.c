@@ -138,7 +138,8 @@ int migrate_features(void)
 {
     return !the_double->options.migration ? 0 :
            KVM_CC_MIG_PRECOPY |
-           (the_double->options.mte ? KVM_CC_MIG_TAGS : 0);
+           (the_double->options.mte && !the_double->options.no_tags
+            ? KVM_CC_MIG_TAGS : 0);
 }
 
 int vm_mig_info(DoubleFile *file, void *arg)
@@ -558,6 +559,12 @@ static bool runs_vcpu(const DoubleVm *vm)
     return false;
 }
 
+/* Its tags would not come with its pages. */
+static bool has_lost_tags(const DoubleVm *vm)
+{
+    return vm->mte && !(migrate_features() & KVM_CC_MIG_TAGS);
+}
+
 static int check_part(bool ok)
 {
     return ok ? 0 : -EINVAL;
@@ -570,12 +577,15 @@ static int check_allowed(DoubleVm *vm, const Step *step, const Args *args)
     }
     switch (args->step) {
     case KVM_CC_PREPARE:
-    case KVM_CC_ACCEPT:
         return vm->state == VM_ACTIVE ? 0 : -EPERM;
+    case KVM_CC_ACCEPT:
+        return vm->state != VM_ACTIVE ? -EPERM
+                                      : has_lost_tags(vm) ? -EOPNOTSUPP : 0;
     case KVM_CC_RECEIPT:
         return vm->came ? 0 : -EPERM;
     case KVM_CC_OFFER:
-        return has_contents(vm) ? -EPERM : 0;
+        return has_contents(vm) ? -EPERM
+                                : has_lost_tags(vm) ? -EOPNOTSUPP : 0;
     case KVM_CC_EPOCH:
         return check_part(args->part == vm->next_epoch);
     case KVM_CC_STATE:

@@ -205,7 +205,7 @@ bool mmu_is_secret(DoubleVm *vm, uint64_t gpa)
                     slot->gmem->delegated);
 }
 
-static void undelegate(DoubleVm *vm, uint64_t gpa)
+void mmu_undelegate(DoubleVm *vm, uint64_t gpa)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
     uint64_t offset = slot_gmem_offset(slot, gpa);
@@ -272,7 +272,7 @@ void mmu_unmap_private(DoubleVm *vm, uint64_t gpa, uint64_t size)
             result = RMI(RMI_DATA_DESTROY, vm->rd, at);
             g_assert_cmphex(result, ==, 0);
         }
-        undelegate(vm, at);
+        mmu_undelegate(vm, at);
     }
     if (vm->rd) {
         fold_range(vm, gpa, size);

@@ -8,7 +8,8 @@
  * ended the session, or a bundle was made and is given again.
  *
  * Lock rule: handlers run with DoubleVm.lock.  The exception is
- * vm_export_pages, which runs for any number of streams at once.
+ * vm_export_pages, which runs for any number of streams at once, with the lock
+ * of its stream.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -58,6 +59,16 @@ static int check_owed(DoubleVm *vm, const Owed *owed)
     return check_session(vm, BIT(SESSION_EXPORTING) | BIT(SESSION_PAUSED));
 }
 
+/* Nothing is in the way of a table, so a refusal cannot be. */
+static int make_tables(DoubleVm *vm, uint64_t ipa)
+{
+    if (mmu_create_tables(vm, ipa) == 0) {
+        return 0;
+    }
+    vm_kill(vm);
+    return -EIO;
+}
+
 /* The RMM tells written pages, and not blocks: split those of the range. */
 static int split_blocks(DoubleVm *vm, uint64_t base, uint64_t size)
 {
@@ -66,8 +77,7 @@ static int split_blocks(DoubleVm *vm, uint64_t base, uint64_t size)
     for (uint64_t ipa = ROUND_DOWN(base, BLOCK_SIZE); ipa < base + size;
          ipa += BLOCK_SIZE) {
         RMI_OUT(out, RMI_RTT_READ_ENTRY, vm->rd, ipa, 3);
-        if (out[0] < 3 && out[1] == RMI_ASSIGNED &&
-            mmu_create_tables(vm, ipa)) {
+        if (out[0] < 3 && out[1] == RMI_ASSIGNED && make_tables(vm, ipa)) {
             return -EIO;
         }
     }
@@ -250,9 +260,14 @@ int vm_export_pages(DoubleFile *file, void *arg)
 {
     Pages *args = arg;
     g_autofree uint64_t *list = NULL;
-    int ret = check_pages(args, true) ?: give_again(file->vm, args);
+    int ret = check_pages(args, true);
 
     args->bad = (struct kvm_cc_run) { 0 };
+    if (ret) {
+        return ret;
+    }
+    QEMU_LOCK_GUARD(&file->vm->stream_lock[args->stream]);
+    ret = give_again(file->vm, args);
     if (ret <= 0) {
         return ret;
     }
@@ -290,7 +305,7 @@ static bool is_not_private(DoubleVm *vm, uint64_t gpa)
     return !vm_is_private(vm, gpa);
 }
 
-/* Make tables, and a granule for each page: 0 if it was imported before. */
+/* Make tables, and a granule for each page: 0 if it has one already. */
 static int prepare_pages(DoubleVm *vm, Pages *args, const uint64_t *ipas,
                          uint64_t *granules, size_t n)
 {
@@ -301,12 +316,36 @@ static int prepare_pages(DoubleVm *vm, Pages *args, const uint64_t *ipas,
         return -EADDRNOTAVAIL;
     }
     for (size_t i = 0; i < n; i++) {
-        if (mmu_create_tables(vm, ipas[i])) {
+        if (make_tables(vm, ipas[i])) {
             return -EIO;
         }
         granules[i] = cpu_to_le64(mmu_delegate(vm, ipas[i]));
     }
     return 0;
+}
+
+/* The RMM has refused the bundle, so it has none of these granules. */
+static void take_back(DoubleVm *vm, const uint64_t *ipas,
+                      const uint64_t *granules, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (granules[i]) {
+            mmu_undelegate(vm, ipas[i]);
+        }
+    }
+}
+
+/*
+ * The addresses of a bundle's pages, in the order of the bundle.  What is none
+ * goes to the RMM as it is, and so does one for a stream that there is not.
+ */
+static size_t read_ipas(const Pages *args, uint64_t *ipas)
+{
+    const void *blob = (const void *)(uintptr_t)args->blob;
+    size_t n = mig_peek_entries(blob, args->blob_size, ipas);
+
+    return n && lduw_le_p(blob + offsetof(MigHeader, stream)) <
+                MIG_MAX_STREAMS ? n : 0;
 }
 
 int vm_import_pages(DoubleFile *file, void *arg)
@@ -322,7 +361,7 @@ int vm_import_pages(DoubleFile *file, void *arg)
     if (ret) {
         return ret;
     }
-    n = mig_peek_entries(blob, args->blob_size, ipas);
+    n = read_ipas(args, ipas);
     ret = prepare_pages(file->vm, args, ipas, granules, n);
     if (ret) {
         return ret;
@@ -333,6 +372,9 @@ int vm_import_pages(DoubleFile *file, void *arg)
                  MAX(n, 1));
     ret = migrate_result(file->vm, result, true, &args->cause, &args->detail);
     args->pages = ret ? 0 : n;
+    if (ret == -EPROTO || ret == -EBADMSG) {
+        take_back(file->vm, ipas, granules, n);
+    }
     if (ret == -EBADMSG) {
         file->vm->session = SESSION_FAILED;
     }

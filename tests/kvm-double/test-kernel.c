@@ -1419,17 +1419,19 @@ static void test_dead_does_nothing_else(void)
 
 /* ---- vCPUs that come: "Which vCPUs are on the REC knows" ---- */
 
-/* vCPU 1 sleeps in KVM_RUN. */
+/* vCPU 1, which is in KVM_RUN, sleeps there. */
 static void wait_until_off(void)
 {
-    bool off;
+    bool off, is;
 
     do {
         g_thread_yield();
         qemu_mutex_lock(&vm()->lock);
         off = vcpu(1)->power_off;
+        is = vcpu(1)->running;
         qemu_mutex_unlock(&vm()->lock);
-    } while (!off);
+    } while (is && !off);
+    g_assert_true(off);
 }
 
 static void test_off_stays_off(void)
@@ -1568,6 +1570,239 @@ static void test_answer_is_not_taken(void)
         swap_hosts();
         end_pair();
     }
+}
+
+/* "They are in KVM_GET_REG_LIST of a vCPU whose VM has [it] enabled" */
+static void test_answers_are_listed(void)
+{
+    g_autofree struct kvm_reg_list *list = g_malloc(33 * sizeof(uint64_t));
+
+    build(4096);
+    list->n = 32;
+    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, 0);
+    g_assert_cmpuint(list->n, ==, 0);
+    end();
+    start_pair(AT_OFFER);
+    list->n = 31;
+    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, -E2BIG);
+    g_assert_cmpuint(list->n, ==, 32);
+    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, 0);
+    for (unsigned n = 0; n < 32; n++) {
+        g_assert_cmphex(list->reg[n], ==, 0x6030000000180000 + n);
+    }
+    end_pair();
+}
+
+/* ---- Bundles that are refused: "Importing", "KVM_CC_IMPORT_PAGES" ---- */
+
+/* What KVM reads of a bundle; there is nothing else in it. */
+static struct kvm_cc_pages forge(unsigned stream, const uint64_t *ipas,
+                                 uint32_t n)
+{
+    uint8_t *b = wire.any.bytes;
+
+    memset(b, 0, MIG_MAX_BUNDLE);
+    b[6] = MIG_TYPE_MEMORY;
+    stw_le_p(b + 0x0c, stream);
+    stl_le_p(b + 0x24, n);
+    for (uint32_t i = 0; i < n; i++) {
+        stq_le_p(b + 0x30 + 8 * i, ipas[i]);
+    }
+    return (struct kvm_cc_pages) {
+        .blob = (uintptr_t)b, .blob_size = 0x30 + n * (8 + 4096) + 16,
+    };
+}
+
+static unsigned long delegated(void)
+{
+    const DoubleGmem *gmem = g_ptr_array_index(vm()->gmems, 0);
+
+    return bitmap_count_one(gmem->delegated, RAM_SIZE / 4096);
+}
+
+/* "If it refuses, take back what was delegated in this step" */
+static void test_refused_import_takes_back(void)
+{
+    const uint64_t ipas[] = { BASE + 0x5000, BASE + 0x6000 };
+    struct kvm_cc_pages args;
+    unsigned long before;
+
+    start_pair(AT_IMPORTED);
+    swap_hosts();
+    before = delegated();
+    args = forge(0, ipas, 2);
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EPROTO);
+    g_assert_cmpuint(args.cause, ==, KVM_CC_CAUSE_OTHER);
+    g_assert_cmpuint(delegated(), ==, before);
+    swap_hosts();
+    do_stages(AT_COMMIT, AT_FINISH);
+    end_pair();
+}
+
+static void test_bad_bundle_is_the_end(void)
+{
+    static Blob again;
+    const uint64_t ipas[] = { BASE + 0x5000, BASE + 0x6000 };
+    struct kvm_cc_pages args;
+
+    start_pair(AT_BEGIN);
+    swap_hosts();
+    args = forge(0, ipas, 2);
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EBADMSG);
+    g_assert_cmpuint(args.cause, ==, KVM_CC_CAUSE_FORMAT);
+    g_assert_cmpuint(args.bad.size, ==, 0);
+    g_assert_cmpuint(delegated(), ==, 0);
+    g_assert_cmpint(vm()->session, ==, SESSION_FAILED);
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EPERM);
+    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, -EPERM);
+    g_assert_cmpint(run(0), ==, -EPERM);
+    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
+    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &again, NULL), ==, 0);
+    g_assert_cmpmem(wire.any.bytes, wire.any.size, again.bytes, again.size);
+    swap_hosts();
+    end_pair();
+}
+
+/* "``bad`` is the first run of them in the order of the bundle" */
+static void test_bad_pages(void)
+{
+    const uint64_t shared[] = { BASE, BASE + 0x4000, BASE + 0x5000,
+                                BASE + 0x3000 };
+    const uint64_t nowhere[] = { BASE + 0x3000, NOWHERE, NOWHERE + 0x1000,
+                                 BASE + 0x6000, NOWHERE + 0x2000 };
+    struct kvm_cc_pages args;
+
+    start_pair(AT_BEGIN);
+    swap_hosts();
+    g_assert_cmpint(set_private(BASE + 0x3000, 0x3000, false), ==, 0);
+    args = forge(0, shared, ARRAY_SIZE(shared));
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EADDRNOTAVAIL);
+    g_assert_cmphex(args.bad.base, ==, BASE + 0x4000);
+    g_assert_cmphex(args.bad.size, ==, 0x2000);
+    args = forge(0, nowhere, ARRAY_SIZE(nowhere));
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EFAULT);
+    g_assert_cmphex(args.bad.base, ==, NOWHERE);
+    g_assert_cmphex(args.bad.size, ==, 0x2000);
+    g_assert_cmpuint(delegated(), ==, 0);
+    swap_hosts();
+    do_stages(AT_PAGES, AT_FINISH);
+    end_pair();
+}
+
+/* KVM has no mutex for such a stream: the monitor says what it is. */
+static void test_unknown_stream(void)
+{
+    const uint64_t ipas[] = { NOWHERE };
+    struct kvm_cc_pages args;
+
+    start_pair(AT_BEGIN);
+    swap_hosts();
+    args = forge(MIG_MAX_STREAMS - 1, ipas, 1);
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EFAULT);
+    args = forge(MIG_MAX_STREAMS, ipas, 1);
+    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EBADMSG);
+    swap_hosts();
+    end_pair();
+}
+
+/* ---- Exports of one number: "KVM serialises calls on the same stream" ---- */
+
+static void *export_block(void *opaque)
+{
+    Blob *blob = opaque;
+    uint64_t list[MIG_MAX_PAGES];
+    struct kvm_cc_pages args = {
+        .list = (uintptr_t)list, .count = MIG_MAX_PAGES,
+        .blob = (uintptr_t)blob->bytes, .blob_size = sizeof(blob->bytes),
+    };
+
+    for (size_t i = 0; i < MIG_MAX_PAGES; i++) {
+        list[i] = BASE + BLOCK + i * 4096;
+    }
+    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &args), ==, 0);
+    g_assert_cmpuint(args.pages, ==, MIG_MAX_PAGES);
+    blob->size = args.blob_size;
+    return NULL;
+}
+
+static void test_one_number_twice(void)
+{
+    static Blob blobs[2];
+    QemuThread threads[2];
+    struct kvm_cc_run runs[1];
+    struct kvm_cc_owed owed = { .base = BASE + BLOCK, .size = BLOCK,
+                                .runs = (uintptr_t)runs, .num_runs = 1 };
+
+    start_pair(AT_ACCEPT);
+    reads(BASE + BLOCK);
+    do_stage(AT_BEGIN);
+    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
+    g_assert_cmphex(runs[0].size, ==, BLOCK);
+    for (size_t i = 0; i < 2; i++) {
+        qemu_thread_create(&threads[i], "export", export_block, &blobs[i],
+                           QEMU_THREAD_JOINABLE);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        qemu_thread_join(&threads[i]);
+    }
+    g_assert_cmpmem(blobs[0].bytes, blobs[0].size, blobs[1].bytes,
+                    blobs[1].size);
+    g_assert_cmpuint(vm()->next_number[0], ==, 1);
+    end_pair();
+}
+
+/* ---- The ends of a session ---- */
+
+static void test_abort(void)
+{
+    static const Stage stages[] = { AT_ACCEPT, AT_BEGIN, AT_PAGES, AT_PAUSE };
+
+    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+        start_pair(stages[i]);
+        g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
+        g_assert_cmpuint(last.flags, ==, 0);
+        g_assert_cmpint(vm()->session, ==, SESSION_NONE);
+        g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+        g_assert_cmpint(gives(KVM_CC_PREPARE, 0, &wire.any, NULL), ==, 0);
+        end_pair();
+    }
+}
+
+static void test_commit(void)
+{
+    start_pair(AT_IMPORTED);
+    swap_hosts();
+    g_assert_cmpint(run(0), ==, -EPERM);
+    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, 0);
+    g_assert_cmpuint(last.flags, ==, 0);
+    g_assert_cmpint(vm()->session, ==, SESSION_NONE);
+    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
+    swap_hosts();
+    end_pair();
+}
+
+/* "ACCEPT and OFFER fail with EOPNOTSUPP for such a guest" */
+static void test_tags_that_cannot_come(void)
+{
+    DoubleOptions options = { .migration = true, .mte = true,
+                              .no_tags = true };
+    struct kvm_enable_cap mte = { .cap = KVM_CAP_ARM_MTE };
+
+    double_start(&options);
+    double_probing(true);
+    add_vm(4096);
+    g_assert_cmpint(check(KVM_CAP_CC_MIGRATION), ==, KVM_CC_MIG_PRECOPY);
+    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &mte), ==, 0);
+    complete_vm();
+    wire.nonce.size = KVM_CC_NONCE_SIZE;
+    g_assert_cmpint(gives(KVM_CC_OFFER, 0, &wire.offer, &wire.nonce), ==,
+                    -EOPNOTSUPP);
+    g_assert_cmpint(vm()->state, ==, VM_NONE);
+    g_assert_cmpint(run(0), ==, -EINTR);
+    wire.any.size = 80;
+    g_assert_cmpint(step(KVM_CC_ACCEPT, 0, &wire.any, NULL), ==, -EOPNOTSUPP);
+    g_assert_cmpint(vm()->session, ==, SESSION_NONE);
+    end();
 }
 
 /* ---- The dirty log of shared pages: "Dirty logs" in the same text ---- */
@@ -1770,6 +2005,16 @@ int main(int argc, char **argv)
     TEST("an_answer_that_nobody_waits_for_is_dropped",
          test_answer_is_not_taken);
     TEST("an_unknown_exit_is_the_end", test_unknown_exit);
+    TEST("registers_of_answers_are_listed", test_answers_are_listed);
+    TEST("a_refused_import_takes_back_what_it_delegated",
+         test_refused_import_takes_back);
+    TEST("a_bundle_that_is_none_is_the_end", test_bad_bundle_is_the_end);
+    TEST("the_first_bad_pages_of_a_bundle", test_bad_pages);
+    TEST("a_bundle_of_no_stream_goes_to_the_rmm", test_unknown_stream);
+    TEST("two_exports_of_one_number", test_one_number_twice);
+    TEST("abort_in_all_its_states", test_abort);
+    TEST("commit", test_commit);
+    TEST("no_migration_without_tags", test_tags_that_cannot_come);
     TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
     TEST("a_dead_vm_does_nothing_else", test_dead_does_nothing_else);
     TEST("the_log_has_whole_pages_and_kvms_own_writes", test_log);

@@ -29,6 +29,9 @@ static DoubleVm *vm_new(bool realm, unsigned ipa_bits)
     DoubleVm *vm = g_new0(DoubleVm, 1);
 
     qemu_mutex_init(&vm->lock);
+    for (size_t i = 0; i < ARRAY_SIZE(vm->stream_lock); i++) {
+        qemu_mutex_init(&vm->stream_lock[i]);
+    }
     qemu_cond_init(&vm->wake);
     vm->realm = realm;
     vm->ipa_bits = ipa_bits ?: 40;
@@ -76,6 +79,9 @@ void vm_free(DoubleVm *vm)
     g_hash_table_unref(vm->populated);
     g_array_unref(vm->ripas);
     qemu_cond_destroy(&vm->wake);
+    for (size_t i = 0; i < ARRAY_SIZE(vm->stream_lock); i++) {
+        qemu_mutex_destroy(&vm->stream_lock[i]);
+    }
     qemu_mutex_destroy(&vm->lock);
     g_free(vm);
 }
@@ -426,6 +432,20 @@ int vcpu_get_reg(DoubleFile *file, void *arg)
     }
     return migrate_get_answer(file->object, answer,
                               (uint64_t *)(uintptr_t)reg->addr);
+}
+
+/* Of those that the double has, user space has no other use for the rest. */
+int vcpu_list_regs(DoubleFile *file, void *arg)
+{
+    struct kvm_reg_list *list = arg;
+    const unsigned n = file->vm->migratable ? 32 : 0;
+    bool fits = list->n >= n;
+
+    list->n = n;
+    for (unsigned i = 0; fits && i < n; i++) {
+        list->reg[i] = KVM_REG_ARM_REC_ANSWER_REG(i);
+    }
+    return fits ? 0 : -E2BIG;
 }
 
 int vcpu_set_mp_state(DoubleFile *file, void *arg)
