@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include <dirent.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
@@ -21,6 +22,7 @@
 #include "accel/kvm/realm/realm-kvm.h"
 #include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
+#include "target/arm/rmm/rmm-abi.h"
 #include "runs.h"
 
 #define BASE            (1 * GiB)       /* of RAM */
@@ -33,7 +35,14 @@
 static int servant;                     /* socket */
 static pid_t servant_pid;
 static const RealmBackendOps *ops;
-static unsigned num_threads;            /* of the run; at least 1 */
+
+/* What both sides know of the run, in memory that they share. */
+typedef struct Terms {
+    unsigned threads;           /* at least 1 */
+    RmeGuestMeasurementAlgorithm algorithm;     /* kernels may have it fixed */
+} Terms;
+
+static Terms *terms;
 
 /* ---- The guest ---- */
 
@@ -117,6 +126,15 @@ static uint64_t alias(uint64_t ipa)
 
 /* ---- The machine ---- */
 
+static void agree(const Run *run)
+{
+    terms->threads = MAX(run->threads, 1);
+    terms->algorithm =
+        double_flavour(run->kernel)->hash_algo == RMI_HASH_SHA_512
+        ? RME_GUEST_MEASUREMENT_ALGORITHM_SHA512
+        : RME_GUEST_MEASUREMENT_ALGORITHM_SHA256;
+}
+
 static bool create(const Run *run, bool incoming, Error **errp)
 {
     DoubleOptions options = { run->kernel, run->page_size, .migration = true,
@@ -129,8 +147,7 @@ static bool create(const Run *run, bool incoming, Error **errp)
     m.config.migration = true;
     m.config.mte = true;
     m.config.has_measurement_algorithm = double_flavour(run->kernel)->rme;
-    m.config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
-    num_threads = MAX(run->threads, 1);
+    m.config.measurement_algorithm = terms->algorithm;
     double_start(&options);
     double_set_hook(run->hook, run->opaque);
     ops = realm_kvm_backend();
@@ -164,8 +181,10 @@ static bool stop_and_cont(Error **errp)
 
 bool run_life(const Run *run, Error **errp)
 {
-    bool ok = create(run, false, errp) && live(errp) && stop_and_cont(errp);
+    bool ok;
 
+    agree(run);
+    ok = create(run, false, errp) && live(errp) && stop_and_cont(errp);
     destroy();
     return ok;
 }
@@ -174,7 +193,7 @@ bool run_life(const Run *run, Error **errp)
 
 /* What the other side does; each is answered with a blob, maybe an empty one */
 typedef enum Order {
-    BE_SOURCE,                  /* with so many threads; gives a nonce */
+    BE_SOURCE,                  /* gives a nonce */
     EXPORT,                     /* of an offer: gives all but the start token */
     HAND_OVER,                  /* of a ready record: gives the start token */
     TAKE_RECEIPT,
@@ -234,12 +253,6 @@ static GBytes *tell_bytes(Order order, GBytes *bytes)
     return tell(order, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
 }
 
-/* The other side is to have as many threads. */
-static GBytes *tell_threads(Order order)
-{
-    return tell(order, &num_threads, sizeof(num_threads));
-}
-
 static void tell_only(Order order)
 {
     g_bytes_unref(tell(order, NULL, 0));
@@ -289,7 +302,7 @@ static bool import_record(const Record *r, Error **errp)
 
 typedef struct Worker {
     QemuThread thread;
-    unsigned index;             /* streams are its own modulo num_threads */
+    unsigned index;             /* streams are its own modulo terms->threads */
     bool (*work)(struct Worker *worker, Error **errp);
     bool ok;
     Error *err;
@@ -303,7 +316,7 @@ typedef struct Worker {
 
 static bool is_mine(const Worker *worker, uint32_t stream)
 {
-    return stream % num_threads == worker->index;
+    return stream % terms->threads == worker->index;
 }
 
 static void *run_worker(void *opaque)
@@ -316,7 +329,7 @@ static void *run_worker(void *opaque)
 
 static void start_worker(Worker *worker)
 {
-    if (num_threads == 1) {
+    if (terms->threads == 1) {
         run_worker(worker);
     } else {
         qemu_thread_create(&worker->thread, "worker", run_worker, worker,
@@ -326,7 +339,7 @@ static void start_worker(Worker *worker)
 
 static void end_worker(Worker *worker)
 {
-    if (num_threads > 1) {
+    if (terms->threads > 1) {
         qemu_thread_join(&worker->thread);
     }
 }
@@ -340,11 +353,11 @@ static bool run_workers(Worker *workers, Error **errp)
     g_autoptr(GString) why = g_string_new(NULL);
     bool ok = true;
 
-    for (unsigned i = 0; i < num_threads; i++) {
+    for (unsigned i = 0; i < terms->threads; i++) {
         workers[i].index = i;
         start_worker(&workers[i]);
     }
-    for (unsigned i = 0; i < num_threads; i++) {
+    for (unsigned i = 0; i < terms->threads; i++) {
         end_worker(&workers[i]);
         if (!workers[i].ok) {
             g_string_append_printf(why, "%s%s", ok ? "" : "; ",
@@ -375,9 +388,9 @@ static bool import_own(Worker *worker, Error **errp)
 
 static bool import_memory(const uint8_t *at, const uint8_t *end, Error **errp)
 {
-    g_autofree Worker *workers = g_new0(Worker, num_threads);
+    g_autofree Worker *workers = g_new0(Worker, terms->threads);
 
-    for (unsigned i = 0; i < num_threads; i++) {
+    for (unsigned i = 0; i < terms->threads; i++) {
         workers[i].work = import_own;
         workers[i].at = at;
         workers[i].end = end;
@@ -451,7 +464,7 @@ static bool export_own(Worker *worker, Error **errp)
     unsigned n, k = 0, streams, exported = 0;
 
     ops->migration_limits(&limits);
-    streams = num_threads > 1 ? limits.max_streams : 1;
+    streams = terms->threads > 1 ? limits.max_streams : 1;
     for (; (n = next_pages(worker->pages, &at, list)); k++) {
         unsigned stream = k % streams;
         ssize_t size;
@@ -485,15 +498,15 @@ static void start_export(Worker *worker, const Round *r)
 /* Export all pages of the round, a few in each bundle. */
 static bool export_pages(Round *r, bool *any, Error **errp)
 {
-    g_autofree Worker *workers = g_new0(Worker, num_threads);
+    g_autofree Worker *workers = g_new0(Worker, terms->threads);
     unsigned before = r->records->len;
     bool ok;
 
-    for (unsigned i = 0; i < num_threads; i++) {
+    for (unsigned i = 0; i < terms->threads; i++) {
         start_export(&workers[i], r);
     }
     ok = run_workers(workers, errp);
-    for (unsigned i = 0; i < num_threads; i++) {
+    for (unsigned i = 0; i < terms->threads; i++) {
         g_byte_array_append(r->records, workers[i].records->data,
                             workers[i].records->len);
         g_byte_array_unref(workers[i].records);
@@ -751,8 +764,10 @@ static bool source(const Run *run, Error **errp)
 
 bool run_source(const Run *run, Error **errp)
 {
-    bool ok = source(run, errp);
+    bool ok;
 
+    agree(run);
+    ok = source(run, errp);
     if (!ok && realm_kvm.config) {
         check_runs_on(run);
     }
@@ -797,7 +812,7 @@ static bool import_token(GBytes *token, Error **errp)
 
 static bool import_realm(Error **errp)
 {
-    g_autoptr(GBytes) nonce = tell_threads(BE_SOURCE);
+    g_autoptr(GBytes) nonce = tell(BE_SOURCE, NULL, 0);
     g_autoptr(GBytes) offer = make_offer(nonce, errp);
     g_autoptr(GBytes) records = offer ? tell_bytes(EXPORT, offer) : NULL;
     g_autoptr(GBytes) ready = records && import_all(records, errp)
@@ -854,8 +869,10 @@ static bool destination(const Run *run, Error **errp)
 
 bool run_destination(const Run *run, Error **errp)
 {
-    bool ok = destination(run, errp);
+    bool ok;
 
+    agree(run);
+    ok = destination(run, errp);
     destroy();
     tell_only(END);
     return ok;
@@ -866,12 +883,11 @@ bool run_destination(const Run *run, Error **errp)
 static const Run servants = { .kernel = "v10", .page_size = 4 * KiB };
 static bool servant_exists;
 
-static GBytes *be_source(GBytes *threads)
+static GBytes *be_source(void)
 {
     uint8_t nonce[REALM_NONCE_SIZE];
 
     g_assert_true(create(&servants, false, &error_abort));
-    memcpy(&num_threads, g_bytes_get_data(threads, NULL), sizeof(num_threads));
     g_assert_true(start_source(&error_abort));
     g_assert_true(ops->prepare_migration(nonce, &error_abort));
     return g_bytes_new(nonce, sizeof(nonce));
@@ -906,8 +922,7 @@ static GBytes *obey(Order order, GBytes *blob)
     case BE_SOURCE:
     case BE_DESTINATION:
         servant_exists = true;
-        return order == BE_SOURCE ? be_source(blob)
-                                  : be_destination(blob);
+        return order == BE_SOURCE ? be_source() : be_destination(blob);
     case EXPORT:
         return export_here(blob);
     case HAND_OVER:
@@ -951,6 +966,9 @@ void runs_init(void)
 
     signal(SIGPIPE, SIG_IGN);           /* send_all notices that it died */
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), ==, 0);
+    terms = mmap(NULL, sizeof(*terms), PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(terms != MAP_FAILED);
     /*
      * The RCU thread of QEMU is starting, and may hold a lock of the allocator.
      * A child would inherit the lock and wait for it forever.
@@ -971,6 +989,7 @@ void runs_end(void)
     int status;
 
     close(servant);
+    munmap(terms, sizeof(*terms));
     g_assert_cmpint(waitpid(servant_pid, &status, 0), ==, servant_pid);
     g_assert_cmpint(status, ==, 0);
 }

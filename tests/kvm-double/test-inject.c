@@ -149,11 +149,11 @@ static void test_inject(const void *opaque)
 static const Run runs[] = {
     { "life", "v10", 64 * KiB, run_life },
     { "life", "v12", 4 * KiB, run_life },
-    { "life", "v15", 16 * KiB, run_life },
+    { "life", "v16", 16 * KiB, run_life },
     { "source", "v10", 4 * KiB, run_source },
-    { "source", "v14", 16 * KiB, run_source },
+    { "source", "v16", 16 * KiB, run_source },
     { "destination", "v10", 64 * KiB, run_destination },
-    { "destination", "v14", 4 * KiB, run_destination },
+    { "destination", "v16", 4 * KiB, run_destination },
 };
 
 int main(int argc, char **argv)

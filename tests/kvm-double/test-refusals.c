@@ -18,8 +18,8 @@
 #include "target/arm/rmm/mig-abi.h"
 #include "runs.h"
 
-static const Run source = { "source", "v14", 4 * KiB, run_source };
-static const Run destination = { "destination", "v14", 4 * KiB,
+static const Run source = { "source", "v16", 4 * KiB, run_source };
+static const Run destination = { "destination", "v16", 4 * KiB,
                                  run_destination };
 
 typedef struct Refusal {

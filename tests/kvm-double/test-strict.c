@@ -151,7 +151,7 @@ typedef union MigArgs {
     struct kvm_arm_copy_mte_tags t;
     struct kvm_enable_cap c;
     struct kvm_userspace_memory_region2 r;
-    struct kvm_memory_attributes a;
+    struct kvm_memory_attributes2 a;
     struct kvm_one_reg g;
 } MigArgs;
 
@@ -185,8 +185,8 @@ static const uint64_t hole[] = { SLOT_TOP };
 static const uint64_t no_page[] = { BASE + 8 };
 static const uint64_t upper[] = { BASE, UPPER_HALF };
 
-static const Run source = { "source", "v14", 4 * KiB, run_source };
-static const Run destination = { "destination", "v14", 4 * KiB,
+static const Run source = { "source", "v16", 4 * KiB, run_source };
+static const Run destination = { "destination", "v16", 4 * KiB,
                                  run_destination };
 
 #define AT(moment)  KVM_CC_MIGRATE, KVM_CC_##moment
@@ -215,7 +215,7 @@ static const Run destination = { "destination", "v14", 4 * KiB,
     KVM_ARM_MTE_COPY_TAGS, { .t = { .guest_ipa = page, .length = bytes, \
         .addr = blob, .flags = KVM_ARM_TAGS_##which##_GUEST, ##__VA_ARGS__ } }
 #define SET_SHARED(page) \
-    KVM_SET_MEMORY_ATTRIBUTES, { .a = { .address = page, .size = 4096 } }
+    KVM_SET_MEMORY_ATTRIBUTES2, { .a = { .offset = page - BASE, .size = 4096 } }
 #define SPARE (BASE + 0x12000)          /* populated, and nobody reads it */
 
 static const Strict migration[] = {
@@ -548,6 +548,8 @@ static int make_call(const Strict *what, const DoubleCall *call)
         return kvm_vcpu_ioctl(first_cpu, what->request, &args);
     case KVM_CREATE_VCPU:
         return vm_call(KVM_CREATE_VCPU, (void *)2);
+    case KVM_SET_MEMORY_ATTRIBUTES2:
+        return kvm_device_ioctl(machine.gmem, what->request, &args);
     case KVM_ARM_MTE_COPY_TAGS:
         return MIN(vm_call(what->request, &args), 0);
     default:

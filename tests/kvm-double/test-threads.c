@@ -32,8 +32,7 @@ typedef struct Trouble {
     void (*before)(struct Trouble *trouble, DoubleCall *call, unsigned number);
     const char *says;           /* NULL: the run succeeds */
     RealmPhase phase;           /* else: where it ended */
-    const char *kernel;
-    size_t page_size;
+    size_t page_size;           /* 0: 4 KiB */
     /* Of the run */
     QemuMutex lock;
     QemuCond cond;
@@ -144,9 +143,9 @@ static Trouble troubles[] = {
     { "exports_are_in_the_kernel_side_by_side", false, meet },
     { "imports_are_in_the_kernel_side_by_side", true, meet },
     { "exports_of_a_host_with_large_pages", false, meet,
-      .kernel = "v10", .page_size = 64 * KiB },
+      .page_size = 64 * KiB },
     { "imports_of_a_host_with_large_pages", true, meet,
-      .kernel = "v10", .page_size = 64 * KiB },
+      .page_size = 64 * KiB },
     { "exports_that_are_interrupted_are_repeated", false, interrupt },
     { "imports_that_are_interrupted_are_repeated", true, interrupt },
     { "bundles_that_are_lost_are_had_again", false, lose_bundle },
@@ -170,7 +169,7 @@ static void test_trouble(const void *opaque)
     Trouble *trouble = (Trouble *)opaque;
     RealmPhase phase = REALM_PHASE_NEW;
     Run run = {
-        "threads", trouble->kernel ?: "v14", trouble->page_size ?: 4 * KiB,
+        "threads", "v16", trouble->page_size ?: 4 * KiB,
         trouble->imports ? run_destination : run_source,
         make_trouble, trouble, &phase, THREADS,
     };
