@@ -151,9 +151,9 @@ static const Run runs[] = {
     { "life", "v12", 4 * KiB, run_life },
     { "life", "v16", 16 * KiB, run_life },
     { "source", "v10", 4 * KiB, run_source },
-    { "source", "v16", 16 * KiB, run_source },
+    { "source", "v16", 4 * KiB, run_source },
     { "destination", "v10", 64 * KiB, run_destination },
-    { "destination", "v16", 4 * KiB, run_destination },
+    { "destination", "v16", 16 * KiB, run_destination },
 };
 
 int main(int argc, char **argv)
