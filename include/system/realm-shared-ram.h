@@ -20,8 +20,11 @@
  * a device whose driver gives it the address of private memory, meets no
  * SIGBUS.
  *
+ * No device can follow RAM in place: a listener is refused, and told nothing.
+ *
  * Lock rule: BQL, for the methods of RamDiscardManager as well; lend and
- * return from any thread, and what says so below.
+ * return from any thread, and what says so below.  For RAM in place they do not
+ * take the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -61,7 +64,8 @@ bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
 
 /*
  * It is not lent any more.  Inwards to whole pages of the host.  Only RAM in
- * place can fail to return; then what was lent still is.
+ * place can fail to return; then what was lent still is.  What the host cannot
+ * map again is not lent, and is reported: to lend it once more mends that.
  */
 bool realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size,
                              Error **errp);
@@ -78,15 +82,17 @@ bool realm_shared_ram_receive(RAMBlock *block, const ram_addr_t *offsets,
                               unsigned n, uint64_t size, Error **errp);
 
 /*
- * Whether a migration sends the page at @offset of @block: not one of RAM in
- * place that is not lent.  Any thread.
+ * Whether a migration sends the page at @offset of @block: not one that is not
+ * lent, unless it is elsewhere than in place and somebody wrote there.  Any
+ * thread.
  */
 bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset);
 
 /*
- * A migration begins; and at its end, once no vCPU runs, pages of RAM in place
- * that became lent since then are dirty once more.  The second returns whether
- * there are any.  BQL.
+ * A migration begins; and at its end, once no vCPU runs, pages that became lent
+ * since then are dirty once more.  The second returns whether there are any.
+ * Where the destination has RAM in place, it may have lost what it got of them.
+ * BQL.
  */
 void realm_shared_ram_watch(void);
 bool realm_shared_ram_again(void);

@@ -19,6 +19,7 @@
 
 #include "qemu/osdep.h"
 #include <sys/ioctl.h>
+#include "qemu/cutils.h"
 #include "qemu/mmap-alloc.h"
 #include "exec/ramblock.h"
 #include "backing.h"
@@ -174,4 +175,17 @@ void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
                qemu_fd_getfs(block->fd) == QEMU_FS_TYPE_TMPFS) {
         holes_in_file(block, from, to, fn, opaque);
     }
+}
+
+/* The default is Linux's. */
+long realm_backing_max_mappings(void)
+{
+    g_autofree char *text = NULL;
+    long n;
+
+    if (g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL) &&
+        qemu_strtol(g_strchomp(text), NULL, 10, &n) == 0 && n > 0) {
+        return n;
+    }
+    return 65530;
 }

@@ -6,31 +6,34 @@
  * Invariants:
  * - `lent` is what the listeners have populated.
  * - Of RAM in place, a page that is lent is shared in the kernel, and mapped.
- *   So a page becomes shared before it is mapped, and is mapped before it is
- *   lent; and on the way back it is private last.  A page that is not lent is
- *   never sent: the destination would take what it has of it as shared memory,
- *   and convert the page.  What a Realm takes as private while it is being sent
- *   may be sent as zeros; its contents follow as private memory.
+ *   So a page becomes shared before it is mapped, and is mapped, and has its
+ *   first contents, before it is lent; and on the way back it is private last.
+ * - What becomes lent while a migration runs is dirty: the destination may have
+ *   got other contents before.  All that a device or a vCPU writes later is
+ *   dirty because they write it.
+ * - A page that the Realm took as private is not sent as shared memory: a
+ *   destination with RAM in place would convert its page.  While it is being
+ *   taken it may be sent as zeros; its contents follow as private memory.  The
+ *   destination may keep what it got of the page before.  Nobody reads that
+ *   until the page is lent again, and is dirty.
+ * - Elsewhere than in place, nothing that anybody can have written is left out:
+ *   neither what is lent, nor what the host has memory for.  The second covers
+ *   a device that writes to a page which the Realm has not shared, what a Realm
+ *   shares of which an old kernel does not tell, and what an incoming migration
+ *   left here.  RAM that is neither reads as zero.
  *
- * Elsewhere:
- * - Nothing that anybody can have written is reported as discarded: neither
- *   what is lent, nor what the host has memory for.  The second covers a
- *   device that writes to a page which the Realm has not shared, and what an
- *   incoming migration left here.  RAM that is neither reads as zero, here
- *   and at the destination of a migration.
- * - What becomes lent while a migration runs is dirty, and so is what is lent
- *   no more: the destination may have got other contents before.  All that a
- *   device or a vCPU writes later is dirty because they write it.
- *
- * A migration starts its dirty log, and asks what is discarded, without
- * letting the BQL go.  So a page is lent before that, and is not reported, or
- * after it, and is dirty.
+ * A migration starts its dirty log, then asks what is discarded.  A page is lent
+ * first, and dirty then.  So it is lent when the migration asks, and is not
+ * reported, or becomes dirty after the log began, and after that answer.
  *
  * What a balloon discards has no contents any more, as in any guest: it reads
  * as zero here, and perhaps as what was sent of it at the destination.
  *
- * Lock rule: BQL.  RAM in place has a lock besides, which is taken with the BQL
- * or without: it orders conversions, and realm_shared_ram_receive has no other.
+ * Lock rule: BQL.  RAM in place has a lock instead, which is taken with the BQL
+ * or without: who converts a page at the destination of a migration must not
+ * wait for the BQL, since the main thread may wait for him with it.  No listener
+ * could be told then, so such RAM has none.  Bits are changed atomically, for
+ * those who only look at them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,6 +43,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "qemu/madvise.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "exec/ramblock.h"
@@ -59,8 +63,9 @@ struct RealmSharedRam {
     uint64_t num_pages;
     unsigned long *lent;
     RealmConvertFn *convert;    /* of RAM in place */
-    unsigned long *again;       /* lent since a migration began, if in place */
-    QemuMutex lock;
+    bool dump;                  /* what is lent is in a core dump of QEMU */
+    unsigned long *again;       /* lent since a migration began */
+    QemuMutex lock;             /* of RAM in place */
     QLIST_HEAD(, RamDiscardListener) listeners;
     QLIST_ENTRY(RealmSharedRam) next;
 };
@@ -77,7 +82,8 @@ typedef int (*SpanFn)(RealmSharedRam *ram, Span span, void *opaque);
 
 /*
  * Call @fn for each run of pages in @span that is lent, or is not; the first
- * and the last as far as they are in @span.  Stops at the first error.
+ * and the last as far as they are in @span.  Stops at the first error.  No run
+ * is empty, even if another thread changes the bits.
  */
 static int for_each_run(RealmSharedRam *ram, Span span, bool lent, SpanFn fn,
                         void *opaque)
@@ -92,8 +98,8 @@ static int for_each_run(RealmSharedRam *ram, Span span, bool lent, SpanFn fn,
         if (at >= top) {
             break;
         }
-        end = lent ? find_next_zero_bit(ram->lent, top, at)
-                   : find_next_bit(ram->lent, top, at);
+        end = lent ? find_next_zero_bit(ram->lent, top, at + 1)
+                   : find_next_bit(ram->lent, top, at + 1);
         ret = fn(ram, (Span) { MAX(at * ram->page_size, span.start),
                                MIN(end * ram->page_size, span.end) }, opaque);
         at = end;
@@ -190,89 +196,6 @@ static int populate_for_all(RealmSharedRam *ram, Span span, void *opaque)
     return ret;
 }
 
-/* ---- RAM in place ---- */
-
-/* What is not lent has nothing mapped but memory that is made when written. */
-static int map(RealmSharedRam *ram, Span span, bool lent)
-{
-    const RAMBlock *block = ram->mr->ram_block;
-    void *at = block->host + span.start;
-    size_t size = ROUND_UP(span.end, ram->page_size) - span.start;
-    void *mapped = lent
-        ? mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-               block->fd, block->fd_offset + span.start)
-        : mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
-               MAP_NORESERVE | MAP_FIXED, -1, 0);
-
-    return mapped == at ? 0 : -errno;
-}
-
-static int map_lent(RealmSharedRam *ram, Span span, void *unused)
-{
-    return map(ram, span, true);
-}
-
-static int map_nothing(RealmSharedRam *ram, Span span, void *unused)
-{
-    return map(ram, span, false);
-}
-
-static bool convert(RealmSharedRam *ram, Span span, bool private, Error **errp)
-{
-    const RAMBlock *block = ram->mr->ram_block;
-
-    return ram->convert(block->fd, block->fd_offset + span.start,
-                        ROUND_UP(span.end, ram->page_size) - span.start,
-                        private, errp);
-}
-
-static int convert_run_back(RealmSharedRam *ram, Span span, void *unused)
-{
-    if (map_nothing(ram, span, NULL) == 0) {
-        convert(ram, span, true, NULL);
-    }
-    return 0;
-}
-
-static void set_map_error(RealmSharedRam *ram, Span span, int ret, Error **errp)
-{
-    error_setg_errno(errp, -ret, "Realm: cannot map what is lent of 0x%" PRIx64
-                     " bytes at 0x%" PRIx64 " of '%s'; it shares too many "
-                     "pieces of its memory for vm.max_map_count",
-                     span.end - span.start, span.start,
-                     memory_region_name(ram->mr));
-}
-
-/* What of @span is not lent becomes shared, and is mapped; or nothing of it. */
-static bool make_shared(RealmSharedRam *ram, Span span, Error **errp)
-{
-    int ret;
-
-    if (!convert(ram, span, false, errp)) {
-        return false;
-    }
-    ret = for_each_run(ram, span, false, map_lent, NULL);
-    if (ret) {
-        for_each_run(ram, span, false, convert_run_back, NULL);
-        set_map_error(ram, span, ret, errp);
-    }
-    return !ret;
-}
-
-/* All of @span becomes private, or nothing of it. */
-static bool make_private(RealmSharedRam *ram, Span span, Error **errp)
-{
-    int ret = for_each_run(ram, span, true, map_nothing, NULL);
-
-    if (ret) {
-        set_map_error(ram, span, ret, errp);
-    } else if (convert(ram, span, true, errp)) {
-        return true;
-    }
-    for_each_run(ram, span, true, map_lent, NULL);
-    return false;
-}
-
 /* ---- Lending ---- */
 
 static RealmSharedRam *manager_of(MemoryRegion *mr)
@@ -299,31 +222,31 @@ static Span inwards(const RealmSharedRam *ram, uint64_t offset, uint64_t size)
     return span;
 }
 
-/* Threads without the lock may look at `lent`. */
+/* Last: others use a page as soon as they see its bit. */
 static int set_lent(RealmSharedRam *ram, Span span, void *unused)
 {
     long first = span.start / ram->page_size;
     long n = DIV_ROUND_UP(span.end - span.start, ram->page_size);
 
     bitmap_set_atomic(ram->lent, first, n);
-    if (ram->convert) {
-        bitmap_set(ram->again, first, n);
-    }
+    bitmap_set_atomic(ram->again, first, n);
     memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
+    return 0;
+}
+
+static int clear_lent(RealmSharedRam *ram, Span span, void *unused)
+{
+    bitmap_test_and_clear_atomic(ram->lent, span.start / ram->page_size,
+                                 DIV_ROUND_UP(span.end - span.start,
+                                              ram->page_size));
     return 0;
 }
 
 static bool lend(RealmSharedRam *ram, Span span, Error **errp)
 {
     uint64_t failed_at;
-    int ret;
+    int ret = for_each_run(ram, span, false, populate_for_all, &failed_at);
 
-    if (ram->convert && !make_shared(ram, span, errp)) {
-        return false;
-    }
-    ret = for_each_run(ram, span, false, populate_for_all, &failed_at);
-    trace_realm_shared_ram_lend(memory_region_name(ram->mr), span.start,
-                                span.end, ret);
     if (ret) {
         error_setg_errno(errp, -ret, "Realm: cannot lend it 0x%" PRIx64
                          " bytes at 0x%" PRIx64 " of '%s': a device that maps "
@@ -331,63 +254,243 @@ static bool lend(RealmSharedRam *ram, Span span, Error **errp)
                          span.start, memory_region_name(ram->mr));
         for_each_run(ram, (Span) { span.start, failed_at }, false,
                      discard_for_all, NULL);
-        if (ram->convert) {
-            for_each_run(ram, span, false, convert_run_back, NULL);
-        }
         return false;
     }
     for_each_run(ram, span, false, set_lent, NULL);
     return true;
 }
 
-bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
-                           Error **errp)
-{
-    BQL_LOCK_GUARD();
-    RealmSharedRam *ram = manager_of(mr);
+/* ---- RAM in place; its lock is held ---- */
 
-    if (!ram) {
-        return true;
+/*
+ * Each edge, between a page that is lent and one that is not, begins a mapping
+ * of QEMU's, whose number Linux limits.  Where there is no room for another one,
+ * threads and coroutines get no stacks, and QEMU ends.  So half of them are for
+ * edges.
+ */
+static long edges, max_edges;
+
+/* How many edges there are more if all of @span is lent, or nothing of it. */
+static long more_edges(const RealmSharedRam *ram, Span span, bool lent)
+{
+    unsigned long first = span.start / ram->page_size;
+    unsigned long top = DIV_ROUND_UP(span.end, ram->page_size);
+    unsigned long at = first ? first - 1 : 0;
+    unsigned long end = MIN(top + 1, ram->num_pages);
+    bool bit = test_bit(at, ram->lent);
+    long more = (first > 0 && bit != lent) +
+                (top < ram->num_pages && test_bit(top, ram->lent) != lent);
+
+    while ((at = bit ? find_next_zero_bit(ram->lent, end, at)
+                     : find_next_bit(ram->lent, end, at)) < end) {
+        more--;
+        bit = !bit;
     }
-    QEMU_LOCK_GUARD(&ram->lock);
-    return lend(ram, outwards(ram, offset, size), errp);
+    return more;
 }
 
-/* What is not lent any more reads as zero here; of RAM in place it has gone. */
-static int clear_lent(RealmSharedRam *ram, Span span, void *unused)
+static bool check_edges(const RealmSharedRam *ram, Span span, bool lent,
+                        Error **errp)
 {
-    bitmap_clear(ram->lent, span.start / ram->page_size,
-                 DIV_ROUND_UP(span.end - span.start, ram->page_size));
-    if (!ram->convert) {
-        memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
+    long more = more_edges(ram, span, lent);
+
+    if (more > 0 && more > max_edges - qatomic_read(&edges)) {
+        error_setg(errp, "Realm: cannot convert 0x%" PRIx64 " bytes at 0x%"
+                   PRIx64 " of '%s': what it shares is in too many pieces, "
+                   "with %ld bounds; let it share larger ones, or raise "
+                   "vm.max_map_count, of which QEMU takes half for them",
+                   span.end - span.start, span.start,
+                   memory_region_name(ram->mr), qatomic_read(&edges));
+        return false;
+    }
+    return true;
+}
+
+static void mark(RealmSharedRam *ram, Span span, bool lent)
+{
+    long more = more_edges(ram, span, lent);
+
+    for_each_run(ram, span, !lent, lent ? set_lent : clear_lent, NULL);
+    qatomic_add(&edges, more);
+}
+
+/*
+ * As ram_block_add did for the mapping that was here, so that pieces become one
+ * again.  KSM takes no shared mapping.
+ */
+static void advise(const RealmSharedRam *ram, void *at, size_t size, bool lent)
+{
+    qemu_madvise(at, size, QEMU_MADV_DONTFORK);
+    if (!lent || !ram->dump) {
+        qemu_madvise(at, size, QEMU_MADV_DONTDUMP);
+    }
+    if (lent) {
+        qemu_madvise(at, size, QEMU_MADV_HUGEPAGE);
+    }
+}
+
+/* What is not lent has nothing mapped but memory that is made when written. */
+static int map(RealmSharedRam *ram, Span span, bool lent)
+{
+    const RAMBlock *block = ram->mr->ram_block;
+    void *at = block->host + span.start;
+    size_t size = ROUND_UP(span.end, ram->page_size) - span.start;
+    void *mapped = lent
+        ? mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+               block->fd, block->fd_offset + span.start)
+        : mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+               MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+    if (mapped != at) {
+        return -errno;
+    }
+    advise(ram, at, size, lent);
+    return 0;
+}
+
+static int map_lent(RealmSharedRam *ram, Span span, void *unused)
+{
+    return map(ram, span, true);
+}
+
+static int map_nothing(RealmSharedRam *ram, Span span, void *unused)
+{
+    return map(ram, span, false);
+}
+
+static bool convert(RealmSharedRam *ram, Span span, bool private, Error **errp)
+{
+    const RAMBlock *block = ram->mr->ram_block;
+
+    return ram->convert(block->fd, block->fd_offset + span.start,
+                        ROUND_UP(span.end, ram->page_size) - span.start,
+                        private, errp);
+}
+
+/*
+ * On the ways back here and below, what fails leaves a page that is shared in
+ * the kernel, and not lent: to lend it once more, or to return it, mends that.
+ */
+static int convert_run_back(RealmSharedRam *ram, Span span, void *unused)
+{
+    if (map_nothing(ram, span, NULL) == 0) {
+        convert(ram, span, true, NULL);
     }
     return 0;
 }
 
-bool realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size,
-                             Error **errp)
+static int map_run_back(RealmSharedRam *ram, Span span, void *unused)
 {
-    BQL_LOCK_GUARD();
+    int ret = map_lent(ram, span, NULL);
+
+    if (ret) {
+        error_report("Realm: cannot map 0x%" PRIx64 " bytes at 0x%" PRIx64
+                     " of '%s' again: %s; devices do not reach them until the "
+                     "Realm shares them anew", span.end - span.start,
+                     span.start, memory_region_name(ram->mr), strerror(-ret));
+        mark(ram, span, false);
+    }
+    return 0;
+}
+
+static void set_map_error(RealmSharedRam *ram, Span span, int ret, Error **errp)
+{
+    error_setg_errno(errp, -ret, "Realm: cannot map what is lent of 0x%" PRIx64
+                     " bytes at 0x%" PRIx64 " of '%s'; give the host more "
+                     "memory, or raise vm.max_map_count",
+                     span.end - span.start, span.start,
+                     memory_region_name(ram->mr));
+}
+
+/* What of @span is not lent becomes shared, and is mapped; or nothing of it. */
+static bool make_shared(RealmSharedRam *ram, Span span, Error **errp)
+{
+    int ret;
+
+    if (!check_edges(ram, span, true, errp) ||
+        !convert(ram, span, false, errp)) {
+        return false;
+    }
+    ret = for_each_run(ram, span, false, map_lent, NULL);
+    if (ret) {
+        for_each_run(ram, span, false, convert_run_back, NULL);
+        set_map_error(ram, span, ret, errp);
+    }
+    return !ret;
+}
+
+/* All of @span becomes private, or nothing of it. */
+static bool make_private(RealmSharedRam *ram, Span span, Error **errp)
+{
+    int ret;
+
+    if (!check_edges(ram, span, false, errp)) {
+        return false;
+    }
+    ret = for_each_run(ram, span, true, map_nothing, NULL);
+    if (ret) {
+        set_map_error(ram, span, ret, errp);
+    } else if (convert(ram, span, true, errp)) {
+        return true;
+    }
+    for_each_run(ram, span, true, map_run_back, NULL);
+    return false;
+}
+
+/* ---- Both kinds ---- */
+
+bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
+                           Error **errp)
+{
     RealmSharedRam *ram = manager_of(mr);
-    uint64_t failed_at;
+    bool ok = true;
     Span span;
 
     if (!ram) {
         return true;
     }
-    QEMU_LOCK_GUARD(&ram->lock);
+    span = outwards(ram, offset, size);
+    if (!ram->convert) {
+        BQL_LOCK_GUARD();
+        ok = lend(ram, span, errp);
+    } else {
+        QEMU_LOCK_GUARD(&ram->lock);
+        ok = make_shared(ram, span, errp);
+        if (ok) {
+            mark(ram, span, true);
+        }
+    }
+    trace_realm_shared_ram_lend(memory_region_name(mr), span.start, span.end,
+                                ok);
+    return ok;
+}
+
+bool realm_shared_ram_return(MemoryRegion *mr, uint64_t offset, uint64_t size,
+                             Error **errp)
+{
+    RealmSharedRam *ram = manager_of(mr);
+    Span span;
+
+    if (!ram) {
+        return true;
+    }
     span = inwards(ram, offset, size);
     trace_realm_shared_ram_return(memory_region_name(mr), span.start,
                                   span.end);
     if (span.start >= span.end) {
         return true;
     }
-    for_each_run(ram, span, true, discard_for_all, NULL);
-    if (ram->convert && !make_private(ram, span, errp)) {
-        for_each_run(ram, span, true, populate_for_all, &failed_at);
+    if (!ram->convert) {
+        BQL_LOCK_GUARD();
+        for_each_run(ram, span, true, discard_for_all, NULL);
+        for_each_run(ram, span, true, clear_lent, NULL);
+        return true;
+    }
+    QEMU_LOCK_GUARD(&ram->lock);
+    if (!make_private(ram, span, errp)) {
         return false;
     }
-    for_each_run(ram, span, true, clear_lent, NULL);
+    mark(ram, span, false);
     return true;
 }
 
@@ -408,13 +511,13 @@ static bool is_lent(const RealmSharedRam *ram, Span span)
 
 /* ---- What a migration sends and writes ---- */
 
-static RealmSharedRam *in_place(RAMBlock *block)
+static RealmSharedRam *manager_of_block(const RAMBlock *block)
 {
     RealmSharedRam *ram;
 
     QLIST_FOREACH(ram, &managers, next) {
         if (ram->mr == block->mr) {
-            return ram->convert ? ram : NULL;
+            return ram;
         }
     }
     return NULL;
@@ -425,9 +528,7 @@ void realm_shared_ram_watch(void)
     RealmSharedRam *ram;
 
     QLIST_FOREACH(ram, &managers, next) {
-        if (ram->convert) {
-            bitmap_zero(ram->again, ram->num_pages);
-        }
+        bitmap_test_and_clear_atomic(ram->again, 0, ram->num_pages);
     }
 }
 
@@ -437,7 +538,7 @@ bool realm_shared_ram_again(void)
     bool found = false;
 
     QLIST_FOREACH(ram, &managers, next) {
-        unsigned long page = ram->convert ? 0 : ram->num_pages;
+        unsigned long page = 0;
 
         while ((page = find_next_bit(ram->again, ram->num_pages, page)) <
                ram->num_pages) {
@@ -450,49 +551,72 @@ bool realm_shared_ram_again(void)
     return found;
 }
 
+static int fill_with_zeros(RealmSharedRam *ram, Span span, void *unused)
+{
+    memset(ram->mr->ram_block->host + span.start, 0, span.end - span.start);
+    return 0;
+}
+
 /*
- * No device is told, for want of the BQL: none follows RAM in place.  Who loads
- * a page of zeros takes it for one as long as nothing was loaded there.
+ * Who loads a page of zeros takes it for one as long as nothing was loaded
+ * there.  Others who see the bit write there at once, so it is set last.
  */
 static bool receive(RealmSharedRam *ram, Span span, Error **errp)
 {
     QEMU_LOCK_GUARD(&ram->lock);
-    if (!QLIST_EMPTY(&ram->listeners)) {
-        error_setg(errp, "Realm: a device maps what is lent of '%s', and "
-                   "cannot be told what a migration lends; leave the device "
-                   "out", memory_region_name(ram->mr));
-        return false;
-    }
     if (is_lent(ram, span)) {
         return true;            /* by another thread */
     }
-    if (!lend(ram, span, errp)) {
+    if (!make_shared(ram, span, errp)) {
         return false;
     }
-    memset(ram->mr->ram_block->host + span.start, 0, span.end - span.start);
+    for_each_run(ram, span, false, fill_with_zeros, NULL);
+    mark(ram, span, true);
     return true;
 }
 
 bool realm_shared_ram_receive(RAMBlock *block, const ram_addr_t *offsets,
                               unsigned n, uint64_t size, Error **errp)
 {
-    RealmSharedRam *ram = n ? in_place(block) : NULL;
+    RealmSharedRam *ram = n ? manager_of_block(block) : NULL;
 
-    for (unsigned i = 0; ram && i < n; i++) {
+    for (unsigned i = 0; ram && ram->convert && i < n; i++) {
         Span span = outwards(ram, offsets[i], size);
 
         if (!is_lent(ram, span) && !receive(ram, span, errp)) {
             return false;
         }
     }
+    smp_mb();                   /* with the one in bitmap_set_atomic */
     return true;
+}
+
+static void found_hole(uint64_t start, uint64_t end, void *opaque)
+{
+    *(uint64_t *)opaque += end - start;
+}
+
+static bool is_backed(const RealmSharedRam *ram, Span span)
+{
+    uint64_t holes = 0;
+
+    if (ram->convert) {
+        return false;
+    }
+    realm_backing_holes(ram->mr, span.start, span.end, found_hole, &holes);
+    return holes < span.end - span.start;
 }
 
 bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset)
 {
-    RealmSharedRam *ram = in_place(block);
+    const RealmSharedRam *ram = manager_of_block(block);
+    Span span;
 
-    return !ram || is_lent(ram, outwards(ram, offset, 1));
+    if (!ram) {
+        return true;
+    }
+    span = outwards(ram, offset, 1);
+    return is_lent(ram, span) || is_backed(ram, span);
 }
 
 void realm_shared_ram_begin(void)
@@ -523,8 +647,10 @@ void realm_shared_ram_attach(MemoryRegion *mr, RealmConvertFn *convert)
     ram->lent = bitmap_new(ram->num_pages);
     bitmap_set(ram->lent, 0, ram->num_pages);
     ram->convert = convert;
-    ram->again = convert ? bitmap_new(ram->num_pages) : NULL;
+    ram->again = bitmap_new(ram->num_pages);
+    ram->dump = !mr->owner || object_property_get_bool(mr->owner, "dump", NULL);
     qemu_mutex_init(&ram->lock);
+    max_edges = realm_backing_max_mappings() / 2;
     QLIST_INSERT_HEAD(&managers, ram, next);
     memory_region_set_ram_discard_manager(mr, RAM_DISCARD_MANAGER(ram));
 }
@@ -606,6 +732,12 @@ static void register_listener(RamDiscardManager *rdm, RamDiscardListener *rdl,
     int ret;
 
     rdl->section = memory_region_section_new_copy(section);
+    if (ram->convert) {
+        error_report("Realm: a device that maps memory cannot follow '%s', "
+                     "which is converted in place, and reaches nothing of it; "
+                     "leave the device out", memory_region_name(ram->mr));
+        return;
+    }
     QLIST_INSERT_HEAD(&ram->listeners, rdl, next);
     ret = for_each_run(ram, section_span(section), true, populate, rdl);
     if (ret) {
@@ -619,10 +751,12 @@ static void unregister_listener(RamDiscardManager *rdm,
 {
     RealmSharedRam *ram = REALM_SHARED_RAM(rdm);
 
-    for_each_run(ram, section_span(rdl->section), true, discard, rdl);
+    if (!ram->convert) {
+        for_each_run(ram, section_span(rdl->section), true, discard, rdl);
+        QLIST_REMOVE(rdl, next);
+    }
     memory_region_section_free_copy(rdl->section);
     rdl->section = NULL;
-    QLIST_REMOVE(rdl, next);
 }
 
 static void class_init(ObjectClass *klass, void *data)

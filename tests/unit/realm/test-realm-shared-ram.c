@@ -12,6 +12,9 @@
 #include <sys/mman.h>
 #include "qapi/error.h"
 #include "qemu/cutils.h"
+#include "qemu/madvise.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
 #include "qemu/units.h"
 #include "exec/ramblock.h"
 #include "qom/object.h"
@@ -22,6 +25,30 @@
 #define STEPS 4000
 
 static uint64_t page_size;
+
+/* ---- The BQL ---- */
+
+static QemuMutex bql;
+static __thread bool has_bql;
+static bool holder_waits;       /* for the thread that would wait for it */
+
+bool bql_locked(void)
+{
+    return has_bql;
+}
+
+void bql_lock_impl(const char *file, int line)
+{
+    g_assert_false(holder_waits);
+    qemu_mutex_lock(&bql);
+    has_bql = true;
+}
+
+void bql_unlock(void)
+{
+    has_bql = false;
+    qemu_mutex_unlock(&bql);
+}
 
 /* ---- As much of the memory API as is called ---- */
 
@@ -38,10 +65,14 @@ const char *memory_region_name(const MemoryRegion *region)
 }
 
 static MemoryRegion *mr;        /* of this test */
+static bool becomes_lent_as_zeros;
 
 void memory_region_set_dirty(MemoryRegion *region, hwaddr addr, hwaddr size)
 {
     if (region == mr) {
+        if (becomes_lent_as_zeros) {
+            g_assert_true(buffer_is_zero(mr->ram_block->host + addr, size));
+        }
         memset(dirty + addr / page_size, true, size / page_size);
     }
 }
@@ -84,9 +115,17 @@ void realm_backing_holes(const MemoryRegion *unused, uint64_t from,
     }
 }
 
+static long max_mappings = 65530;
+
+long realm_backing_max_mappings(void)
+{
+    return max_mappings;
+}
+
 /* ---- The region, and its twin ---- */
 
 static bool lent[PAGES];        /* the twin */
+static Object *owner;           /* of the region: a memory backend, or nobody */
 
 static RamDiscardManagerClass *methods(void)
 {
@@ -109,6 +148,7 @@ static void begin_with(RAMBlock *block, RealmConvertFn *convert)
     page_size = qemu_real_host_page_size();
     mr = g_new0(MemoryRegion, 1);
     mr->name = "ram";
+    mr->owner = owner;
     mr->size = int128_make64(PAGES * page_size);
     mr->ram_block = block;
     realm_shared_ram_attach(mr, convert);
@@ -337,16 +377,25 @@ static void test_what_becomes_lent_is_dirty_and_no_more(void)
     }
 }
 
-/* The destination has what was sent of it, and here it reads as zero. */
-static void test_what_is_returned_is_dirty_and_no_more(void)
+/*
+ * A destination with RAM in place would take it as shared memory, and lose what
+ * it has of the page.
+ */
+static void test_what_is_returned_is_not_sent_unless_written(void)
 {
+    RAMBlock block = { };
+
     begin();
+    block.mr = mr;
     set_lent(0, PAGES, false);
     set_lent(10, 4, true);
     memset(dirty, false, sizeof(dirty));
     set_lent(8, 4, false);
+    backed[9] = backed[40] = true;
     for (unsigned i = 0; i < PAGES; i++) {
-        g_assert_cmpint(dirty[i], ==, i == 10 || i == 11);
+        g_assert_false(dirty[i]);
+        g_assert_cmpint(realm_shared_ram_is_sent(&block, i * page_size), ==,
+                        i == 12 || i == 13 || i == 9 || i == 40);
     }
 }
 
@@ -381,9 +430,11 @@ static void test_part_of_a_host_page(void)
 static void test_other_ram_has_no_manager(void)
 {
     MemoryRegion other = { .name = "other", .size = int128_make64(4 * KiB) };
+    RAMBlock block = { .mr = &other };
 
     g_assert_true(realm_shared_ram_lend(&other, 0, 4 * KiB, &error_abort));
     g_assert_true(realm_shared_ram_return(&other, 0, 4 * KiB, &error_abort));
+    g_assert_true(realm_shared_ram_is_sent(&block, 0));
 }
 
 /* ---- RAM in place: a file, and a kernel that has pages of it as private ---- */
@@ -393,6 +444,7 @@ static struct {
     uint8_t *file;              /* another mapping, of all of it */
     bool private[PAGES];
     int refuses;                /* a page, or -1 */
+    bool loses_file;            /* from the call on, nothing can be mapped */
     unsigned calls;
     uint8_t *host;              /* QEMU's mapping, in which a page is its own */
 } place;
@@ -416,6 +468,9 @@ static bool convert(int fd, uint64_t offset, uint64_t size, bool private,
     g_assert_true(QEMU_IS_ALIGNED(offset | size, page_size));
     g_assert_cmpuint(top, <=, PAGES);
     place.calls++;
+    if (place.loses_file) {
+        place.block.fd = -1;
+    }
     for (unsigned i = first; private && i < top; i++) {
         g_assert_false(is_file(i));
     }
@@ -446,7 +501,10 @@ static void begin_in_place(void)
     place.block.host = place.host;
     memset(place.file, 0xee, size);
     memset(place.private, false, sizeof(place.private));
+    qemu_madvise(place.host, size, QEMU_MADV_HUGEPAGE);
+    qemu_madvise(place.host, size, QEMU_MADV_DONTFORK);
     place.refuses = -1;
+    place.loses_file = false;
     begin_with(&place.block, convert);
     place.block.mr = mr;
 }
@@ -463,8 +521,10 @@ static void check_place(void)
     }
 }
 
+/* All is lent at last, or pieces would count in the next test. */
 static void end_in_place(void)
 {
+    set_lent(0, PAGES, true);
     munmap(place.file, PAGES * page_size);
     munmap(place.host, PAGES * page_size);
     close(place.block.fd);
@@ -517,38 +577,223 @@ static void test_in_place_what_is_not_lent_is_not_sent(void)
 
 static void test_in_place_a_refused_conversion_changes_nothing(void)
 {
-    Listener whole;
     Error *err = NULL;
 
     begin_in_place();
     set_lent(10, 10, false);
     set_lent(14, 1, true);
-    register_for(&whole, 0, PAGES);
 
     place.refuses = 17;
     g_assert_false(realm_shared_ram_lend(mr, 12 * page_size, 8 * page_size,
                                          &err));
     error_free_or_abort(&err);
     check_place();
-    check_listener(&whole);
 
     place.refuses = 25;
     g_assert_false(realm_shared_ram_return(mr, 12 * page_size, 18 * page_size,
                                            &err));
     error_free_or_abort(&err);
     check_place();
-    check_listener(&whole);
 
     place.refuses = -1;
-    whole.refuses = 18;
-    g_assert_false(realm_shared_ram_lend(mr, 12 * page_size, 8 * page_size,
+    end_in_place();
+}
+
+static void test_in_place_what_cannot_be_mapped_is_not_lent(void)
+{
+    int fd;
+    Error *err = NULL;
+
+    begin_in_place();
+    set_lent(10, 10, false);
+    fd = place.block.fd;
+    place.loses_file = true;
+    g_assert_false(realm_shared_ram_lend(mr, 12 * page_size, 2 * page_size,
                                          &err));
     error_free_or_abort(&err);
+    place.block.fd = fd;
     check_place();
-    check_listener(&whole);
 
-    whole.refuses = -1;
+    /* Nor on the way back: these stay shared, and can be lent anew. */
+    place.refuses = 3;
+    g_assert_false(realm_shared_ram_return(mr, 3 * page_size, 2 * page_size,
+                                           &err));
+    error_free_or_abort(&err);
+    g_assert_false(realm_shared_ram_is_sent(&place.block, 3 * page_size));
+    g_assert_false(place.private[3] || is_file(3));
+    place.block.fd = fd;
+    place.loses_file = false;
+    place.refuses = -1;
+    set_lent(3, 2, true);
+    check_place();
+    end_in_place();
+}
+
+/* It could not be told when a migration converts pages. */
+static void test_in_place_a_listener_is_told_nothing(void)
+{
+    Listener whole;
+
+    begin_in_place();
+    set_lent(3, 2, false);
+    register_for(&whole, 0, PAGES);
+    set_lent(3, 1, true);
+    set_lent(8, 1, false);
+    check_place();
     end_listener(&whole);
+    end_in_place();
+}
+
+static unsigned count_mappings(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t host = (uintptr_t)place.host, start, end;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (unsigned i = 0; lines[i]; i++) {
+        n += sscanf(lines[i], "%" SCNx64 "-%" SCNx64, &start, &end) == 2 &&
+             start < host + PAGES * page_size && end > host;
+    }
+    return n;
+}
+
+static void test_in_place_pieces_become_one_mapping_again(void)
+{
+    unsigned first, pages, pieces;
+
+    begin_in_place();
+    for (int i = 0; i < STEPS / 10; i++) {
+        random_range(&first, &pages);
+        set_lent(first, pages, g_test_rand_bit());
+        pieces = 1;
+        for (unsigned j = 1; j < PAGES; j++) {
+            pieces += lent[j] != lent[j - 1];
+        }
+        g_assert_cmpuint(count_mappings(), <=, pieces);
+    }
+    end_in_place();
+}
+
+/* Half of 12 bounds between what is lent and what is not, which three have. */
+static void test_in_place_too_many_pieces_change_nothing(void)
+{
+    Error *err = NULL;
+
+    max_mappings = 12;
+    begin_in_place();
+    set_lent(0, PAGES, false);
+    set_lent(1, 1, true);
+    set_lent(3, 1, true);
+    set_lent(5, 1, true);
+    place.calls = 0;
+    g_assert_false(realm_shared_ram_lend(mr, 7 * page_size, page_size, &err));
+    error_free_or_abort(&err);
+    g_assert_false(realm_shared_ram_receive(&place.block,
+                                            &(ram_addr_t) { 7 * page_size }, 1,
+                                            4 * KiB, &err));
+    error_free_or_abort(&err);
+    g_assert_cmpuint(place.calls, ==, 0);
+    check_place();
+
+    set_lent(2, 1, true);               /* two become one */
+    set_lent(7, 1, true);
+    place.calls = 0;
+    g_assert_false(realm_shared_ram_return(mr, 2 * page_size, page_size,
+                                           &err));
+    error_free_or_abort(&err);
+    g_assert_cmpuint(place.calls, ==, 0);
+    check_place();
+
+    set_lent(3, 1, false);              /* and smaller */
+    set_lent(0, 2, true);
+    set_lent(PAGES - 1, 1, true);
+    check_place();
+    max_mappings = 65530;
+    end_in_place();
+}
+
+/* Flags of the mapping of @page, as Linux names them: " wr mr .. " */
+static char *flags_of(unsigned page)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t at = (uintptr_t)place.host + page * page_size, start, end;
+    bool here = false;
+
+    g_assert_true(g_file_get_contents("/proc/self/smaps", &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", 0);
+    for (unsigned i = 0; lines[i]; i++) {
+        if (sscanf(lines[i], "%" SCNx64 "-%" SCNx64, &start, &end) == 2) {
+            here = start <= at && at < end;
+        } else if (here && g_str_has_prefix(lines[i], "VmFlags:")) {
+            return g_strdup(lines[i]);
+        }
+    }
+    return g_strdup("");
+}
+
+static bool has_flag(unsigned page, const char *flag)
+{
+    g_autofree char *flags = flags_of(page);
+
+    return strstr(flags, flag);
+}
+
+static bool is_dumped;
+
+static bool get_dump(Object *obj, Error **errp)
+{
+    return is_dumped;
+}
+
+/* dc: not copied when QEMU forks; dd: not in a core dump */
+static void test_in_place_a_new_mapping_has_the_advice_of_the_old(void)
+{
+    owner = object_new(TYPE_REALM_SHARED_RAM);
+    object_property_add_bool(owner, "dump", get_dump, NULL);
+    for (int i = 0; i < 2; i++) {
+        is_dumped = i;
+        begin_in_place();
+        set_lent(3, 4, false);
+        set_lent(4, 1, true);
+        if (has_flag(4, " rd")) {
+            g_assert_true(has_flag(4, " dc") && has_flag(5, " dc"));
+            g_assert_cmpint(has_flag(4, " dd"), ==, !is_dumped);
+            g_assert_true(has_flag(5, " dd"));
+        } else {
+            g_test_skip("/proc/self/smaps has no flags");
+        }
+        end_in_place();
+    }
+    g_clear_pointer(&owner, object_unref);
+}
+
+/* As multifd's threads do, while the main thread waits for them. */
+static void *convert_without_bql(void *unused)
+{
+    set_lent(3, 2, false);
+    set_lent(4, 1, true);
+    g_assert_true(realm_shared_ram_receive(&place.block, &(ram_addr_t) { 0 },
+                                           1, 4 * KiB, &error_abort));
+    return NULL;
+}
+
+static void test_in_place_who_holds_the_bql_can_wait_for_a_conversion(void)
+{
+    QemuThread thread;
+
+    begin_in_place();
+    bql_lock();
+    holder_waits = true;
+    qemu_thread_create(&thread, "convert", convert_without_bql, NULL,
+                       QEMU_THREAD_JOINABLE);
+    qemu_thread_join(&thread);
+    holder_waits = false;
+    bql_unlock();
+    check_place();
     end_in_place();
 }
 
@@ -564,13 +809,14 @@ static void test_in_place_the_start_changes_nothing(void)
 static void test_in_place_what_a_migration_writes_is_lent_before(void)
 {
     const ram_addr_t offsets[] = { 7 * page_size, 3 * page_size };
-    Listener whole;
     Error *err = NULL;
 
     begin_in_place();
     set_lent(0, PAGES, false);
+    becomes_lent_as_zeros = true;
     g_assert_true(realm_shared_ram_receive(&place.block, offsets, 2, 4 * KiB,
                                            &error_abort));
+    becomes_lent_as_zeros = false;
     lent[3] = lent[7] = true;
     g_assert_true(buffer_is_zero(place.file + 3 * page_size, page_size));
     g_assert_true(buffer_is_zero(place.file + 7 * page_size, page_size));
@@ -590,23 +836,14 @@ static void test_in_place_what_a_migration_writes_is_lent_before(void)
                                             1, 4 * KiB, &err));
     error_free_or_abort(&err);
     check_place();
-
-    /* A listener has the BQL's protection, which the caller lacks. */
     place.refuses = -1;
-    register_for(&whole, 0, PAGES);
-    g_assert_false(realm_shared_ram_receive(&place.block, &(ram_addr_t) { 0 },
-                                            1, 4 * KiB, &err));
-    error_free_or_abort(&err);
-    check_place();
-    check_listener(&whole);
-    end_listener(&whole);
     end_in_place();
 }
 
-/* The destination may have lost what was sent of it. */
-static void test_in_place_what_became_lent_is_sent_again(void)
+/* A destination with RAM in place may have lost what was sent of it. */
+static void test_what_became_lent_is_sent_again(void)
 {
-    begin_in_place();
+    begin();
     set_lent(0, PAGES, false);
     set_lent(3, 1, true);
     realm_shared_ram_watch();
@@ -620,7 +857,6 @@ static void test_in_place_what_became_lent_is_sent_again(void)
     }
     realm_shared_ram_watch();
     g_assert_false(realm_shared_ram_again());
-    end_in_place();
 }
 
 static void test_other_ram_is_not_in_place(void)
@@ -631,7 +867,6 @@ static void test_other_ram_is_not_in_place(void)
     block.mr = mr;
     set_lent(0, PAGES, false);
     g_assert_false(realm_shared_ram_in_place(mr));
-    g_assert_true(realm_shared_ram_is_sent(&block, 0));
     g_assert_true(realm_shared_ram_receive(&block, &(ram_addr_t) { 0 }, 1,
                                            4 * KiB, &error_abort));
     check_section(0, PAGES);
@@ -675,6 +910,7 @@ int main(int argc, char **argv)
     };
 
     g_test_init(&argc, &argv, NULL);
+    qemu_mutex_init(&bql);
     module_call_init(MODULE_INIT_QOM);
     type_register_static(&interface);
 
@@ -683,18 +919,24 @@ int main(int argc, char **argv)
     TEST(random_changes_as_the_twin);
     TEST(a_refusal_undoes_all_of_it);
     TEST(what_becomes_lent_is_dirty_and_no_more);
-    TEST(what_is_returned_is_dirty_and_no_more);
+    TEST(what_is_returned_is_not_sent_unless_written);
     TEST(what_was_written_is_not_discarded);
     TEST(part_of_a_host_page);
     TEST(other_ram_has_no_manager);
-    TEST(other_ram_is_not_in_place);
     TEST(in_place_what_is_lent_is_shared_and_mapped);
     TEST(in_place_a_private_page_is_out_of_reach);
     TEST(in_place_what_is_not_lent_is_not_sent);
     TEST(in_place_a_refused_conversion_changes_nothing);
+    TEST(in_place_what_cannot_be_mapped_is_not_lent);
+    TEST(in_place_a_listener_is_told_nothing);
+    TEST(in_place_pieces_become_one_mapping_again);
+    TEST(in_place_too_many_pieces_change_nothing);
+    TEST(in_place_a_new_mapping_has_the_advice_of_the_old);
+    TEST(in_place_who_holds_the_bql_can_wait_for_a_conversion);
     TEST(in_place_the_start_changes_nothing);
     TEST(in_place_what_a_migration_writes_is_lent_before);
-    TEST(in_place_what_became_lent_is_sent_again);
+    TEST(what_became_lent_is_sent_again);
+    TEST(other_ram_is_not_in_place);
     TEST(in_place_threads_agree);
     return g_test_run();
 }
