@@ -10,6 +10,8 @@
  *     all else             not known: a file system may see a hole (FUSE) where
  *                          pages wait to be written back
  *
+ * It also asks how many mappings it allows.
+ *
  * Invariants: in doubt memory is backed.
  *
  * Lock rule: backing.h.

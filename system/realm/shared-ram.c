@@ -22,18 +22,18 @@
  *   shares of which an old kernel does not tell, and what an incoming migration
  *   left here.  RAM that is neither reads as zero.
  *
- * A migration starts its dirty log, then asks what is discarded.  A page is lent
- * first, and dirty then.  So it is lent when the migration asks, and is not
- * reported, or becomes dirty after the log began, and after that answer.
+ * A migration starts its dirty log, then asks what is discarded.  A page is
+ * lent first, and dirty then.  So either it is lent when the migration asks, and
+ * is not reported; or it becomes dirty after that answer.
  *
  * What a balloon discards has no contents any more, as in any guest: it reads
  * as zero here, and perhaps as what was sent of it at the destination.
  *
  * Lock rule: BQL.  RAM in place has a lock instead, which is taken with the BQL
- * or without: who converts a page at the destination of a migration must not
- * wait for the BQL, since the main thread may wait for him with it.  No listener
- * could be told then, so such RAM has none.  Bits are changed atomically, for
- * those who only look at them.
+ * or without: a thread that converts a page at the destination of a migration
+ * must not wait for the BQL, since the main thread may wait for that thread with
+ * it.  No listener could be told then, so such RAM has none.  Bits are changed
+ * atomically, for those who only look at them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -264,9 +264,9 @@ static bool lend(RealmSharedRam *ram, Span span, Error **errp)
 
 /*
  * Each edge, between a page that is lent and one that is not, begins a mapping
- * of QEMU's, whose number Linux limits.  Where there is no room for another one,
- * threads and coroutines get no stacks, and QEMU ends.  So half of them are for
- * edges.
+ * of QEMU's, whose number Linux limits.  Where there is no room for another
+ * one, threads and coroutines get no stacks, and QEMU ends.  So edges have half
+ * of that number.
  */
 static long edges, max_edges;
 

@@ -305,6 +305,18 @@ static void test_file_systems_of_disks_do_not_know(void)
     end();
 }
 
+static void test_linux_says_how_many_mappings_there_may_be(void)
+{
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    long n = 65530;
+
+    if (file) {
+        g_assert_cmpint(fscanf(file, "%ld", &n), ==, 1);
+        fclose(file);
+    }
+    g_assert_cmpint(realm_backing_max_mappings(), ==, n);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -319,5 +331,6 @@ int main(int argc, char **argv)
     TEST(part_of_a_file);
     TEST(what_is_not_known_is_backed);
     TEST(file_systems_of_disks_do_not_know);
+    TEST(linux_says_how_many_mappings_there_may_be);
     return g_test_run();
 }

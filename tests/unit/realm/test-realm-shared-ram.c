@@ -677,7 +677,7 @@ static void test_in_place_pieces_become_one_mapping_again(void)
     end_in_place();
 }
 
-/* Half of 12 bounds between what is lent and what is not, which three have. */
+/* Of 12 mappings, 6 are for bounds of pieces: three pieces have as many. */
 static void test_in_place_too_many_pieces_change_nothing(void)
 {
     Error *err = NULL;
