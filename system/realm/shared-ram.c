@@ -353,11 +353,6 @@ static int map_lent(RealmSharedRam *ram, Span span, void *unused)
     return map(ram, span, true);
 }
 
-static int map_nothing(RealmSharedRam *ram, Span span, void *unused)
-{
-    return map(ram, span, false);
-}
-
 static bool convert(RealmSharedRam *ram, Span span, bool private, Error **errp)
 {
     const RAMBlock *block = ram->mr->ram_block;
@@ -373,7 +368,7 @@ static bool convert(RealmSharedRam *ram, Span span, bool private, Error **errp)
  */
 static int convert_run_back(RealmSharedRam *ram, Span span, void *unused)
 {
-    if (map_nothing(ram, span, NULL) == 0) {
+    if (map(ram, span, false) == 0) {
         convert(ram, span, true, NULL);
     }
     return 0;
@@ -419,7 +414,10 @@ static bool make_shared(RealmSharedRam *ram, Span span, Error **errp)
     return !ret;
 }
 
-/* All of @span becomes private, or nothing of it. */
+/*
+ * All of @span becomes private, or nothing of it.  What is not lent has nothing
+ * mapped already, unless something failed before.
+ */
 static bool make_private(RealmSharedRam *ram, Span span, Error **errp)
 {
     int ret;
@@ -427,7 +425,7 @@ static bool make_private(RealmSharedRam *ram, Span span, Error **errp)
     if (!check_edges(ram, span, false, errp)) {
         return false;
     }
-    ret = for_each_run(ram, span, true, map_nothing, NULL);
+    ret = map(ram, span, false);
     if (ret) {
         set_map_error(ram, span, ret, errp);
     } else if (convert(ram, span, true, errp)) {
