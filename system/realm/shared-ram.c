@@ -441,8 +441,8 @@ bool realm_shared_ram_lend(MemoryRegion *mr, uint64_t offset, uint64_t size,
                            Error **errp)
 {
     RealmSharedRam *ram = manager_of(mr);
-    bool ok = true;
     Span span;
+    bool ok;
 
     if (!ram) {
         return true;
