@@ -87,13 +87,17 @@ static int split_blocks(DoubleVm *vm, uint64_t base, uint64_t size)
 static int read_owed(DoubleVm *vm, uint64_t base, uint64_t size,
                      unsigned long *pages)
 {
-    uint64_t n = size / GRANULE, result;
+    uint64_t n = size / GRANULE, out[4], result;
     __u64 detail;
     uint32_t cause;
     int ret;
 
-    result = RMI(MIG_FID_BASE + MIG_COLLECT_DIRTY, vm->rd, base, base + size,
-                 physical_window(1, pages, ROUND_UP(n, 64) / 8));
+    /* User space reads in any order; the RMM comes from below, in pieces. */
+    do {
+        result = RMI_OUT(out, MIG_FID_BASE + MIG_COLLECT_DIRTY, vm->rd, base,
+                         base + size,
+                         physical_window(1, pages, ROUND_UP(n, 64) / 8));
+    } while (result == RMI_SUCCESS && out[1]);
     bitmap_from_le(pages, pages, n);
     ret = migrate_result(vm, result, false, &cause, &detail);
     return ret == -EPROTO && detail == MIG_CAUSE_SAME_EPOCH ? -EPERM : ret;

@@ -30,6 +30,7 @@
 #include "system/kvm_int.h"
 #include "system/realm-kvm.h"
 #include "accel/kvm/realm/realm-kvm.h"
+#include "target/arm/rmm/rmm-internal.h"
 #include "internal.h"
 
 #define BASE        (1 * GiB)
@@ -1359,6 +1360,31 @@ static void test_no_blocks_in_a_session(void)
     end_pair();
 }
 
+static void owes_one_page(uint64_t base)
+{
+    struct kvm_cc_run runs[2];
+    struct kvm_cc_owed owed = { .base = base, .size = BLOCK,
+                                .runs = (uintptr_t)runs,
+                                .num_runs = ARRAY_SIZE(runs) };
+
+    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
+    g_assert_cmpuint(owed.num_runs, ==, 1);
+    g_assert_cmphex(runs[0].base, ==, base);
+    g_assert_cmphex(runs[0].size, ==, 4096);
+}
+
+/* "Reads which private pages of [base, base + size) are owed": of any range */
+static void test_owed_in_any_order(void)
+{
+    start_pair(AT_BEGIN);
+    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
+    /* Less than a table: the RMM comes to the upper one in pieces */
+    the_double->rmm->mig_entries = 100;
+    owes_one_page(BASE + BLOCK);
+    owes_one_page(BASE);
+    end_pair();
+}
+
 /* "GIVE_UP still works", "RESUME in a dead VM is EIO and changes nothing" */
 static void test_dead_in_a_session(void)
 {
@@ -1998,6 +2024,7 @@ int main(int argc, char **argv)
     TEST("memory_that_goes_after_commit_is_the_guests_loss",
          test_lost_after_commit);
     TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
+    TEST("ranges_are_read_in_any_order", test_owed_in_any_order);
     TEST("a_vcpu_that_was_off_stays_off", test_off_stays_off);
     TEST("a_vcpu_that_was_on_stays_on", test_on_stays_on);
     TEST("the_answer_to_a_host_call_comes", test_host_call_comes);

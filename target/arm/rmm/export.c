@@ -297,16 +297,32 @@ static uint64_t collect_piece(MigCall *c, uint64_t base, uint64_t top,
     return RMI_SUCCESS;
 }
 
+/* A piece of what is below @base and was not collected; X2: there is more */
+static uint64_t catch_up(MigCall *c, uint64_t base)
+{
+    uint64_t result = mig_lock_realm(c, export_state(c->s));
+
+    if (result == RMI_SUCCESS) {
+        c->out[2] = !rtt_catch_up(c->realm, base, c->rmm->mig_entries);
+        mig_unlock_realm(c);
+    }
+    return result;
+}
+
 uint64_t mig_collect_dirty(MigCall *c)
 {
     uint64_t base = c->in[2], top = c->in[3], bitmap = c->in[4];
-    uint64_t result = RMI_SUCCESS;
+    uint64_t result;
 
     if (!realm_range_is_protected(c->realm, base, top)) {
         return RMI_ERROR_INPUT;
     }
     if (c->s->epoch_used) {
         return mig_refuse(MIG_CAUSE_SAME_EPOCH);
+    }
+    result = catch_up(c, base);
+    if (c->out[2]) {
+        return RMI_SUCCESS;
     }
     for (uint64_t at = base; at < top && result == RMI_SUCCESS;
          at += COLLECT_BYTES) {

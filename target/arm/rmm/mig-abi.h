@@ -41,7 +41,8 @@ enum {
     MIG_ACCEPT          = 2, /* rd buf size               -                  */
     MIG_EXPORT_BEGIN    = 3, /* rd buf size               bytes              */
     MIG_COLLECT_DIRTY   = 4, /* rd base top bitmap        pages, or the IPA
-                                                          of a block         */
+                                                          of a block;
+                                                          1: call again      */
     MIG_EXPORT_MEMORY   = 5, /* rd list count buf size
                                 stream                    bytes, pages       */
     MIG_EXPORT_EPOCH    = 6, /* rd buf size               bytes              */
@@ -84,7 +85,8 @@ enum {
 #define MIG_MAX_TOKEN   2048    /* bytes of platform token in a hello */
 #define MIG_MAX_CERTIFICATES 4096       /* bytes of certificates behind it */
 #define MIG_MAX_RUNS    (1u << 20)      /* in all parts of a map */
-#define MIG_COMMIT_ENTRIES 4096 /* that one call of COMMIT or FINISH visits */
+#define MIG_COMMIT_ENTRIES 4096 /* that one call of COMMIT or FINISH visits,
+                                   and COLLECT_DIRTY below its range */
 
 /* Seconds from PREPARE to ACCEPT, and from OFFER to the session header */
 #define MIG_LIFETIME    600

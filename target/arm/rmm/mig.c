@@ -58,7 +58,7 @@ static uint64_t mig_features(MigCall *c);
         ALSO_LOST, LOG_ALWAYS) \
     ROW(EXPORT_BEGIN,  3, 1, 2, mig_export_begin,  ALL_STREAMS, IN(ACCEPTED), \
         0, LOG_ALWAYS) \
-    ROW(COLLECT_DIRTY, 4, 1, 0, mig_collect_dirty, ALL_STREAMS, SENDING, \
+    ROW(COLLECT_DIRTY, 4, 2, 0, mig_collect_dirty, ALL_STREAMS, SENDING, \
         INVALIDATES, LOG_ERRORS) \
     ROW(EXPORT_MEMORY, 6, 2, 4, mig_export_memory, STREAM_IN_X6, SENDING, \
         AFTER_SYNC, LOG_ERRORS) \

@@ -110,6 +110,12 @@ static void mark_owed(RmmRealm *realm, uint64_t top)
     }
 }
 
+bool rtt_catch_up(RmmRealm *realm, uint64_t top, uint32_t entries)
+{
+    mark_owed(realm, rtt_reach(realm, realm->owed_from, top, entries));
+    return realm->owed_from >= top;
+}
+
 static void collect_page(PageVisitor *v, uint64_t *entry, uint64_t desc,
                          uint64_t ipa)
 {
@@ -342,7 +348,8 @@ uint64_t rtt_reach(RmmRealm *realm, uint64_t base, uint64_t top,
             if (desc_is_table(desc_load(walk.entry++), walk.level)) {
                 break;
             }
-            ipa += rtt_entry_bytes(walk.level);
+            ipa = rtt_entry_base(ipa, walk.level) +
+                  rtt_entry_bytes(walk.level);
         }
     }
     return MIN(ipa, top);

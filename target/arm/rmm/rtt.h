@@ -203,6 +203,13 @@ bool rtt_has_blocks(RmmRealm *realm);
  */
 void rtt_owe_all(RmmRealm *realm);
 
+/*
+ * Move RmmRealm.owed_from up to @top, through at most @entries entries, and
+ * make the pages below it dirty that an earlier session left clean.  True once
+ * it is there.
+ */
+bool rtt_catch_up(RmmRealm *realm, uint64_t top, uint32_t entries);
+
 typedef void RttPageFn(void *opaque, uint64_t ipa);
 
 /*
@@ -216,9 +223,8 @@ typedef void RttPageFn(void *opaque, uint64_t ipa);
  * descriptor with S2AP[1] only, and whoever cleared that bit since has dropped
  * it, or is about to.
  *
- * It first moves RmmRealm.owed_from up to @top, and makes the pages below it
- * dirty that an earlier session left clean.  So the work goes with the range
- * for who collects in ascending order.
+ * It first catches up to @top, whatever that takes.  So the work goes with the
+ * range for who has caught up to @base before.
  */
 uint64_t rtt_collect_dirty(RmmRealm *realm, uint64_t base, uint64_t top,
                            RttPageFn *fn, void *opaque, bool *cleaned);
@@ -254,8 +260,8 @@ bool rtt_for_each_ripas(RmmRealm *realm, uint64_t base, uint64_t top,
                         RttRipasFn *fn, void *opaque);
 
 /*
- * How far from @base on, where an entry begins, tables have @entries entries:
- * the end of one, at most @top.  The work of the calls above goes with them.
+ * How far from @base on tables have @entries entries: the end of one, at most
+ * @top.  The work of the calls above goes with them.
  */
 uint64_t rtt_reach(RmmRealm *realm, uint64_t base, uint64_t top,
                    uint32_t entries);

@@ -246,9 +246,7 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
     const RealmConfig *config = realm_host.config;
     uint64_t pages = config->ram_size / REALM_PAGE_SIZE;
     size_t size = ROUND_UP(pages, 64) / 8;
-    RmmPe pe = { .x = { MIG(MIG_COLLECT_DIRTY), rd(), config->ram_base,
-                        config->ram_base + config->ram_size,
-                        realm_window(1, bitmap, size) } };
+    RmmPe pe;
 
     if (!check_step(REALM_STEP_COLLECT_DIRTY, errp)) {
         return -1;
@@ -259,9 +257,14 @@ static int64_t collect_dirty(unsigned long *bitmap, Error **errp)
                    "pages, so it cannot be migrated");
         return -1;
     }
-    if (!mig_call(&pe, REALM_STEP_COLLECT_DIRTY, errp)) {
-        return -1;
-    }
+    do {
+        pe = (RmmPe) { .x = { MIG(MIG_COLLECT_DIRTY), rd(), config->ram_base,
+                              config->ram_base + config->ram_size,
+                              realm_window(1, bitmap, size) } };
+        if (!mig_call(&pe, REALM_STEP_COLLECT_DIRTY, errp)) {
+            return -1;
+        }
+    } while (pe.x[2]);
     bitmap_from_le(bitmap, bitmap, pages);
     return pe.x[1];
 }

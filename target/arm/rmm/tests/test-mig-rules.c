@@ -277,6 +277,101 @@ static void test_begin_looks_at_no_table(void)
     g_assert_cmpuint(looks_of_begin(40), ==, looks_of_begin(1));
 }
 
+/* Where the pages of scattered_above_gib are, from the first one on */
+#define ABOVE MACHINE_RAM_TOP
+
+/* A Realm in a session, with pages above an entry of 1 GiB without any */
+static Machine *scattered_above_gib(unsigned tables, Machine **dst)
+{
+    Machine *src = scattered_new(tables + 1);
+
+    *dst = scattered_new(tables + 1);
+    OK(SMC(src, RMI_RTT_INIT_RIPAS, src->rd, ABOVE, 2 * ABOVE));
+    for (unsigned i = 0; i < tables * PAGES_A_TABLE; i++) {
+        machine_add_page(src, ABOVE + scattered_ipa(i));
+    }
+    machine_activate(src);
+    step_connect(src, *dst);
+    return src;
+}
+
+/*
+ * What COLLECT_DIRTY looks at for the last of @tables tables at first, when the
+ * session has come to the middle of the entry without pages.
+ */
+static unsigned looks_of_collect(unsigned tables)
+{
+    const uint64_t base = ABOVE + (tables - 1) * BLOCK;
+    Machine *dst, *src = scattered_above_gib(tables, &dst);
+    unsigned counted;
+
+    OK(MIG(src, MIG_COLLECT_DIRTY, ABOVE - 0x2000, ABOVE - 0x1000, NS_BITMAP));
+    start_counting(src);
+    OK(MIG(src, MIG_COLLECT_DIRTY, base, base + BLOCK, NS_BITMAP));
+    counted = stop_counting(src);
+    machine_free(src);
+    machine_free(dst);
+    return counted;
+}
+
+static void test_collecting_looks_at_a_bounded_part_of_what_is_below(void)
+{
+    unsigned one = looks_of_collect(40), two = looks_of_collect(80);
+
+    g_test_message("%u and %u", one, two);
+    g_assert_cmpuint(one, ==, two);
+}
+
+/* Collect @table; returns how many calls said that they have to be repeated. */
+static unsigned collect_table(Machine *m, unsigned table)
+{
+    const uint64_t base = ABOVE + table * BLOCK;
+    uint64_t *bits = machine_ns(m, NS_BITMAP), out[4];
+
+    for (unsigned calls = 0;; calls++) {
+        const gint invalidations = m->invalidations;
+
+        memset(bits, 0xff, BLOCK / RMM_GRANULE_SIZE / 8);
+        OK(MIG_OUT(m, out, MIG_COLLECT_DIRTY, base, base + BLOCK, NS_BITMAP));
+        if (!out[1]) {
+            g_assert_cmpuint(out[0], ==, PAGES_A_TABLE);
+            g_assert_cmphex(bits[0], ==, 0x0001000100010001);
+            return calls;
+        }
+        /* Nothing was collected */
+        g_assert_cmpuint(out[0], ==, 0);
+        g_assert_cmphex(bits[0], ==, UINT64_MAX);
+        g_assert_cmpint(m->invalidations, ==, invalidations);
+        g_assert_false(leaves(m, base));
+    }
+}
+
+/* A host may begin wherever it likes: it repeats calls, and loses nothing. */
+static void test_ranges_are_collected_in_any_order(void)
+{
+    enum { TABLES = 20 };
+    Machine *first, *src = scattered_above_gib(TABLES, &first);
+    Machine *dst = scattered_new(TABLES + 1);
+
+    /* An earlier session has left all pages clean */
+    step_round(src, first, 1, 256);
+    OK(MIG(src, MIG_EXPORT_ABORT));
+    step_connect(src, dst);
+    src->rmm->mig_entries = 1000;
+    g_assert_cmpuint(collect_table(src, TABLES - 1), >=,
+                     (TABLES - 1) * RTT_ENTRIES / 1000);
+    g_assert_cmpuint(dirty_pages(src), ==, TABLES * PAGES_A_TABLE);
+    for (int table = TABLES; table-- > 0;) {
+        g_assert_cmpuint(collect_table(src, table), ==, 0);
+    }
+    g_assert_cmpuint(step_round(src, dst, 1, 256), ==, TABLES * PAGES_A_TABLE);
+    step_finish(src, dst);
+    same_realm(src, dst);
+    machine_free(src);
+    machine_free(first);
+    machine_free(dst);
+}
+
 /*
  * So BEGIN leaves what an earlier session said of pages, which counts for
  * nothing: all of them are owed until they were collected in this one.
@@ -916,6 +1011,8 @@ int main(int argc, char **argv)
     TEST(collecting_stops_at_a_block);
     TEST(no_start_token_while_there_is_a_block);
     TEST(begin_looks_at_no_table);
+    TEST(collecting_looks_at_a_bounded_part_of_what_is_below);
+    TEST(ranges_are_collected_in_any_order);
     TEST(an_earlier_session_sent_nothing_for_this_one);
     TEST(a_realm_with_blocks_makes_no_offer);
     TEST(commit_looks_at_each_entry_a_few_times);
