@@ -47,6 +47,9 @@ bool rmm_realm_pages(Rmm *rmm, uint64_t rd, RmmPages *pages)
             return false;
         }
         ipa = rtt_count_pages(realm, ipa, pages);
+        if (!realm_is_exported(realm->state)) {
+            pages->dirty = 0;
+        }
         top = realm_ipa_top(realm);
         realm_unlock(realm);
     } while (ipa < top);

@@ -131,6 +131,12 @@ static inline bool realm_is_frozen(RealmState s)
            s == REALM_EXPORT_PAUSED || s == REALM_EXPORTED;
 }
 
+/* A session takes pages, and their dirty state says which ones are owed. */
+static inline bool realm_is_exported(RealmState s)
+{
+    return s == REALM_EXPORT || s == REALM_EXPORT_PAUSED;
+}
+
 /*
  * The host has taken a table or a REC from the Realm, whose lock is held.  The
  * source counts what it exported since the pause as the whole Realm, the

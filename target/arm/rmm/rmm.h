@@ -438,7 +438,7 @@ typedef struct RmmPages {
     uint64_t lent;          /* the host's, mapped at unprotected IPAs */
     uint64_t untouched;     /* nobody's yet: RIPAS RAM, nothing assigned */
     uint64_t dirty;         /* of those owned: not exported since they were
-                               written; all, unless a session is open */
+                               written; 0 unless a session exports them */
 } RmmPages;
 
 /*

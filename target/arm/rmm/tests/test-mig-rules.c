@@ -393,6 +393,7 @@ static void test_an_earlier_session_sent_nothing_for_this_one(void)
         g_array_unref(machine_collect(src));
         g_assert_cmpuint(dirty_pages(src), ==, 1);
         OK(MIG(src, MIG_EXPORT_ABORT));
+        g_assert_cmpuint(dirty_pages(src), ==, 0);
 
         step_connect(src, dst);
         g_assert_cmpuint(dirty_pages(src), ==, PAGES);
@@ -569,6 +570,7 @@ static void test_pages_are_dirty_until_they_are_exported(void)
     g_assert_cmpuint(dirty_pages(src), ==, 40);
     g_assert_cmpuint(step_round(src, dst, 1, 16), ==, 40);
     g_assert_cmpuint(dirty_pages(src), ==, 0);
+    g_assert_cmpuint(dirty_pages(dst), ==, 0);  /* it exports nothing */
     g_assert_nonnull(machine_page(src, ipa, true, NULL));
     g_assert_cmpuint(dirty_pages(src), ==, 1);
     machine_free(src);

@@ -663,7 +663,6 @@ RmmPages twin_pages(const TwinRealm *r)
                 pages.lent += n;
             } else if (e->kind == TWIN_ASSIGNED) {
                 pages.owned += e->ripas == RMI_RIPAS_RAM ? n : 0;
-                pages.dirty += e->ripas == RMI_RIPAS_RAM ? n : 0;
                 pages.empty += e->ripas == RMI_RIPAS_EMPTY ? n : 0;
             } else if (e->kind == TWIN_UNASSIGNED) {
                 pages.untouched += e->ripas == RMI_RIPAS_RAM ? n : 0;
