@@ -332,7 +332,6 @@ int life_enable_rme(DoubleVm *vm, const struct kvm_enable_cap *cap);
 /* migrate.c, called by vm_enable_cap */
 int migrate_enable(DoubleVm *vm, const struct kvm_enable_cap *cap);
 int migrate_features(void);
-uint32_t migrate_cause(uint64_t detail, bool import);
 int migrate_result(DoubleVm *vm, uint64_t result, bool import,
                    uint32_t *cause, __u64 *detail);
 void migrate_forget(DoubleVm *vm);

@@ -18,65 +18,11 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
+#include "accel/kvm/realm/monitor-cause.h"
 #include "internal.h"
 
 #define MIG(vm, out, call, ...) \
     RMI_OUT(out, MIG_FID_BASE + (call), (vm)->rd, ##__VA_ARGS__)
-
-/* What user space can do, for each of the RMM's causes; 0 is OTHER. */
-static const uint8_t causes[] = {
-#define CAUSE(mig, cc) [MIG_CAUSE_##mig] = KVM_CC_CAUSE_##cc
-    CAUSE(OFFER_FORMAT, FORMAT), CAUSE(ABORT_FORMAT, FORMAT),
-    CAUSE(REPLY_FORMAT, FORMAT), CAUSE(FORMAT, FORMAT), CAUSE(TYPE, FORMAT),
-    CAUSE(POLICY_FORMAT, FORMAT),
-
-    CAUSE(ABORT_SECRET, SEAL), CAUSE(REPLY_SEAL, SEAL),
-    CAUSE(AUTHENTICATION, SEAL), CAUSE(KEY, SEAL), CAUSE(ORDER, SEAL),
-    CAUSE(EPOCH, SEAL), CAUSE(TOTAL, SEAL), CAUSE(PAGE_REPEATED, SEAL),
-
-    CAUSE(VERSION, VERSION), CAUSE(FEATURES, VERSION),
-
-    CAUSE(PEER_TOKEN, PEER), CAUSE(PEER_SIGNATURE, PEER),
-    CAUSE(PEER_CHALLENGE, PEER), CAUSE(PEER_PROFILE, PEER),
-    CAUSE(PEER_LIFECYCLE, PEER), CAUSE(PEER_IMPLEMENTATION, PEER),
-    CAUSE(PEER_SOFTWARE, PEER), CAUSE(OWN_HELLO, PEER),
-
-    CAUSE(OFFER_NONCE, EXPIRED), CAUSE(OFFER_EXPIRED, EXPIRED),
-    CAUSE(EXPIRED, EXPIRED),
-
-    CAUSE(DIFFERENT_IPA_WIDTH, DIFFERENT),
-    CAUSE(DIFFERENT_START_LEVEL, DIFFERENT),
-    CAUSE(DIFFERENT_HASH_ALGORITHM, DIFFERENT),
-    CAUSE(DIFFERENT_PERSONALIZATION_VALUE, DIFFERENT),
-    CAUSE(DIFFERENT_MTE, DIFFERENT), CAUSE(DIFFERENT_FLAGS, DIFFERENT),
-    CAUSE(DIFFERENT_SVE, DIFFERENT), CAUSE(DIFFERENT_BREAKPOINTS, DIFFERENT),
-    CAUSE(DIFFERENT_WATCHPOINTS, DIFFERENT), CAUSE(DIFFERENT_PMU, DIFFERENT),
-    CAUSE(DIFFERENT_NUM_RECS, DIFFERENT), CAUSE(DIFFERENT_POLICY, DIFFERENT),
-
-    CAUSE(PAGES_DIRTY, OWED), CAUSE(REALM_MISSING, OWED),
-    CAUSE(REC_MISSING, OWED),
-
-    CAUSE(PAGE_MISSING, MISSING), CAUSE(START_MISSING, MISSING),
-    CAUSE(INCOMPLETE, MISSING),
-
-    CAUSE(ABORT_OTHER, OTHER_SESSION), CAUSE(REPLY_OTHER, OTHER_SESSION),
-    CAUSE(OTHER_OFFER, OTHER_SESSION),
-
-    CAUSE(RECLAIMED, LOST),
-    CAUSE(PLATFORM_KEY, KEY),
-    CAUSE(COUNTER, LIMIT), CAUSE(MAP_RUNS, LIMIT),
-#undef CAUSE
-};
-
-/* What START still has to export, READY and COMMIT wait for. */
-uint32_t migrate_cause(uint64_t detail, bool import)
-{
-    if (import && (detail == MIG_CAUSE_REALM_MISSING ||
-                   detail == MIG_CAUSE_REC_MISSING)) {
-        return KVM_CC_CAUSE_MISSING;
-    }
-    return detail < ARRAY_SIZE(causes) ? causes[detail] : KVM_CC_CAUSE_OTHER;
-}
 
 int migrate_result(DoubleVm *vm, uint64_t result, bool import,
                    uint32_t *cause, __u64 *detail)
@@ -91,7 +37,7 @@ int migrate_result(DoubleVm *vm, uint64_t result, bool import,
         return -EIO;
     }
     *detail = RMI_INDEX(result);
-    *cause = migrate_cause(*detail, import);
+    *cause = monitor_cause(*detail, import);
     return import && *detail >= MIG_CAUSE_FINAL ? -EBADMSG : -EPROTO;
 }
 

@@ -89,6 +89,10 @@ static const Refusal refusals[] = {
       "the Realm's policy does not let the other side take part "
       "(KVM_CC_MIGRATE(ACCEPT): cause 4, the monitor's 1000)", PHASE(HERE),
       .cause = KVM_CC_CAUSE_PEER, .detail = 1000 },
+    { "a-number-that-means-something-else", &source, STEP(ACCEPT), EPROTO, 0,
+      "the Realm's policy does not let the other side take part "
+      "(KVM_CC_MIGRATE(ACCEPT): cause 4, the monitor's 3)", PHASE(HERE),
+      .cause = KVM_CC_CAUSE_PEER, .detail = MIG_CAUSE_OFFER_FORMAT },
     { "a-cause-that-is-not-known", &source, STEP(ACCEPT), EPROTO, 0,
       "the monitor refused it "
       "(KVM_CC_MIGRATE(ACCEPT): cause 99, the monitor's 1000)", PHASE(HERE),

@@ -11,10 +11,9 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include <linux/kvm-cc-migration.h>
 #include "qapi/error.h"
 #include "target/arm/realm/cause.h"
-#include "target/arm/rmm/mig-abi.h"
+#include "monitor-cause.h"
 #include "realm-kvm.h"
 
 void realm_kvm_invalid_answer(Error **errp, const char *name,
@@ -54,15 +53,23 @@ static const char *const causes[KVM_CC_CAUSES] = {
     [KVM_CC_CAUSE_LIMIT] = "a limit was exceeded",
 };
 
+/* The number can be the model's: else another monitor means something else. */
+static bool is_models(uint32_t cause, uint64_t detail)
+{
+    return detail <= UINT_MAX && realm_cause_is_known(detail) &&
+           (cause == monitor_cause(detail, false) ||
+            cause == monitor_cause(detail, true));
+}
+
 /*
- * What the monitor says: in its own words, if these are known.  A cause of a
+ * What the monitor says: in the model's words, if it can be that.  A cause of a
  * newer kernel is one that this program can do nothing about.
  */
 static void refused_by_monitor(Error **errp, const char *what,
                                const char *name, uint32_t cause,
                                uint64_t detail)
 {
-    if (detail <= UINT_MAX && realm_cause_is_known(detail)) {
+    if (is_models(cause, detail)) {
         error_setg(errp, "Realm: cannot %s: %s", what, realm_cause(detail));
     } else {
         error_setg(errp, "Realm: cannot %s: %s (%s: cause %u, the monitor's %"
