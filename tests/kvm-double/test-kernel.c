@@ -26,284 +26,9 @@
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/memalign.h"
-#include "qemu/units.h"
-#include "system/kvm_int.h"
 #include "system/realm-kvm.h"
 #include "accel/kvm/realm/realm-kvm.h"
-#include "target/arm/rmm/rmm-internal.h"
-#include "internal.h"
-
-#define BASE        (1 * GiB)
-#define RAM_SIZE    (4 * MiB)
-#define IPA_BITS    33
-#define SHARED_BIT  BIT_ULL(IPA_BITS - 1)
-#define NOWHERE     (2 * GiB)           /* no slot is there */
-#define IMAGE_BYTE  0x5a
-
-/* A VM made by hand; and another on the same kernel. */
-static struct Host {
-    KVMState state;
-    int gmem, gic, cpus[2];
-    size_t page_size;
-    uint8_t *ram;               /* maps @gmem */
-    uint8_t *source;            /* of images */
-} host, other;
-
-static int call(int fd, unsigned long request, void *arg)
-{
-    return double_ioctl(fd, request, arg);
-}
-
-static int vm_call(unsigned long request, void *arg)
-{
-    return call(host.state.vmfd, request, arg);
-}
-
-/* Map all of RAM, aligned to the largest page of a host. */
-static void *map_ram(int fd)
-{
-    size_t reserved = RAM_SIZE + 64 * KiB;
-    uint8_t *all = mmap(NULL, reserved, PROT_NONE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    uint8_t *p = QEMU_ALIGN_PTR_UP(all, 64 * KiB);
-
-    g_assert_true(all != MAP_FAILED);
-    g_assert_true(mmap(p, RAM_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_FIXED, fd, 0) == p);
-    if (p != all) {
-        munmap(all, p - all);
-    }
-    munmap(p + RAM_SIZE, all + reserved - (p + RAM_SIZE));
-    return p;
-}
-
-static void start_kernel(const char *flavour, size_t page_size)
-{
-    DoubleOptions options = { flavour, page_size, .migration = true };
-
-    double_start(&options);
-    double_probing(true);
-}
-
-static void add_vm(size_t page_size)
-{
-    const DoubleFlavour *f = the_double->flavour;
-
-    host = (struct Host) { .gmem = -1, .gic = -1, .cpus = { -1, -1 },
-                           .page_size = page_size };
-    host.state.fd = double_open(DOUBLE_SYSTEM, NULL, NULL);
-    host.state.vmfd = call(host.state.fd, KVM_CREATE_VM,
-                           (void *)(uintptr_t)(f->vm_type | IPA_BITS));
-    g_assert_cmpint(host.state.vmfd, >=, 0);
-    kvm_state = &host.state;
-    host.source = qemu_memalign(64 * KiB, 64 * KiB);
-    memset(host.source, IMAGE_BYTE, 64 * KiB);
-}
-
-static void create_vm(const char *flavour, size_t page_size)
-{
-    start_kernel(flavour, page_size);
-    add_vm(page_size);
-}
-
-static int create_gmem(uint64_t size, uint64_t flags)
-{
-    struct kvm_create_guest_memfd args = { .size = size, .flags = flags };
-
-    return vm_call(KVM_CREATE_GUEST_MEMFD, &args);
-}
-
-static int set_slot(void *ram, uint64_t offset, uint64_t size)
-{
-    struct kvm_userspace_memory_region2 region = {
-        .flags = KVM_MEM_GUEST_MEMFD, .guest_phys_addr = BASE,
-        .memory_size = size, .userspace_addr = (uintptr_t)ram,
-        .guest_memfd = host.gmem, .guest_memfd_offset = offset,
-    };
-
-    return vm_call(KVM_SET_USER_MEMORY_REGION2, &region);
-}
-
-static void add_ram(void)
-{
-    host.gmem = create_gmem(RAM_SIZE, GUEST_MEMFD_FLAG_MMAP |
-                                      GUEST_MEMFD_FLAG_INIT_SHARED);
-    g_assert_cmpint(host.gmem, >=, 0);
-    host.ram = map_ram(host.gmem);
-    g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
-}
-
-static void add_gic(bool initialize)
-{
-    struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
-    struct kvm_device_attr init = { .group = KVM_DEV_ARM_VGIC_GRP_CTRL,
-                                    .attr = KVM_DEV_ARM_VGIC_CTRL_INIT };
-
-    if (host.gic < 0) {
-        g_assert_cmpint(vm_call(KVM_CREATE_DEVICE, &device), ==, 0);
-        host.gic = device.fd;
-    }
-    if (initialize) {
-        g_assert_cmpint(call(host.gic, KVM_SET_DEVICE_ATTR, &init), ==, 0);
-    }
-}
-
-static void add_vcpus(uint32_t features)
-{
-    struct kvm_vcpu_init init = { .target = KVM_ARM_TARGET_GENERIC_V8 };
-
-    for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
-        host.cpus[i] = vm_call(KVM_CREATE_VCPU, (void *)(uintptr_t)i);
-        init.features[0] = features | (i ? BIT(KVM_ARM_VCPU_POWER_OFF) : 0);
-        g_assert_cmpint(call(host.cpus[i], KVM_ARM_VCPU_INIT, &init), ==, 0);
-    }
-}
-
-/* All but the first KVM_RUN. */
-static void build(size_t page_size)
-{
-    create_vm(NULL, page_size);
-    add_ram();
-    add_vcpus(BIT(KVM_ARM_VCPU_PSCI_0_2));
-    add_gic(true);
-}
-
-static void close_host(void)
-{
-    kvm_state = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(host.cpus); i++) {
-        close(host.cpus[i]);
-    }
-    close(host.gic);
-    close(host.gmem);
-    close(host.state.vmfd);
-    close(host.state.fd);
-    if (host.ram) {
-        munmap(host.ram, RAM_SIZE);
-    }
-    qemu_vfree(host.source);
-}
-
-static void end(void)
-{
-    close_host();
-    double_stop();
-}
-
-/* ---- Calls ---- */
-
-static int set_private(uint64_t gpa, uint64_t size, bool private)
-{
-    struct kvm_memory_attributes2 args = {
-        .offset = gpa - BASE, .size = size,
-        .attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-    };
-
-    return call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args);
-}
-
-static int populate(uint64_t base, uint64_t size, const void *source)
-{
-    struct kvm_arm_rmi_populate args = {
-        base, size, (uintptr_t)source,
-    };
-
-    return vm_call(KVM_ARM_RMI_POPULATE, &args);
-}
-
-static int check(unsigned extension)
-{
-    return vm_call(KVM_CHECK_EXTENSION, (void *)(uintptr_t)extension);
-}
-
-static DoubleVcpu *vcpu(unsigned n)
-{
-    return double_file(host.cpus[n])->object;
-}
-
-static DoubleVm *vm(void)
-{
-    return double_file(host.state.vmfd)->vm;
-}
-
-static struct kvm_run *run_of(unsigned n)
-{
-    return vcpu(n)->kvm_run;
-}
-
-static int run(unsigned n)
-{
-    return call(host.cpus[n], KVM_RUN, NULL);
-}
-
-/* The guest on vCPU 0 is about to do @action, in one KVM_RUN or more. */
-static int act(GuestAction *action)
-{
-    vcpu(0)->action = action;
-    return run(0);
-}
-
-static GuestAction access_to(uint64_t ipa, void *buf, bool write)
-{
-    return (GuestAction) { GUEST_ACCESS, .ipa = ipa, .size = 8, .buf = buf,
-                           .write = write };
-}
-
-/* ... it ends within this KVM_RUN, in DOUBLE_DONE. */
-static void does(GuestAction *action)
-{
-    g_assert_cmpint(act(action), ==, -EINTR);
-    g_assert_true(action->over);
-    g_assert_cmpint(action->outcome, ==, DOUBLE_DONE);
-}
-
-static uint64_t reads(uint64_t ipa)
-{
-    uint64_t value = 0;
-    GuestAction a = access_to(ipa, &value, false);
-
-    does(&a);
-    return value;
-}
-
-static void writes(uint64_t ipa, uint64_t value)
-{
-    GuestAction a = access_to(ipa, &value, true);
-
-    does(&a);
-}
-
-/* ...it ends with KVM_EXIT_MEMORY_FAULT of this range. */
-static void faults(int ret, uint64_t gpa, uint64_t size, bool private)
-{
-    const struct kvm_run *r = run_of(0);
-
-    g_assert_cmpint(ret, ==, -EFAULT);
-    g_assert_cmpuint(r->exit_reason, ==, KVM_EXIT_MEMORY_FAULT);
-    g_assert_cmphex(r->memory_fault.gpa, ==, gpa);
-    g_assert_cmphex(r->memory_fault.size, ==, size);
-    g_assert_cmphex(r->memory_fault.flags, ==,
-                    private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0);
-}
-
-/* The Realm runs, and its RAM is private. */
-static void start_guest(size_t page_size)
-{
-    build(page_size);
-    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
-    g_assert_cmpint(populate(BASE, page_size, host.source), ==, 0);
-    g_assert_cmpint(run(0), ==, -EINTR);
-}
-
-/* The level of stage 2 at which @ipa is mapped, or -1. */
-static int level_of(uint64_t ipa)
-{
-    uint64_t out[4];
-
-    g_assert_cmphex(RMI_OUT(out, RMI_RTT_READ_ENTRY, vm()->rd, ipa, 3), ==,
-                    0);
-    return out[1] == RMI_ASSIGNED ? (int)out[0] : -1;
-}
+#include "kernel-host.h"
 
 /* True if a process that does this is killed by a signal. */
 static bool is_killed_reading(const uint8_t *p)
@@ -335,7 +60,7 @@ static void test_gmem_flags(void)
     g_assert_cmpint(check(KVM_CAP_GUEST_MEMFD_FLAGS), ==,
                     GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
     add_ram();
-    end();
+    end_kernel();
 }
 
 /* Who reads and writes for KVM uses userspace_addr. */
@@ -353,7 +78,7 @@ static void test_slot_mapping(void)
     g_assert_cmpint(set_slot(host.ram, 4096, 4096), ==, -EINVAL);
     g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
     qemu_vfree(other);
-    end();
+    end_kernel();
 }
 
 static int set_slot_2(unsigned flags, uint64_t gpa, uint64_t offset)
@@ -391,7 +116,7 @@ static void test_slots(void)
     moved.userspace_addr = (uintptr_t)host.ram;
     g_assert_cmpint(vm_call(KVM_SET_USER_MEMORY_REGION2, &moved), ==, -EINVAL);
     g_assert_cmpint(set_slot_2(0, NOWHERE, RAM_SIZE / 2), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* gmem: the checks of kvm_gmem_set_attributes, in its order */
@@ -419,7 +144,7 @@ static void test_attribute_arguments(void)
     host.ram[0] = 1;            /* all is shared still */
     host.ram[RAM_SIZE - 1] = 1;
     g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* arm64: no attributes of the VM; gmem: but those of the file */
@@ -434,7 +159,7 @@ static void test_attribute_capabilities(void)
     g_assert_cmpint(vm_call(KVM_SET_MEMORY_ATTRIBUTES, &args), <, 0);
     g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES, &args), ==,
                     -ENOTTY);
-    end();
+    end_kernel();
 }
 
 /* gmem: kvm_gmem_fault_user_mapping: -EACCES, so SIGBUS, for private pages */
@@ -450,7 +175,7 @@ static void test_private_mapping(void)
     g_assert_false(is_killed_reading(host.ram + 0x11000));
     g_assert_cmpint(set_private(page, 4096, false), ==, 0);
     g_assert_false(is_killed_reading(host.ram + 0x10000));
-    end();
+    end_kernel();
 }
 
 /* gmem: default attributes are private without INIT_SHARED */
@@ -461,7 +186,7 @@ static void test_initially_private(void)
     host.ram = map_ram(host.gmem);
     g_assert_cmpint(set_slot(host.ram, 0, RAM_SIZE), ==, 0);
     g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
-    end();
+    end_kernel();
 }
 
 /*
@@ -489,7 +214,7 @@ static void test_pinned(void)
     g_assert_cmphex(args.error_offset, ==, 0x9000);
     double_pin(BASE + 0x9000, false);
     g_assert_cmpint(call(host.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* Both halves of a slot are one memory: what is shared, the other side sees. */
@@ -503,7 +228,7 @@ static void test_one_memory(void)
     g_assert_cmphex(reads(page | SHARED_BIT), ==, 0x1234);
     writes((page + 8) | SHARED_BIT, 0x5678);
     g_assert_cmphex(ldq_le_p(host.ram + 0x20008), ==, 0x5678);
-    end();
+    end_kernel();
 }
 
 /* What was private is given back by the RMM, which wipes it. */
@@ -515,7 +240,7 @@ static void test_to_shared_is_wiped(void)
     writes(page, 0x1234);
     g_assert_cmpint(set_private(page, 4096, false), ==, 0);
     g_assert_cmphex(ldq_le_p(host.ram + 0x20000), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* An access to the other half than the attribute's: arm's gmem_abort. */
@@ -530,7 +255,7 @@ static void test_access_faults(void)
     g_assert_cmpint(set_private(page, 4096, false), ==, 0);
     does(&shared);
     faults(act(&private), page, 4096, true);
-    end();
+    end_kernel();
 }
 
 /* gmem: kvm_gmem_release: it zaps all, and a slot without its file faults */
@@ -554,7 +279,7 @@ static void test_close(void)
     g_assert_cmpint(level_of(BASE), ==, -1);
     g_assert_cmpint(level_of((BASE + 0x1000) | SHARED_BIT), ==, -1);
     g_assert_cmpint(check(KVM_CAP_ARM_PSCI), ==, 1);    /* it lives */
-    end();
+    end_kernel();
 }
 
 /* gmem: kvm_gmem_punch_hole zaps the range in both halves */
@@ -570,7 +295,7 @@ static void test_punch(void)
     g_assert_cmpint(vm_punch(vm(), BASE + 0x2000, 4096), ==, 0);
     g_assert_cmpint(level_of((BASE + 0x2000) | SHARED_BIT), ==, -1);
     g_assert_cmphex(reads((BASE + 0x2000) | SHARED_BIT), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* ---- RIPAS ---- */
@@ -601,7 +326,7 @@ static void test_ripas_needs_attributes(void)
     faults(run(0), base, 0x2000, true);
     g_assert_cmpint(set_private(base, 0x2000, true), ==, 0);
     does(&ram);
-    end();
+    end_kernel();
 }
 
 /* The Realm makes RAM of what is private, and what the host has destroyed. */
@@ -621,7 +346,7 @@ static void test_ripas_outside_of_ram(void)
     start_guest(4096);
     faults(act(&empty), NOWHERE, 0x1000, false);
     does(&empty);
-    end();
+    end_kernel();
 }
 
 static void say_upper_half(DoubleVcpu *cpu)
@@ -651,7 +376,7 @@ static void test_bad_ripas_range(void)
         g_assert_cmpint(a.outcome, ==, DOUBLE_REFUSED);
         g_assert_cmphex(reads(BASE + 0x20000), ==, 0);  /* it is RAM still */
     }
-    end();
+    end_kernel();
 }
 
 /* ---- KVM_RUN ---- */
@@ -672,7 +397,7 @@ static void test_unknown_exit(void)
     g_assert_cmpint(act(&a), ==, 0);
     g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_INTERNAL_ERROR);
     g_assert_cmpint(run(0), ==, -EIO);
-    end();
+    end_kernel();
 }
 
 /* arm: "if (!vcpu->wants_to_run) ret = -EINTR", before the requests */
@@ -689,7 +414,7 @@ static void test_immediate_exit_leaves_ripas(void)
     g_assert_true(vcpu(0)->ripas_pending);
     run_of(0)->immediate_exit = 0;
     does(&empty);
-    end();
+    end_kernel();
 }
 
 /* ...but kvm_handle_mmio_return comes before that. */
@@ -710,7 +435,7 @@ static void test_immediate_exit_takes_mmio(void)
     run_of(0)->immediate_exit = 0;
     g_assert_cmpint(run(0), ==, -EINTR);
     g_assert_cmphex(value, ==, 0x1122334455667788);
-    end();
+    end_kernel();
 }
 
 static void test_mmio_write(void)
@@ -724,7 +449,7 @@ static void test_mmio_write(void)
     g_assert_cmpuint(run_of(0)->mmio.is_write, ==, 1);
     g_assert_cmphex(ldq_le_p(run_of(0)->mmio.data), ==, 0x99);
     does(&a);
-    end();
+    end_kernel();
 }
 
 /* exit: a PSCI call is completed before the next entry; a signal comes first */
@@ -742,34 +467,7 @@ static void test_signal_leaves_psci(void)
     g_assert_cmpint(run(1), ==, -EAGAIN);
     does(&on);
     g_assert_cmpint(run(1), ==, -EINTR);
-    end();
-}
-
-static void *run_1(void *opaque)
-{
-    return GINT_TO_POINTER(run(1));
-}
-
-/* vCPU 1 is in KVM_RUN. */
-static bool is_in(void)
-{
-    bool is;
-
-    qemu_mutex_lock(&vm()->lock);
-    is = vcpu(1)->running;
-    qemu_mutex_unlock(&vm()->lock);
-    return is;
-}
-
-static QemuThread run_in_thread(void)
-{
-    QemuThread thread;
-
-    qemu_thread_create(&thread, "vcpu", run_1, NULL, QEMU_THREAD_JOINABLE);
-    while (!is_in()) {
-        g_thread_yield();
-    }
-    return thread;
+    end_kernel();
 }
 
 /* arm: kvm_vcpu_sleep of a vCPU with KVM_MP_STATE_STOPPED */
@@ -784,7 +482,7 @@ static void test_off_sleeps_until_signal(void)
     g_assert_true(vcpu(1)->power_off);
     run_of(1)->immediate_exit = 1;
     g_assert_cmpint(run(1), ==, -EINTR);
-    end();
+    end_kernel();
 }
 
 static void test_off_sleeps_until_cpu_on(void)
@@ -807,7 +505,7 @@ static void test_off_sleeps_until_cpu_on(void)
     g_assert_cmpint(ret, ==, -EINTR);
     g_assert_true(a.over);
     g_assert_cmphex(reads(BASE + 0x30000), ==, 0x77);
-    end();
+    end_kernel();
 }
 
 /* ---- The first KVM_RUN ---- */
@@ -823,7 +521,7 @@ static void test_run_without_irqchip(void)
     g_assert_cmpint(run(0), ==, -ENODEV);
     add_gic(true);
     g_assert_cmpint(run(0), ==, -EINTR);
-    end();
+    end_kernel();
 }
 
 /* rmi: "Mark state as dead in case we fail"; arm: then all is EIO */
@@ -856,7 +554,7 @@ static void test_failed_first_run_is_the_end(void)
     add_gic(true);
     g_assert_cmpint(run(0), ==, -EINVAL);
     check_dead();
-    end();
+    end_kernel();
 }
 
 /* ---- REC_ENTER ---- */
@@ -873,7 +571,7 @@ static void test_other_status_is_the_end(void)
     g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_INTERNAL_ERROR);
     vcpu(0)->rec = rec;
     check_dead();
-    end();
+    end_kernel();
 }
 
 /* exit: a REC of a Realm that is off: KVM_EXIT_SHUTDOWN, which is no failure */
@@ -892,7 +590,7 @@ static void test_realm_status_is_shutdown(void)
     g_assert_cmpint(run(0), ==, 0);
     g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_SHUTDOWN);
     g_assert_cmpint(check(KVM_CAP_ARM_PSCI), ==, 1);
-    end();
+    end_kernel();
 }
 
 /* ---- POPULATE ---- */
@@ -915,7 +613,7 @@ static void test_populate_arguments(void)
     g_assert_cmpint(populate(end_of_half - 4096, 8192, host.source), ==,
                     -EINVAL);
     g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* rmi: realm_ensure_created comes before "if (args->size == 0)" */
@@ -928,7 +626,7 @@ static void test_populate_of_nothing_creates(void)
     g_assert_cmpint(populate(0, 0, host.source), ==, 0);
     g_assert_cmpint(run(0), ==, -EINTR);
     g_assert_cmpint(populate(0, 0, host.source), ==, -EBUSY);
-    end();
+    end_kernel();
 }
 
 /* gmem: kvm_gmem_populate: EINVAL for a page that is shared */
@@ -940,12 +638,10 @@ static void test_populate_of_shared(void)
     g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
     g_assert_cmpint(run(0), ==, -EINTR);
     g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-    end();
+    end_kernel();
 }
 
 /* ---- Blocks ---- */
-
-#define BLOCK   (2 * MiB)
 
 /* rtt: KVM maps 512 pages, then folds their table */
 static void private_blocks(size_t page_size)
@@ -970,7 +666,7 @@ static void private_blocks(size_t page_size)
     g_assert_cmphex(reads(page + page_size), ==, 0);
     g_assert_cmpint(level_of(block), ==, 2);
     g_assert_cmphex(reads(page), ==, 7);
-    end();
+    end_kernel();
 }
 
 static void test_private_blocks(void)
@@ -997,7 +693,7 @@ static void test_shared_blocks(void)
     g_assert_cmpint(set_private(block, BLOCK, true), ==, 0);
     g_assert_cmphex(reads(block), ==, 0);
     g_assert_cmpint(level_of(block), ==, 2);
-    end();
+    end_kernel();
 }
 
 static unsigned long granules(void)
@@ -1024,814 +720,11 @@ static void test_empty_tables_are_folded(void)
         }
         without = granules();
     }
-    end();
+    end_kernel();
 }
 
-/* ---- Memory goes in a session: a row each of "Memory that the host takes
- * back" in docs/specs/kvm-arm-realm-migration.rst ---- */
-
-typedef struct Blob {
-    uint64_t size;
-    uint8_t bytes[MIG_MAX_BUNDLE];
-} Blob;
-
-static struct {
-    Blob nonce, offer, ready, start, receipt, any;
-} wire;
-
-static void swap_hosts(void)
-{
-    struct Host here = host;
-
-    host = other;
-    other = here;
-    kvm_state = &host.state;
-}
-
-static struct kvm_cc_migrate last;      /* the argument of the last step */
-
-static int step(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
-{
-    last = (struct kvm_cc_migrate) {
-        .step = n, .part = part, .blob = blob ? (uintptr_t)blob->bytes : 0,
-        .blob_size = blob ? blob->size : 0,
-        .peer = peer ? (uintptr_t)peer->bytes : 0,
-        .peer_size = peer ? peer->size : 0,
-    };
-    return vm_call(KVM_CC_MIGRATE, &last);
-}
-
-static int gives(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
-{
-    int ret;
-
-    blob->size = sizeof(blob->bytes);
-    ret = step(n, part, blob, peer);
-    blob->size = ret ? 0 : last.blob_size;
-    return ret;
-}
-
-/* What the source gives, the destination imports. */
-static void brings(uint32_t n, uint32_t part, Blob *blob, const Blob *peer)
-{
-    g_assert_cmpint(gives(n, part, blob, peer), ==, 0);
-    if (blob->size) {
-        swap_hosts();
-        g_assert_cmpint(step(KVM_CC_IMPORT, 0, blob, NULL), ==, 0);
-        swap_hosts();
-    }
-}
-
-static void bring_pages(void)
-{
-    uint64_t list[] = { BASE };
-    struct kvm_cc_run runs[1];
-    struct kvm_cc_owed owed = { .base = BASE, .size = RAM_SIZE,
-                                .runs = (uintptr_t)runs,
-                                .num_runs = ARRAY_SIZE(runs) };
-    struct kvm_cc_pages args = {
-        .list = (uintptr_t)list, .count = 1,
-        .blob = (uintptr_t)wire.any.bytes,
-        .blob_size = sizeof(wire.any.bytes),
-    };
-    struct kvm_cc_pages import = { .blob = args.blob };
-
-    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
-    g_assert_cmpuint(owed.num_runs, ==, 1);
-    g_assert_cmphex(runs[0].base, ==, BASE);
-    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &args), ==, 0);
-    g_assert_cmpuint(args.pages, ==, 1);
-    import.blob_size = args.blob_size;
-    swap_hosts();
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &import), ==, 0);
-    swap_hosts();
-}
-
-static void bring_state(void)
-{
-    uint32_t part = 0;
-
-    do {
-        brings(KVM_CC_STATE, part++, &wire.any, NULL);
-    } while (wire.any.size);
-}
-
-static void enable_migration(void)
-{
-    struct kvm_enable_cap cap = { .cap = KVM_CAP_CC_MIGRATION };
-
-    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &cap), ==, 0);
-}
-
-static void complete_vm(void)
-{
-    enable_migration();
-    add_ram();
-    add_vcpus(BIT(KVM_ARM_VCPU_PSCI_0_2));
-    add_gic(true);
-    g_assert_cmpint(set_private(BASE, RAM_SIZE, true), ==, 0);
-}
-
-typedef enum Stage {
-    AT_OFFER, AT_ACCEPT, AT_BEGIN, AT_PAGES, AT_PAUSE, AT_READY, AT_START,
-    AT_IMPORTED, AT_COMMIT, AT_FINISH,
-} Stage;
-
-/* Both sides, of which the source is the host, do one stage. */
-static void do_stage(Stage stage)
-{
-    switch (stage) {
-    case AT_OFFER:
-        g_assert_cmpint(gives(KVM_CC_PREPARE, 0, &wire.nonce, NULL), ==, 0);
-        swap_hosts();
-        g_assert_cmpint(gives(KVM_CC_OFFER, 0, &wire.offer, &wire.nonce), ==,
-                        0);
-        swap_hosts();
-        break;
-    case AT_ACCEPT:
-        g_assert_cmpint(step(KVM_CC_ACCEPT, 0, &wire.offer, NULL), ==, 0);
-        break;
-    case AT_BEGIN:
-        brings(KVM_CC_BEGIN, 0, &wire.any, NULL);
-        break;
-    case AT_PAGES:
-        bring_pages();
-        brings(KVM_CC_EPOCH, 0, &wire.any, NULL);
-        break;
-    case AT_PAUSE:
-        g_assert_cmpint(step(KVM_CC_PAUSE, 0, NULL, NULL), ==, 0);
-        break;
-    case AT_READY:
-        bring_state();
-        swap_hosts();
-        do {
-            g_assert_cmpint(gives(KVM_CC_READY, 0, &wire.ready, NULL), ==, 0);
-        } while (last.flags & KVM_CC_MORE);
-        swap_hosts();
-        break;
-    case AT_START:
-        g_assert_cmpint(gives(KVM_CC_START, 0, &wire.start, &wire.ready), ==,
-                        0);
-        break;
-    case AT_IMPORTED:
-        swap_hosts();
-        g_assert_cmpint(step(KVM_CC_IMPORT, 0, &wire.start, NULL), ==, 0);
-        swap_hosts();
-        break;
-    case AT_COMMIT:
-        swap_hosts();
-        do {
-            g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, 0);
-        } while (last.flags & KVM_CC_MORE);
-        g_assert_cmpint(gives(KVM_CC_RECEIPT, 0, &wire.receipt, NULL), ==, 0);
-        swap_hosts();
-        break;
-    case AT_FINISH:
-        g_assert_cmpint(step(KVM_CC_FINISH, 0, &wire.receipt, NULL), ==, 0);
-        break;
-    }
-}
-
-static void do_stages(Stage first, Stage end_stage)
-{
-    for (Stage s = first; s <= end_stage; s++) {
-        do_stage(s);
-    }
-}
-
-static void start_pair(Stage stage)
-{
-    start_kernel(NULL, 4096);
-    add_vm(4096);
-    complete_vm();
-    swap_hosts();
-    add_vm(4096);
-    complete_vm();
-    g_assert_cmpint(populate(BASE, 4096, host.source), ==, 0);
-    g_assert_cmpint(run(0), ==, -EINTR);
-    do_stages(AT_OFFER, stage);
-}
-
-static void end_pair(void)
-{
-    close_host();
-    swap_hosts();
-    close_host();
-    double_stop();
-    other = (struct Host) { 0 };
-}
-
-/* The host's guest_memfd goes, whoever holds it. */
-static void lose_memory(void)
-{
-    close(host.gmem);
-    munmap(host.ram, RAM_SIZE);
-    host.gmem = -1;
-    host.ram = NULL;
-    check(0);                   /* the double notices at the next call */
-    g_assert_cmpuint(vm()->gmems->len, ==, 0);
-}
-
-static void fails(int ret, int error, enum kvm_cc_cause cause)
-{
-    g_assert_cmpint(ret, ==, -error);
-    g_assert_cmpuint(last.cause, ==, cause);
-}
-
-static void test_lost_in_exporting(void)
-{
-    static const Stage stages[] = { AT_ACCEPT, AT_BEGIN, AT_PAGES };
-
-    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-        start_pair(stages[i]);
-        lose_memory();
-        if (stages[i] < AT_BEGIN) {
-            do_stage(AT_BEGIN);
-        }
-        if (stages[i] < AT_PAGES) {
-            brings(KVM_CC_EPOCH, 0, &wire.any, NULL);
-        }
-        do_stages(AT_PAUSE, AT_FINISH);
-        end_pair();
-    }
-}
-
-static void test_lost_in_paused(void)
-{
-    GuestAction a;
-    uint64_t value;
-
-    start_pair(AT_PAUSE);
-    lose_memory();
-    fails(gives(KVM_CC_STATE, 0, &wire.any, NULL), EPROTO,
-          KVM_CC_CAUSE_LOST);
-    fails(gives(KVM_CC_EPOCH, 1, &wire.any, NULL), EPROTO,
-          KVM_CC_CAUSE_LOST);
-    g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
-    a = access_to(BASE, &value, false);
-    faults(act(&a), BASE, 4096, true);
-    end_pair();
-}
-
-static void test_lost_in_sealed(void)
-{
-    start_pair(AT_START);
-    lose_memory();
-    g_assert_cmpint(gives(KVM_CC_START, 0, &wire.any, NULL), ==, 0);
-    g_assert_cmpmem(wire.any.bytes, wire.any.size, wire.start.bytes,
-                    wire.start.size);
-    do_stages(AT_IMPORTED, AT_FINISH);
-    end_pair();
-}
-
-static void test_lost_in_gone(void)
-{
-    start_pair(AT_FINISH);
-    lose_memory();
-    g_assert_cmpint(step(KVM_CC_FINISH, 0, &wire.receipt, NULL), ==, 0);
-    end_pair();
-}
-
-/* A page is missing; what the session can still do is to be given up. */
-static void test_lost_in_importing(void)
-{
-    static const Stage stages[] = { AT_OFFER, AT_BEGIN, AT_PAGES };
-
-    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-        start_pair(stages[i]);
-        swap_hosts();
-        lose_memory();
-        g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
-        swap_hosts();
-        end_pair();
-    }
-    start_pair(AT_PAUSE);
-    bring_state();
-    swap_hosts();
-    lose_memory();
-    fails(gives(KVM_CC_READY, 0, &wire.ready, NULL), EPROTO,
-          KVM_CC_CAUSE_MISSING);
-    swap_hosts();
-    end_pair();
-}
-
-static void test_lost_in_imported(void)
-{
-    start_pair(AT_IMPORTED);
-    swap_hosts();
-    lose_memory();
-    fails(step(KVM_CC_COMMIT, 0, NULL, NULL), EBADMSG, KVM_CC_CAUSE_LOST);
-    g_assert_cmpint(run(0), ==, -EPERM);
-    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
-    swap_hosts();
-    g_assert_cmpint(step(KVM_CC_RESUME, 0, &wire.any, NULL), ==, 0);
-    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-    end_pair();
-}
-
-static void test_lost_after_commit(void)
-{
-    uint64_t value;
-    GuestAction a = access_to(BASE, &value, false);
-
-    start_pair(AT_COMMIT);
-    swap_hosts();
-    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-    lose_memory();
-    faults(act(&a), BASE, 4096, true);
-    swap_hosts();
-    end_pair();
-}
-
-/* "From BEGIN on KVM maps pages only, and folds no tables" */
-static void test_no_blocks_in_a_session(void)
-{
-    start_pair(AT_ACCEPT);
-    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
-    g_assert_cmpint(level_of(BASE + BLOCK), ==, 2);
-    end_pair();
-    start_pair(AT_BEGIN);
-    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
-    g_assert_cmpint(level_of(BASE + BLOCK), ==, 3);
-    g_assert_cmpint(level_of(BASE + BLOCK + 4096), ==, -1);
-    g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
-    g_assert_cmphex(reads(BASE + BLOCK + 4096), ==, 0);
-    g_assert_cmpint(level_of(BASE + BLOCK), ==, 2);
-    end_pair();
-}
-
-static void owes_one_page(uint64_t base)
-{
-    struct kvm_cc_run runs[2];
-    struct kvm_cc_owed owed = { .base = base, .size = BLOCK,
-                                .runs = (uintptr_t)runs,
-                                .num_runs = ARRAY_SIZE(runs) };
-
-    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
-    g_assert_cmpuint(owed.num_runs, ==, 1);
-    g_assert_cmphex(runs[0].base, ==, base);
-    g_assert_cmphex(runs[0].size, ==, 4096);
-}
-
-/* "Reads which private pages of [base, base + size) are owed": of any range */
-static void test_owed_in_any_order(void)
-{
-    start_pair(AT_BEGIN);
-    g_assert_cmphex(reads(BASE + BLOCK), ==, 0);
-    /* Less than a table: the RMM comes to the upper one in pieces */
-    the_double->rmm->mig_entries = 100;
-    owes_one_page(BASE + BLOCK);
-    owes_one_page(BASE);
-    end_pair();
-}
-
-/* "GIVE_UP still works", "RESUME in a dead VM is EIO and changes nothing" */
-static void test_dead_in_a_session(void)
-{
-    start_pair(AT_IMPORTED);
-    swap_hosts();
-    vm_kill(vm());
-    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, -EIO);
-    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
-    swap_hosts();
-    vm_kill(vm());
-    g_assert_cmpint(step(KVM_CC_RESUME, 0, &wire.any, NULL), ==, -EIO);
-    g_assert_cmpint(vm()->session, ==, SESSION_SEALED);
-    end_pair();
-}
-
-/* "Every ioctl of a dead VM is EIO ... with one exception" */
-static void test_dead_does_nothing_else(void)
-{
-    static const unsigned long of_vm[] = {
-        KVM_CHECK_EXTENSION, KVM_ENABLE_CAP, KVM_CREATE_VCPU,
-        KVM_CREATE_DEVICE, KVM_CREATE_GUEST_MEMFD, KVM_ARM_MTE_COPY_TAGS,
-        KVM_SET_USER_MEMORY_REGION2, KVM_ARM_RMI_POPULATE, KVM_GET_DIRTY_LOG,
-        KVM_CLEAR_DIRTY_LOG, KVM_CC_MIG_INFO, KVM_CC_OWED_PAGES,
-        KVM_CC_EXPORT_PAGES, KVM_CC_IMPORT_PAGES,
-    };
-    static const unsigned long of_vcpu[] = {
-        KVM_ARM_VCPU_INIT, KVM_SET_ONE_REG, KVM_GET_ONE_REG,
-        KVM_SET_MP_STATE, KVM_RUN,
-    };
-    struct kvm_cc_pages again = {
-        .list = (uintptr_t)wire.any.bytes, .count = 1,
-        .blob = (uintptr_t)wire.any.bytes,
-        .blob_size = sizeof(wire.any.bytes),
-    };
-
-    start_pair(AT_PAGES);
-    vm_kill(vm());
-    for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++) {
-        uint64_t arg[32] = { 0 };
-
-        g_assert_cmpint(vm_call(of_vm[i], arg), ==, -EIO);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(of_vcpu); i++) {
-        uint64_t arg[32] = { 0 };
-
-        g_assert_cmpint(call(host.cpus[0], of_vcpu[i], arg), ==, -EIO);
-    }
-    for (uint32_t n = KVM_CC_PREPARE; n <= KVM_CC_RECEIPT; n++) {
-        if (n <= KVM_CC_RESUME || n >= KVM_CC_OFFER) {
-            g_assert_cmpint(step(n, 0, NULL, NULL), ==, -EIO);
-        }
-    }
-    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &again), ==, -EIO);
-    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, -EPERM);
-    g_assert_cmpint(vm()->session, ==, SESSION_EXPORTING);
-    end_pair();
-}
-
-/* ---- vCPUs that come: "Which vCPUs are on the REC knows" ---- */
-
-/* vCPU 1, which is in KVM_RUN, sleeps there. */
-static void wait_until_off(void)
-{
-    bool off, is;
-
-    do {
-        g_thread_yield();
-        qemu_mutex_lock(&vm()->lock);
-        off = vcpu(1)->power_off;
-        is = vcpu(1)->running;
-        qemu_mutex_unlock(&vm()->lock);
-    } while (is && !off);
-    g_assert_true(off);
-}
-
-static void test_off_stays_off(void)
-{
-    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE };
-    struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
-    uint64_t value = 0x77;
-    GuestAction a = access_to(BASE, &value, true);
-    QemuThread thread;
-    int ret;
-
-    start_pair(AT_COMMIT);
-    swap_hosts();
-    g_assert_cmpint(call(host.cpus[1], KVM_SET_MP_STATE, &runnable), ==, 0);
-    vcpu(1)->action = &a;
-    thread = run_in_thread();
-    wait_until_off();
-    g_assert_false(a.over);
-    does(&on);
-    ret = GPOINTER_TO_INT(qemu_thread_join(&thread));
-    while (ret == -EAGAIN) {    /* as in test_off_sleeps_until_cpu_on */
-        ret = run(1);
-    }
-    g_assert_cmpint(ret, ==, -EINTR);
-    g_assert_true(a.over);
-    g_assert_cmphex(reads(BASE), ==, 0x77);
-    swap_hosts();
-    end_pair();
-}
-
-static void test_on_stays_on(void)
-{
-    GuestAction on = { GUEST_CPU_ON, .target = 1, .value = BASE };
-    struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED };
-
-    start_pair(AT_OFFER);
-    does(&on);
-    do_stages(AT_ACCEPT, AT_COMMIT);
-    swap_hosts();
-    g_assert_cmpint(call(host.cpus[1], KVM_SET_MP_STATE, &stopped), ==, 0);
-    g_assert_cmpint(run(1), ==, -EINTR);
-    swap_hosts();
-    end_pair();
-}
-
-/* ---- Answers that come: "Exits that wait for an answer" ---- */
-
-static int answer_register(unsigned long request, unsigned n, uint64_t *value)
-{
-    struct kvm_one_reg reg = {
-        .id = KVM_REG_ARM_REC_ANSWER_REG(n), .addr = (uintptr_t)value,
-    };
-
-    return call(host.cpus[0], request, &reg);
-}
-
-/* The source, which is paused, has @answer; the destination gets it. */
-static void carry_answer(uint64_t answer[32])
-{
-    for (unsigned n = 0; n < 32; n++) {
-        g_assert_cmpint(answer_register(KVM_GET_ONE_REG, n, &answer[n]), ==,
-                        0);
-    }
-    swap_hosts();
-    for (unsigned n = 32; n-- > 0; ) {
-        g_assert_cmpint(answer_register(KVM_SET_ONE_REG, n, &answer[n]), ==,
-                        0);
-    }
-    swap_hosts();
-}
-
-static void test_host_call_comes(void)
-{
-    const uint64_t untouched = 0x0101010101010101 * IMAGE_BYTE;
-    GuestAction a = { GUEST_HOST_CALL, .ipa = BASE + 0x100,
-                      .at_exit = double_kick };
-    uint64_t answer[32];
-
-    start_pair(AT_BEGIN);
-    g_assert_cmpint(act(&a), ==, -EINTR);
-    g_assert_false(a.over);
-    do_stages(AT_PAGES, AT_PAUSE);
-    carry_answer(answer);
-    g_assert_cmphex(answer[0], ==, KVM_ARM_REC_ANSWER_HOST_CALL);
-    g_assert_cmphex(answer[1], ==, UINT64_MAX);     /* SMCCC: NOT_SUPPORTED */
-    g_assert_cmphex(answer[2], ==, 0);
-    g_assert_cmphex(answer[31], ==, untouched);
-    do_stages(AT_READY, AT_COMMIT);
-    a.at_exit = NULL;
-    swap_hosts();
-    does(&a);
-    g_assert_cmphex(reads(BASE + 0x100), ==, untouched);
-    for (unsigned n = 1; n < 32; n++) {
-        g_assert_cmphex(reads(BASE + 0x100 + 8 * n), ==, answer[n]);
-    }
-    swap_hosts();
-    end_pair();
-}
-
-static void test_abort_comes(void)
-{
-    uint64_t value, answer[32];
-    GuestAction a = access_to(NOWHERE | SHARED_BIT, &value, false);
-
-    start_pair(AT_PAGES);
-    g_assert_cmpint(act(&a), ==, 0);
-    g_assert_cmpuint(run_of(0)->exit_reason, ==, KVM_EXIT_MMIO);
-    vcpu(0)->mmio_pending = false;
-    vcpu(0)->run->enter.flags = RMI_ENTER_INJECT_SEA;
-    do_stage(AT_PAUSE);
-    carry_answer(answer);
-    g_assert_cmphex(answer[0], ==, KVM_ARM_REC_ANSWER_ABORT);
-    do_stages(AT_READY, AT_COMMIT);
-    swap_hosts();
-    g_assert_cmpint(act(&a), ==, -EINTR);
-    g_assert_true(a.over);
-    g_assert_cmpint(a.outcome, ==, DOUBLE_ABORT);
-    swap_hosts();
-    end_pair();
-}
-
-/* "the first KVM_RUN of that vCPU fail with EINVAL, and is dropped" */
-static void test_answer_is_not_taken(void)
-{
-    uint64_t flags[] = { KVM_ARM_REC_ANSWER_MMIO, KVM_ARM_REC_ANSWER_ABORT };
-
-    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-        start_pair(AT_PAUSE);
-        swap_hosts();
-        g_assert_cmpint(answer_register(KVM_SET_ONE_REG, 0, &flags[i]), ==, 0);
-        swap_hosts();
-        do_stages(AT_READY, AT_COMMIT);
-        swap_hosts();
-        g_assert_cmpint(run(0), ==, -EINVAL);
-        g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-        swap_hosts();
-        end_pair();
-    }
-}
-
-/* "They are in KVM_GET_REG_LIST of a vCPU whose VM has [it] enabled" */
-static void test_answers_are_listed(void)
-{
-    g_autofree struct kvm_reg_list *list = g_malloc(33 * sizeof(uint64_t));
-
-    build(4096);
-    list->n = 32;
-    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, 0);
-    g_assert_cmpuint(list->n, ==, 0);
-    end();
-    start_pair(AT_OFFER);
-    list->n = 31;
-    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, -E2BIG);
-    g_assert_cmpuint(list->n, ==, 32);
-    g_assert_cmpint(call(host.cpus[0], KVM_GET_REG_LIST, list), ==, 0);
-    for (unsigned n = 0; n < 32; n++) {
-        g_assert_cmphex(list->reg[n], ==, 0x6030000000180000 + n);
-    }
-    end_pair();
-}
-
-/* ---- Bundles that are refused: "Importing", "KVM_CC_IMPORT_PAGES" ---- */
-
-/* What KVM reads of a bundle; there is nothing else in it. */
-static struct kvm_cc_pages forge(unsigned stream, const uint64_t *ipas,
-                                 uint32_t n)
-{
-    uint8_t *b = wire.any.bytes;
-
-    memset(b, 0, MIG_MAX_BUNDLE);
-    b[6] = MIG_TYPE_MEMORY;
-    stw_le_p(b + 0x0c, stream);
-    stl_le_p(b + 0x24, n);
-    for (uint32_t i = 0; i < n; i++) {
-        stq_le_p(b + 0x30 + 8 * i, ipas[i]);
-    }
-    return (struct kvm_cc_pages) {
-        .blob = (uintptr_t)b, .blob_size = 0x30 + n * (8 + 4096) + 16,
-    };
-}
-
-static unsigned long delegated(void)
-{
-    const DoubleGmem *gmem = g_ptr_array_index(vm()->gmems, 0);
-
-    return bitmap_count_one(gmem->delegated, RAM_SIZE / 4096);
-}
-
-/* "If it refuses, take back what was delegated in this step" */
-static void test_refused_import_takes_back(void)
-{
-    const uint64_t ipas[] = { BASE + 0x5000, BASE + 0x6000 };
-    struct kvm_cc_pages args;
-    unsigned long before;
-
-    start_pair(AT_IMPORTED);
-    swap_hosts();
-    before = delegated();
-    args = forge(0, ipas, 2);
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EPROTO);
-    g_assert_cmpuint(args.cause, ==, KVM_CC_CAUSE_OTHER);
-    g_assert_cmpuint(delegated(), ==, before);
-    swap_hosts();
-    do_stages(AT_COMMIT, AT_FINISH);
-    end_pair();
-}
-
-static void test_bad_bundle_is_the_end(void)
-{
-    static Blob again;
-    const uint64_t ipas[] = { BASE + 0x5000, BASE + 0x6000 };
-    struct kvm_cc_pages args;
-
-    start_pair(AT_BEGIN);
-    swap_hosts();
-    args = forge(0, ipas, 2);
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EBADMSG);
-    g_assert_cmpuint(args.cause, ==, KVM_CC_CAUSE_FORMAT);
-    g_assert_cmpuint(args.bad.size, ==, 0);
-    g_assert_cmpuint(delegated(), ==, 0);
-    g_assert_cmpint(vm()->session, ==, SESSION_FAILED);
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EPERM);
-    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, -EPERM);
-    g_assert_cmpint(run(0), ==, -EPERM);
-    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &wire.any, NULL), ==, 0);
-    g_assert_cmpint(gives(KVM_CC_GIVE_UP, 0, &again, NULL), ==, 0);
-    g_assert_cmpmem(wire.any.bytes, wire.any.size, again.bytes, again.size);
-    swap_hosts();
-    end_pair();
-}
-
-/* "``bad`` is the first run of them in the order of the bundle" */
-static void test_bad_pages(void)
-{
-    const uint64_t shared[] = { BASE, BASE + 0x4000, BASE + 0x5000,
-                                BASE + 0x3000 };
-    const uint64_t nowhere[] = { BASE + 0x3000, NOWHERE, NOWHERE + 0x1000,
-                                 BASE + 0x6000, NOWHERE + 0x2000 };
-    struct kvm_cc_pages args;
-
-    start_pair(AT_BEGIN);
-    swap_hosts();
-    g_assert_cmpint(set_private(BASE + 0x3000, 0x3000, false), ==, 0);
-    args = forge(0, shared, ARRAY_SIZE(shared));
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EADDRNOTAVAIL);
-    g_assert_cmphex(args.bad.base, ==, BASE + 0x4000);
-    g_assert_cmphex(args.bad.size, ==, 0x2000);
-    args = forge(0, nowhere, ARRAY_SIZE(nowhere));
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EFAULT);
-    g_assert_cmphex(args.bad.base, ==, NOWHERE);
-    g_assert_cmphex(args.bad.size, ==, 0x2000);
-    g_assert_cmpuint(delegated(), ==, 0);
-    swap_hosts();
-    do_stages(AT_PAGES, AT_FINISH);
-    end_pair();
-}
-
-/* KVM has no mutex for such a stream: the monitor says what it is. */
-static void test_unknown_stream(void)
-{
-    const uint64_t ipas[] = { NOWHERE };
-    struct kvm_cc_pages args;
-
-    start_pair(AT_BEGIN);
-    swap_hosts();
-    args = forge(MIG_MAX_STREAMS - 1, ipas, 1);
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EFAULT);
-    args = forge(MIG_MAX_STREAMS, ipas, 1);
-    g_assert_cmpint(vm_call(KVM_CC_IMPORT_PAGES, &args), ==, -EBADMSG);
-    swap_hosts();
-    end_pair();
-}
-
-/* ---- Exports of one number: "KVM serialises calls on the same stream" ---- */
-
-static void *export_block(void *opaque)
-{
-    Blob *blob = opaque;
-    uint64_t list[MIG_MAX_PAGES];
-    struct kvm_cc_pages args = {
-        .list = (uintptr_t)list, .count = MIG_MAX_PAGES,
-        .blob = (uintptr_t)blob->bytes, .blob_size = sizeof(blob->bytes),
-    };
-
-    for (size_t i = 0; i < MIG_MAX_PAGES; i++) {
-        list[i] = BASE + BLOCK + i * 4096;
-    }
-    g_assert_cmpint(vm_call(KVM_CC_EXPORT_PAGES, &args), ==, 0);
-    g_assert_cmpuint(args.pages, ==, MIG_MAX_PAGES);
-    blob->size = args.blob_size;
-    return NULL;
-}
-
-static void test_one_number_twice(void)
-{
-    static Blob blobs[2];
-    QemuThread threads[2];
-    struct kvm_cc_run runs[1];
-    struct kvm_cc_owed owed = { .base = BASE + BLOCK, .size = BLOCK,
-                                .runs = (uintptr_t)runs, .num_runs = 1 };
-
-    start_pair(AT_ACCEPT);
-    reads(BASE + BLOCK);
-    do_stage(AT_BEGIN);
-    g_assert_cmpint(vm_call(KVM_CC_OWED_PAGES, &owed), ==, 0);
-    g_assert_cmphex(runs[0].size, ==, BLOCK);
-    for (size_t i = 0; i < 2; i++) {
-        qemu_thread_create(&threads[i], "export", export_block, &blobs[i],
-                           QEMU_THREAD_JOINABLE);
-    }
-    for (size_t i = 0; i < 2; i++) {
-        qemu_thread_join(&threads[i]);
-    }
-    g_assert_cmpmem(blobs[0].bytes, blobs[0].size, blobs[1].bytes,
-                    blobs[1].size);
-    g_assert_cmpuint(vm()->next_number[0], ==, 1);
-    end_pair();
-}
-
-/* ---- The ends of a session ---- */
-
-static void test_abort(void)
-{
-    static const Stage stages[] = { AT_ACCEPT, AT_BEGIN, AT_PAGES, AT_PAUSE };
-
-    for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-        start_pair(stages[i]);
-        g_assert_cmpint(step(KVM_CC_ABORT, 0, NULL, NULL), ==, 0);
-        g_assert_cmpuint(last.flags, ==, 0);
-        g_assert_cmpint(vm()->session, ==, SESSION_NONE);
-        g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-        g_assert_cmpint(gives(KVM_CC_PREPARE, 0, &wire.any, NULL), ==, 0);
-        end_pair();
-    }
-}
-
-static void test_commit(void)
-{
-    start_pair(AT_IMPORTED);
-    swap_hosts();
-    g_assert_cmpint(run(0), ==, -EPERM);
-    g_assert_cmpint(step(KVM_CC_COMMIT, 0, NULL, NULL), ==, 0);
-    g_assert_cmpuint(last.flags, ==, 0);
-    g_assert_cmpint(vm()->session, ==, SESSION_NONE);
-    g_assert_cmphex(reads(BASE), ==, 0x0101010101010101 * IMAGE_BYTE);
-    swap_hosts();
-    end_pair();
-}
-
-/* "ACCEPT and OFFER fail with EOPNOTSUPP for such a guest" */
-static void test_tags_that_cannot_come(void)
-{
-    DoubleOptions options = { .migration = true, .mte = true,
-                              .no_tags = true };
-    struct kvm_enable_cap mte = { .cap = KVM_CAP_ARM_MTE };
-
-    double_start(&options);
-    double_probing(true);
-    add_vm(4096);
-    g_assert_cmpint(check(KVM_CAP_CC_MIGRATION), ==, KVM_CC_MIG_PRECOPY);
-    g_assert_cmpint(vm_call(KVM_ENABLE_CAP, &mte), ==, 0);
-    complete_vm();
-    wire.nonce.size = KVM_CC_NONCE_SIZE;
-    g_assert_cmpint(gives(KVM_CC_OFFER, 0, &wire.offer, &wire.nonce), ==,
-                    -EOPNOTSUPP);
-    g_assert_cmpint(vm()->state, ==, VM_NONE);
-    g_assert_cmpint(run(0), ==, -EINTR);
-    wire.any.size = 80;
-    g_assert_cmpint(step(KVM_CC_ACCEPT, 0, &wire.any, NULL), ==, -EOPNOTSUPP);
-    g_assert_cmpint(vm()->session, ==, SESSION_NONE);
-    end();
-}
-
-/* ---- The dirty log of shared pages: "Dirty logs" in the same text ---- */
+/* ---- The dirty log of shared pages: "Two dirty logs" in
+ * docs/specs/kvm-arm-realm-migration.rst ---- */
 
 static int set_log(bool on)
 {
@@ -1877,7 +770,7 @@ static void logs_whole_pages(size_t page_size)
     writes(page + page_size, 3);
     g_assert_cmpint(only_dirty_page(), ==, -1);
     g_assert_cmpint(set_log(false), ==, 0);
-    end();
+    end_kernel();
 }
 
 static void test_log(void)
@@ -1897,7 +790,7 @@ static void test_log_needs_its_capability(void)
     g_assert_cmpint(set_log(true), ==, -EINVAL);
     the_double->options.migration = true;
     g_assert_cmpint(set_log(true), ==, 0);
-    end();
+    end_kernel();
 }
 
 /* ---- Extensions ---- */
@@ -1928,7 +821,7 @@ static void test_realm_extensions(void)
     for (size_t i = 0; i < ARRAY_SIZE(present); i++) {
         g_assert_cmpint(check(present[i]), >, 0);
     }
-    end();
+    end_kernel();
 }
 
 static void test_first_generation_of_rmi_has_fewer(void)
@@ -1937,7 +830,7 @@ static void test_first_generation_of_rmi_has_fewer(void)
     g_assert_cmpint(check(KVM_CAP_SYNC_MMU), ==, 0);
     g_assert_cmpint(check(KVM_CAP_ONE_REG), ==, 0);
     g_assert_cmpint(check(247), ==, 1);
-    end();
+    end_kernel();
 }
 
 /*
@@ -1966,7 +859,7 @@ static void test_kvm_init(void)
         g_assert_cmpint(ret, >, 0);
     }
     realm_kvm = (RealmKvm) { 0 };
-    end();
+    end_kernel();
 }
 
 int main(int argc, char **argv)
@@ -2012,38 +905,7 @@ int main(int argc, char **argv)
     TEST("private_memory_has_blocks", test_private_blocks);
     TEST("shared_memory_has_blocks", test_shared_blocks);
     TEST("empty_tables_are_folded", test_empty_tables_are_folded);
-    TEST("memory_that_goes_before_pause_ends_no_session",
-         test_lost_in_exporting);
-    TEST("memory_that_goes_in_paused_ends_the_session", test_lost_in_paused);
-    TEST("memory_that_goes_in_sealed_changes_nothing", test_lost_in_sealed);
-    TEST("memory_that_goes_in_gone_changes_nothing", test_lost_in_gone);
-    TEST("memory_that_goes_while_importing_is_missing",
-         test_lost_in_importing);
-    TEST("memory_that_goes_when_all_is_imported_is_lost",
-         test_lost_in_imported);
-    TEST("memory_that_goes_after_commit_is_the_guests_loss",
-         test_lost_after_commit);
-    TEST("a_session_has_no_blocks", test_no_blocks_in_a_session);
-    TEST("ranges_are_read_in_any_order", test_owed_in_any_order);
-    TEST("a_vcpu_that_was_off_stays_off", test_off_stays_off);
-    TEST("a_vcpu_that_was_on_stays_on", test_on_stays_on);
-    TEST("the_answer_to_a_host_call_comes", test_host_call_comes);
-    TEST("an_abort_comes", test_abort_comes);
-    TEST("an_answer_that_nobody_waits_for_is_dropped",
-         test_answer_is_not_taken);
     TEST("an_unknown_exit_is_the_end", test_unknown_exit);
-    TEST("registers_of_answers_are_listed", test_answers_are_listed);
-    TEST("a_refused_import_takes_back_what_it_delegated",
-         test_refused_import_takes_back);
-    TEST("a_bundle_that_is_none_is_the_end", test_bad_bundle_is_the_end);
-    TEST("the_first_bad_pages_of_a_bundle", test_bad_pages);
-    TEST("a_bundle_of_no_stream_goes_to_the_rmm", test_unknown_stream);
-    TEST("two_exports_of_one_number", test_one_number_twice);
-    TEST("abort_in_all_its_states", test_abort);
-    TEST("commit", test_commit);
-    TEST("no_migration_without_tags", test_tags_that_cannot_come);
-    TEST("the_session_of_a_dead_vm_can_be_given_up", test_dead_in_a_session);
-    TEST("a_dead_vm_does_nothing_else", test_dead_does_nothing_else);
     TEST("the_log_has_whole_pages_and_kvms_own_writes", test_log);
     TEST("the_log_needs_its_capability", test_log_needs_its_capability);
     TEST("the_realms_vm_has_few_extensions", test_realm_extensions);
