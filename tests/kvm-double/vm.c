@@ -434,7 +434,7 @@ int vcpu_get_reg(DoubleFile *file, void *arg)
                               (uint64_t *)(uintptr_t)reg->addr);
 }
 
-/* Of those that the double has, user space has no other use for the rest. */
+/* The registers of answers alone: nobody asks the double for the others. */
 int vcpu_list_regs(DoubleFile *file, void *arg)
 {
     struct kvm_reg_list *list = arg;
