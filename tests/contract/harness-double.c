@@ -23,7 +23,8 @@
 #include "accel/kvm/realm/realm-kvm.h"
 #include "contract.h"
 
-static DoubleOptions options = { .migration = true };
+/* As under TCG, an access assigns a page and no block. */
+static DoubleOptions options = { .migration = true, .fragmented = true };
 static uint8_t *rom;
 
 static DoubleVm *the_vm(void)
@@ -106,11 +107,13 @@ static void ran(void)
 
 /*
  * The first generation is told the hash algorithm and the personalization
- * value, and the second is not.  The numbers are those of the stand-in.
+ * value, and the second is not; after v15 its algorithm is known.  The numbers
+ * are those of the stand-in.
  */
 static char *capabilities(const ContractSetup *setup)
 {
-    bool rme = double_flavour(options.flavour)->rme;
+    const DoubleFlavour *flavour = double_flavour(options.flavour);
+    bool rme = flavour->rme;
     const char *extras = setup->featured ? "true" : "false";
 
     return g_strdup_printf(
@@ -118,8 +121,8 @@ static char *capabilities(const ContractSetup *setup)
         " 'measurement-log': false, 'personalization-value': %s,"
         " 'migration': true, 'mte': %s, 'sve': %s, 'pmu': %s,"
         " 'max-ipa-width': 48, 'max-cpus': %d}",
-        rme ? "rme" : "rmi", rme ? "'sha256', 'sha512'" : "",
-        rme ? "true" : "false", extras, extras, extras, DOUBLE_MAX_CPUS);
+        rme ? "rme" : "rmi", rme ? "'sha256', 'sha512'" :
+        flavour->after_v15 ? "'sha256'" : "", rme ? "true" : "false", extras, extras, extras, DOUBLE_MAX_CPUS);
 }
 
 static const RealmConfig *config(void)

@@ -63,6 +63,7 @@ typedef struct DoubleOptions {
     bool migration;             /* KVM_CAP_CC_MIGRATION */
     bool mte;                   /* a VM may have memory tags */
     bool no_tags;               /* ...but a VM that has them cannot migrate */
+    bool fragmented;            /* no block of memory is in one piece */
     bool no_key;                /* the RMM has no platform key */
 } DoubleOptions;
 

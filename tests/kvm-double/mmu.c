@@ -5,8 +5,8 @@
  * from the guest_memfd, a shared one from the slot's mapping.
  *
  * Invariants: a guest_memfd marks which of its granules are delegated.  Stage 2
- * has blocks only after version 15, and not from BEGIN or OFFER to the end of a
- * session.  Where a slot, its alignment and its attributes allow one, a fault
+ * has blocks only after version 15, if a test wants them, and not from BEGIN or
+ * OFFER to the end of a session.  Where a slot, its alignment and its attributes allow one, a fault
  * maps all of it, as pages that are then folded.  What is unmapped unfolds it
  * first, and folds what is alike afterwards.
  *
@@ -144,7 +144,7 @@ static bool fits_block(DoubleVm *vm, const DoubleSlot *slot, uint64_t gpa)
     uint64_t base = ROUND_DOWN(gpa, BLOCK);
     bool private = vm_is_private(vm, gpa);
 
-    if (!may_fold(vm) || !slot->in_place ||
+    if (!may_fold(vm) || !slot->in_place || the_double->options.fragmented ||
         base < slot->region.guest_phys_addr || !vm_is_ram(vm, base, BLOCK) ||
         slot_gmem_offset(slot, base) % BLOCK) {
         return false;
