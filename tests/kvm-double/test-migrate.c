@@ -30,6 +30,7 @@
 #include "migration/realm/realm-migration.h"
 #include "system/page-tags-kvm.h"
 #include "system/realm-kvm.h"
+#include "target/arm/rmm/rmm-abi.h"
 #include "tests/unit/realm/fake-migration.h"
 #include "accel/kvm/realm/realm-kvm.h"
 #include "double.h"
@@ -39,6 +40,7 @@
 #define FIRST_PAGE      0x100000        /* in RAM */
 #define SHARED_PAGES    16              /* the last of them */
 #define ROUNDS          3
+#define LAST_WRITTEN    3               /* a private page */
 #define DEVICE          0x09000000      /* no slot has it */
 #define DEVICE_VALUE    0x1122334455667788
 #define DEVICE_REG      16              /* that the double's guest reads to */
@@ -62,6 +64,7 @@ typedef struct Case {
     bool mte;
     Ending ending;
     uint64_t ram;                       /* 0: that of double.h */
+    bool taken;                         /* a page that came, by the host */
 } Case;
 
 static const RealmBackendOps *ops;
@@ -142,10 +145,15 @@ static void guest_shares(unsigned first)
                     DOUBLE_DONE);
 }
 
-/* Word by word, so that each has a table. */
+static uint64_t ram_size(void)
+{
+    return now.ram ?: double_default_config.ram_size;
+}
+
+/* Word by word, so that each has a table, or in the newest kernel a block. */
 static void guest_writes_large_ram(void)
 {
-    for (uint64_t at = 0; at < now.ram; at += TABLE_SIZE) {
+    for (uint64_t at = 0; at < ram_size(); at += TABLE_SIZE) {
         g_assert_cmpint(double_guest_write(0, double_default_config.ram_base +
                                            at, &at, sizeof(at), &error_abort),
                         ==, DOUBLE_DONE);
@@ -154,7 +162,7 @@ static void guest_writes_large_ram(void)
 
 static void check_large_ram(void)
 {
-    for (uint64_t at = 0, found; at < now.ram; at += TABLE_SIZE) {
+    for (uint64_t at = 0, found; at < ram_size(); at += TABLE_SIZE) {
         g_assert_cmpint(double_guest_read(0, double_default_config.ram_base +
                                           at, &found, sizeof(found),
                                           &error_abort), ==, DOUBLE_DONE);
@@ -279,15 +287,19 @@ static void *get_blob(uint32_t *size)
 
 /* ---- Both sides ---- */
 
-/* The generations have different defaults: set the second's for the first. */
+/* In the second generation each has one algorithm: set it for the first. */
 static RealmConfig make_config(const char *kernel)
 {
     RealmConfig config = double_default_config;
+    const DoubleFlavour *from = double_flavour(now.from);
+    const DoubleFlavour *fixed = from->rme ? double_flavour(now.to) : from;
 
     config.migration = true;
     config.mte = now.mte;
-    config.ram_size = now.ram ?: config.ram_size;
-    config.measurement_algorithm = RME_GUEST_MEASUREMENT_ALGORITHM_SHA512;
+    config.ram_size = ram_size();
+    config.measurement_algorithm = fixed->hash_algo == RMI_HASH_SHA_512
+        ? RME_GUEST_MEASUREMENT_ALGORITHM_SHA512
+        : RME_GUEST_MEASUREMENT_ALGORITHM_SHA256;
     config.has_measurement_algorithm = double_flavour(kernel)->rme;
     return config;
 }
@@ -404,6 +416,12 @@ static void send_shared(QEMUFile *f, uint64_t offset)
     }
 }
 
+/* What is private in place is never sent (system/realm/shared-ram.c). */
+static bool is_sent(uint64_t gpa)
+{
+    return !realm_kvm_in_place() || double_lent(gpa, REALM_PAGE_SIZE);
+}
+
 /* Send the shared pages that were written since the last time; first all. */
 static unsigned sync_shared(QEMUFile *f, bool first)
 {
@@ -416,7 +434,7 @@ static unsigned sync_shared(QEMUFile *f, bool first)
         bool written = double_take_shared_written(config->ram_base + at,
                                                   REALM_PAGE_SIZE);
 
-        if (written || first) {
+        if ((written || first) && is_sent(config->ram_base + at)) {
             send_shared(f, at);
             sent++;
         }
@@ -481,7 +499,7 @@ static bool rounds(QEMUFile *f)
 
 static bool complete(QEMUFile *f)
 {
-    guest_writes(3);
+    guest_writes(LAST_WRITTEN);
     guest_writes(PAGES - 1);            /* for the first time */
     guest_writes(PAGES - 2);
     guest_reads_device();
@@ -620,23 +638,78 @@ static void make_offer(void)
     size = ops->offer(nonce, buf, &error_abort);
     g_assert_cmpint(size, >, 0);
     put_blob(buf, size);
+    g_assert_cmpuint(double_lent(double_default_config.ram_base, ram_size()),
+                     ==, 0);
+}
+
+/*
+ * A page comes that is private here: as in system/realm/shared-ram.c, it
+ * becomes shared, unless zeros are all that comes.
+ */
+static bool receive(uint64_t gpa, const uint8_t page[REALM_PAGE_SIZE])
+{
+    uint64_t size = qemu_real_host_page_size();
+    uint64_t base = ROUND_DOWN(gpa, size);
+
+    if (is_sent(gpa)) {
+        return true;
+    }
+    if (buffer_is_zero(page, REALM_PAGE_SIZE)) {
+        return false;
+    }
+    g_assert_true(realm_kvm_convert_range(base, size, false, &error_abort));
+    memset(double_shared(base, size), 0, size);
+    return true;
 }
 
 static bool load_shared(QEMUFile *f)
 {
     uint64_t offset = qemu_get_be64(f);
     uint64_t gpa = double_default_config.ram_base + offset;
-    uint8_t tags[128];
+    uint8_t page[REALM_PAGE_SIZE], tags[128];
 
-    if (qemu_file_get_error(f) || offset >= double_default_config.ram_size) {
+    if (qemu_get_buffer(f, page, sizeof(page)) < sizeof(page) ||
+        (now.mte && qemu_get_buffer(f, tags, sizeof(tags)) < sizeof(tags)) ||
+        offset >= double_default_config.ram_size) {
         return false;
     }
-    qemu_get_buffer(f, double_shared(gpa, REALM_PAGE_SIZE), REALM_PAGE_SIZE);
-    if (now.mte) {
-        qemu_get_buffer(f, tags, sizeof(tags));
-        copy_tags(gpa, tags, true);
+    if (receive(gpa, page)) {
+        memcpy(double_shared(gpa, sizeof(page)), page, sizeof(page));
+        if (now.mte) {
+            copy_tags(gpa, tags, true);
+        }
     }
-    return !qemu_file_get_error(f);
+    return true;
+}
+
+/* Before the Realm runs, and takes what it wants. */
+static void check_shared(void)
+{
+    uint8_t want[REALM_PAGE_SIZE];
+
+    for (unsigned page = first_shared; page < PAGES; page++) {
+        fill(page, want);
+        g_assert_true(is_sent(page_ipa(page)));
+        g_assert_cmpmem(double_shared(page_ipa(page), sizeof(want)),
+                        sizeof(want), want, sizeof(want));
+    }
+}
+
+/* Imports that were refused because a page was shared */
+static unsigned not_private;
+
+static void count_not_private(DoubleCall *call, bool after, void *unused)
+{
+    not_private += after && call->ret == -EADDRNOTAVAIL;
+}
+
+/* Before the last part, which has this page again. */
+static void host_takes_page(void)
+{
+    double_set_hook(count_not_private, NULL);
+    g_assert_true(realm_kvm_convert_range(page_ipa(LAST_WRITTEN),
+                                          REALM_PAGE_SIZE, false,
+                                          &error_abort));
 }
 
 /* Change a bit of a bundle, as if it had changed on the way. */
@@ -652,7 +725,7 @@ static void damage(DoubleCall *call, bool after, void *unused)
 /* Returns true if the whole stream was loaded. */
 static bool load(QEMUFile *f)
 {
-    unsigned parts = 0;
+    unsigned parts = 0;         /* before this one */
 
     for (;;) {
         switch (qemu_get_byte(f)) {
@@ -662,9 +735,13 @@ static bool load(QEMUFile *f)
             }
             break;
         case PART:
-            if (now.ending == DAMAGED && parts++ == 2) {
+            if (now.ending == DAMAGED && parts == 2) {
                 double_set_hook(damage, NULL);
             }
+            if (now.taken && parts == 1 + ROUNDS) {
+                host_takes_page();
+            }
+            parts++;
             if (handlers()->load_state(f, NULL, REALM_SECTION_VERSION)) {
                 return false;
             }
@@ -738,6 +815,8 @@ static void destination_ends(bool loaded)
     }
     g_assert_true(fake_migration_load_end(true));
     first_shared = PAGES - 2 * SHARED_PAGES;
+    check_shared();
+    g_assert_cmpuint(not_private, ==, now.taken);
     if (now.ram) {
         g_assert_cmpuint(pieces[KVM_CC_READY], >, 0);
         g_assert_cmpuint(pieces[KVM_CC_COMMIT], >, 0);
@@ -830,6 +909,7 @@ static void test_same_generation(void)
 {
     across_page_sizes("v10", "v10");
     across_page_sizes("v14", "v14");
+    across_page_sizes("v16", "v16");
 }
 
 static void test_other_generation(void)
@@ -842,13 +922,20 @@ static void test_every_version(void)
 {
     static const char *const pairs[][2] = {
         { "v5", "v8" }, { "v8", "v9" }, { "v9", "v12" }, { "v12", "v13" },
-        { "v13", "v14" }, { "v14", "v5" }, { "v15", "v15" },
+        { "v13", "v14" }, { "v14", "v5" }, { "v15", "v16" },
+        { "v16", "v15" },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
         migrate(&(Case) { pairs[i][0], pairs[i][1], 4 * KiB, 4 * KiB,
                           .mte = i % 2 });
     }
+}
+
+/* The host at the destination shares a page that came: the next one counts. */
+static void test_taken(void)
+{
+    migrate(&(Case) { "v16", "v16", 4 * KiB, 4 * KiB, .taken = true });
 }
 
 /* READY, COMMIT and FINISH have more to do than the RMM does in one call. */
@@ -862,7 +949,7 @@ static void test_in_pieces(void)
 
 static void test_ending(const void *ending)
 {
-    static const char *const kernels[] = { "v10", "v14" };
+    static const char *const kernels[] = { "v10", "v16" };
 
     for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
         for (size_t j = 0; j < ARRAY_SIZE(kernels); j++) {
@@ -884,6 +971,8 @@ int main(int argc, char **argv)
                     test_other_generation);
     g_test_add_func("/kvm-double/migrate/between_versions",
                     test_every_version);
+    g_test_add_func("/kvm-double/migrate/a_page_that_the_host_took_comes_again",
+                    test_taken);
     g_test_add_func("/kvm-double/migrate/a_large_realm_in_pieces",
                     test_in_pieces);
     g_test_add_data_func("/kvm-double/migrate/cancelled_the_realm_runs_on",
