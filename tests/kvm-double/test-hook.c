@@ -211,7 +211,7 @@ static void test_extensions(void)
         KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_ARM_NISV_TO_USER,
     };
 
-    start("v14");
+    start("v16");
     double_set_hook(yes, NULL);
     for (size_t i = 0; i < ARRAY_SIZE(of_system); i++) {
         g_assert_false(is_asked_of_vm(of_system[i]));
@@ -232,7 +232,7 @@ static void test_extension_fails(void)
 {
     int result = -1;
 
-    start("v14");
+    start("v16");
     double_set_hook(fail, NULL);
     g_assert_true(realm_kvm_check_extension(kvm_state, KVM_CAP_IRQCHIP,
                                             &result));
@@ -259,7 +259,7 @@ static void test_exits(void)
     };
     unsigned refused = 0;
 
-    start("v14");
+    start("v16");
     for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
         g_assert_false(refuses(allowed[i]));
     }
@@ -276,7 +276,7 @@ static void test_events(void)
     struct kvm_run run = { .exit_reason = KVM_EXIT_SYSTEM_EVENT };
     unsigned refused = 0;
 
-    start("v14");
+    start("v16");
     for (run.system_event.type = 0; run.system_event.type < 16;
          run.system_event.type++) {
         refused += ends(0, &run);
@@ -312,7 +312,7 @@ static void test_busy(void)
 {
     gint64 took;
 
-    start("v14");
+    start("v16");
     g_assert_true(double_machine_run(&error_abort));
     double_set_hook(busy, NULL);
     listen_to_errors();
@@ -354,7 +354,7 @@ static void test_same_fault(void)
 
     f.run.memory_fault.gpa = BASE + 0x10000;
     f.run.memory_fault.size = 4096;
-    start("v14");
+    start("v16");
     g_assert_true(double_machine_run(&error_abort));
     double_set_hook(fault, &f);
     listen_to_errors();
@@ -376,7 +376,7 @@ static void test_progress_between_faults(void)
 {
     struct kvm_run run = { .exit_reason = KVM_EXIT_MEMORY_FAULT };
 
-    start("v14");
+    start("v16");
     for (unsigned i = 0; i < 3000; i++) {
         run.exit_reason = i % 2 ? KVM_EXIT_MEMORY_FAULT : KVM_EXIT_MMIO;
         g_assert_false(ends(0, &run));
@@ -388,7 +388,7 @@ static void test_interrupts(void)
 {
     struct kvm_run run = { 0 };
 
-    start("v14");
+    start("v16");
     for (unsigned i = 0; i < 3000; i++) {
         g_assert_false(ends(-EINTR, &run));
     }
@@ -403,7 +403,7 @@ static void test_run_errors(void)
     };
     struct kvm_run run = { 0 };
 
-    start("v14");
+    start("v16");
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
         bool ended;
 
@@ -421,7 +421,7 @@ static void test_shutdown(void)
 {
     struct kvm_run run = { .exit_reason = KVM_EXIT_SHUTDOWN };
 
-    start("v14");
+    start("v16");
     g_assert_false(ends(0, &run));
     g_assert_cmpuint(run.exit_reason, ==, KVM_EXIT_SYSTEM_EVENT);
     g_assert_cmpuint(run.system_event.type, ==, KVM_SYSTEM_EVENT_SHUTDOWN);
@@ -479,7 +479,7 @@ static void test_dead(void)
 /* The first that sees it may be a change of the memory map. */
 static void test_dead_slot(void)
 {
-    start("v14");
+    start("v16");
     listen_to_errors();
     g_assert_cmpint(realm_kvm_answer(KVM_SET_USER_MEMORY_REGION2, -EIO), ==,
                     0);
@@ -490,7 +490,7 @@ static void test_dead_slot(void)
 
 static void test_convert(void)
 {
-    start("v14");
+    start("v16");
     g_assert_true(double_machine_run(&error_abort));
     g_assert_cmpint(realm_kvm_convert(BASE + 0x10000, 4096, false), ==, 0);
     g_assert_cmpint(realm_kvm_convert(BASE + 0x10000, 4096, true), ==, 0);

@@ -94,7 +94,7 @@ static void test_order_of_rmi(void)
         page, 4096, QEMU_ALIGN_UP((uintptr_t)source, 4096),
     };
 
-    start("v14");
+    start("v16");
     g_assert_true(double_machine_run(&error_abort));
     double_probing(true);
     args.reserved = 1;
@@ -792,7 +792,7 @@ static void test_kept_no_longer(void)
     bool fault = true;
 
     m.config.migration = true;
-    double_start(&(DoubleOptions) { "v14", .migration = true });
+    double_start(&(DoubleOptions) { "v16", .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     double_set_hook(lose_memory, &fault);
     g_assert_cmpint(make_call(&offer, NULL), ==, -EFAULT);
@@ -1183,7 +1183,7 @@ static void test_not_enabled(void)
     };
     struct kvm_cc_mig_info info;
 
-    start("v14");
+    start("v16");
     g_assert_true(double_machine_run(&error_abort));
     g_assert_cmpint(double_guest_write(0, BASE, "x", 1, &error_abort), ==,
                     DOUBLE_DONE);
@@ -1210,7 +1210,7 @@ static void test_policies(void)
 {
     static const uint8_t policy[KVM_CC_MAX_POLICY + 1];
 
-    start("v14");
+    start("v16");
     double_probing(true);
     g_assert_cmpint(enable(policy, 0), ==, -EINVAL);
     g_assert_cmpint(enable(NULL, 1), ==, -EINVAL);
@@ -1240,7 +1240,7 @@ static void test_failed(void)
     };
 
     m.config.migration = true;
-    double_start(&(DoubleOptions) { "v14", .migration = true });
+    double_start(&(DoubleOptions) { "v16", .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     offer.peer = UINT(blob);
     offer.peer_size = KVM_CC_NONCE_SIZE;
@@ -1261,7 +1261,7 @@ static void test_slot_after_offer(void)
     };
 
     m.config.migration = true;
-    double_start(&(DoubleOptions) { "v14", .migration = true });
+    double_start(&(DoubleOptions) { "v16", .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     offer.peer = UINT(blob);
     offer.peer_size = KVM_CC_NONCE_SIZE;
@@ -1285,7 +1285,7 @@ static void test_dead(void)
     DoubleVm *vm;
 
     m.config.migration = true;
-    double_start(&(DoubleOptions) { "v14", .migration = true });
+    double_start(&(DoubleOptions) { "v16", .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     offer.peer = UINT(blob);
     offer.peer_size = KVM_CC_NONCE_SIZE;
@@ -1318,7 +1318,7 @@ static void start_log(size_t page_size)
     DoubleMachineOptions m = { .config = double_default_config };
     uint64_t x = 1;
 
-    double_start(&(DoubleOptions) { "v14", page_size, .migration = true });
+    double_start(&(DoubleOptions) { "v16", page_size, .migration = true });
     g_assert_true(double_machine_create(&m, &error_abort));
     g_assert_true(double_machine_run(&error_abort));
     g_assert_cmpint(double_guest_set_ripas(0, BASE, 2 * PAGE_64K, false,
@@ -1389,7 +1389,7 @@ static void test_other_vms(void)
     struct kvm_cc_mig_info info;
     int realm, other;
 
-    start("v14");
+    start("v16");
     realm = kvm_state->vmfd;
     other = kvm_ioctl(kvm_state, KVM_CREATE_VM, 40);
     g_assert_cmpint(other, >=, 0);
@@ -1406,7 +1406,7 @@ static void test_fails_the_test(void)
     int status;
     pid_t pid;
 
-    start("v14");
+    start("v16");
     pid = fork();
     if (pid == 0) {
         dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
