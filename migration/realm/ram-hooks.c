@@ -15,6 +15,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "exec/target_page.h"
+#include "hw/boards.h"
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "ram-hooks.h"
@@ -27,19 +28,25 @@ bool realm_page_is_sent(RAMBlock *block, unsigned long page)
 
 bool realm_pages_end(QEMUFile *f)
 {
-    if (!realm_shared_ram_again() || !migrate_multifd()) {
+    bool again = realm_shared_ram_again();
+    MemoryRegion *ram = current_machine->ram;
+
+    if (!ram || !realm_shared_ram_in_place(ram) || !migrate_multifd()) {
         return true;
     }
-    if (migrate_multifd_flush_after_each_section()) {
+    if (!migrate_multifd_flush_after_each_section()) {
+        return multifd_ram_flush_and_sync(f) >= 0;
+    }
+    /* The channels were synced at the end of the last section. */
+    if (again) {
         error_report("Realm: it has shared memory since its migration began, "
                      "and multifd of this machine type cannot send that again; "
                      "turn multifd off, or use a newer machine type");
-        return false;
     }
-    return multifd_ram_flush_and_sync(f) >= 0;
+    return !again;
 }
 
-bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset)
+bool realm_lend_page(RAMBlock *block, ram_addr_t offset)
 {
     Error *err = NULL;
 
@@ -51,7 +58,7 @@ bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset)
     return true;
 }
 
-bool realm_packet_is_lent(MultiFDRecvParams *p, Error **errp)
+bool realm_lend_packet(MultiFDRecvParams *p, Error **errp)
 {
     uint64_t size = multifd_ram_page_size();
 

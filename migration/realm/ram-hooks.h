@@ -22,7 +22,8 @@ bool realm_page_is_sent(RAMBlock *block, unsigned long page);
  * private contents of a page that is shared by now may still be under way on
  * another channel, and takes away what the destination has of the shared page.
  * So those that became shared since the migration began are sent once more,
- * behind all that is under way.  Returns false if the migration has failed.
+ * behind all that is under way.  Nor may shared contents that are under way
+ * come after bundles that follow.  Returns false if the migration has failed.
  */
 bool realm_pages_end(QEMUFile *f);
 
@@ -30,7 +31,7 @@ bool realm_pages_end(QEMUFile *f);
  * The page that is about to be loaded, or those of the packet, are shared with
  * the Realm from now on.  On failure the first reports why.
  */
-bool realm_page_is_lent(RAMBlock *block, ram_addr_t offset);
-bool realm_packet_is_lent(MultiFDRecvParams *p, Error **errp);
+bool realm_lend_page(RAMBlock *block, ram_addr_t offset);
+bool realm_lend_packet(MultiFDRecvParams *p, Error **errp);
 
 #endif
