@@ -139,7 +139,7 @@ class Item:
 
     name    what it is
     other   QEMU's own
-    config  the section realm-config
+    config  the section realm-config, with .fields of CONFIG
     part    what a part of the section "realm" begins with
     frame   a frame; .records are pairs of the kind and the bytes, .headers the
             Record of each
@@ -289,9 +289,12 @@ class Splitter:
             self._footer()
             yield self._item('foot')
         elif self.section == 'realm-config':
-            self.reader.take(CONFIG.size)
+            fields = CONFIG.unpack(self.reader.take(CONFIG.size))
+            self._page_size()
             self._footer()
-            yield self._item('config')
+            item = self._item('config')
+            item.fields = fields
+            yield item
         elif self.section == 'ram':
             yield from self._ram()
             self._footer()
@@ -301,6 +304,14 @@ class Splitter:
                               f'"{self.section}" is between those of a Realm; '
                               'its size is not known')
         self.section = None
+
+    def _page_size(self):
+        """A subsection, of hosts whose pages are larger than 4 KiB."""
+        reader = self.reader
+        reader.need(1)
+        if reader.buffer[reader.at] == SUBSECTION:
+            reader.take(1)
+            reader.take(reader.number(1) + 4 + 4)   # name, version, size
 
     def _footer(self):
         reader = self.reader
@@ -485,10 +496,9 @@ class Stream:
             self.sections[item.section] += len(item.data)
         self.records += item.headers
         if item.name == 'config':
-            fields = CONFIG.unpack(item.data[-CONFIG.size - FOOTER_SIZE:
-                                             -FOOTER_SIZE])
             self.config = dict(zip(('ram-size', 'cpus', 'ipa-width',
-                                    'measurement-algorithm', 'mte'), fields))
+                                    'measurement-algorithm', 'mte'),
+                                   item.fields))
 
 
 def summary(stream):

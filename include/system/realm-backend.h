@@ -120,6 +120,8 @@ typedef struct RealmMigrationLimits {
     size_t max_blob;            /* largest offer or bundle, in bytes */
     unsigned max_pages;         /* most pages in one memory bundle, >= 1 */
     unsigned max_streams;       /* of memory bundles side by side, >= 1 */
+    size_t page_size;           /* the least that can be private, or shared, by
+                                   itself: REALM_PAGE_SIZE or a host page */
 } RealmMigrationLimits;
 
 typedef struct RealmBackendOps {

@@ -4,7 +4,8 @@
  * Purpose: the first section of the stream.  If the destination was started
  * with other options than the source, it says which ones before RAM arrives.
  * This is for the user only: the RMM compares again what it relies on, in data
- * that is authenticated.
+ * that is authenticated.  The size of the host's pages is in a subsection,
+ * which is left out for 4 KiB, and so by sources that do not know it.
  *
  * Lock rule: BQL.
  *
@@ -25,6 +26,7 @@ typedef struct RealmWireConfig {
     uint8_t measurement_algorithm;
     uint8_t mte;
     uint8_t rpv[REALM_RPV_SIZE];
+    uint32_t page_size;         /* RealmMigrationLimits */
 } RealmWireConfig;
 
 static RealmWireConfig wire;
@@ -32,13 +34,16 @@ static RealmWireConfig wire;
 static void fill_wire_config(RealmWireConfig *c)
 {
     const RealmConfig *config = realm_config();
+    RealmMigrationLimits limits;
 
+    realm_backend()->migration_limits(&limits);
     *c = (RealmWireConfig) {
         .ram_size = config->ram_size,
         .num_cpus = config->num_cpus,
         .ipa_bits = config->ipa_bits,
         .measurement_algorithm = config->measurement_algorithm,
         .mte = config->mte,
+        .page_size = limits.page_size,
     };
     memcpy(c->rpv, config->rpv, REALM_RPV_SIZE);
 }
@@ -63,23 +68,67 @@ static int realm_config_pre_save(void *opaque)
     return 0;
 }
 
+static bool check(const RealmWireConfig *source, const RealmWireConfig *own,
+                  Error **errp)
+{
+    const char *option = differing_option(source, own);
+
+    if (option) {
+        error_setg(errp, "Realm: source and destination differ in %s; start "
+                   "the destination with the options of the source", option);
+        return false;
+    }
+    /* Nobody knows whether the Realm aligns what it shares to pages of ours. */
+    if (own->page_size > source->page_size) {
+        error_setg(errp, "Realm: the source's host has pages of %" PRIu32
+                   " bytes, and this one of %" PRIu32 ", in which the Realm "
+                   "can have private and shared memory side by side; use a "
+                   "host with pages of the source's size or smaller",
+                   source->page_size, own->page_size);
+        return false;
+    }
+    return true;
+}
+
+static int realm_config_pre_load(void *opaque)
+{
+    RealmWireConfig *c = opaque;
+
+    c->page_size = REALM_PAGE_SIZE;
+    return 0;
+}
+
 static int realm_config_post_load(void *opaque, int version_id)
 {
     RealmWireConfig own;
-    const char *option;
     Error *err = NULL;
 
     fill_wire_config(&own);
-    option = differing_option(opaque, &own);
-    if (!option) {
+    if (check(opaque, &own, &err)) {
         return 0;
     }
-    error_setg(&err, "Realm: source and destination differ in %s; start the "
-               "destination with the options of the source", option);
     migrate_set_error(migrate_get_current(), err);
     error_report_err(err);
     return -EINVAL;
 }
+
+static bool has_larger_pages(void *opaque)
+{
+    const RealmWireConfig *c = opaque;
+
+    return c->page_size > REALM_PAGE_SIZE;
+}
+
+static const VMStateDescription vmstate_page_size = {
+    .name = "realm-config/page-size",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = has_larger_pages,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(page_size, RealmWireConfig),
+        VMSTATE_END_OF_LIST()
+    }
+};
 
 static const VMStateDescription vmstate_realm_config = {
     .name = "realm-config",
@@ -88,6 +137,7 @@ static const VMStateDescription vmstate_realm_config = {
     .early_setup = true,
     .priority = MIG_PRI_MAX - 1, /* before "ram" */
     .pre_save = realm_config_pre_save,
+    .pre_load = realm_config_pre_load,
     .post_load = realm_config_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT64(ram_size, RealmWireConfig),
@@ -97,6 +147,10 @@ static const VMStateDescription vmstate_realm_config = {
         VMSTATE_UINT8(mte, RealmWireConfig),
         VMSTATE_BUFFER(rpv, RealmWireConfig),
         VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_page_size,
+        NULL
     }
 };
 

@@ -115,6 +115,16 @@ class Whole(unittest.TestCase):
         self.assertTrue(figures['complete'])
         self.assertEqual(figures['pages'], 7)
 
+    def test_a_host_with_larger_pages_says_so_in_a_subsection(self):
+        name = b'realm-config/page-size'
+        fields = rs.CONFIG.pack(0x3000, 1, 41, 0, 1, bytes(64))
+        config = section(rs.FULL, 0, 'realm-config', fields
+                         + bytes([rs.SUBSECTION, len(name)]) + name
+                         + struct.pack('>II', 1, 65536))
+        stream = rs.Stream(WHOLE.replace(PIECES[2], config)).read()
+        self.assertEqual(stream.config, rs.Stream(WHOLE).read().config)
+        self.assertEqual(stream.sections['realm-config'], len(config))
+
     def test_a_cut_stream_says_where(self):
         cut = WHOLE[:len(b''.join(PIECES[:5])) + 40]
         stream = rs.Stream(cut)

@@ -79,7 +79,10 @@ ssize_t realm_kvm_export_memory(unsigned stream, const uint64_t *pages,
     return args.blob_size;
 }
 
-/* Pages of a bundle that are shared here become private, by host pages. */
+/*
+ * Pages of a bundle that are shared here become private, by host pages.  The
+ * source's are no smaller (realm-config), so all of it was private there.
+ */
 static bool make_private(const struct kvm_cc_run *bad, Error **errp)
 {
     const RealmLayout *layout = &realm_kvm.layout;

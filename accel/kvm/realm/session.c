@@ -269,6 +269,7 @@ static bool get_limits(const RealmConfig *config, Error **errp)
         .max_blob = info.max_blob,
         .max_pages = info.max_pages,
         .max_streams = info.max_streams,
+        .page_size = realm_kvm.layout.page_size,
     };
     realm_kvm.next_number = g_new0(uint64_t, info.max_streams);
     return true;

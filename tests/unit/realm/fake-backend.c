@@ -26,6 +26,7 @@ enum { KIND_OFFER = 0x1000, KIND_BEGIN, KIND_MEMORY, KIND_EPOCH, KIND_STATE,
 FakeSource fake_source;
 FakeDestination fake_destination;
 unsigned fake_export_us;
+size_t fake_page_size;
 
 /* Of what the functions for memory use, which any thread may call. */
 static QemuMutex lock;
@@ -141,6 +142,7 @@ void fake_reset(void)
 {
     fake_fail(NULL, 0, false);
     fake_export_us = 0;
+    fake_page_size = REALM_PAGE_SIZE;
     fake_hold_exports(false);
     fake_source = (FakeSource) { .phase = REALM_PHASE_HERE };
     fake_destination_new(true);
@@ -222,6 +224,7 @@ static void limits(RealmMigrationLimits *l)
     l->max_blob = FAKE_MAX_BLOB;
     l->max_pages = FAKE_MAX_PAGES;
     l->max_streams = FAKE_MAX_STREAMS;
+    l->page_size = fake_page_size;
 }
 
 /* Of a record, or of an offer, and the nonce that it is for. */

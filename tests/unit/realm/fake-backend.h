@@ -59,6 +59,9 @@ void fake_fail(const char *function, unsigned at, bool too_late);
 /* Exports take so long, on average; each other time. */
 extern unsigned fake_export_us;
 
+/* RealmMigrationLimits; of the side that saves or loads now. */
+extern size_t fake_page_size;
+
 /* From now on exports wait, until that is over. */
 void fake_hold_exports(bool hold);
 

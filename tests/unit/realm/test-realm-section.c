@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
+#include "qemu/units.h"
 #include "qemu/module.h"
 #include "qapi/qapi-commands-realm.h"
 #include "qapi/qapi-types-migration.h"
@@ -875,6 +876,42 @@ static void test_equal_options(void)
     g_assert_true(load(&stream, stream.buffer->usage));
     check_arrived();
     stream_close(&stream);
+}
+
+/* A source with pages of 4 KiB says nothing, as one of an older release. */
+static void test_page_size(void)
+{
+    static const char name[] = "realm-config/page-size";
+    static const struct {
+        unsigned source, destination;
+        bool ok;
+    } hosts[] = {
+        { 4 * KiB, 4 * KiB, true }, { 64 * KiB, 64 * KiB, true },
+        { 64 * KiB, 4 * KiB, true }, { 64 * KiB, 16 * KiB, true },
+        { 4 * KiB, 16 * KiB }, { 4 * KiB, 64 * KiB }, { 16 * KiB, 64 * KiB },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+        Stream stream;
+
+        reset();
+        fake_page_size = hosts[i].source;
+        stream_open(&stream);
+        g_assert_true(save(&stream));
+        g_assert_cmpint(!memmem(stream.buffer->data, stream.buffer->usage,
+                                name, strlen(name)), ==,
+                        hosts[i].source == 4 * KiB);
+        fake_page_size = hosts[i].destination;
+        g_assert_cmpint(load(&stream, stream.buffer->usage), ==, hosts[i].ok);
+        if (hosts[i].ok) {
+            check_arrived();
+        } else {
+            g_assert_nonnull(strstr(fake_migration.error, "source's size or "
+                                                          "smaller"));
+            g_assert_false(fake_destination.begun);
+        }
+        stream_close(&stream);
+    }
 }
 
 static void add_differences(void)
@@ -1758,6 +1795,8 @@ int main(int argc, char **argv)
     g_test_add_func("/realm/source/refuse-files", test_file);
     add_failures();
     g_test_add_func("/realm/config/accept-equal-options", test_equal_options);
+    g_test_add_func("/realm/config/refuse-hosts-with-larger-pages",
+                    test_page_size);
     add_differences();
     g_test_add_func("/realm/start/the-token-is-made-after-the-answer",
                     test_token_after_answer);

@@ -190,6 +190,7 @@ static void migration_limits(RealmMigrationLimits *limits)
     limits->max_blob = max_blob();
     limits->max_pages = MIG_MAX_PAGES;
     limits->max_streams = MIG_MAX_STREAMS;
+    limits->page_size = REALM_PAGE_SIZE;
 }
 
 static bool export_abort(Error **errp)
