@@ -24,7 +24,9 @@
 #include "hw/qdev-core.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-mmio.h"
+#include "net/net.h"
 #include "qom/object.h"
+#include "qom/object_interfaces.h"
 #include "virt-realm-internal.h"
 
 #define REALM "rme-guest: a Realm "
@@ -41,7 +43,10 @@ static bool has_firmware(void)
     return current_machine->firmware;
 }
 
-/* A hole in RAM in place takes the Realm's private page away for good. */
+/*
+ * Of RAM in place, a hole takes the Realm's private page away for good, and
+ * another process that maps the file takes a SIGBUS from a private page.
+ */
 static bool has_second_memory(void)
 {
     return !virt_realm_memory_in_place();
@@ -62,6 +67,10 @@ static const struct {
     { "virtio-pmem", "cannot grow" },
     { "virtio-balloon", "whose memory is in place cannot give it back",
       has_second_memory },
+    { "vhost-user", "whose memory is in place shows it to no other process",
+      has_second_memory },
+    { "cryptodev-vhost-user", "whose memory is in place shows it to no other "
+      "process", has_second_memory },
     { "virtio-iommu", "puts no private memory behind an IOMMU" },
     { "vmcoreinfo", "has no fw_cfg with DMA", has_fw_cfg_dma },
     { "vmgenid", "has no fw_cfg with DMA", has_fw_cfg_dma },
@@ -80,6 +89,19 @@ static bool check_name(const char *driver, Error **errp)
         }
     }
     return true;
+}
+
+/* The other half of a device, by its ID; an unknown one is QEMU's to refuse */
+static bool check_backend(const char *netdev, const char *cryptodev,
+                          Error **errp)
+{
+    NetClientState *nc = netdev ? qemu_find_netdev(netdev) : NULL;
+    Object *crypto = cryptodev
+        ? object_resolve_path_component(object_get_objects_root(), cryptodev)
+        : NULL;
+
+    return (!nc || check_name(NetClientDriver_str(nc->info->type), errp)) &&
+           (!crypto || check_name(object_get_typename(crypto), errp));
 }
 
 /* Of these it is enough to know what they cannot do; libvirt adds one. */
@@ -120,6 +142,8 @@ static bool check_options(DeviceListener *listener, const QDict *opts,
     const char *driver = qdict_get_str(opts, "driver");
 
     if (check_name(driver, errp) &&
+        check_backend(qdict_get_try_str(opts, "netdev"),
+                      qdict_get_try_str(opts, "cryptodev"), errp) &&
         check_platform(!says_off(opts, "iommu_platform"), driver, errp)) {
         tell_limits(driver);
     }
@@ -130,6 +154,8 @@ static bool check_options(DeviceListener *listener, const QDict *opts,
 static void check_device(DeviceListener *listener, DeviceState *dev)
 {
     const char *type = object_get_typename(OBJECT(dev));
+    g_autofree char *netdev = object_property_get_str(OBJECT(dev), "netdev",
+                                                      NULL);
     VirtIODevice *vdev = (VirtIODevice *)
         object_dynamic_cast(OBJECT(dev), TYPE_VIRTIO_DEVICE);
     VirtIOMMIOProxy *mmio = (VirtIOMMIOProxy *)
@@ -143,6 +169,7 @@ static void check_device(DeviceListener *listener, DeviceState *dev)
                      "virtio-mmio.force-legacy=on out of -global");
         exit(EXIT_FAILURE);
     }
+    check_backend(netdev, NULL, &error_fatal);
     check_platform(!vdev ||
                    virtio_host_has_feature(vdev, VIRTIO_F_IOMMU_PLATFORM),
                    type, &error_fatal);

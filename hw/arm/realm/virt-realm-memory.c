@@ -135,5 +135,6 @@ MemoryRegion *virt_realm_memory_firmware(const char *name, uint64_t size)
 
 void virt_realm_memory_share(MemoryRegion *ram)
 {
-    realm_shared_ram_attach(ram, in_place() ? realm_kvm_set_private : NULL);
+    realm_shared_ram_attach(ram, kvm_enabled() && realm_kvm_in_place()
+                                 ? realm_kvm_set_private : NULL);
 }
