@@ -488,15 +488,31 @@ static void test_dead_slot(void)
     end();
 }
 
+static unsigned events;
+
+void __wrap_realm_event_ripas(uint64_t bytes, bool private);
+void __wrap_realm_event_ripas(uint64_t bytes, bool private)
+{
+    events++;
+}
+
+/* What the Realm asks for has events, and no other conversion. */
 static void test_convert(void)
 {
     start("v16");
     g_assert_true(double_machine_run(&error_abort));
+    g_assert_true(realm_kvm_convert_range(BASE + 0x10000, 4096, false,
+                                          &error_abort));
+    g_assert_true(realm_kvm_convert_range(BASE + 0x10000, 4096, true,
+                                          &error_abort));
+    g_assert_cmpuint(events, ==, 0);
     g_assert_cmpint(realm_kvm_convert(BASE + 0x10000, 4096, false), ==, 0);
     g_assert_cmpint(realm_kvm_convert(BASE + 0x10000, 4096, true), ==, 0);
     g_assert_cmpint(realm_kvm_convert(double_shared_bit() + BASE + 0x10000,
                                       4096, false), ==, 0);
+    g_assert_cmpuint(events, ==, 3);
     g_assert_cmpint(realm_kvm_convert(0, 4096, true), ==, -EINVAL);
+    g_assert_cmpuint(events, ==, 3);
     end();
 }
 

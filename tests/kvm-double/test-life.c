@@ -680,7 +680,7 @@ static void test_not_migratable(void)
 
 /*
  * A kernel could name these bad ranges in KVM_EXIT_MEMORY_FAULT.  Where no RAM
- * is at all, it is right that the range becomes shared.
+ * is, it is right that the range becomes shared.
  */
 static void test_bad_ranges(void)
 {
@@ -689,9 +689,8 @@ static void test_bad_ranges(void)
         bool no_ram;
     } ranges[] = {
         { BASE + 1, 4 * KiB }, { BASE, 100 }, { 0, 4 * KiB, true },
-        { BASE - 4 * KiB, 8 * KiB },
-        { BASE + 4 * MiB, 4 * KiB, true },
-        { BASE + 4 * MiB - 4 * KiB, 8 * KiB }, { BASE, 1 * GiB },
+        { BASE - 4 * KiB + 1, 8 * KiB }, { BASE + 4 * MiB, 4 * KiB, true },
+        { BASE + 4 * MiB - 4 * KiB, 8 * KiB + 1 },
         { BASE, -4096ull }, { -4096ull, 4 * KiB, true },
     };
 
@@ -714,6 +713,40 @@ static void test_bad_ranges(void)
     check_image(BASE, 0x4234);
     g_assert_cmphex(reads(BASE + 4 * MiB - 8), ==, 9);
     end();
+}
+
+/* A range with RAM in a part of it becomes shared there, and never private. */
+static void part_is_ram(const char *version, size_t page_size)
+{
+    const struct {
+        uint64_t base, size, page;
+    } ranges[] = {
+        { BASE - page_size, 2 * page_size, BASE },
+        { BASE + 4 * MiB - page_size, 1 * GiB, BASE + 4 * MiB - page_size },
+    };
+
+    const uint64_t pages = page_size / REALM_PAGE_SIZE;
+
+    start(version, page_size);
+    create_and_run();
+    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+        Error *err = NULL;
+
+        g_assert_false(realm_kvm_convert_range(ranges[i].base, ranges[i].size,
+                                               true, &err));
+        error_free_or_abort(&err);
+        g_assert_cmpuint(double_lent(BASE, 4 * MiB), ==, i * pages);
+        g_assert_true(realm_kvm_convert_range(ranges[i].base, ranges[i].size,
+                                              false, &error_abort));
+        g_assert_cmpuint(double_lent(ranges[i].page, page_size), ==, pages);
+    }
+    g_assert_cmpuint(double_lent(BASE, 4 * MiB), ==, 2 * pages);
+    end();
+}
+
+static void test_part_is_ram(void)
+{
+    for_all(part_is_ram);
 }
 
 /* The range is a page of the Realm, which is smaller than the host's. */
@@ -825,6 +858,7 @@ int main(int argc, char **argv)
     TEST("a_blocker_where_the_kernel_cannot_migrate", test_blocker);
     TEST("refuse_an_offer_without_migration", test_not_migratable);
     TEST("refuse_faults_outside_of_ram", test_bad_ranges);
+    TEST("a_fault_with_ram_in_a_part_shares_that", test_part_is_ram);
     TEST("refuse_a_part_of_a_host_page", test_small_range);
 #undef TEST
     return g_test_run();

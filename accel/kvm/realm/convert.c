@@ -22,9 +22,9 @@
  * Private memory is dropped while the attribute still says PRIVATE: a kernel
  * with v15 takes from the attribute which mappings an invalidation is for.
  *
- * Invariants: a bad range is refused before anything has changed.  Where there
- * is no RAM at all, everything is shared already: the Realm may ask for it, as
- * for the registers of a device.
+ * Invariants: a bad range is refused before anything has changed.  Where
+ * there is no RAM, everything is shared already: the Realm may ask for it, as
+ * for the registers of a device, and for a range with RAM in parts of it.
  *
  * Lock rule: any thread; the kernel orders conversions of the same page.
  *
@@ -35,28 +35,29 @@
 #include <linux/kvm.h>
 #include <linux/kvm-arm-cca.h>
 #include "qapi/error.h"
-#include "system/realm-events.h"
 #include "system/realm-kvm.h"
 #include "realm-kvm.h"
 #include "trace.h"
 
-static bool check_range(uint64_t base, uint64_t size, Error **errp)
+static bool check_pages(uint64_t base, uint64_t size, Error **errp)
 {
-    const RealmLayout *layout = &realm_kvm.layout;
+    const uint64_t page_size = realm_kvm.layout.page_size;
 
-    if (!QEMU_IS_ALIGNED(base | size, layout->page_size)) {
+    if (!QEMU_IS_ALIGNED(base | size, page_size)) {
         error_setg(errp, "Realm: KVM_EXIT_MEMORY_FAULT: 0x%" PRIx64 " bytes "
                    "at 0x%" PRIx64 " are not whole pages of %" PRIu64
                    " bytes; use a kernel with pages of 4 KiB in the Realm, or "
-                   "of the host's size", size, base, layout->page_size);
-        return false;
-    }
-    if (size > UINT64_MAX - base || !realm_layout_is_ram(layout, base, size)) {
-        error_setg(errp, "Realm: KVM_EXIT_MEMORY_FAULT: 0x%" PRIx64 " bytes "
-                   "at 0x%" PRIx64 " are not its RAM", size, base);
+                   "of the host's size", size, base, page_size);
         return false;
     }
     return true;
+}
+
+static bool not_ram(uint64_t base, uint64_t size, Error **errp)
+{
+    error_setg(errp, "Realm: KVM_EXIT_MEMORY_FAULT: 0x%" PRIx64 " bytes at 0x%"
+               PRIx64 " are not its RAM", size, base);
+    return false;
 }
 
 /* Nothing to do in a kernel without attributes of the VM. */
@@ -114,50 +115,51 @@ bool realm_kvm_set_private(int fd, uint64_t offset, uint64_t size,
     return ret == 0;
 }
 
-static bool touches_ram(uint64_t base, uint64_t size)
+static bool take(uint64_t base, uint64_t size, Error **errp)
 {
-    const GArray *ram = realm_kvm.layout.ram;
-
-    for (guint i = 0; i < ram->len; i++) {
-        if (base < realm_range(ram, i).top &&
-            realm_range(ram, i).base - MIN(base, realm_range(ram, i).base) <
-            size) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool convert(uint64_t base, uint64_t size, bool to_private,
-                    Error **errp)
-{
-    /* Some kernels leave the shared bit in an address of the upper half. */
-    base &= ~realm_kvm.layout.limit;
-    trace_realm_kvm_convert(base, size, to_private);
-    if (!size || (!to_private && !touches_ram(base, size))) {
-        return true;
-    }
-    if (!check_range(base, size, errp)) {
+    if (!check_pages(base, size, errp)) {
         return false;
     }
-    if (to_private) {
-        return set_attributes(base, size, KVM_MEMORY_ATTRIBUTE_PRIVATE,
-                              errp) &&
-               realm_kvm_discard(base, size, false, errp);
+    if (!realm_layout_is_ram(&realm_kvm.layout, base, size)) {
+        return not_ram(base, size, errp);
     }
+    return set_attributes(base, size, KVM_MEMORY_ATTRIBUTE_PRIVATE, errp) &&
+           realm_kvm_discard(base, size, false, errp);
+}
+
+static bool share_ram(uint64_t base, uint64_t size, Error **errp)
+{
     return realm_kvm_lend(base, size, errp) &&
            (realm_kvm.abi.in_place ||
             realm_kvm_discard(base, size, true, errp)) &&
            set_attributes(base, size, 0, errp);
 }
 
+/* Ranges of RAM are whole pages, so what of these is in them is so, too. */
+static bool share(uint64_t base, uint64_t size, Error **errp)
+{
+    const GArray *ram = realm_kvm.layout.ram;
+
+    for (guint i = 0; i < ram->len; i++) {
+        uint64_t start = MAX(base, realm_range(ram, i).base);
+        uint64_t end = MIN(base + size, realm_range(ram, i).top);
+
+        if (start < end && !(check_pages(base, size, errp) &&
+                             share_ram(start, end - start, errp))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp)
 {
-    bool ok = convert(base, size, to_private, errp);
-
-    if (ok) {
-        realm_event_ripas(size, to_private);
+    /* Some kernels leave the shared bit in an address of the upper half. */
+    base &= ~realm_kvm.layout.limit;
+    trace_realm_kvm_convert(base, size, to_private);
+    if (size > UINT64_MAX - base) {
+        return not_ram(base, size, errp);
     }
-    return ok;
+    return !size || (to_private ? take : share)(base, size, errp);
 }

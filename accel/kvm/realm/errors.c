@@ -94,6 +94,9 @@ void realm_kvm_refused(Error **errp, RealmStep step, const char *name,
     case E2BIG:
         detail = MIG_CAUSE_FORMAT;
         break;
+    case EIO:
+        error_setg(errp, "Realm: cannot %s: %s: " REALM_KVM_DEAD, what, name);
+        return;
     case EPROTO:
     case EBADMSG:
         refused_by_monitor(errp, what, name, cause, detail);

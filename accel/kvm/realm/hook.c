@@ -16,6 +16,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/kvm_int.h"
+#include "system/realm-events.h"
 #include "system/realm-kvm.h"
 #include "system/runstate.h"
 #include "realm-kvm.h"
@@ -126,6 +127,7 @@ int realm_kvm_convert(hwaddr base, hwaddr size, bool to_private)
     Error *err = NULL;
 
     if (realm_kvm_convert_range(base, size, to_private, &err)) {
+        realm_event_ripas(size, to_private);
         return 0;
     }
     error_report_err(err);
@@ -149,13 +151,10 @@ bool realm_kvm_parked(void)
 
 /* ---- A VM that the kernel has given up ---- */
 
-/* From now on every ioctl of the VM, its vCPUs and devices returns EIO. */
 static void died(const char *how)
 {
     if (!qatomic_xchg(&realm_kvm.dead, true)) {
-        error_report("Realm: %s: the kernel has given up its VM, and it will "
-                     "never run again; end this machine (the kernel's log may "
-                     "say why)", how);
+        error_report("Realm: %s: " REALM_KVM_DEAD, how);
     }
 }
 

@@ -103,6 +103,11 @@ bool realm_kvm_import_failed(void);
 
 /* ---- errors.c ---- */
 
+/* What EIO means: every ioctl of the VM, its vCPUs and devices returns it. */
+#define REALM_KVM_DEAD \
+    "the kernel has given up its VM, and it will never run again; end this " \
+    "machine (the kernel's log may say why)"
+
 /*
  * The kernel's answer to the ioctl @name cannot be right; @problem, a format,
  * says what is wrong with it.
@@ -213,7 +218,10 @@ bool realm_kvm_build_empty(Error **errp);
 
 /* ---- convert.c ---- */
 
-/* realm_kvm_convert of system/realm-kvm.h, with the reason of a failure. */
+/*
+ * [@base, @base + @size) becomes private or shared.  On failure nothing has
+ * changed if the range is a bad one.  No event: not only the Realm asks for it.
+ */
 bool realm_kvm_convert_range(uint64_t base, uint64_t size, bool to_private,
                              Error **errp);
 
