@@ -1,10 +1,11 @@
 /*
  * Live migration of Realms: pages of the "ram" section
  *
- * Purpose: QEMU's own section has the memory that a Realm shares.  Where that is
- * in place (system/realm-shared-ram.h), only pages that are shared are sent,
- * and a page becomes shared before it is loaded.  Hooks in QEMU's ram.c and
- * multifd.c call these; without such memory they change nothing.
+ * Purpose: QEMU's own section has the memory that a Realm shares.  Only pages
+ * that are shared are sent, and where RAM is in place
+ * (system/realm-shared-ram.h) a page becomes shared before it is loaded.  Hooks
+ * in QEMU's ram.c and multifd.c call these; in a machine that is no Realm they
+ * change nothing.
  *
  * Lock rule: any thread, without the BQL as well.
  *
@@ -15,10 +16,10 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "exec/target_page.h"
-#include "hw/boards.h"
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "ram-hooks.h"
+#include "system/realm-backend.h"
 #include "system/realm-shared-ram.h"
 
 bool realm_page_is_sent(RAMBlock *block, unsigned long page)
@@ -29,9 +30,9 @@ bool realm_page_is_sent(RAMBlock *block, unsigned long page)
 bool realm_pages_end(QEMUFile *f)
 {
     bool again = realm_shared_ram_again();
-    MemoryRegion *ram = current_machine->ram;
 
-    if (!ram || !realm_shared_ram_in_place(ram) || !migrate_multifd()) {
+    /* Whether the destination has RAM in place is not known here. */
+    if (!realm_backend() || !migrate_multifd()) {
         return true;
     }
     if (!migrate_multifd_flush_after_each_section()) {
