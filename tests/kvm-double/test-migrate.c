@@ -895,10 +895,11 @@ static void migrate(const Case *c)
 
 static const size_t page_sizes[] = { 4 * KiB, 16 * KiB, 64 * KiB };
 
+/* A destination with larger pages is refused: test-realm-section.c */
 static void across_page_sizes(const char *from, const char *to)
 {
     for (size_t i = 0; i < ARRAY_SIZE(page_sizes); i++) {
-        for (size_t j = 0; j < ARRAY_SIZE(page_sizes); j++) {
+        for (size_t j = 0; j <= i; j++) {
             migrate(&(Case) { from, to, page_sizes[i], page_sizes[j],
                               .mte = i == j });
         }
@@ -953,8 +954,8 @@ static void test_ending(const void *ending)
 
     for (size_t i = 0; i < ARRAY_SIZE(kernels); i++) {
         for (size_t j = 0; j < ARRAY_SIZE(kernels); j++) {
-            migrate(&(Case) { kernels[i], kernels[j], page_sizes[i],
-                              page_sizes[j], .mte = true,
+            migrate(&(Case) { kernels[i], kernels[j],
+                              page_sizes[MAX(i, j)], page_sizes[j], .mte = true,
                               .ending = GPOINTER_TO_UINT(ending) });
         }
     }
