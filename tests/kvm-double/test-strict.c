@@ -1229,15 +1229,13 @@ static Step step_of(uint32_t step, void *buf, uint64_t size)
     return (Step) { .step = step, .blob = UINT(buf), .blob_size = size };
 }
 
-/* After OFFER, everything that the row FAILED does not have is refused. */
-static void test_failed(void)
+/* A machine that has made its offer */
+static void offered(void)
 {
-    const State failed = { "FAILED" };
-    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
-    Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
     DoubleMachineOptions m = {
         .config = double_default_config, .incoming = true,
     };
+    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
 
     m.config.migration = true;
     double_start(&(DoubleOptions) { "v16", .migration = true });
@@ -1245,6 +1243,15 @@ static void test_failed(void)
     offer.peer = UINT(blob);
     offer.peer_size = KVM_CC_NONCE_SIZE;
     g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+}
+
+/* After OFFER, everything that the row FAILED does not have is refused. */
+static void test_failed(void)
+{
+    const State failed = { "FAILED" };
+    Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
+
+    offered();
     g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &give_up), ==, 0);
     try_calls(&failed, NULL);
     end();
@@ -1254,18 +1261,9 @@ static void test_failed(void)
 static void test_slot_after_offer(void)
 {
     struct kvm_userspace_memory_region2 none = { 0 };
-    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
     Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
-    DoubleMachineOptions m = {
-        .config = double_default_config, .incoming = true,
-    };
 
-    m.config.migration = true;
-    double_start(&(DoubleOptions) { "v16", .migration = true });
-    g_assert_true(double_machine_create(&m, &error_abort));
-    offer.peer = UINT(blob);
-    offer.peer_size = KVM_CC_NONCE_SIZE;
-    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+    offered();
     g_assert_cmpint(vm_call(KVM_SET_USER_MEMORY_REGION2, &none), ==, 0);
     g_assert_cmpstr(double_session(), ==, "offered");
     g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &give_up), ==, 0);
@@ -1275,21 +1273,12 @@ static void test_slot_after_offer(void)
 /* A dead VM gives its source the way back, and does nothing else. */
 static void test_dead(void)
 {
-    Step offer = step_of(KVM_CC_OFFER, blob, MIG_MAX_BUNDLE);
     Step give_up = step_of(KVM_CC_GIVE_UP, blob, MIG_MAX_BUNDLE);
     Step import = step_of(KVM_CC_IMPORT, blob, 80);
     Step resume = step_of(KVM_CC_RESUME, blob, 80);
-    DoubleMachineOptions m = {
-        .config = double_default_config, .incoming = true,
-    };
     DoubleVm *vm;
 
-    m.config.migration = true;
-    double_start(&(DoubleOptions) { "v16", .migration = true });
-    g_assert_true(double_machine_create(&m, &error_abort));
-    offer.peer = UINT(blob);
-    offer.peer_size = KVM_CC_NONCE_SIZE;
-    g_assert_cmpint(vm_call(KVM_CC_MIGRATE, &offer), ==, 0);
+    offered();
     vm = double_file(kvm_state->vmfd)->vm;
     WITH_QEMU_LOCK_GUARD(&vm->lock) {
         vm_kill(vm);
