@@ -22,11 +22,11 @@ TOP = HERE.parent.parent
 YES, NO, REFUSED, UNKNOWN = range(4)
 
 # What kvm-realms says on each kernel of kvm-answers.c.
+NO_TYPE = ('no: KVM_CREATE_VM knows no type of a Realm; newer kernels know it '
+           'only if they are booted with kvm-arm.mode=rmm')
 ANSWERS = {
     'no-kvm': (UNKNOWN, 'unknown: /dev/kvm: No such file or directory'),
-    'mainline': (NO, 'no: KVM_CREATE_VM knows no type of a Realm; newer '
-                     'kernels know it only if they are booted with '
-                     'kvm-arm.mode=rmm'),
+    'mainline': (NO, NO_TYPE),
     'other-use-of-the-bit':
         (NO, 'no: VM type 0x40000000 is not that of a Realm'),
     'rme-v5': (YES, 'yes: VM type 0x100, capability 300'),
@@ -34,8 +34,7 @@ ANSWERS = {
     'rmi-v12': (YES, 'yes: VM type 0x100, KVM_ARM_RMI_POPULATE'),
     'rmi-v15': (YES, 'yes: VM type 0x40000000, KVM_ARM_RMI_POPULATE'),
     'rmi-after-v15': (YES, 'yes: VM type 0x40000000, KVM_ARM_RMI_POPULATE'),
-    'rmi-after-v15-in-another-mode':
-        (NO, 'no: KVM_CREATE_VM knows no type of a Realm'),
+    'rmi-after-v15-in-another-mode': (NO, NO_TYPE),
     'rmi-without-rmm':
         (REFUSED, 'refused: KVM_CREATE_VM finds no RMM that it can use'),
     'rme-without-rmm':
