@@ -81,9 +81,10 @@ static bool check(const RealmWireConfig *source, const RealmWireConfig *own,
     /* Nobody knows whether the Realm aligns what it shares to pages of ours. */
     if (own->page_size > source->page_size) {
         error_setg(errp, "Realm: the source's host has pages of %" PRIu32
-                   " bytes, and this one of %" PRIu32 ", in which the Realm "
-                   "can have private and shared memory side by side; use a "
-                   "host with pages of the source's size or smaller",
+                   " bytes, or does not say how large they are, and this one "
+                   "of %" PRIu32 ", in which the Realm can have private and "
+                   "shared memory side by side; use a host with pages of the "
+                   "source's size or smaller",
                    source->page_size, own->page_size);
         return false;
     }

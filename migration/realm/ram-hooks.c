@@ -19,6 +19,7 @@
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "ram-hooks.h"
+#include "system/kvm.h"
 #include "system/realm-backend.h"
 #include "system/realm-shared-ram.h"
 
@@ -30,21 +31,27 @@ bool realm_page_is_sent(RAMBlock *block, unsigned long page)
 bool realm_pages_end(QEMUFile *f)
 {
     bool again = realm_shared_ram_again();
+    Error *err = NULL;
 
-    /* Whether the destination has RAM in place is not known here. */
     if (!realm_backend() || !migrate_multifd()) {
         return true;
     }
     if (!migrate_multifd_flush_after_each_section()) {
         return multifd_ram_flush_and_sync(f) >= 0;
     }
-    /* The channels were synced at the end of the last section. */
-    if (again) {
-        error_report("Realm: it has shared memory since its migration began, "
-                     "and multifd of this machine type cannot send that again; "
-                     "turn multifd off, or use a newer machine type");
+    /*
+     * The channels were synced at the end of the last section.  Only KVM has
+     * RAM in place, and whether the destination has it is not known here.
+     */
+    if (again && kvm_enabled()) {
+        error_setg(&err, "Realm: it has shared memory since its migration "
+                   "began, and multifd of this machine type cannot send that "
+                   "again; turn multifd off, or use a newer machine type");
+        migrate_set_error(migrate_get_current(), err);
+        error_report_err(err);
+        return false;
     }
-    return !again;
+    return true;
 }
 
 bool realm_lend_page(RAMBlock *block, ram_addr_t offset)

@@ -165,18 +165,56 @@ static void holes_in_file(const RAMBlock *block, uint64_t from, uint64_t to,
 #endif
 }
 
+static bool is_memory(const RAMBlock *block)
+{
+    return block->fd < 0 && !(block->flags & RAM_SHARED);
+}
+
+static bool is_file(const RAMBlock *block)
+{
+    return block->fd >= 0 && (block->flags & RAM_SHARED) &&
+           qemu_fd_getfs(block->fd) == QEMU_FS_TYPE_TMPFS;
+}
+
 void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
                          RealmHoleFn fn, void *opaque)
 {
     const RAMBlock *block = mr->ram_block;
-    bool shared = block->flags & RAM_SHARED;
 
-    if (block->fd < 0 && !shared) {
+    if (is_memory(block)) {
         holes_in_memory(block, from, to, fn, opaque);
-    } else if (block->fd >= 0 && shared &&
-               qemu_fd_getfs(block->fd) == QEMU_FS_TYPE_TMPFS) {
+    } else if (is_file(block)) {
         holes_in_file(block, from, to, fn, opaque);
     }
+}
+
+static void found_hole(uint64_t start, uint64_t end, void *opaque)
+{
+    *(uint64_t *)opaque += end - start;
+}
+
+/* In a file, the next data are found at once, and the next hole is far away. */
+static bool is_hole_in_file(const RAMBlock *block, uint64_t from, uint64_t to)
+{
+#ifdef SEEK_DATA
+    off_t data = lseek(block->fd, block->fd_offset + from, SEEK_DATA);
+
+    return data < 0 ? errno == ENXIO : data >= block->fd_offset + to;
+#else
+    return false;
+#endif
+}
+
+bool realm_backing_is_hole(const MemoryRegion *mr, uint64_t from, uint64_t to)
+{
+    const RAMBlock *block = mr->ram_block;
+    uint64_t holes = 0;
+
+    if (is_file(block)) {
+        return is_hole_in_file(block, from, to);
+    }
+    realm_backing_holes(mr, from, to, found_hole, &holes);
+    return holes == to - from;
 }
 
 /* The default is Linux's. */

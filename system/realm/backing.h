@@ -24,6 +24,9 @@ typedef void (*RealmHoleFn)(uint64_t start, uint64_t end, void *opaque);
 void realm_backing_holes(const MemoryRegion *mr, uint64_t from, uint64_t to,
                          RealmHoleFn fn, void *opaque);
 
+/* Whether all of [@from, @to), a page or a few, is such a run. */
+bool realm_backing_is_hole(const MemoryRegion *mr, uint64_t from, uint64_t to);
+
 /* How many mappings this process may have: vm.max_map_count. */
 long realm_backing_max_mappings(void);
 

@@ -385,6 +385,8 @@ static int map_run_back(RealmSharedRam *ram, Span span, void *unused)
                      span.start, memory_region_name(ram->mr), strerror(-ret));
         mark(ram, span, false);
     }
+    /* It may have been sent as zeros meanwhile. */
+    memory_region_set_dirty(ram->mr, span.start, span.end - span.start);
     return 0;
 }
 
@@ -589,22 +591,6 @@ bool realm_shared_ram_receive(RAMBlock *block, const ram_addr_t *offsets,
     return true;
 }
 
-static void found_hole(uint64_t start, uint64_t end, void *opaque)
-{
-    *(uint64_t *)opaque += end - start;
-}
-
-static bool is_backed(const RealmSharedRam *ram, Span span)
-{
-    uint64_t holes = 0;
-
-    if (ram->convert) {
-        return false;
-    }
-    realm_backing_holes(ram->mr, span.start, span.end, found_hole, &holes);
-    return holes < span.end - span.start;
-}
-
 bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset)
 {
     const RealmSharedRam *ram = manager_of_block(block);
@@ -614,7 +600,9 @@ bool realm_shared_ram_is_sent(RAMBlock *block, ram_addr_t offset)
         return true;
     }
     span = outwards(ram, offset, 1);
-    return is_lent(ram, span) || is_backed(ram, span);
+    return is_lent(ram, span) ||
+           (!ram->convert &&
+            !realm_backing_is_hole(ram->mr, span.start, span.end));
 }
 
 void realm_shared_ram_begin(void)

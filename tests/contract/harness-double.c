@@ -122,7 +122,8 @@ static char *capabilities(const ContractSetup *setup)
         " 'migration': true, 'mte': %s, 'sve': %s, 'pmu': %s,"
         " 'max-ipa-width': 48, 'max-cpus': %d}",
         rme ? "rme" : "rmi", rme ? "'sha256', 'sha512'" :
-        flavour->after_v15 ? "'sha256'" : "", rme ? "true" : "false", extras, extras, extras, DOUBLE_MAX_CPUS);
+        flavour->after_v15 ? "'sha256'" : "", rme ? "true" : "false",
+        extras, extras, extras, DOUBLE_MAX_CPUS);
 }
 
 static const RealmConfig *config(void)

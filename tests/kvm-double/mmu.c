@@ -6,9 +6,9 @@
  *
  * Invariants: a guest_memfd marks which of its granules are delegated.  Stage 2
  * has blocks only after version 15, if a test wants them, and not from BEGIN or
- * OFFER to the end of a session.  Where a slot, its alignment and its attributes allow one, a fault
- * maps all of it, as pages that are then folded.  What is unmapped unfolds it
- * first, and folds what is alike afterwards.
+ * OFFER to the end of a session.  Where a slot, its alignment and its
+ * attributes allow one, a fault maps all of it, as pages that are then folded.
+ * What is unmapped unfolds it first, and folds what is alike afterwards.
  *
  * Lock rule: DoubleVm.lock is held.
  *

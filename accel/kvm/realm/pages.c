@@ -101,20 +101,30 @@ static bool make_private(const struct kvm_cc_run *bad, Error **errp)
     return realm_kvm_convert_range(base, top - base, true, errp);
 }
 
-/* At each try the kernel gets further, so there is one for each page at most */
+/*
+ * At each try the kernel gets further, so there is one for each page at most.
+ * A page is private here unless "ram" has lent it, which it does only where
+ * memory is in place.  Elsewhere a kernel that wants a page made private is
+ * refused: it would take the BQL, for which this thread must not wait.
+ */
 static int import_pages(const void *blob, size_t size, Error **errp)
 {
+    const unsigned max_tries = realm_kvm.abi.in_place
+                               ? realm_kvm.limits.max_pages : 0;
     unsigned tries = 0;
     Args args;
     int ret;
 
-    do {
+    for (;;) {
         args = (Args) { .blob = (uintptr_t)blob, .blob_size = size };
         ret = call_pages(REALM_KVM_CALL(KVM_CC_IMPORT_PAGES, &args));
-        if (ret == -EADDRNOTAVAIL && !make_private(&args.bad, errp)) {
+        if (ret != -EADDRNOTAVAIL || tries++ == max_tries) {
+            break;
+        }
+        if (!make_private(&args.bad, errp)) {
             return -EIO;
         }
-    } while (ret == -EADDRNOTAVAIL && ++tries <= realm_kvm.limits.max_pages);
+    }
     if (ret < 0) {
         realm_kvm_refused(errp, REALM_STEP_IMPORT_MEMORY,
                           "KVM_CC_IMPORT_PAGES", ret, args.cause, args.detail);

@@ -128,6 +128,18 @@ static void check(const uint64_t *pages, size_t n)
     check_from(0, pages, n);
 }
 
+/* The same of each page alone */
+static void check_each(const uint64_t *pages, size_t n)
+{
+    for (uint64_t at = 0, i = 0; at < SIZE; at += page_size) {
+        bool backed = i < n && pages[i] == at / page_size;
+
+        g_assert_true(realm_backing_is_hole(&mr, at, at + page_size) ==
+                      !backed);
+        i += backed;
+    }
+}
+
 static const uint64_t touched[] = { 1, 7, 4095, 4097, 9000 };
 
 static void write_all(void)
@@ -143,6 +155,7 @@ static void test_anonymous(void)
     check(NULL, 0);
     write_all();
     check(touched, ARRAY_SIZE(touched));
+    check_each(touched, ARRAY_SIZE(touched));
     check_from(8 * page_size, touched + 2, 3);
     madvise(block.host, 4000 * page_size, MADV_DONTNEED);
     check(touched + 2, 3);
@@ -248,6 +261,7 @@ static void test_part_of_a_file(void)
     block.host[pages[0] * page_size] = 1;
     block.host[pages[1] * page_size] = 1;
     check(pages, 2);
+    check_each(pages, 2);
     end();
 }
 
@@ -259,6 +273,7 @@ static void no_hole(uint64_t start, uint64_t end, void *opaque)
 static void check_all_backed(void)
 {
     realm_backing_holes(&mr, page_size, SIZE, no_hole, NULL);
+    g_assert_false(realm_backing_is_hole(&mr, page_size, 2 * page_size));
 }
 
 /* Shared without a file; a file's private copy; a file that is gone */

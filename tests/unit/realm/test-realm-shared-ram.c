@@ -115,6 +115,13 @@ void realm_backing_holes(const MemoryRegion *unused, uint64_t from,
     }
 }
 
+bool realm_backing_is_hole(const MemoryRegion *unused, uint64_t from,
+                           uint64_t to)
+{
+    return !memchr(backed + from / page_size, true,
+                   DIV_ROUND_UP(to - from, page_size));
+}
+
 static long max_mappings = 65530;
 
 long realm_backing_max_mappings(void)
