@@ -23,16 +23,16 @@
  *   left here.  RAM that is neither reads as zero.
  *
  * A migration starts its dirty log, then asks what is discarded.  A page is
- * lent first, and dirty then.  So either it is lent when the migration asks, and
- * is not reported; or it becomes dirty after that answer.
+ * lent first, and dirty then.  So either it is lent when the migration asks,
+ * and is not reported; or it becomes dirty after that answer.
  *
  * What a balloon discards has no contents any more, as in any guest: it reads
  * as zero here, and perhaps as what was sent of it at the destination.
  *
  * Lock rule: BQL.  RAM in place has a lock instead, which is taken with the BQL
  * or without: a thread that converts a page at the destination of a migration
- * must not wait for the BQL, since the main thread may wait for that thread with
- * it.  No listener could be told then, so such RAM has none.  Bits are changed
+ * must not wait for the BQL, since the main thread may wait for that thread
+ * with it.  No listener could be told then, so such RAM has none.  Bits are changed
  * atomically, for those who only look at them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -322,7 +322,8 @@ DoubleHandler system_create_vm, check_extension, vm_enable_cap,
     vm_preferred_target, vm_create_vcpu, vm_create_device, device_set_attr,
     vm_create_gmem, gmem_set_attributes,
     vm_set_region, vm_set_region2, vm_set_attributes, vcpu_init, vcpu_finalize,
-    vcpu_set_reg, vcpu_get_reg, vcpu_list_regs, vcpu_set_mp_state, vcpu_run, vm_populate,
+    vcpu_set_reg, vcpu_get_reg, vcpu_list_regs, vcpu_set_mp_state, vcpu_run,
+    vm_populate,
     vm_mig_info, vm_migrate, vm_owed_pages, vm_export_pages, vm_import_pages,
     vm_copy_tags, vm_get_dirty_log, vm_clear_dirty_log;
 

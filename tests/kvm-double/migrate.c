@@ -8,7 +8,8 @@
  * without asking the RMM: EPERM.  A call that the RMM refuses has changed
  * nothing: EPROTO.  But a record that cannot be what the source sealed ends the
  * session: EBADMSG.  The RMM writes to memory of the kernel, which keeps the
- * blob: a caller whose memory was gone (EFAULT), or that lost it, gets it again.
+ * blob: a caller whose memory was gone (EFAULT), or that lost it, gets it
+ * again.
  *
  * Lock rule: handlers run with DoubleVm.lock.
  *

@@ -3,7 +3,7 @@
  *
  * Purpose: both halves of a migration (runs.h) with threads that have streams
  * of their own, while the kernel answers EINTR, EAGAIN, ENOMEM or EBADMSG to
- * one of them, or cannot write its bundle.  The run has to succeed where it can;
+ * one of them, or cannot write its bundle.  The run has to succeed if it can;
  * else it says why, and the Realm is where the kernel says.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
