@@ -21,8 +21,8 @@
  * Copy the tags of @pages pages at @address with KVM_ARM_MTE_COPY_TAGS, at
  * most KVM_TAGS_RUN_PAGES; address and size are multiples of the host's
  * page.  @buffer: KVM_TAGS_KERNEL_BYTES for each page.  Any thread; to the
- * guest while no dirty log is on (else EBUSY).  Private pages of a Realm are
- * left out: zero is read, and nothing is written.
+ * guest while no dirty log is on (else EBUSY).  What a confidential
+ * guest has to itself is left out: zero is read, and nothing is written.
  */
 bool kvm_arm_copy_tags(uint64_t address, unsigned pages, uint8_t *tags,
                        bool to_guest, uint8_t *buffer, Error **errp);

@@ -6,9 +6,9 @@
  * Invariants: two tags a byte on our side, one on the kernel's.  The kernel
  * may stop after some pages, and says after how many bytes of guest memory;
  * the rest is asked for again, so that no page is left out.  Any error is
- * one, and has the address and length it came for.  But the tags of a Realm's
- * private pages (EPERM) are not the host's: they travel with their pages, and
- * are read as zero here; writing them does nothing.
+ * one, and has the address and length it came for.  But the tags of
+ * private pages of a confidential guest (EPERM) are not the host's: they are
+ * read as zero here, and writing them does nothing.
  *
  * Lock rule: see the header.
  *
