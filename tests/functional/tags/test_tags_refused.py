@@ -114,8 +114,7 @@ class Refused(TagsTest):
         source = self.boot_checked()
         dest = self.waiting(arguments(mte=False))
         self.both(source, dest, ['return-path'])
-        self.fail_to_send('',
-                          source, dest)
+        self.fail_to_send('', source, dest)
         self.assert_says("Unknown savevm section or instance 'mte-tags'", dest)
 
 
