@@ -118,7 +118,7 @@ static void nothing_is_imported_without_an_offer(void)
 static void is_dead(Machine *m, const GByteArray *blob)
 {
     no(m, IMPORT, .blob = blob);
-    no(m, IMPORT_MEMORY, .blob = blob);
+    g_assert_cmpint(no(m, IMPORT_MEMORY, .blob = blob)->extra, ==, 1);
     no(m, COMMIT);
     no(m, START);
     no(m, IMPORT_READY);
@@ -144,6 +144,7 @@ static void is_over(Machine *m, const GByteArray *blob)
     gives_up(m, blob);
 }
 
+/* Nothing else is to blame, so that this is what a user is told. */
 static void memory_waits_for_the_session(void)
 {
     g_autoptr(Pair) p = pair_new();
@@ -154,7 +155,8 @@ static void memory_waits_for_the_session(void)
     begin = yes(p->source, EXPORT_BEGIN);
     yes(p->source, COLLECT_DIRTY);
     pages = yes(p->source, EXPORT_MEMORY, .blob = list);
-    no(p->destination, IMPORT_MEMORY, .blob = pages->blob);
+    g_assert_cmpint(no(p->destination, IMPORT_MEMORY,
+                       .blob = pages->blob)->extra, ==, 0);
     is_over(p->destination, begin->blob);
 }
 
@@ -201,7 +203,8 @@ static void memory_that_is_not_what_was_sealed_is_final(void)
         good = yes(p->source, EXPORT_MEMORY, .blob = list)->blob;
         bad = i < 6 ? changed(good, good->len * i / 6 + 30, 0x04)
                     : cut(good, i == 6 ? good->len - 1 : good->len + 1);
-        no(p->destination, IMPORT_MEMORY, .blob = bad);
+        g_assert_cmpint(no(p->destination, IMPORT_MEMORY, .blob = bad)->extra,
+                        ==, 0);
         is_over(p->destination, good);
     }
 }

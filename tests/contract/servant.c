@@ -246,7 +246,7 @@ static bool serve_taking(Serving *s, ContractCall call)
         return ops->import(s->blob, s->blob_size, &s->err);
     case CALL_IMPORT_MEMORY:
         pages = ops->import_memory(s->blob, s->blob_size, &s->err);
-        s->answer.extra = MAX(pages, 0);
+        s->answer.extra = pages < 0 ? pages == -ECANCELED : pages;
         return pages >= 0;
     case CALL_COMMIT:
         return ops->commit(&s->err);

@@ -67,7 +67,8 @@ typedef struct ContractAnswer {
     uint32_t ok;
     uint32_t error_size;        /* bytes that follow */
     uint32_t blob_size;         /* bytes that follow these */
-    uint32_t extra;             /* exported or imported pages, faults */
+    uint32_t extra;             /* exported or imported pages, faults;
+                                   refused import: 1 if for another's sake */
     int64_t value;
 } ContractAnswer;
 

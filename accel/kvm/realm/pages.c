@@ -111,6 +111,7 @@ static int import_pages(const void *blob, size_t size, Error **errp)
 {
     const unsigned max_tries = realm_kvm.abi.in_place
                                ? realm_kvm.limits.max_pages : 0;
+    const bool begun = realm_kvm_phase() != REALM_PHASE_OFFERED;
     unsigned tries = 0;
     Args args;
     int ret;
@@ -128,8 +129,11 @@ static int import_pages(const void *blob, size_t size, Error **errp)
     if (ret < 0) {
         realm_kvm_refused(errp, REALM_STEP_IMPORT_MEMORY,
                           "KVM_CC_IMPORT_PAGES", ret, args.cause, args.detail);
-        /* The session was checked before: another import has ended it since. */
-        return ret == -EPERM ? -ECANCELED : -EIO;
+        /*
+         * The session was checked before.  If it had begun, another import has
+         * ended it since.
+         */
+        return begun && ret == -EPERM ? -ECANCELED : -EIO;
     }
     if (ret > 0 || args.pages > realm_kvm.limits.max_pages) {
         realm_kvm_invalid_answer(errp, "KVM_CC_IMPORT_PAGES",

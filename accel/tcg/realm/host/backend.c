@@ -483,6 +483,7 @@ static int import_pages(const void *blob, size_t size, Error **errp)
 {
     uint64_t ipas[MIG_MAX_PAGES] = { 0 };
     size_t n = mig_peek_entries(blob, size, ipas);
+    const bool begun = phase() != REALM_PHASE_OFFERED;
     RmmPe pe;
 
     if (!check_arrivals(ipas, n, errp) ||
@@ -501,10 +502,11 @@ static int import_pages(const void *blob, size_t size, Error **errp)
     }
     /*
      * The session was checked before.  Another import has ended it since if the
-     * RMM says so, or was not even called: @pe is as it was made.
+     * RMM was not even called: @pe is as it was made; or if the RMM finds that a
+     * session which had begun is over.
      */
     return pe.x[0] == MIG(MIG_IMPORT_MEMORY) ||
-           pe.x[0] == RMI_RESULT(RMI_ERROR_REALM, MIG_CAUSE_STATE)
+           (begun && pe.x[0] == RMI_RESULT(RMI_ERROR_REALM, MIG_CAUSE_STATE))
            ? -ECANCELED : -EIO;
 }
 
