@@ -393,6 +393,7 @@ class NamedVm:
             self._go_on_in(new, old)
         elif not new.pid() or self._has_stayed(old):
             new.end()
+            self._forget_offer(old)
         else:
             raise VmError(
                 f'{why}it is not certain where {self.name} is, so both QEMUs '
@@ -400,6 +401,12 @@ class NamedVm:
                 f'process {new.pid()} ({new.path("qmp")}); ask them with '
                 f'{self._question()}; `{command()} migrate {self.name}` goes '
                 f'on when one has it, `{command()} stop {self.name}` ends both')
+
+    def _forget_offer(self, run):
+        """That of a destination which has ended before anything was sent."""
+        if self._ask(run).get('phase') == 'accepted':
+            with contextlib.closing(Qmp(run.path('query'), timeout=20)) as qmp:
+                qmp.try_cmd('realm-migration-prepare')
 
     def _question(self):
         return ('query-realm-migration' if self.state['realm'] else

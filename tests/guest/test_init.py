@@ -1,16 +1,20 @@
 # Tests of tests/guest/init, the guest's first program: which modules it loads
 # and what it says of a Realm, with the sysfs of kernels that are given here.
+# And of scripts/realm-agent, which it starts.
 # Linux 7.4 and newer: the series "firmware: smccc: Add an Arm SMCCC bus", v7,
 # of June 2026.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import os
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 INIT = Path(__file__).resolve().with_name('init')
+AGENT = Path(__file__).resolve().parents[2] / 'scripts/realm-agent'
+CONSOLE = {'bus/virtio/drivers/virtio_console/virtio1/device': '0x0003'}
 RSI = '[    0.000000] RME: Using RSI version 1.0'
 VIRTIO = {'bus/virtio/devices/virtio0/modalias': 'virtio:d00000001v00001AF4'}
 OLD = {'bus/platform/devices/arm-cca-dev/modalias': 'platform:arm-cca-dev'}
@@ -27,9 +31,12 @@ class Init(unittest.TestCase):
                 path = Path(folder, 'sys', name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text + '\n')
+            agent = Path(folder, 'realm-agent')
+            agent.write_text('#!/bin/sh\necho "agent, $POWEROFF"\n')
+            agent.chmod(0o755)
             functions = INIT.read_text().split('\nmount_all\n')[0]
             script = (functions.replace('/sys/', f'{folder}/sys/')
-                      + '\nPATH=/usr/bin:/bin\n'
+                      + f'\nPATH={folder}:/usr/bin:/bin\n'
                       'modprobe() { echo "load $2"; }\n'
                       f"dmesg() {{ echo '{log}'; }}\n"
                       f'mount() {{ :; }}\n{function}\n')
@@ -70,6 +77,37 @@ class Init(unittest.TestCase):
             self.assertEqual(
                 self.realm(NEW | {'firmware/cca/realm_guest': value}, log),
                 realm)
+
+    def test_the_agent_is_started_before_its_port_has_a_name(self):
+        self.assertEqual(self.run_init('start_agent; wait', CONSOLE),
+                         ['agent, poweroff -f'])
+        self.assertEqual(self.run_init('start_agent; wait', VIRTIO), [])
+
+
+class Agent(unittest.TestCase):
+
+    def test_it_waits_for_the_name_of_its_port(self):
+        with tempfile.TemporaryDirectory() as folder:
+            port = Path(folder, 'class/virtio-ports/vport0p1')
+            port.mkdir(parents=True)
+            os.mkfifo(Path(folder, 'vport0p1'))
+            script = (AGENT.read_text().replace('/sys/', f'{folder}/')
+                      .replace('/dev/', f'{folder}/'))
+            with subprocess.Popen(
+                    ['sh', '-c', 'sleep() { echo waits; command sleep 0.05; }\n'
+                     + script], text=True, stdout=subprocess.PIPE,
+                    env={**os.environ, 'POWEROFF': 'echo off'}) as agent:
+                self.addCleanup(agent.kill)
+                self.assertEqual(agent.stdout.readline(), 'waits\n')
+                Path(port, 'name').write_text('realm.agent\n')
+                with open(Path(folder, 'vport0p1'), 'w',
+                          encoding='ascii') as end:
+                    end.write('poweroff\n')
+                    end.flush()
+                    while (line := agent.stdout.readline()) == 'waits\n':
+                        pass
+                agent.kill()
+            self.assertEqual(line, 'off\n')
 
 
 if __name__ == '__main__':

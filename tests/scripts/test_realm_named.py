@@ -192,6 +192,17 @@ class Named(unittest.TestCase):
             self.migrate(Side(HERE), Side(IMPORTING))
         self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
 
+    def test_an_offer_of_a_destination_that_has_ended_is_forgotten(self):
+        def prepare():
+            self.assertEqual(self.alive(), [1])
+            source.answers['query-realm-migration'] = HERE
+
+        source = Side({'phase': 'accepted', 'holds': True},
+                      realm_migration_prepare=prepare)
+        with self.assertRaises(KeyboardInterrupt):
+            self.migrate(source, Side({'phase': 'offered', 'holds': False}))
+        self.assertEqual(source.answers['query-realm-migration'], HERE)
+
     def test_a_source_that_could_not_be_asked_to_migrate(self):
         with self.assertRaises(QmpError):
             self.vm.migrate(None)

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import termios
 import time
@@ -71,8 +72,10 @@ class CommandTest(RealmTest):
 
     def end_all(self):
         """Does not wait for a realm-vm that is at it."""
-        for path in Path(self.folder).glob('realm-vm/[!.]*/[0-9]*'):
-            Run(NamedVm(path.parent.name), path.name).end()
+        for guest in Path(self.folder).glob('realm-vm/[!.]*'):
+            for run in guest.glob('[0-9]*'):
+                Run(NamedVm(guest.name), run.name).end()
+            shutil.rmtree(guest)
 
     def call(self, *words, status=0, timeout=240):
         """Returns what it says."""
