@@ -11,6 +11,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import contextlib
+import os
 import re
 import time
 from pathlib import Path
@@ -149,13 +150,19 @@ class Convergence(RealmTest):
                       self.writer(realm) as vm):
                     check(vm, realm)
 
-    def beats(self, vm, seconds=2):
-        """How often a second the guest does its work."""
-        begin = time.monotonic()
-        mark = vm.console.mark()
+    def share_of_cpu(self, vm, seconds=2):
+        """How much of one the guest's vCPU has."""
+        thread = vm.qmp.cmd('query-cpus-fast')[0]['thread-id']
+
+        def used():
+            with open(f'/proc/{vm.process.pid}/task/{thread}/stat',
+                      encoding='ascii', errors='replace') as file:
+                user, system = file.read().rpartition(')')[2].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
+
+        begin, before = time.monotonic(), used()
         time.sleep(seconds)
-        found = vm.console.lines[mark:].count('beat')
-        return found / (time.monotonic() - begin)
+        return (used() - before) / (time.monotonic() - begin)
 
     # ---- What the throttle is for ----
 
@@ -200,17 +207,17 @@ class Convergence(RealmTest):
 
     def test_the_throttle_slows_the_guest_until_it_is_cancelled(self):
         def check(vm, realm):
-            before = self.beats(vm)
-            # The round that begins with the throttle outlasts the beats: the
+            before = self.share_of_cpu(vm)
+            # The round that begins with the throttle outlasts the seconds: the
             # next one may be the last.
             migration = self.begin(vm, realm, bandwidth=HOT_MIB * MIB // 5,
                                    downtime=1, auto_converge=True,
                                    cpu_throttle_initial=99)
             wait_until(lambda: self.throttle(vm), 'it is throttled')
-            slow = self.beats(vm)
+            slow = self.share_of_cpu(vm)
             self.cancel(migration)
-            after = self.beats(vm)
-            self.log.info('realm %d: %.1f %.1f %.1f beats/s', realm, before,
+            after = self.share_of_cpu(vm)
+            self.log.info('realm %d: %.2f %.2f %.2f of a CPU', realm, before,
                           slow, after)
             self.assertLess(slow, before / 4)
             self.assertGreater(after, slow * 4)
