@@ -405,8 +405,9 @@ class NamedVm:
     def _forget_offer(self, run):
         """That of a destination which has ended before anything was sent."""
         if self._ask(run).get('phase') == 'accepted':
-            with contextlib.closing(Qmp(run.path('query'), timeout=20)) as qmp:
-                qmp.try_cmd('realm-migration-prepare')
+            with (contextlib.suppress(QmpError),
+                  contextlib.closing(Qmp(run.path('query'))) as qmp):
+                qmp.cmd('realm-migration-prepare')
 
     def _question(self):
         return ('query-realm-migration' if self.state['realm'] else
