@@ -197,8 +197,12 @@ def of_records(kind, old, records, history):
         elif kind == 'start' and taken:
             return 'STATE'
         else:
-            return of_bundle(data, own, data == old
-                             or data in [sent for _, sent in history])
+            cause = of_bundle(data, own, data == old
+                              or data in [sent for _, sent in history])
+            # Without the token of an epoch, a bundle of the next one may be
+            # imported before this: it is on another stream.
+            return ((cause, 'EPOCH') if (kind, own) == ('epoch', 'memory')
+                    and old not in [each for _, each in records] else cause)
     return {'start': 'NO_START', 'rec': 'REC_MISSING',
             # What comes next is of the next epoch, on another stream, or not.
             'epoch': ('ORDER', 'EPOCH')}.get(kind, 'ORDER')
