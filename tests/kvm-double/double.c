@@ -302,8 +302,9 @@ static int answer(DoubleFile *file, const DoubleRow *row, void *arg)
     int ret;
 
     if (!row || !is_here(row)) {
-        /* arm64's KVM returns EINVAL on a VM and a vCPU. */
-        return double_forbid(file->kind == DOUBLE_GMEM ? ENOTTY : EINVAL,
+        /* arm64's KVM has no ENOTTY, but its other files do. */
+        return double_forbid(BIT(file->kind) & (GMEM | DEVICE) ? ENOTTY
+                                                               : EINVAL,
                              "%s has no such ioctl",
                              the_double->flavour->name);
     }

@@ -83,7 +83,7 @@ int gmem_check_mapping(const DoubleSlot *slot)
         }
     }
     return at >= end ? 0
-        : double_forbid(EINVAL, "userspace_addr has to be a mapping of the "
+        : double_forbid(0, "userspace_addr has to be a mapping of the "
                         "same guest_memfd and offset: where KVM itself reads "
                         "and writes, the guest would not see it");
 }
@@ -117,10 +117,13 @@ int vm_create_gmem(DoubleFile *file, void *arg)
     DoubleGmem *gmem;
     int fd;
 
-    if (args->flags & ~known || !args->size || !vm_is_aligned(args->size, 0) ||
-        !buffer_is_zero(args->reserved, sizeof(args->reserved))) {
-        return double_forbid(EINVAL, "known flags, reserved is zero, the size "
-                             "is whole pages");
+    if (args->flags & ~known || (int64_t)args->size <= 0 ||
+        !vm_is_aligned(args->size, 0)) {
+        return double_forbid(EINVAL, "known flags, and the size is whole "
+                             "pages");
+    }
+    if (!buffer_is_zero(args->reserved, sizeof(args->reserved))) {
+        double_forbid(0, "reserved is zero");
     }
     gmem = gmem_new(args->size);
     if (!(args->flags & GUEST_MEMFD_FLAG_INIT_SHARED)) {
@@ -163,9 +166,12 @@ static void unmap_all(DoubleVm *vm, const DoubleGmem *gmem, uint64_t offset,
     unmap(vm, gmem, offset, size, mmu_unmap_private);
 }
 
-static int check_attributes(const DoubleGmem *gmem,
+static int check_attributes(const DoubleVm *vm, const DoubleGmem *gmem,
                             const struct kvm_memory_attributes2 *args)
 {
+    if (!vm->realm) {
+        return double_forbid(EINVAL, "an ordinary VM has no private memory");
+    }
     if (args->flags ||
         !buffer_is_zero(args->reserved, sizeof(args->reserved)) ||
         args->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE) {
@@ -187,7 +193,7 @@ int gmem_set_attributes(DoubleFile *file, void *arg)
     struct kvm_memory_attributes2 *args = arg;
     DoubleGmem *gmem = file->object;
     bool private = args->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
-    int ret = check_attributes(gmem, args);
+    int ret = check_attributes(file->vm, gmem, args);
     unsigned long first, end, at;
 
     if (ret) {

@@ -170,7 +170,7 @@ struct DoubleVm {
     uint64_t next_number[MIG_MAX_STREAMS];      /* of a bundle */
     QemuMutex stream_lock[MIG_MAX_STREAMS];     /* one export at a time */
     uint32_t next_epoch;
-    bool manual_log;            /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+    uint64_t manual_log;        /* as KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 says */
     uint64_t next_base;
     unsigned next_part;         /* of the Realm's state */
     unsigned first_rec;         /* the part; 0: not known yet */
@@ -214,7 +214,7 @@ DoubleFile *double_file(int fd);
 /*
  * The interface forbids the current call.  This fails the test; but while
  * probing, it returns -@error, so a handler says
- * `return double_forbid(EINVAL, "...")`.
+ * `return double_forbid(EINVAL, "...")`.  0: KVM takes it all the same.
  */
 int double_forbid(int error, const char *rule, ...) G_GNUC_PRINTF(2, 3);
 
@@ -302,6 +302,8 @@ void vcpu_free(DoubleVcpu *vcpu);
  * unless its row in double.c says that it lives on.
  */
 void vm_kill(DoubleVm *vm);
+int vcpu_check_init(const DoubleVcpu *vcpu);            /* 0, or ENOEXEC */
+bool vm_is_slot(unsigned slot);                         /* there may be one */
 bool vm_is_aligned(uint64_t base, uint64_t size);       /* to host pages */
 bool vm_is_ram(DoubleVm *vm, uint64_t base, uint64_t size);
 
@@ -351,7 +353,7 @@ int migrate_set_answer(DoubleVcpu *vcpu, unsigned n, uint64_t value);
 
 /* log.c: the dirty log of shared pages; VM locked */
 bool log_is_on(const DoubleVm *vm);
-int log_set(DoubleSlot *slot, bool on);
+int log_set(DoubleVm *vm, DoubleSlot *slot, bool on);
 void log_write(DoubleVm *vm, uint64_t gpa);
 
 #endif

@@ -33,7 +33,7 @@ bool log_is_on(const DoubleVm *vm)
     return false;
 }
 
-int log_set(DoubleSlot *slot, bool on)
+int log_set(DoubleVm *vm, DoubleSlot *slot, bool on)
 {
     if (on && slot->gmem && !the_double->options.migration) {
         return double_forbid(EINVAL, "a slot with guest_memfd has no dirty "
@@ -41,6 +41,9 @@ int log_set(DoubleSlot *slot, bool on)
     }
     if (on && !slot->dirty) {
         slot->dirty = bitmap_new(ROUND_UP(num_pages(slot), 64));
+        if (vm->manual_log & KVM_DIRTY_LOG_INITIALLY_SET) {
+            bitmap_set(slot->dirty, 0, num_pages(slot));
+        }
     } else if (!on) {
         g_clear_pointer(&slot->dirty, g_free);
     }
@@ -69,13 +72,19 @@ static DoubleSlot *find_slot(DoubleVm *vm, unsigned id)
     return NULL;
 }
 
+static int no_log(unsigned slot)
+{
+    return double_forbid(vm_is_slot(slot) ? ENOENT : EINVAL,
+                         "slot %u is not logged", slot);
+}
+
 int vm_get_dirty_log(DoubleFile *file, void *arg)
 {
     const struct kvm_dirty_log *log = arg;
     DoubleSlot *slot = find_slot(file->vm, log->slot);
 
     if (!slot) {
-        return double_forbid(ENOENT, "slot %u is not logged", log->slot);
+        return no_log(log->slot);
     }
     bitmap_to_le(log->dirty_bitmap, slot->dirty, num_pages(slot));
     if (!file->vm->manual_log) {
@@ -91,14 +100,16 @@ int vm_clear_dirty_log(DoubleFile *file, void *arg)
     g_autofree unsigned long *bits = NULL;
     uint64_t end = log->first_page + log->num_pages;
 
-    if (!slot) {
-        return double_forbid(ENOENT, "slot %u is not logged", log->slot);
+    if (log->first_page % 64 ||
+        (slot && (end < log->first_page || end > num_pages(slot) ||
+                  (log->num_pages % 64 && end != num_pages(slot))))) {
+        return double_forbid(EINVAL, "multiples of 64 pages of the slot");
     }
-    if (!file->vm->manual_log || log->first_page % 64 ||
-        end < log->first_page || end > num_pages(slot) ||
-        (log->num_pages % 64 && end != num_pages(slot))) {
-        return double_forbid(EINVAL, "multiples of 64 pages of the slot, with "
-                             "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+    if (!slot) {
+        return no_log(log->slot);
+    }
+    if (!file->vm->manual_log) {
+        double_forbid(0, "only with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
     }
     bits = bitmap_new(ROUND_UP(log->num_pages, 64));
     bitmap_from_le(bits, log->dirty_bitmap, log->num_pages);

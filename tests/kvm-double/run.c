@@ -89,15 +89,22 @@ static int first_run(DoubleVm *vm)
     return ret;
 }
 
-static int check_runs(DoubleVm *vm)
+static int check_runs(const DoubleVcpu *vcpu)
 {
+    DoubleVm *vm = vcpu->vm;
+    int ret;
+
     if (vm->dead) {
         return -EIO;
+    }
+    ret = vcpu_check_init(vcpu);
+    if (ret) {
+        return ret;
     }
     if (!migrate_may_run(vm)) {
         return -EPERM;
     }
-    if (vm->state == VM_ACTIVE) {
+    if (!vm->realm || vm->state == VM_ACTIVE) {
         return 0;
     }
     return the_double->flavour->rme
@@ -140,7 +147,7 @@ static int prepare_entry(DoubleVcpu *vcpu)
     if (vm->dead) {
         return -EIO;
     }
-    if (vcpu->signalled) {
+    if (vcpu->signalled || !vm->realm) {        /* no guest runs there */
         vcpu->signalled = false;
         return exit_interrupted(vcpu);
     }
@@ -656,15 +663,18 @@ static int run_once(DoubleVcpu *vcpu)
 static int enter(DoubleVcpu *vcpu)
 {
     QEMU_LOCK_GUARD(&vcpu->vm->lock);
-    int ret = check_runs(vcpu->vm);
+    int ret = check_runs(vcpu);
 
-    if (!ret) {
-        take_mmio(vcpu);
-        vcpu->running = !vcpu->kvm_run->immediate_exit;
-        ret = vcpu->running ? 0 : -EINTR;
+    if (ret) {
+        return ret;
     }
+    take_mmio(vcpu);
+    if (vcpu->kvm_run->immediate_exit) {
+        return -EINTR;          /* exit_reason is the last one's still */
+    }
+    vcpu->running = true;
     vcpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
-    return ret;
+    return 0;
 }
 
 static void leave(DoubleVcpu *vcpu)
@@ -677,7 +687,8 @@ static void leave(DoubleVcpu *vcpu)
 int vcpu_run(DoubleFile *file, void *arg)
 {
     DoubleVcpu *vcpu = file->object;
-    int ret = enter(vcpu);
+    int ret = arg ? double_forbid(EINVAL, "KVM_RUN has no argument")
+                  : enter(vcpu);
 
     if (!ret) {
         do {

@@ -13,12 +13,13 @@
 #include "qemu/cutils.h"
 #include "internal.h"
 
-/* The tags of the shared page at @gpa, or NULL if it has none. */
-static uint8_t *tags_at(DoubleVm *vm, uint64_t gpa)
+/* The tags of the shared page at @gpa, or NULL if it has none for that. */
+static uint8_t *tags_at(DoubleVm *vm, uint64_t gpa, bool write)
 {
     DoubleSlot *slot = slot_at(vm, gpa);
 
-    return slot && slot->tags
+    return slot && slot->tags &&
+           !(write && slot->region.flags & KVM_MEM_READONLY)
         ? slot->tags + (gpa - slot->region.guest_phys_addr) / 32 : NULL;
 }
 
@@ -66,6 +67,7 @@ static bool is_secret(DoubleVm *vm, uint64_t gpa)
 int vm_copy_tags(DoubleFile *file, void *arg)
 {
     const struct kvm_arm_copy_mte_tags *args = arg;
+    bool to_guest = args->flags == KVM_ARM_TAGS_TO_GUEST;
     uint64_t length = args->length, at;
     int ret = check_args(file->vm, args);
 
@@ -77,7 +79,7 @@ int vm_copy_tags(DoubleFile *file, void *arg)
     }
     for (at = 0; at < length; at += GRANULE) {
         uint64_t gpa = args->guest_ipa + at;
-        uint8_t *tags = tags_at(file->vm, gpa);
+        uint8_t *tags = tags_at(file->vm, gpa, to_guest);
 
         ret = !tags ? -EFAULT :
               is_secret(file->vm, ROUND_DOWN(gpa, the_double->page_size))
@@ -85,8 +87,7 @@ int vm_copy_tags(DoubleFile *file, void *arg)
         if (ret) {
             return at ? (int)at : ret;
         }
-        copy_unpacked(tags, (uint8_t *)args->addr + at / 16,
-                      args->flags == KVM_ARM_TAGS_TO_GUEST);
+        copy_unpacked(tags, (uint8_t *)args->addr + at / 16, to_guest);
     }
     return length;
 }

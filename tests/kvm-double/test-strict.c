@@ -544,6 +544,7 @@ static int make_call(const Strict *what, const DoubleCall *call)
 
     switch (what->request) {
     case KVM_RUN:
+        return kvm_vcpu_ioctl(first_cpu, KVM_RUN, NULL);
     case KVM_GET_ONE_REG:
     case KVM_SET_ONE_REG:
         return kvm_vcpu_ioctl(first_cpu, what->request, &args);

@@ -12,9 +12,11 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
+#include "qemu/range.h"
 #include "internal.h"
 
 #define MAX_IPA_BITS    48
+#define MAX_SLOTS       32767
 #define VM_TYPE_MASK    (~0xffull)
 
 bool vm_is_aligned(uint64_t base, uint64_t size)
@@ -104,12 +106,12 @@ int system_create_vm(DoubleFile *file, void *arg)
 /* ---- Capabilities ---- */
 
 /*
- * What virt/kvm answers itself, so for all VMs, or NOT_GENERIC: then it asks
- * arm64.  Only that part looks whether the VM is a Realm's.
+ * What virt/kvm answers itself, or NOT_GENERIC: then it asks arm64.  Only that
+ * part looks whether the VM is a Realm's, but for attributes.
  */
 #define NOT_GENERIC -1
 
-static int generic_extension(unsigned extension)
+static int generic_extension(const DoubleVm *vm, unsigned extension)
 {
     const DoubleFlavour *f = the_double->flavour;
 
@@ -130,18 +132,20 @@ static int generic_extension(unsigned extension)
     case KVM_CAP_GUEST_MEMFD:
         return 1;
     case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-        return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+        return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+               KVM_DIRTY_LOG_INITIALLY_SET;
     case KVM_CAP_IRQ_ROUTING:
         return 4096;
     case KVM_CAP_NR_MEMSLOTS:
-        return 32767;
+        return MAX_SLOTS;
     case KVM_CAP_MEMORY_ATTRIBUTES:
         return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
     case KVM_CAP_GUEST_MEMFD_FLAGS:
         return f->in_place ? GUEST_MEMFD_FLAG_MMAP |
                              GUEST_MEMFD_FLAG_INIT_SHARED : NOT_GENERIC;
     case KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES:
-        return f->in_place ? KVM_MEMORY_ATTRIBUTE_PRIVATE : NOT_GENERIC;
+        return !f->in_place ? NOT_GENERIC :
+               vm && !vm->realm ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE;
     default:
         return NOT_GENERIC;
     }
@@ -243,7 +247,7 @@ static bool is_mainlines(unsigned extension)
 int check_extension(DoubleFile *file, void *arg)
 {
     unsigned extension = (uintptr_t)arg;
-    int generic = generic_extension(extension);
+    int generic = generic_extension(file->vm, extension);
 
     if (generic != NOT_GENERIC) {
         return generic;
@@ -263,6 +267,20 @@ static int enable_mte(DoubleVm *vm)
     return 0;
 }
 
+static int enable_manual_log(DoubleVm *vm, uint64_t how)
+{
+    uint64_t known = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+    if (how & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) {
+        known |= KVM_DIRTY_LOG_INITIALLY_SET;
+    }
+    if (how & ~known) {
+        return double_forbid(EINVAL, "what begins set is cleared by hand");
+    }
+    vm->manual_log = how;
+    return 0;
+}
+
 int vm_enable_cap(DoubleFile *file, void *arg)
 {
     const struct kvm_enable_cap *cap = arg;
@@ -279,9 +297,7 @@ int vm_enable_cap(DoubleFile *file, void *arg)
         return migrate_enable(file->vm, cap);
     }
     if (cap->cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) {
-        file->vm->manual_log = cap->args[0] &
-                               KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
-        return 0;
+        return enable_manual_log(file->vm, cap->args[0]);
     }
     if (cap->cap == KVM_CAP_ARM_MTE) {
         return enable_mte(file->vm);
@@ -305,6 +321,12 @@ int vm_create_device(DoubleFile *file, void *arg)
     if (device->type != KVM_DEV_TYPE_ARM_VGIC_V3) {
         return double_forbid(ENODEV, "a Realm has a GICv3");
     }
+    if (device->flags & KVM_CREATE_DEVICE_TEST) {
+        return 0;
+    }
+    if (file->vm->irqchip) {
+        return double_forbid(EEXIST, "there is a GIC");
+    }
     fd = double_open(DOUBLE_DEVICE, file->vm, NULL);
     if (fd < 0) {
         return fd;
@@ -319,6 +341,9 @@ int device_set_attr(DoubleFile *file, void *arg)
 {
     const struct kvm_device_attr *attr = arg;
 
+    if (attr->group > KVM_DEV_ARM_VGIC_GRP_ITS_REGS) {
+        return double_forbid(ENXIO, "no group %u of attributes", attr->group);
+    }
     if (attr->group == KVM_DEV_ARM_VGIC_GRP_CTRL &&
         attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT) {
         file->vm->vgic_initialized = true;
@@ -336,7 +361,8 @@ int vm_create_vcpu(DoubleFile *file, void *arg)
 
     if ((uintptr_t)arg != vm->vcpus->len ||
         vm->vcpus->len == DOUBLE_MAX_CPUS) {
-        return double_forbid(EINVAL, "vCPU %zu is not the next",
+        return double_forbid((uintptr_t)arg < vm->vcpus->len ? EEXIST : EINVAL,
+                             "vCPU %zu is not the next",
                              (size_t)(uintptr_t)arg);
     }
     vcpu = g_new0(DoubleVcpu, 1);
@@ -366,17 +392,25 @@ int vcpu_init(DoubleFile *file, void *arg)
     const DoubleFlavour *f = the_double->flavour;
     DoubleVcpu *vcpu = file->object;
     uint32_t features = init->features[0];
+    bool known = !(features & ~known_features(vcpu->vm)) &&
+                 buffer_is_zero(init->features + 1,
+                                sizeof(init->features) - sizeof(features));
 
     if (init->target != KVM_ARM_TARGET_GENERIC_V8) {
         return -EINVAL;
     }
-    if (features & ~known_features(vcpu->vm)) {
+    if (!known) {
         return the_double->probing ? -ENOENT
             : double_forbid(EINVAL, "features 0x%x", features);
     }
     if (vcpu->vm->realm && f->vcpu_features & ~features) {
         return double_forbid(EINVAL, "all vCPUs of a Realm have the feature "
                              "KVM_ARM_VCPU_REC");
+    }
+    if (vcpu->initialized &&
+        (features ^ vcpu->features) & ~BIT(KVM_ARM_VCPU_POWER_OFF)) {
+        return double_forbid(EINVAL, "the first KVM_ARM_VCPU_INIT had other "
+                             "features");
     }
     vcpu->initialized = true;
     vcpu->power_off = features & BIT(KVM_ARM_VCPU_POWER_OFF);
@@ -397,6 +431,12 @@ static int register_index(uint64_t id)
     return id == (core | KVM_REG_ARM_CORE_REG(regs.pc)) ? 31 : -1;
 }
 
+int vcpu_check_init(const DoubleVcpu *vcpu)
+{
+    return vcpu->initialized ? 0
+        : double_forbid(ENOEXEC, "KVM_ARM_VCPU_INIT comes before");
+}
+
 int vcpu_set_reg(DoubleFile *file, void *arg)
 {
     const struct kvm_one_reg *reg = arg;
@@ -404,7 +444,11 @@ int vcpu_set_reg(DoubleFile *file, void *arg)
     const uint64_t *value = (const uint64_t *)(uintptr_t)reg->addr;
     int index = register_index(reg->id);
     int answer = migrate_answer_register(reg->id);
+    int ret = vcpu_check_init(vcpu);
 
+    if (ret) {
+        return ret;
+    }
     if (answer >= 0 && the_double->options.migration) {
         return migrate_set_answer(vcpu, answer, *value);
     }
@@ -425,7 +469,11 @@ int vcpu_get_reg(DoubleFile *file, void *arg)
 {
     const struct kvm_one_reg *reg = arg;
     int answer = migrate_answer_register(reg->id);
+    int ret = vcpu_check_init(file->object);
 
+    if (ret) {
+        return ret;
+    }
     if (answer < 0 || !the_double->options.migration) {
         return double_forbid(EINVAL, "register 0x%" PRIx64 " of a Realm's vCPU",
                              (uint64_t)reg->id);
@@ -440,7 +488,11 @@ int vcpu_list_regs(DoubleFile *file, void *arg)
     struct kvm_reg_list *list = arg;
     const unsigned n = file->vm->migratable ? 32 : 0;
     bool fits = list->n >= n;
+    int ret = vcpu_check_init(file->object);
 
+    if (ret) {
+        return ret;
+    }
     list->n = n;
     for (unsigned i = 0; fits && i < n; i++) {
         list->reg[i] = KVM_REG_ARM_REC_ANSWER_REG(i);
@@ -453,8 +505,8 @@ int vcpu_set_mp_state(DoubleFile *file, void *arg)
     const struct kvm_mp_state *state = arg;
     DoubleVcpu *vcpu = file->object;
 
-    if (!vcpu->initialized || (state->mp_state != KVM_MP_STATE_STOPPED &&
-                               state->mp_state != KVM_MP_STATE_RUNNABLE)) {
+    if (state->mp_state != KVM_MP_STATE_STOPPED &&
+        state->mp_state != KVM_MP_STATE_RUNNABLE) {
         return double_forbid(EINVAL, "state %u of a vCPU", state->mp_state);
     }
     if (!vcpu->came) {          /* the REC knows */
@@ -478,21 +530,49 @@ static DoubleSlot *slot_by_id(DoubleVm *vm, unsigned id)
     return NULL;
 }
 
+bool vm_is_slot(unsigned slot)
+{
+    return slot < MAX_SLOTS;    /* in the one address space that arm64 has */
+}
+
 static int check_region(const struct kvm_userspace_memory_region2 *region)
 {
     uint32_t known = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY |
                      KVM_MEM_GUEST_MEMFD;
+    uint64_t size = region->memory_size;
 
     if (region->flags & KVM_MEM_GUEST_MEMFD) {
         known &= ~KVM_MEM_READONLY;
     }
     if (region->flags & ~known ||
-        !vm_is_aligned(region->guest_phys_addr, region->memory_size) ||
+        !vm_is_aligned(region->guest_phys_addr, size) ||
         !vm_is_aligned(region->userspace_addr, region->guest_memfd_offset)) {
         return double_forbid(EINVAL, "flags 0x%x, or not whole pages",
                              region->flags);
     }
+    if (!vm_is_slot(region->slot) || region->guest_phys_addr + size < size ||
+        region->guest_memfd_offset + size < size) {
+        return double_forbid(EINVAL, "slot %u, or it wraps around",
+                             region->slot);
+    }
     return 0;
+}
+
+/* Another slot than @self, which may be NULL, has a part of @region. */
+static bool overlaps(DoubleVm *vm, const DoubleSlot *self,
+                     const struct kvm_userspace_memory_region2 *region)
+{
+    for (guint i = 0; i < vm->slots->len; i++) {
+        const DoubleSlot *slot = g_ptr_array_index(vm->slots, i);
+
+        if (slot != self &&
+            ranges_overlap(slot->region.guest_phys_addr,
+                           slot->region.memory_size, region->guest_phys_addr,
+                           region->memory_size)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_bound(DoubleVm *vm, const DoubleSlot *new)
@@ -521,6 +601,9 @@ static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
     if (!(region->flags & KVM_MEM_GUEST_MEMFD)) {
         return 0;
     }
+    if (fcntl(region->guest_memfd, F_GETFD) < 0) {
+        return double_forbid(EBADF, "no file");
+    }
     file = double_file(region->guest_memfd);
     slot->gmem = file && file->kind == DOUBLE_GMEM && file->vm == vm
                  ? file->object : NULL;
@@ -532,8 +615,19 @@ static int set_gmem(DoubleVm *vm, DoubleSlot *slot)
     if (is_bound(vm, slot)) {
         return double_forbid(EEXIST, "a slot has that part of guest_memfd");
     }
+    if (vm->mte && !vm->realm) {
+        return double_forbid(EINVAL, "a VM has tags or guest_memfd");
+    }
     slot->in_place = the_double->flavour->in_place;
     return slot->in_place ? gmem_check_mapping(slot) : 0;
+}
+
+static int check_top(const DoubleVm *vm,
+                     const struct kvm_userspace_memory_region2 *region)
+{
+    return region->guest_phys_addr + region->memory_size <=
+           BIT_ULL(vm->ipa_bits) ? 0
+        : double_forbid(EFAULT, "a slot ends beyond %u bits", vm->ipa_bits);
 }
 
 static int add_slot(DoubleVm *vm,
@@ -542,14 +636,13 @@ static int add_slot(DoubleVm *vm,
     DoubleSlot *slot;
     int ret;
 
-    if (slot_at(vm, region->guest_phys_addr) ||
-        slot_at(vm, region->guest_phys_addr + region->memory_size - 1)) {
+    if (overlaps(vm, NULL, region)) {
         return double_forbid(EEXIST, "slots overlap");
     }
     slot = g_new0(DoubleSlot, 1);
     slot->region = *region;
-    ret = set_gmem(vm, slot) ?:
-          log_set(slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
+    ret = set_gmem(vm, slot) ?: check_top(vm, region) ?:
+          log_set(vm, slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
     if (ret) {
         g_free(slot);
         return ret;
@@ -575,6 +668,42 @@ static void remove_slot(DoubleVm *vm, DoubleSlot *slot)
     slot_free(slot);
 }
 
+/*
+ * A slot may move, and its log begin or end.  With guest_memfd it is what it is
+ * for good; the proposal lets it have a log, as KVM_CAP_GUEST_MEMFD_DIRTY_LOG
+ * says.
+ */
+static int change_slot(DoubleVm *vm, DoubleSlot *slot,
+                       const struct kvm_userspace_memory_region2 *region)
+{
+    const struct kvm_userspace_memory_region2 *old = &slot->region;
+    bool moves = region->guest_phys_addr != old->guest_phys_addr;
+    int ret;
+
+    if (region->memory_size != old->memory_size ||
+        region->userspace_addr != old->userspace_addr ||
+        (region->flags ^ old->flags) & ~KVM_MEM_LOG_DIRTY_PAGES ||
+        (region->flags & KVM_MEM_GUEST_MEMFD &&
+         (moves || !the_double->options.migration))) {
+        return double_forbid(EINVAL, "a slot can only move, if it has no "
+                             "guest_memfd, and have a log");
+    }
+    if (overlaps(vm, slot, region)) {
+        return double_forbid(EEXIST, "slots overlap");
+    }
+    ret = check_top(vm, region) ?:
+          log_set(vm, slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
+    if (ret) {
+        return ret;
+    }
+    if (moves) {
+        mmu_unmap_shared(vm, old->guest_phys_addr, old->memory_size);
+    }
+    slot->region.guest_phys_addr = region->guest_phys_addr;
+    slot->region.flags = region->flags;
+    return 0;
+}
+
 int vm_set_region2(DoubleFile *file, void *arg)
 {
     const struct kvm_userspace_memory_region2 *region = arg;
@@ -591,17 +720,7 @@ int vm_set_region2(DoubleFile *file, void *arg)
         remove_slot(file->vm, slot);
         return 0;
     }
-    if (region->memory_size != slot->region.memory_size ||
-        region->userspace_addr != slot->region.userspace_addr ||
-        (slot->gmem &&
-         (region->guest_phys_addr != slot->region.guest_phys_addr ||
-          (region->flags ^ slot->region.flags) & ~KVM_MEM_LOG_DIRTY_PAGES))) {
-        return double_forbid(EINVAL, "a slot with guest_memfd cannot change, "
-                             "but for its log");
-    }
-    ret = log_set(slot, region->flags & KVM_MEM_LOG_DIRTY_PAGES);
-    slot->region.flags = ret ? slot->region.flags : region->flags;
-    return ret;
+    return change_slot(file->vm, slot, region);
 }
 
 int vm_set_region(DoubleFile *file, void *arg)
@@ -609,6 +728,9 @@ int vm_set_region(DoubleFile *file, void *arg)
     struct kvm_userspace_memory_region2 region = { 0 };
 
     memcpy(&region, arg, sizeof(struct kvm_userspace_memory_region));
+    if (region.flags & KVM_MEM_GUEST_MEMFD) {
+        return double_forbid(EINVAL, "KVM_SET_USER_MEMORY_REGION2 has that");
+    }
     return vm_set_region2(file, &region);
 }
 

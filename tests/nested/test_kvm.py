@@ -1,5 +1,5 @@
 """Our QEMU on a host with KVM: an ordinary guest runs, a Realm is refused where
-KVM has none.
+KVM has none.  KVM answers what the stand-in of tests/kvm-double answers.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -8,7 +8,7 @@ import shlex
 import time
 import unittest
 
-from case import NestedTest
+from case import NestedTest, with_facts
 from machine import PROGRAM, Guest, kvm_arguments
 
 # How QEMU refuses a Realm that this KVM cannot run.
@@ -17,6 +17,7 @@ REFUSAL_SECONDS = 1         # by the machine's clock
 REFUSAL_TRIES = 3           # the fastest counts: the cores here are not ours alone
 
 
+@with_facts
 class KvmTest(NestedTest):
 
     def test_both_accelerators_are_there(self):

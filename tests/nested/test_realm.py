@@ -3,7 +3,8 @@ in a machine that has an RMM.
 
 No released kernel has KVM for Realms yet.  Its test runs from the day on which
 one is packaged, or given as KERNEL; until then it is a skip that names the
-kernel.
+kernel.  What any VM is answered is compared with the stand-in of
+tests/kvm-double today.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -11,7 +12,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 import time
 import unittest
 
-from case import NestedTest
+from case import NestedTest, with_facts
 from machine import Guest, RealmHost, kvm_arguments
 
 REALM = ['-object', 'rme-guest,id=rme0']
@@ -28,6 +29,7 @@ def require_realms(release, status, said):
                              f'kvm-realms: status {status}: {said}')
 
 
+@with_facts
 class RealmTest(NestedTest):
     machine_type = RealmHost
 
