@@ -16,6 +16,7 @@
 #include "../nested/kvm-facts.h"
 
 const char *const facts_no_files = "the file, which is a memfd here";
+const char *const facts_no_guest = "a guest (see test-kernel.c)";
 
 int facts_open(void)
 {

@@ -48,7 +48,7 @@ class NestedTest(unittest.TestCase):
 
 def with_facts(cls):
     """A class decorator; what a kernel does not have is a skip."""
-    for claim in re.findall(r'^    \{ "(.*)", \w+ \},$', FACTS.read_text(),
+    for claim in re.findall(r'^    \{ "(.*)",\s+\w+ \},$', FACTS.read_text(),
                             re.M):
         setattr(cls, 'test_fact_' + re.sub(r'\W+', '_', claim),
                 lambda self, claim=claim: self.check_fact(claim))

@@ -21,7 +21,7 @@
 #include <linux/kvm.h>
 #include "kvm-facts.h"
 
-const char *const facts_no_files;
+const char *const facts_no_files, *const facts_no_guest;
 
 static int system_fd;
 static struct kvm_run *run_page;

@@ -3,8 +3,8 @@
  *
  * Purpose: one list of claims for two kernels.  The machine of test_kvm.py has
  * a real one, and the stand-in of tests/kvm-double has to answer the same: what
- * is expected here was said by Linux, not by the stand-in.  No guest runs.
- * The output is TAP.
+ * is expected here was said by Linux, not by the stand-in.  The output is TAP.
+ * Where a guest runs, the stand-in's claims are about Realms (test-kernel.c).
  *
  * Invariants: each fact has VMs of its own.  What a kernel does not have is
  * skipped, with what is missing.
@@ -45,6 +45,7 @@
 #define SHARED      (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
 static int kvm, vm, other_vm, cpu, gmem;
+static struct kvm_run *page;    /* of @cpu */
 static uint8_t *ram;            /* the slots' */
 static size_t ram_size;
 static bool failed;
@@ -391,8 +392,6 @@ static void mp_states(void)
 
 static void immediate_exit(void)
 {
-    struct kvm_run *page;
-
     add_cpu(0);
     page = facts_run_page(cpu);
     page->immediate_exit = 1;
@@ -775,6 +774,175 @@ static void tags(void)
     REFUSED(copy_tags(ELSEWHERE + SIZE, PAGE, KVM_ARM_TAGS_TO_GUEST), EFAULT);
 }
 
+/* ---- A guest ---- */
+
+#define CODE        0x10000000ul
+#define SCRATCH     (CODE + 0x800)
+
+/* What X0 points to, MMIO tells; and X3 is written where X4 points to. */
+static const uint32_t code[] = {
+    0xf9400001,                 /* ldr x1, [x0] */
+    0xf9000083,                 /* str x3, [x4] */
+    0xf9000041,                 /* str x1, [x2] */
+    0x17fffffd,                 /* b    -12 */
+};
+
+static void set_register(unsigned n, uint64_t value)
+{
+    struct kvm_one_reg reg = {
+        .id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 2 * n,
+        .addr = (uintptr_t)&value,
+    };
+
+    IS(call(cpu, KVM_SET_ONE_REG, &reg), 0);
+}
+
+static bool has_guest(void)
+{
+    static uint8_t memory[PAGE] __attribute__((aligned(PAGE)));
+
+    if (lacks(facts_no_guest, facts_no_guest)) {
+        return false;
+    }
+    memcpy(memory, code, sizeof(code));
+    IS(set_slot(9, 0, CODE, PAGE, memory), 0);
+    add_cpu(0);
+    page = facts_run_page(cpu);
+    set_register(32, CODE);     /* the PC */
+    set_register(0, CODE);
+    set_register(2, ELSEWHERE);
+    set_register(4, SCRATCH);
+    return !failed;
+}
+
+/* Runs until MMIO at @gpa. */
+static void runs_to(uint64_t gpa, bool write)
+{
+    IS(call(cpu, KVM_RUN, NULL), 0);
+    IS(page->exit_reason, KVM_EXIT_MMIO);
+    IS(page->mmio.phys_addr, gpa);
+    IS(page->mmio.is_write, write);
+    IS(page->mmio.len, 8);
+}
+
+static uint64_t told(void)
+{
+    uint64_t value;
+
+    runs_to(ELSEWHERE, true);
+    memcpy(&value, page->mmio.data, sizeof(value));
+    return value;
+}
+
+static uint64_t reads(uint64_t gpa)
+{
+    set_register(0, gpa);
+    return told();
+}
+
+static void writes(uint64_t gpa, uint64_t value)
+{
+    set_register(3, value);
+    set_register(4, gpa);
+    told();
+    set_register(4, SCRATCH);
+}
+
+static void guest_is_logged(void)
+{
+    if (!has_guest()) {
+        return;
+    }
+    add_memory();
+    IS(set_slot(0, LOG, BASE, SIZE, ram), 0);
+    IS(reads(BASE + PAGE), 0);
+    writes(BASE + 5 * PAGE, 7);
+    IS(ram[5 * PAGE], 7);
+    IS(get_log(0), 0);
+    IS(bits, 1 << 5);
+    IS(get_log(0), 0);
+    IS(bits, 0);
+}
+
+static void guest_writes_to_rom(void)
+{
+    if (!has_guest()) {
+        return;
+    }
+    add_memory();
+    ram[8] = 5;
+    IS(set_slot(0, KVM_MEM_READONLY, BASE, SIZE, ram), 0);
+    IS(reads(BASE + 8), 5);
+    set_register(4, BASE + 8);
+    runs_to(BASE + 8, true);
+    IS(ram[8], 5);
+}
+
+static void guest_reads_mmio(void)
+{
+    uint64_t value = 0x1122334455667788;
+
+    if (!has_guest()) {
+        return;
+    }
+    set_register(0, BASE);
+    runs_to(BASE, false);
+    memcpy(page->mmio.data, &value, sizeof(value));
+    page->immediate_exit = 1;
+    REFUSED(call(cpu, KVM_RUN, NULL), EINTR);
+    memset(page->mmio.data, 0, sizeof(value));
+    page->immediate_exit = 0;
+    IS(told(), value);
+}
+
+static void guest_in_gmem(void)
+{
+    if (!has_guest() || !has_mapped_gmem()) {
+        return;
+    }
+    IS(set_gmem_slot(0, GMEM, BASE, SIZE, gmem, 0), 0);
+    ram[PAGE] = 7;
+    IS(reads(BASE + PAGE), 7);
+    writes(BASE + 2 * PAGE, 8);
+    IS(ram[2 * PAGE], 8);
+    IS(hole(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE), 0);
+    IS(reads(BASE + PAGE), 0);
+    IS(reads(BASE + 2 * PAGE), 8);
+}
+
+static void guest_beside_mapping(void)
+{
+    if (!has_guest() || !has_mapped_gmem()) {
+        return;
+    }
+    ram[0] = 7;
+    add_memory();
+    ram[0] = 8;
+    IS(set_gmem_slot(0, GMEM, BASE, SIZE, gmem, 0), 0);
+    IS(reads(BASE), 7);
+}
+
+static void guest_of_closed_gmem(void)
+{
+    if (!has_guest() || !has_mapped_gmem()) {
+        return;
+    }
+    IS(set_gmem_slot(0, GMEM, BASE, SIZE, gmem, 0), 0);
+    ram[0] = 7;
+    IS(reads(BASE), 7);
+    close(gmem);
+    gmem = -1;
+    IS(reads(BASE), 7);         /* it is mapped */
+    unmap_ram();
+    REFUSED(call(cpu, KVM_RUN, NULL), EFAULT);
+    IS(page->exit_reason, KVM_EXIT_MEMORY_FAULT);
+    IS(page->memory_fault.gpa, BASE);
+    IS(page->memory_fault.size, PAGE);
+    IS(page->memory_fault.flags, 0);
+    REFUSED(call(cpu, KVM_RUN, NULL), EFAULT);
+    IS(reads(CODE + 0x400), 0);
+}
+
 static const struct {
     const char *claim;
     void (*check)(void);
@@ -810,6 +978,13 @@ static const struct {
     { "guest_memfd is private without INIT_SHARED", gmem_private_at_first },
     { "holes in guest_memfd are whole pages", gmem_holes },
     { "tags are copied in whole pages", tags },
+    { "what a guest writes is logged, and once", guest_is_logged },
+    { "what a guest writes to a read-only slot is MMIO", guest_writes_to_rom },
+    { "immediate_exit takes what MMIO has read", guest_reads_mmio },
+    { "a guest in guest_memfd sees its mapping and its holes", guest_in_gmem },
+    { "a guest sees guest_memfd, not other mappings",
+      guest_beside_mapping },
+    { "a guest whose guest_memfd is closed faults", guest_of_closed_gmem },
 };
 
 static void run_fact(size_t i)

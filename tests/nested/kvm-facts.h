@@ -15,8 +15,8 @@
 
 struct kvm_run;
 
-/* Why nothing can be said of guest_memfd as a file, or NULL. */
-extern const char *const facts_no_files;
+/* Why nothing can be said of guest_memfd as a file, or of a guest, or NULL. */
+extern const char *const facts_no_files, *const facts_no_guest;
 
 /* /dev/kvm; with its end, all else that was opened has been closed. */
 int facts_open(void);
