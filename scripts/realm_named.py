@@ -451,9 +451,37 @@ class NamedVm:
     def history(self):
         """What its console said last, and nobody has read this way."""
         with contextlib.closing(self.query()) as qmp:
-            data = qmp.cmd('ringbuf-read', device='history',
-                           size=HISTORY, format='base64')
+            return self._read_history(qmp)
+
+    @staticmethod
+    def _read_history(qmp):
+        data = qmp.cmd('ringbuf-read', device='history', size=HISTORY,
+                       format='base64')
         return base64.b64decode(data)
+
+    def history_until(self, end):
+        """What its console said from the last history() on until now, where
+        end, which is connected to it, will go on."""
+        with contextlib.closing(self.query()) as qmp:
+            deadline = time.monotonic() + 20
+            while not self._listens(qmp) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            history = self._read_history(qmp)
+        try:
+            data = end.recv(HISTORY, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            data = b''
+        # Since QEMU took the connection, it has written to both.
+        both = next(size for size in range(min(len(history), len(data)), -1, -1)
+                    if history.endswith(data[:size]))
+        return history + data[both:]
+
+    @staticmethod
+    def _listens(qmp):
+        """Whether QEMU has taken a connection to the console."""
+        return any(each['label'] == 'console'
+                   and not each['filename'].startswith('disconnected:')
+                   for each in qmp.cmd('query-chardev'))
 
     def open(self, name):
         """Connects to a socket of the current run."""

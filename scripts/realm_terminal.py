@@ -28,7 +28,7 @@ def raw(fd):
         return
     before = termios.tcgetattr(fd)
     try:
-        tty.setraw(fd)
+        tty.setraw(fd, termios.TCSADRAIN)   # what was typed already counts
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
@@ -88,6 +88,7 @@ def attach(vm):
             try:
                 show(vm.history())
                 with vm.open('console') as end:
+                    show(vm.history_until(end))
                     left = pump(end, fd)
             except (VmError, QmpError, ConnectionError):
                 left = False            # it ended or went on meanwhile

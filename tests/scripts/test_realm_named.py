@@ -4,6 +4,7 @@
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import base64
 import contextlib
 import os
 import socket
@@ -207,6 +208,32 @@ class Named(unittest.TestCase):
         with self.assertRaises(QmpError):
             self.vm.migrate(None)
         self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
+
+    # ---- The console ----
+
+    def test_nothing_is_lost_between_history_and_console(self):
+        def chardevs():
+            taken = next(answers)
+            return [{'label': 'qmp', 'filename': 'unix:x,server=on'},
+                    {'label': 'console', 'filename': 'unix:y,server=on'
+                     if taken else 'disconnected:unix:y,server=on'}]
+
+        for ring, sent, shown in ((b'lost', b'', b'lost'),
+                                  (b'', b'new', b'new'),
+                                  (b'lost, both', b', both', b'lost, both'),
+                                  (b'lost, both', b', both, new',
+                                   b'lost, both, new'),
+                                  (b'both', b'both, new', b'both, new')):
+            with self.subTest(shown):
+                ours, theirs = socket.socketpair()
+                answers = iter((False, False, True))
+                self.sides = {1: Side(
+                    query_chardev=chardevs, ringbuf_read=lambda ring=ring, **_:
+                    base64.b64encode(ring).decode())}
+                with ours, theirs:
+                    theirs.sendall(sent)
+                    self.assertEqual(self.vm.history_until(ours), shown)
+                self.assertIsNone(next(answers, None))
 
     # ---- What hangs or floods ----
 
