@@ -80,8 +80,8 @@ static bool alloc(HostMemoryBackend *backend, Error **errp)
     fd = kvm_create_guest_memfd(size, GUEST_MEMFD_FLAG_MMAP |
                                 GUEST_MEMFD_FLAG_INIT_SHARED, errp);
     if (fd < 0) {
-        error_prepend(errp, NAME "this kernel does not make a guest_memfd that "
-                      "can be mapped; use another memory backend: ");
+        error_prepend(errp, NAME "there is no guest_memfd that can be mapped; "
+                      "use another memory backend: ");
         return false;
     }
     if (!memory_region_init_ram_from_fd(&backend->mr, OBJECT(backend), name,
