@@ -48,8 +48,10 @@ class NestedTest(unittest.TestCase):
 
 def with_facts(cls):
     """A class decorator; what a kernel does not have is a skip."""
-    for claim in re.findall(r'^    \{ "(.*)",\s+\w+ \},$', FACTS.read_text(),
-                            re.M):
+    claims = re.findall(r'^    \{ "(.*)",\s+\w+ \},$', FACTS.read_text(), re.M)
+    if not claims:
+        raise ValueError(f'{FACTS}: no claims are found')
+    for claim in claims:
         setattr(cls, 'test_fact_' + re.sub(r'\W+', '_', claim),
                 lambda self, claim=claim: self.check_fact(claim))
     return cls
