@@ -38,17 +38,23 @@ static bool in_realm(Servant *s)
     return hmp_says(s, "info registers", HIDDEN);
 }
 
-/* Start a Realm and wait until it loops: it has its secret then. */
-static void start_secret(Servant *s, const char *args)
+/* The servant begins to enter it, and stays inside. */
+static void enter_to_stay(Servant *s)
 {
     gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
-    rmm_start(s, args);
-    rmm_make_realm(s);
     rmm_enter_realm(s);
     while (!in_realm(s)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
     }
+}
+
+/* Start a Realm and wait until it loops: it has its secret then. */
+static void start_secret(Servant *s, const char *args)
+{
+    rmm_start(s, args);
+    rmm_make_realm(s);
+    enter_to_stay(s);
     g_usleep(100 * 1000);       /* nine instructions */
 }
 
@@ -371,9 +377,7 @@ static void test_reset_in_a_realm(const void *opaque)
         g_assert_false(in_realm(&s));
         g_assert_cmpuint(rmm_count_delegated(&s), ==, 0);
         rmm_make_realm(&s);
-        rmm_enter_realm(&s);
-        g_usleep(50 * 1000);
-        g_assert_true(in_realm(&s));
+        enter_to_stay(&s);
     }
     servant_quit(&s);
 }
@@ -555,8 +559,7 @@ static void test_query(void)
     rmm_start(&s, "");
     rmm_make_realm(&s);
     check_query(&s, false);
-    rmm_enter_realm(&s);
-    g_usleep(100 * 1000);
+    enter_to_stay(&s);
     check_query(&s, true);
     g_assert_true(hmp_says(&s, "info rmm", "Realm at 0x42000000: VMID 7, "
                            "active, 32 bits of IPA"));
@@ -703,9 +706,7 @@ static void test_fiq(void)
     start_secret(&s, "");
     cpu = first_cpu_path(&s);
     interrupt_by_fiq(&s, cpu);
-    rmm_enter_realm(&s);
-    g_usleep(100 * 1000);
-    g_assert_true(in_realm(&s));
+    enter_to_stay(&s);
     interrupt_by_fiq(&s, cpu);
     info = query(&s);
     g_assert_cmpint(total(info, "exits", "fiq"), ==, 2);
