@@ -411,6 +411,9 @@ static void test_cancelled_elsewhere(const void *channels)
     g_usleep(10 * SHORT_US);
     g_assert_cmpuint(fake_migration.yanks, ==, 0);
     fake_migration_state(MIGRATION_STATUS_CANCELLING, f);
+    while (channels && !qatomic_read(&fake_migration.yanks)) {
+        g_usleep(100);
+    }
     g_usleep(20 * SHORT_US);
     g_assert_cmpuint(fake_migration.yanks, ==, channels != NULL);
     fake_migration_state(MIGRATION_STATUS_NONE, NULL);
@@ -425,7 +428,7 @@ static void test_behind_failure(void)
     fake_hold_exports(true);
     g_assert_true(add(0, &error_abort) && add(1, &error_abort));
     fake_hold_exports(false);
-    g_usleep(SHORT_US);
+    g_assert_false(realm_exporter_drain(exporter, f, NULL));
     g_assert_cmpuint(fake_calls("export_memory"), ==, 1);
     check_ended("told to fail in export_memory");
     end();
