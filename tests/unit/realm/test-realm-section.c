@@ -1130,7 +1130,6 @@ static void check_answer(const char *bytes, size_t size, const char *reason)
     message = bytes;
     message_size = size;
     fake_migration.meanwhile = message_comes;
-    realm_start_base_ms = 20;
     check_not_started(reason);
 }
 
