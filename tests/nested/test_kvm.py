@@ -13,7 +13,7 @@ from machine import PROGRAM, Guest, kvm_arguments
 
 # How QEMU refuses a Realm that this KVM cannot run.
 REFUSAL = 'KVM_CREATE_VM: this kernel cannot run a Realm'
-REFUSAL_SECONDS = 1         # by the machine's clock
+REFUSAL_SECONDS = 5         # by the machine's clock
 REFUSAL_TRIES = 3           # the fastest counts: the cores here are not ours alone
 
 
