@@ -94,7 +94,8 @@ class MteTest(NestedTest):
 
     def assert_checks_still(self, guest):
         """realm-check runs, and finds nothing wrong."""
-        line = guest.console.wait_for('realm-check: t=.*')[0]
+        line = guest.console.wait_for('realm-check: t=.*',
+                                      after=guest.console.mark())[0]
         self.assertRegex(line, ' wrong_bytes=0 wrong_tags=0$')
 
     def assert_every_tag_is_right(self, guest):
