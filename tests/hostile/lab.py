@@ -134,7 +134,7 @@ class Machine(Vm):
     def runs_on(self):
         """A machine that must not run may be about to stop."""
         try:
-            wait_until(lambda: not self.running(), 'it stops', 2)
+            wait_until(lambda: not self.running(), 'it stops', 20)
         except Failure:
             return True
         return False
@@ -371,6 +371,7 @@ class Relay:
         self.items = []
         self.replies = []               # of the destination's RMM
         self.error = None               # an exception of change()
+        self.hung_up = False            # see _receive()
         self._end_near = False          # the start token has passed
         self._targets = [target, *also]
         self._dests = []
@@ -435,11 +436,13 @@ class Relay:
     def _receive(self):
         """A destination that waits for bytes that never come waits for ever:
         then the relay, which made it so, hangs up.  And so does a source that
-        waits for the last answer, if none gets through."""
+        waits for the last answer, if none gets through.  One that only got no
+        CPU for so long is not told from them."""
         while not select.select([self._source], [], [], 0.1)[0]:
             self._quiet += 0.1
             if (self.change and getattr(self.change, 'done', False)
                     and self._quiet >= 0.8 and not self._unread()):
+                self.hung_up = True
                 raise Cut
         self._quiet = 0
         return self._source.recv(1 << 20)
