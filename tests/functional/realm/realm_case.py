@@ -145,7 +145,9 @@ class RealmTest(QemuSystemTest):
 
     def assert_goes_on(self, vm):
         """The guest runs, in fact and in QEMU's opinion."""
-        self.assertEqual(vm.qmp.cmd('query-status')['status'], 'running')
+        # QEMU says that a migration failed before it starts its vCPUs again.
+        wait_until(lambda: vm.qmp.cmd('query-status')['status'] == 'running',
+                   f'{vm.name} runs')
         self.assertEqual(self.guest(vm, 'echo goes on'), 'goes on')
 
     def assert_cancelled(self, qmp):
