@@ -8,6 +8,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 import os
 import shutil
 import struct
+import time
 
 from realm_qmp import Migration
 from realm_vm import Vm, incoming, program
@@ -117,5 +118,10 @@ class Machines:
         dest = self.realm('arrived', *incoming([]))
         source = self.realm('gone')
         Migration(source, dest, f'unix:{self.folder}/stream').run()
+        # QEMU says that it has completed before it takes the receipt.
+        deadline = time.monotonic() + 60
+        while (source.cmd('query-realm-migration')['phase'] != 'gone'
+               and time.monotonic() < deadline):
+            time.sleep(0.02)
 
     make_arrived = make_gone

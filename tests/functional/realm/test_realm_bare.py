@@ -168,6 +168,9 @@ class Bare(RealmTest):
 
     def check_monitors(self, source, dest, private):
         """What QEMU's own commands say of the Realm that has moved."""
+        # QEMU says that it has completed before it takes the receipt.
+        wait_until(lambda: source.qmp.cmd('query-realm-migration')['phase']
+                   == 'gone', 'the receipt is taken')
         for vm, phase in (source, 'gone'), (dest, 'here'):
             realm = vm.qmp.cmd('query-migrate')['realm']
             self.assertEqual(realm, vm.qmp.cmd('query-realm-migration'))
