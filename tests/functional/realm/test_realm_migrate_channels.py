@@ -104,9 +104,10 @@ class Broken(FailureTest):
             crossing.closed.add(MAIN)
             self.begin(crossing, dest)
             # As many bundles as the sockets have room for, and no START.
+            wait_until(lambda: all(valve.passed > 64 << 10 for valve
+                                   in crossing.valves[CHANNEL]),
+                       'each channel has bundles')
             time.sleep(2)
-            for valve in crossing.valves[CHANNEL]:
-                self.assertGreater(valve.passed, 64 << 10)
             crossing.valves[MAIN][0].cut()
             self.assertEqual(self.wait_for_end(), 'failed')
             self.assert_gives_up(dest)
