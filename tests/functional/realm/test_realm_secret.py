@@ -8,9 +8,11 @@ are refused.
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
+import itertools
 import os
 import re
 import struct
+import time
 
 from realm_case import RealmTest, guest_arguments, incoming, wait_until
 from realm_case import MIGRATION_SECONDS, Migration
@@ -23,6 +25,7 @@ RAM_BASE, RAM_SIZE = 1 << 30, 256 * MIB
 SHARED_BIT = 1 << 40
 PAGE = 4096
 NT_PRSTATUS = 1
+LOOKS = 5                       # until the busy program is on the CPU
 
 # A shell whose variable holds the marker, and which never leaves its CPU: so
 # a debugger finds its addresses in the CPU's current translation.
@@ -164,11 +167,13 @@ class Secret(RealmTest):
         begin, end = re.match('([0-9a-f]+)-([0-9a-f]+)', heap).groups()
         return text, int(begin, 16), int(end, 16)
 
-    def look_with_gdb(self, looks, physical, busy):
+    def look_with_gdb(self, looks, physical, busy, seconds=0):
         """What a debugger sees at a physical address, and of the busy
-        program, until that is what happens to run."""
+        program, until that is what happens to run: LOOKS times at least,
+        and for so many seconds."""
         text, begin, end = busy
-        for _ in range(5):
+        deadline = time.monotonic() + seconds
+        for number in itertools.count(1):
             with looks.gdb() as gdb:
                 gdb.physical(True)
                 by_address = gdb.read(physical, PAGE)
@@ -176,9 +181,9 @@ class Secret(RealmTest):
                 by_program = gdb.read(begin, end - begin)
                 registers = gdb.registers()
             by_program += looks.memsave(begin, end - begin)
-            if text in by_program:
-                break
-        return by_address, by_program, registers
+            if text in by_program or (number >= LOOKS and
+                                      time.monotonic() > deadline):
+                return by_address, by_program, registers
 
     def shown_registers(self, vm):
         """The numbers in `info registers`, while the guest runs."""
@@ -195,8 +200,8 @@ class Secret(RealmTest):
         contents, registers = looks.dump()
         self.assertTrue(private in contents)
         self.assertTrue(any(registers[0]))
-        by_address, by_program, registers = self.look_with_gdb(looks, physical,
-                                                               busy)
+        by_address, by_program, registers = self.look_with_gdb(
+            looks, physical, busy, seconds=60)
         self.assertIn(private, by_address)
         self.assertTrue(busy[0] in by_program)
         self.assertTrue(any(registers))
