@@ -143,7 +143,11 @@ class LibvirtTest(unittest.TestCase):
     def test_4_cancel(self):
         process = self.migrate_slowly()
         self.a.virsh('domjobabort', 'realm')
-        with self.assertRaisesRegex(VirshError, 'cancell?ed|abort'):
+        # QEMU 10.0 ends the return path, which is the same socket, before it
+        # says that it cancels: its thread may find that first.
+        with self.assertRaisesRegex(
+                VirshError,
+                'cancell?ed|abort|Broken pipe|Input/output error'):
             self.a.finish(process)
         self.assert_runs(self.a, self.b)
 
