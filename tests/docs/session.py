@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,12 @@ class CommandError(Exception):
     """A command of a page did not do what the page says."""
 
 
+def listens(path):
+    """QEMU takes connections; its socket's file is there a bit earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 class Terminal:
     """A machine that a block of the page started."""
 
@@ -56,7 +63,7 @@ class Terminal:
     def wait_for_socket(self, path):
         """Until QEMU listens."""
         deadline = time.monotonic() + SECONDS
-        while not os.path.exists(path):
+        while not listens(path):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise CommandError(f'{self.name}: no {path}{self.last_words()}')
             time.sleep(0.02)
