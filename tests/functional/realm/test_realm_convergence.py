@@ -11,6 +11,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import contextlib
+import itertools
 import os
 import re
 import time
@@ -45,7 +46,7 @@ DEFAULTS = {'avail_switchover_bandwidth': 0, 'cpu_throttle_initial': 20,
 
 # What the source decides by, and what it exports.
 TRACE = ['migrate_transferred', 'migration_thread_low_pending',
-         'realm_source_round', 'realm_exporter_bundle']
+         'realm_source_round', 'realm_exporter_bundle', 'cpu_throttle_set']
 
 
 class Convergence(RealmTest):
@@ -139,6 +140,15 @@ class Convergence(RealmTest):
         self.assert_cancelled(migration.source)
         migration.dest_vm.stop()
 
+    def trace(self, vm):
+        return Path(self.path(f'trace{vm.name.removeprefix("vm")}')).read_text(
+            encoding='utf-8')
+
+    def throttles(self, vm):
+        """All that were ever set."""
+        return [int(percent) for percent in
+                re.findall(r'cpu_throttle_set .* (\d+)%', self.trace(vm))]
+
     def throttle(self, vm):
         return vm.qmp.cmd('query-migrate').get('cpu-throttle-percentage', 0)
 
@@ -168,7 +178,8 @@ class Convergence(RealmTest):
 
     def test_without_auto_converge_it_does_not_end(self):
         def check(vm, realm):
-            migration = self.begin(vm, realm)
+            # The rounds of a guest that hardly gets to write are short.
+            migration = self.begin(vm, realm, downtime=1)
             migration.wait_for_round(ROUNDS)
             self.assertEqual(self.throttle(vm), 0)
             self.assertFalse(migration.poll())
@@ -176,38 +187,37 @@ class Convergence(RealmTest):
         self.both(check)
 
     def test_with_auto_converge_it_ends(self):
-        """And the guest stands still no longer than it may."""
-        downtimes = []
-
+        """When it expects the guest to stand still no longer than it may."""
         def check(vm, realm):
             first = 99 if self.channels else 50
             migration = self.begin(vm, realm, auto_converge=True,
                                    cpu_throttle_initial=first,
                                    cpu_throttle_increment=49)
-            downtimes.append(self.end(migration)['downtime'])
-            self.assertLess(downtimes[-1], DOWNTIME + max(downtimes[0], 300))
+            report = self.end(migration)
+            self.assertLess(report['downtime'], LONG)
+            self.assert_decided_by(DOWNTIME, vm, realm)
         self.both(check, channels=(0, 2))
 
     def test_the_throttle_rises_as_its_parameters_say(self):
         def check(vm, realm):
             if self.channels and not realm:
                 return              # nothing of ours is in that
-            seen = {self.throttle(vm)}
+            before = len(self.throttles(vm))
             migration = self.begin(vm, realm, downtime=1, auto_converge=True,
                                    cpu_throttle_initial=11,
                                    cpu_throttle_increment=7,
                                    max_cpu_throttle=25)
-            deadline = time.monotonic() + 90
-            while 25 not in seen and time.monotonic() < deadline:
-                seen.add(self.throttle(vm))
-                time.sleep(0.1)
-            self.assertEqual(seen, {0, 11, 18, 25})
+            wait_until(lambda: self.throttle(vm) == 25, 'it is at its maximum',
+                       90)
+            steps = itertools.groupby(self.throttles(vm)[before:])
+            self.assertEqual([step for step, _ in steps], [11, 18, 25])
             self.cancel(migration)
         self.both(check, channels=(0, 2))
 
     def test_the_throttle_slows_the_guest_until_it_is_cancelled(self):
         def check(vm, realm):
-            before = self.share_of_cpu(vm)
+            # A machine with other work may not have a whole CPU for it.
+            before = max(self.share_of_cpu(vm) for _ in range(2))
             # The round that begins with the throttle outlasts the seconds: the
             # next one may be the last.
             migration = self.begin(vm, realm, bandwidth=HOT_MIB * MIB // 5,
@@ -216,11 +226,11 @@ class Convergence(RealmTest):
             wait_until(lambda: self.throttle(vm), 'it is throttled')
             slow = self.share_of_cpu(vm)
             self.cancel(migration)
-            after = self.share_of_cpu(vm)
-            self.log.info('realm %d: %.2f %.2f %.2f of a CPU', realm, before,
-                          slow, after)
+            self.log.info('realm %d: %.2f, then %.2f of a CPU', realm, before,
+                          slow)
             self.assertLess(slow, before / 4)
-            self.assertGreater(after, slow * 4)
+            wait_until(lambda: self.share_of_cpu(vm) > slow * 4,
+                       'it is as fast as before')
         self.both(check)
 
     # ---- Bandwidth ----
@@ -241,7 +251,7 @@ class Convergence(RealmTest):
             migration = self.begin(vm, realm, downtime=1)
             time.sleep(0.3)
             shares = [self.share_of_bandwidth(vm)]
-            while shares[-1] < 0.9 and len(shares) < 5:
+            while shares[-1] < 0.9 and len(shares) < 20:
                 shares.append(self.share_of_bandwidth(vm))
             self.log.info('realm %d, channels %d: %s', realm, self.channels,
                           shares)
@@ -293,34 +303,35 @@ class Convergence(RealmTest):
         """Bytes that a source thought were left when it stopped its guest,
         those that it would allow, and those that it then exported of a Realm:
         of this round, and of what was written since it began."""
-        log = Path(self.path(f'trace{vm.name.removeprefix("vm")}')).read_text(
-            encoding='utf-8')
-        before, after = log.split('migration_thread_low_pending')
+        before, after = self.trace(vm).split('migration_thread_low_pending')
         exported = [sum(map(int, re.findall(r' bytes (\d+)', part)))
                     for part in after.split('realm_source_round')]
         return (int(re.match(r' (\d+)', after)[1]),
                 int(re.findall(r'max_size (\d+)', before)[-1]), exported)
 
-    def test_a_longer_downtime_ends_it(self):
-        """All of the hot memory may be sent while the guest stands still.
+    def assert_decided_by(self, downtime, vm, realm):
+        """How long the rest takes is the machine's business.  What it is
+        decided by is not: it is less than BANDWIDTH sends in that time.
+        Returns what was expected, and what was exported."""
+        expected, allowed, exported = self.last_decision(vm)
+        self.log.info('realm %d, channels %d: expected %d allowed %d '
+                      'exported %s', realm, self.channels, expected, allowed,
+                      exported)
+        self.assertLess(expected, allowed)
+        if realm or not self.channels:          # QEMU's own sends more then
+            self.assertLess(allowed, BANDWIDTH * downtime // 1000 * 5 // 4)
+        return expected, exported
 
-        How long that takes is the machine's business.  What it is decided by
-        is not: the estimate is what is exported then, and less than BANDWIDTH
-        sends in that time.
-        """
+    def test_a_longer_downtime_ends_it(self):
+        """All of the hot memory may be sent while the guest stands still, and
+        the estimate is what is exported then."""
         def check(vm, realm):
             migration = self.begin(vm, realm)
             migration.wait_for_round(3)
             vm.qmp.cmd('migrate-set-parameters', downtime_limit=LONG)
             report = self.end(migration)
             self.assertLess(report['downtime'], LONG)
-            expected, allowed, exported = self.last_decision(vm)
-            self.log.info('realm %d, channels %d: expected %d allowed %d '
-                          'exported %s', realm, self.channels, expected,
-                          allowed, exported)
-            self.assertLess(expected, allowed)
-            if realm or not self.channels:      # QEMU's own sends more then
-                self.assertLess(allowed, BANDWIDTH * LONG // 1000 * 5 // 4)
+            expected, exported = self.assert_decided_by(LONG, vm, realm)
             if realm:
                 rest, last = exported
                 self.assertAlmostEqual(rest, expected, delta=expected // 8)
@@ -334,11 +345,9 @@ class Convergence(RealmTest):
             wait_until(lambda: vm.qmp.cmd('query-migrate')['ram']
                        ['dirty-pages-rate'] > HOT_MIB * MIB // 4096 // 4,
                        'it says how fast the guest writes')
-            time.sleep(0.5)
-            info = vm.qmp.cmd('query-migrate')
-            self.log.info('realm %d: %s', realm, info)
-            self.assertGreater(info['expected-downtime'], 500)
-            self.assertLess(info['expected-downtime'], 4000)
+            # What is sent in a tenth of a second says how fast it sends.
+            wait_until(lambda: 500 < vm.qmp.cmd('query-migrate')
+                       ['expected-downtime'] < 4000, 'it is about a second')
             self.cancel(migration)
         self.both(check)
 
