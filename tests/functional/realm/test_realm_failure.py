@@ -190,13 +190,15 @@ class Last(FailureTest):
     """The end of a migration, and what is behind it."""
 
     def assert_does_not_run_again(self, vm, message):
-        said = []
-        try:
-            vm.qmp.cmd('cont')
-        except QmpError as err:
-            said = [str(err)]                   # or QEMU tried it already
-        wait_until(lambda: message
-                   in ' '.join(said + vm.errors()), 'QEMU says why')
+        def says_why():
+            said = []
+            try:
+                vm.qmp.cmd('cont')
+            except QmpError as err:
+                said = [str(err)]               # or QEMU tried it already
+            return message in ' '.join(said + vm.errors())
+        # Until its migration is at its end, QEMU says that instead.
+        wait_until(says_why, 'QEMU says why')
         wait_until(lambda: not vm.qmp.cmd('query-status')['running'],
                    'the source stays stopped')
         self.assert_silent(vm)
