@@ -190,7 +190,8 @@ deps:
 
 help:
 	@echo 'make              build $(BUILD)/qemu-system-aarch64'
-	@echo 'make arm64        build $(BUILD)/arm64/qemu-system-aarch64, with KVM, for arm64'
+	@echo 'make arm64        build $(BUILD)/arm64/qemu-system-aarch64, with KVM, for arm64;'
+	@echo '                  ./configure --arm64 --enable-debug-info for debuggers'
 	@echo 'make run          boot a Realm, live-migrate it, print what happened'
 	@echo 'make run KERNEL=Image  a Realm of yours, at its console; also INITRD=,'
 	@echo '                  APPEND=, DISK=, SMP=, MEM=, MTE=1, NAME=;'

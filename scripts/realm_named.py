@@ -464,7 +464,10 @@ class NamedVm:
         end, which is connected to it, will go on."""
         with contextlib.closing(self.query()) as qmp:
             deadline = time.monotonic() + 20
-            while not self._listens(qmp) and time.monotonic() < deadline:
+            while not self._listens(qmp):
+                if time.monotonic() > deadline:
+                    raise VmError(f'{self.name}: QEMU has not taken the '
+                                  'connection to its console in 20 s')
                 time.sleep(0.01)
             history = self._read_history(qmp)
         try:

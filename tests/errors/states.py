@@ -120,8 +120,9 @@ class Machines:
         Migration(source, dest, f'unix:{self.folder}/stream').run()
         # QEMU says that it has completed before it takes the receipt.
         deadline = time.monotonic() + 60
-        while (source.cmd('query-realm-migration')['phase'] != 'gone'
-               and time.monotonic() < deadline):
+        while source.cmd('query-realm-migration')['phase'] != 'gone':
+            if time.monotonic() > deadline:
+                raise TimeoutError('not in 60 s: the source has the receipt')
             time.sleep(0.02)
 
     make_arrived = make_gone

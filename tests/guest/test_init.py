@@ -36,6 +36,7 @@ class Init(unittest.TestCase):
             agent.chmod(0o755)
             functions = INIT.read_text().split('\nmount_all\n')[0]
             script = (functions.replace('/sys/', f'{folder}/sys/')
+                      .replace('/dev/kmsg', '/dev/null')
                       + f'\nPATH={folder}:/usr/bin:/bin\n'
                       'modprobe() { echo "load $2"; }\n'
                       f"dmesg() {{ echo '{log}'; }}\n"
@@ -100,10 +101,9 @@ class Agent(unittest.TestCase):
                 self.addCleanup(agent.kill)
                 self.assertEqual(agent.stdout.readline(), 'waits\n')
                 Path(port, 'name').write_text('realm.agent\n')
-                with open(Path(folder, 'vport0p1'), 'w',
-                          encoding='ascii') as end:
-                    end.write('poweroff\n')
-                    end.flush()
+                # Open for both, it waits for nobody.
+                with open(Path(folder, 'vport0p1'), 'r+b', buffering=0) as end:
+                    end.write(b'poweroff\n')
                     while (line := agent.stdout.readline()) == 'waits\n':
                         pass
                 agent.kill()

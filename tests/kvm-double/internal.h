@@ -153,6 +153,8 @@ struct DoubleVm {
     uint8_t rpv[64];
     bool mte, migratable, irqchip, vgic_initialized;
     bool dead;                  /* set by vm_kill alone */
+    bool has_features;          /* those of its vCPUs */
+    uint32_t features;
     uint8_t policy[KVM_CC_MAX_POLICY];
     uint64_t policy_size;       /* 0: the RMM's own */
     GPtrArray *slots, *vcpus, *gmems;

@@ -139,7 +139,8 @@ static int generic_extension(const DoubleVm *vm, unsigned extension)
     case KVM_CAP_NR_MEMSLOTS:
         return MAX_SLOTS;
     case KVM_CAP_MEMORY_ATTRIBUTES:
-        return f->vm_attributes ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+        return f->vm_attributes && (!vm || vm->realm)
+            ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
     case KVM_CAP_GUEST_MEMFD_FLAGS:
         return f->in_place ? GUEST_MEMFD_FLAG_MMAP |
                              GUEST_MEMFD_FLAG_INIT_SHARED : NOT_GENERIC;
@@ -386,6 +387,17 @@ static uint32_t known_features(DoubleVm *vm)
            (vm->realm ? f->vcpu_features : 0);
 }
 
+/* All vCPUs of a VM have the same (__kvm_vcpu_set_target), but POWER_OFF. */
+static bool vm_takes_features(DoubleVm *vm, uint32_t features)
+{
+    features &= ~BIT(KVM_ARM_VCPU_POWER_OFF);
+    if (!vm->has_features) {
+        vm->has_features = true;
+        vm->features = features;
+    }
+    return vm->features == features;
+}
+
 int vcpu_init(DoubleFile *file, void *arg)
 {
     const struct kvm_vcpu_init *init = arg;
@@ -407,10 +419,9 @@ int vcpu_init(DoubleFile *file, void *arg)
         return double_forbid(EINVAL, "all vCPUs of a Realm have the feature "
                              "KVM_ARM_VCPU_REC");
     }
-    if (vcpu->initialized &&
-        (features ^ vcpu->features) & ~BIT(KVM_ARM_VCPU_POWER_OFF)) {
-        return double_forbid(EINVAL, "the first KVM_ARM_VCPU_INIT had other "
-                             "features");
+    if (!vm_takes_features(vcpu->vm, features)) {
+        return double_forbid(EINVAL, "the VM's first KVM_ARM_VCPU_INIT had "
+                             "other features");
     }
     vcpu->initialized = true;
     vcpu->power_off = features & BIT(KVM_ARM_VCPU_POWER_OFF);

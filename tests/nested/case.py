@@ -32,6 +32,7 @@ class NestedTest(unittest.TestCase):
         cls = type(self)
         if cls.facts is None:
             cls.facts = self.machine.run('kvm-facts')[1]
+        self.assertRegex(cls.facts, rf'(?m)^1\.\.{cls.number_of_facts}$')
         line = re.search(r'((?:^# .*\n)*)'
                          rf'^(ok|not ok) \d+ {re.escape(claim)}'
                          r'(?: # SKIP (.*))?$', cls.facts, re.M)
@@ -51,6 +52,7 @@ def with_facts(cls):
     claims = re.findall(r'^    \{ "(.*)",\s+\w+ \},$', FACTS.read_text(), re.M)
     if not claims:
         raise ValueError(f'{FACTS}: no claims are found')
+    cls.number_of_facts = len(claims)
     for claim in claims:
         setattr(cls, 'test_fact_' + re.sub(r'\W+', '_', claim),
                 lambda self, claim=claim: self.check_fact(claim))

@@ -276,7 +276,7 @@ static void gmem_capabilities(void)
 static void types_of_vms(void)
 {
     REFUSED(with(kvm, KVM_CREATE_VM, 1 << 29), EINVAL);
-    REFUSED(with(kvm, KVM_CREATE_VM, 1 << 8), EINVAL);
+    REFUSED(with(kvm, KVM_CREATE_VM, 1 << 16), EINVAL);
     REFUSED(with(kvm, KVM_CREATE_VM, 1ul << 32), EINVAL);
     REFUSED(with(kvm, KVM_CREATE_VM, 31), EINVAL);
     REFUSED(with(kvm, KVM_CREATE_VM, 53), EINVAL);
@@ -367,19 +367,24 @@ static void initialising(void)
         .target = KVM_ARM_TARGET_GENERIC_V8, .features = { 0, 1 },
     };
     struct kvm_vcpu_init target = { 0 };
+    int second;
 
     cpu = with(vm, KVM_CREATE_VCPU, 0);
+    second = with(vm, KVM_CREATE_VCPU, 1);
     REFUSED(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8 + 9, 0), EINVAL);
     REFUSED(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8, 1u << 31), ENOENT);
     REFUSED(call(cpu, KVM_ARM_VCPU_INIT, &more), ENOENT);
     IS(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8, 0), 0);
     IS(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8, 0), 0);
     REFUSED(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8, BIT_PSCI), EINVAL);
+    REFUSED(init_cpu(second, KVM_ARM_TARGET_GENERIC_V8, BIT_PSCI), EINVAL);
+    IS(init_cpu(second, KVM_ARM_TARGET_GENERIC_V8, 0), 0);
     IS(init_cpu(cpu, KVM_ARM_TARGET_GENERIC_V8,
                 1 << KVM_ARM_VCPU_POWER_OFF), 0);
     IS(call(vm, KVM_ARM_PREFERRED_TARGET, &target), 0);
     IS(target.target, KVM_ARM_TARGET_GENERIC_V8);
     IS(target.features[0], 0);
+    close(second);
 }
 
 static void mp_states(void)
@@ -956,7 +961,7 @@ static const struct {
     { "capabilities to enable are checked", enabling },
     { "a vCPU is created once", numbers_of_vcpus },
     { "a vCPU does not run before it is initialised", before_init },
-    { "features of vCPUs are checked", initialising },
+    { "features of vCPUs are checked, and are the same", initialising },
     { "unknown states of a vCPU are refused", mp_states },
     { "immediate_exit ends KVM_RUN before the guest runs", immediate_exit },
     { "an off vCPU sleeps until a signal", off_vcpu },
@@ -972,7 +977,7 @@ static const struct {
     { "a slot of guest_memfd does not change", gmem_slot_stays },
     { "a slot of guest_memfd is mapped somewhere", gmem_slot_elsewhere },
     { "a slot outlives its guest_memfd", gmem_closed },
-    { "a VM has tags or guest_memfd", gmem_beside_tags },
+    { "a VM with tags takes no mapping of guest_memfd", gmem_beside_tags },
     { "guest_memfd of an ordinary VM has no attributes", gmem_attributes },
     { "guest_memfd has shared mappings, and ends where it ends", gmem_maps },
     { "guest_memfd is private without INIT_SHARED", gmem_private_at_first },

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import os
 import re
+import statistics
 import time
 from pathlib import Path
 
@@ -202,6 +203,7 @@ class Convergence(RealmTest):
         def check(vm, realm):
             if self.channels and not realm:
                 return              # nothing of ours is in that
+            self.assertEqual(self.throttle(vm), 0)
             before = len(self.throttles(vm))
             migration = self.begin(vm, realm, downtime=1, auto_converge=True,
                                    cpu_throttle_initial=11,
@@ -229,7 +231,7 @@ class Convergence(RealmTest):
             self.log.info('realm %d: %.2f, then %.2f of a CPU', realm, before,
                           slow)
             self.assertLess(slow, before / 4)
-            wait_until(lambda: self.share_of_cpu(vm) > slow * 4,
+            wait_until(lambda: self.share_of_cpu(vm) > before / 4,
                        'it is as fast as before')
         self.both(check)
 
@@ -320,7 +322,11 @@ class Convergence(RealmTest):
         self.assertLess(expected, allowed)
         if realm or not self.channels:          # QEMU's own sends more then
             self.assertLess(allowed, BANDWIDTH * downtime // 1000 * 5 // 4)
-        return expected, exported
+        if realm:
+            rest, last = exported
+            self.assertAlmostEqual(rest, expected,
+                                   delta=max(expected // 8, MIB))
+            self.assertLess(last, 2 * HOT_MIB * MIB)
 
     def test_a_longer_downtime_ends_it(self):
         """All of the hot memory may be sent while the guest stands still, and
@@ -331,12 +337,17 @@ class Convergence(RealmTest):
             vm.qmp.cmd('migrate-set-parameters', downtime_limit=LONG)
             report = self.end(migration)
             self.assertLess(report['downtime'], LONG)
-            expected, exported = self.assert_decided_by(LONG, vm, realm)
-            if realm:
-                rest, last = exported
-                self.assertAlmostEqual(rest, expected, delta=expected // 8)
-                self.assertLess(last, 2 * HOT_MIB * MIB)
+            self.assert_decided_by(LONG, vm, realm)
         self.both(check, channels=(0, 2))
+
+    def expected_downtime(self, vm):
+        """In ms.  It is made anew in each tenth of a second, from what was sent
+        in that: the median says what holds."""
+        samples = []
+        for _ in range(9):
+            time.sleep(0.15)
+            samples.append(vm.qmp.cmd('query-migrate')['expected-downtime'])
+        return statistics.median(samples)
 
     def test_expected_downtime_counts_all_memory(self):
         """That of HOT_MIB at half of BANDWIDTH is a second."""
@@ -345,9 +356,8 @@ class Convergence(RealmTest):
             wait_until(lambda: vm.qmp.cmd('query-migrate')['ram']
                        ['dirty-pages-rate'] > HOT_MIB * MIB // 4096 // 4,
                        'it says how fast the guest writes')
-            # What is sent in a tenth of a second says how fast it sends.
-            wait_until(lambda: 500 < vm.qmp.cmd('query-migrate')
-                       ['expected-downtime'] < 4000, 'it is about a second')
+            wait_until(lambda: 500 < self.expected_downtime(vm) < 4000,
+                       'it is about a second')
             self.cancel(migration)
         self.both(check)
 

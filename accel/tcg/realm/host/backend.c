@@ -501,9 +501,9 @@ static int import_pages(const void *blob, size_t size, Error **errp)
         return n;
     }
     /*
-     * The session was checked before.  Another import has ended it since if the
-     * RMM was not even called: @pe is as it was made; or if the RMM finds that a
-     * session which had begun is over.
+     * The session was checked before.  Another import has ended it since if
+     * the RMM was not even called: @pe is as it was made; or if the RMM finds
+     * that a session which had begun is over.
      */
     return pe.x[0] == MIG(MIG_IMPORT_MEMORY) ||
            (begun && pe.x[0] == RMI_RESULT(RMI_ERROR_REALM, MIG_CAUSE_STATE))
