@@ -83,9 +83,9 @@ int gmem_check_mapping(const DoubleSlot *slot)
         }
     }
     return at >= end ? 0
-        : double_forbid(0, "userspace_addr has to be a mapping of the "
-                        "same guest_memfd and offset: where KVM itself reads "
-                        "and writes, the guest would not see it");
+        : double_forbid(0, "userspace_addr has to be a mapping of the same "
+                        "guest_memfd and offset: where KVM itself reads and "
+                        "writes, the guest would not see it");
 }
 
 /* What mappings of @gmem let at the pages of a range. */

@@ -100,7 +100,6 @@ struct DoubleVcpu {
     DoubleVm *vm;
     unsigned index;
     bool initialized, finalized, power_off;
-    uint32_t features;
     uint64_t x[31], pc;         /* as set before the REC is created */
     uint64_t rec;               /* PA, 0: none */
     RmiRecRun *run;             /* the Non-secure page of the REC */
@@ -153,8 +152,8 @@ struct DoubleVm {
     uint8_t rpv[64];
     bool mte, migratable, irqchip, vgic_initialized;
     bool dead;                  /* set by vm_kill alone */
-    bool has_features;          /* those of its vCPUs */
-    uint32_t features;
+    bool has_features;          /* a vCPU was initialised */
+    uint32_t features;          /* of all vCPUs, without POWER_OFF */
     uint8_t policy[KVM_CC_MAX_POLICY];
     uint64_t policy_size;       /* 0: the RMM's own */
     GPtrArray *slots, *vcpus, *gmems;

@@ -48,7 +48,7 @@ static int check_vcpus(DoubleVm *vm)
         DoubleVcpu *vcpu = g_ptr_array_index(vm->vcpus, i);
 
         if (!vcpu->initialized ||
-            !(vcpu->features & BIT(KVM_ARM_VCPU_PSCI_0_2))) {
+            !(vcpu->vm->features & BIT(KVM_ARM_VCPU_PSCI_0_2))) {
             return double_forbid(EINVAL, "vCPU %u lacks KVM_ARM_VCPU_PSCI_0_2",
                                  i);
         }

@@ -30,11 +30,13 @@
 #include "accel/kvm/realm/realm-kvm.h"
 #include "kernel-host.h"
 
-/* True if a process that does this is killed by a signal. */
-static bool is_killed_reading(const uint8_t *p)
+/*
+ * As fork(), but the child has the signals' own actions, and leaves no core;
+ * whoever forks asks for its end with signal_of().
+ */
+static pid_t fork_to_die(void)
 {
     pid_t child = fork();
-    int status;
 
     if (child == 0) {
         struct rlimit none = { 0 };
@@ -42,10 +44,29 @@ static bool is_killed_reading(const uint8_t *p)
         setrlimit(RLIMIT_CORE, &none);
         signal(SIGSEGV, SIG_DFL);
         signal(SIGBUS, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
+    }
+    return child;
+}
+
+/* The signal that killed it; 0: it ended well. */
+static int signal_of(pid_t child)
+{
+    int status;
+
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static bool is_killed_reading(const uint8_t *p)
+{
+    pid_t child = fork_to_die();
+
+    if (child == 0) {
         _exit(*(volatile const uint8_t *)p & 0);
     }
-    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
-    return WIFSIGNALED(status);
+    return signal_of(child);
 }
 
 /* ---- guest_memfd ---- */
@@ -66,20 +87,13 @@ static void test_gmem_flags(void)
 /* True if the double ends a process that makes such a slot. */
 static bool is_a_mistake(void *ram, uint64_t offset, uint64_t size)
 {
-    pid_t child = fork();
-    int status;
+    pid_t child = fork_to_die();
 
     if (child == 0) {
-        struct rlimit none = { 0 };
-
-        setrlimit(RLIMIT_CORE, &none);
-        signal(SIGABRT, SIG_DFL);
         double_probing(false);
         _exit(set_slot(ram, offset, size) != 0);
     }
-    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
-    g_assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    return signal_of(child) == SIGABRT;
 }
 
 /*

@@ -387,8 +387,8 @@ static uint32_t known_features(DoubleVm *vm)
            (vm->realm ? f->vcpu_features : 0);
 }
 
-/* All vCPUs of a VM have the same (__kvm_vcpu_set_target), but POWER_OFF. */
-static bool vm_takes_features(DoubleVm *vm, uint32_t features)
+/* The first vCPU's are those of all (__kvm_vcpu_set_target), but POWER_OFF. */
+static bool vm_set_features(DoubleVm *vm, uint32_t features)
 {
     features &= ~BIT(KVM_ARM_VCPU_POWER_OFF);
     if (!vm->has_features) {
@@ -412,20 +412,18 @@ int vcpu_init(DoubleFile *file, void *arg)
         return -EINVAL;
     }
     if (!known) {
-        return the_double->probing ? -ENOENT
-            : double_forbid(EINVAL, "features 0x%x", features);
+        return double_forbid(ENOENT, "features 0x%x", features);
     }
     if (vcpu->vm->realm && f->vcpu_features & ~features) {
         return double_forbid(EINVAL, "all vCPUs of a Realm have the feature "
                              "KVM_ARM_VCPU_REC");
     }
-    if (!vm_takes_features(vcpu->vm, features)) {
+    if (!vm_set_features(vcpu->vm, features)) {
         return double_forbid(EINVAL, "the VM's first KVM_ARM_VCPU_INIT had "
                              "other features");
     }
     vcpu->initialized = true;
     vcpu->power_off = features & BIT(KVM_ARM_VCPU_POWER_OFF);
-    vcpu->features = features;
     return 0;
 }
 
