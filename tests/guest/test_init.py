@@ -87,6 +87,15 @@ class Init(unittest.TestCase):
 
 class Agent(unittest.TestCase):
 
+    def test_it_says_that_there_is_no_port(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                ['sh', '-c', 'sleep() { :; }\n'
+                 + AGENT.read_text().replace('/sys/', f'{folder}/')],
+                text=True, check=False, capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (1, ''))
+        self.assertIn('no port realm.agent after 60 s', done.stderr)
+
     def test_it_waits_for_the_name_of_its_port(self):
         with tempfile.TemporaryDirectory() as folder:
             port = Path(folder, 'class/virtio-ports/vport0p1')

@@ -6,6 +6,7 @@
 
 import base64
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -236,6 +237,15 @@ class Named(unittest.TestCase):
                 self.assertIsNone(next(answers, None))
 
     # ---- What hangs or floods ----
+
+    def test_a_console_that_qemu_does_not_take_is_told(self):
+        self.sides = {1: Side(query_chardev=[
+            {'label': 'console', 'filename': 'disconnected:unix:y'}])}
+        with (unittest.mock.patch.object(realm_named.time, 'monotonic',
+                                         itertools.count(0, 7).__next__),
+              self.assertRaisesRegex(VmError, 'a: QEMU has not taken the')):
+            self.vm.history_until(None)
+        self.assertEqual((self.alive(), self.vm.state['run']), ([1], 1))
 
     def test_a_qemu_that_hangs_is_stopped(self):
         self.assertFalse(self.vm.stop(1))
